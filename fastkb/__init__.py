@@ -1,0 +1,69 @@
+"""fastkb: fast **k**ernels, **b**ootstrap and **b**ackpropagation.
+
+NumPy in, NumPy out; compiled by Numba for every core of the machine. The public names below load
+when first used (PEP 562), so ``import fastkb`` costs little more than nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import Any
+
+from fastkb._version import __version__
+
+# public name -> the module that holds it (None: the module itself is the public name)
+_PUBLIC: dict[str, str | None] = {
+    "linear_kernel": "fastkb.gram.pairwise",
+    "polynomial_kernel": "fastkb.gram.pairwise",
+    "rbf_kernel": "fastkb.gram.pairwise",
+    "sigmoid_kernel": "fastkb.gram.pairwise",
+    "laplacian_kernel": "fastkb.gram.pairwise",
+    "pairwise_kernels": "fastkb.gram.pairwise",
+    "gram": "fastkb.gram.pairwise",
+    "TaylorFeatures": "fastkb.gram.features",
+    "KernelRidge": "fastkb.ridge.estimator",
+    "KernelRidgeCV": "fastkb.ridge.path",
+    "kernel_ridge_path": "fastkb.ridge.path",
+    "bootstrap_band": "fastkb.bootstrap.band",
+    "sampling_band": "fastkb.bootstrap.band",
+    "BandResult": "fastkb.bootstrap.result",
+    "kernels": "fastkb.gram.kernels",
+    "reference": None,
+    "testing": None,
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'fastkb' has no attribute {name!r}")
+    where = _PUBLIC[name]
+    if where is None:
+        return importlib.import_module(f"fastkb.{name}")
+    module = importlib.import_module(where)
+    value = module if where.endswith(f".{name}") else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(types.ModuleType):
+    """Keeps a public function in its place when the room of the same name is imported.
+
+    ``fastkb.gram`` is the function, and ``fastkb/gram/`` is the room it lives in; the import system
+    would otherwise bind the room over the function, depending on what was imported first.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, types.ModuleType) and _PUBLIC.get(name) is not None:
+            return
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,1 @@
+"""Slow, plain NumPy oracles: obviously right, and importing nothing else of fastkb."""

@@ -1,0 +1,7 @@
+"""Floor 0: compilation, threads, memory, and what the machine is."""
+
+from numba import prange
+
+from fastkb.runtime.jit import inline, jit
+
+__all__ = ["inline", "jit", "prange"]

@@ -1,0 +1,112 @@
+"""Threads: which layer runs parallel regions, and how calls stay safe on each of them.
+
+=========== =============================== ==================================================
+layer       from several Python threads     after a fork in the child
+=========== =============================== ==================================================
+TBB         right                           right
+OpenMP      right (slow when cores are busy) GNU's kills the child: it runs on one thread there
+workqueue   aborts the process: locked here right
+=========== =============================== ==================================================
+
+pip's ``tbb`` puts its library where the loader does not look; :func:`load_tbb` loads it by path before
+Numba's first parallel region, and Numba then finds it by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import importlib.metadata
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+
+_IMPORTED_IN = os.getpid()
+_workqueue_lock = threading.RLock()
+
+
+@functools.cache
+def load_tbb() -> str | None:
+    """Load the TBB library of the pip package ``tbb``; its path, or None where there is none."""
+    try:
+        files = importlib.metadata.files("tbb") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name in ("libtbb.so.12", "tbb12.dll", "libtbb.12.dylib"):
+            path = str(file.locate())
+            try:
+                ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
+            except OSError:
+                return None
+            return path
+    return None
+
+
+load_tbb()
+
+
+@functools.cache
+def layer() -> str:
+    """The threading layer in use: ``tbb``, ``omp`` or ``workqueue``. Starts the threads."""
+    from numba.np.ufunc import parallel
+
+    parallel._launch_threads()
+    return numba.threading_layer()
+
+
+def n_threads() -> int:
+    """How many threads a parallel region would use if it started now."""
+    return numba.get_num_threads()
+
+
+class ParallelFunction:
+    """A compiled parallel function that may be called from any thread, before or after a fork."""
+
+    def __init__(self, dispatcher: Any) -> None:
+        self.dispatcher = dispatcher
+        functools.update_wrapper(self, dispatcher.py_func)
+
+    def __call__(self, *arguments: Any) -> Any:
+        current = layer()
+        if current == "tbb":
+            return self.dispatcher(*arguments)
+        if current == "workqueue":
+            with _workqueue_lock:
+                return self.dispatcher(*arguments)
+        with _one_thread_in_a_forked_child():
+            return self.dispatcher(*arguments)
+
+    @property
+    def signatures(self) -> list:
+        """The signatures compiled so far."""
+        return self.dispatcher.signatures
+
+
+@contextlib.contextmanager
+def _one_thread_in_a_forked_child() -> Iterator[None]:
+    yield
+
+
+@contextlib.contextmanager
+def limit_blas(limit: int = 1) -> Iterator[None]:
+    """Run the body with BLAS and LAPACK on `limit` threads, and restore them afterwards.
+
+    BLAS inside a parallel region must be single-threaded, and multi-threaded BLAS must not alternate
+    with parallel regions: both pools spin while they wait, 5 to 20 times slower than either alone.
+    """
+    with _blas_controller().limit(limits=limit, user_api="blas"):
+        yield
+
+
+@functools.cache
+def _blas_controller() -> Any:
+    # Looking for loaded libraries costs 2-5 ms; SciPy's own BLAS must be loaded to be seen.
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
