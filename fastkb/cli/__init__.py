@@ -1,0 +1,61 @@
+"""The command line: ``fastkb band``, ``fastkb info`` and ``fastkb warmup``.
+
+One module per subject: the options (:mod:`~fastkb.cli.parser`), the table that is read
+(:mod:`~fastkb.cli.table`), the files that are written (:mod:`~fastkb.cli.outputs`), and one module
+per command. Whatever a user can get wrong ends as a :class:`CommandError`: one line, exit code 2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+INTERRUPTED = 130  # 128 + SIGINT, the shell's convention
+WRONG_USE = 2
+
+
+class CommandError(Exception):
+    """Something that the user can put right: its message is one line, without a traceback."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the ``fastkb`` command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The words after ``fastkb``; default ``sys.argv[1:]``.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 2 for anything that the user can put right, 130 after Ctrl-C.
+    """
+    try:
+        # Imported here, so that Ctrl-C during the imports of a slow disk is answered as well.
+        from fastkb.cli.parser import build_parser
+
+        options = build_parser().parse_args(arguments)
+        options.run(options)
+        sys.stdout.flush()
+        return 0
+    except CommandError as error:
+        return _fail(str(error), WRONG_USE)
+    except MemoryError as error:
+        return _fail(
+            f"not enough memory: {error}" if str(error) else "not enough memory", WRONG_USE
+        )
+    except KeyboardInterrupt:
+        return _fail("interrupted; no file was written or changed", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: not an error. The interpreter flushes
+        # standard output once more at exit, so give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"fastkb: {line}", file=sys.stderr)
+    return code

@@ -1,0 +1,184 @@
+"""The options of every command, and the checks of their numbers."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from fastkb._version import __version__
+from fastkb.cli import CommandError
+
+KERNELS = ("rbf", "laplacian", "polynomial", "linear")
+
+_BAND = """\
+Fit kernel ridge regression to a column of a table, refit it to many bootstrap resamples of
+the rows, and draw the fitted curve with the band that holds the middle of the refitted curves
+at each point.
+
+Rows with a missing value in a chosen column are dropped and counted. The inputs are
+standardised (mean 0, standard deviation 1): --sigma is in these units. The mean of the y column
+is subtracted before the fit and added back. Without --sigma or --alpha, they are chosen by
+their leave-one-out error. With several input columns there is one panel for each, the others
+held at their medians.
+"""
+
+_BAND_EXAMPLES = """\
+examples:
+  the diabetes data that scikit-learn ships, bmi against target:
+    fastkb band
+  the same data, two input columns:
+    fastkb band --x bmi,bp
+  your own table, which is any file with a header line:
+    fastkb band houses.csv --x area --y price --level 0.95 --out houses.pdf --csv houses-band.csv
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that answers mistakes with one line instead of a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{message} (see {self.prog} --help)")
+
+
+def _number(what: str, convert: Callable[[str], Any], accept: Callable[[Any], bool]) -> Any:
+    """A converter for argparse, whose error says what was expected and what was found."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not accept(value):
+            raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+        return value
+
+    return parse
+
+
+_positive = _number("a number above 0", float, lambda v: math.isfinite(v) and v > 0)
+_whole_positive = _number("a whole number of at least 2", int, lambda v: v >= 2)
+_seed = _number("a whole number of at least 0", int, lambda v: v >= 0)
+
+
+def _level(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if 0 < value < 1:
+        return value
+    hint = f" (did you mean {value / 100:g}?)" if 1 < value < 100 else ""
+    raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text!r}{hint}")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; each command sets ``run`` to its function."""
+    parser = _Parser(
+        prog="fastkb",
+        description="Fast kernel methods and bootstrap bands.",
+        epilog="Start with 'fastkb band': it needs no data of yours.",
+    )
+    parser.add_argument("--version", action="version", version=f"fastkb {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="{band,info,warmup}", required=True)
+    _add_band(commands)
+    info = commands.add_parser("info", help="what fastkb found on this machine")
+    info.set_defaults(run=_run_info)
+    warmup = commands.add_parser(
+        "warmup",
+        help="compile everything now, so that no later call waits for it",
+        description="Call every public function once on a small job in float32 and float64: the "
+        "compiled code is kept on disk ('fastkb info' says where) for all later processes.",
+    )
+    warmup.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    warmup.set_defaults(run=_run_warmup)
+    return parser
+
+
+def _add_band(commands: Any) -> None:
+    band = commands.add_parser(
+        "band",
+        help="a confidence band around a kernel regression of your data",
+        description=_BAND,
+        epilog=_BAND_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    band.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA.csv",
+        help="a table with a header line, separated by commas, semicolons or tabs; '-' reads "
+        "standard input (default: the diabetes data of scikit-learn)",
+    )
+    band.add_argument("--x", metavar="COL[,COL...]", help="the input column or columns")
+    band.add_argument("--y", metavar="COL", help="the column to explain")
+    band.add_argument("--kernel", choices=KERNELS, default="rbf", help="default: %(default)s")
+    band.add_argument(
+        "--sigma",
+        type=_positive,
+        metavar="S",
+        help="width of the rbf or laplacian kernel, in standard deviations of the inputs "
+        "(default: chosen by leave-one-out)",
+    )
+    band.add_argument(
+        "--alpha",
+        type=_positive,
+        metavar="L",
+        help="the penalty, lambda (default: chosen by leave-one-out)",
+    )
+    band.add_argument(
+        "--resamples", type=_whole_positive, default=1000, metavar="B", help="default: %(default)s"
+    )
+    band.add_argument(
+        "--level",
+        type=_level,
+        default=0.9,
+        metavar="P",
+        help="share of the curves in the band (%(default)s)",
+    )
+    band.add_argument(
+        "--grid",
+        type=_whole_positive,
+        default=200,
+        metavar="N",
+        help="points along each input where the band is computed (%(default)s)",
+    )
+    band.add_argument(
+        "--out",
+        default="band.png",
+        metavar="FILE",
+        help="the picture: png, pdf or svg (%(default)s)",
+    )
+    band.add_argument(
+        "--csv", default="band.csv", metavar="FILE", help="the band as a table (%(default)s)"
+    )
+    band.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="of the resamples (%(default)s)"
+    )
+    band.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    band.set_defaults(run=_run_band)
+
+
+# The commands load when run: 'fastkb --help' answers at once.
+
+
+def _run_band(options: argparse.Namespace) -> None:
+    from fastkb.cli.band import run
+
+    run(options)
+
+
+def _run_info(options: argparse.Namespace) -> None:
+    from fastkb.runtime.info import describe
+
+    facts = describe()
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def _run_warmup(options: argparse.Namespace) -> None:
+    from fastkb.cli.warmup import run
+
+    run(options)
