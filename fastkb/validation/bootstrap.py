@@ -1,0 +1,171 @@
+"""Checks of what users pass to the bootstrap: data, estimators, levels, seeds, solvers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SOLVERS = ("auto", "lowrank", "cholesky")
+
+_RIDGE_PARAMETERS = ("alpha", "kernel", "gamma", "degree", "coef0", "kernel_params")
+
+
+class BandData(NamedTuple):
+    """Checked data of a band."""
+
+    X: Any  # shape: (n, d), or (n, n) if precomputed
+    y: np.ndarray  # shape: (n, n_targets), float64
+    X_eval: Any  # shape: (n_eval, d), or (n_eval, n) if precomputed
+    alpha: np.ndarray  # shape: (n_targets,), float64
+    single_target: bool
+    dtype: np.dtype  # of the result: float32 if X and y are, else float64
+
+
+def check_level(name: str, level: Any) -> float:
+    """A confidence level strictly between 0 and 1."""
+    if isinstance(level, bool) or not isinstance(level, Real):
+        raise TypeError(f"{name} must be a number between 0 and 1, got {level!r}")
+    level = float(level)
+    if not 0.0 < level < 1.0:
+        hint = f"; for {level:g}% write {level / 100:g}" if 1.0 < level < 100.0 else ""
+        raise ValueError(f"{name} must be between 0 and 1, exclusive, got {level:g}{hint}")
+    return level
+
+
+def check_n_resamples(n_resamples: Any) -> int:
+    """A positive number of replicates; 10.0 is accepted as 10."""
+    if isinstance(n_resamples, Real) and float(n_resamples).is_integer():
+        n_resamples = int(n_resamples)
+    if isinstance(n_resamples, bool) or not isinstance(n_resamples, Integral):
+        raise TypeError(f"n_resamples must be a positive integer, got {n_resamples!r}")
+    if not 1 <= n_resamples < 2**32:
+        raise ValueError(f"n_resamples must be from 1 to 2**32 - 1, got {n_resamples}")
+    return int(n_resamples)
+
+
+def check_solver(solver: Any) -> str:
+    """One of the names of solvers."""
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
+    return solver
+
+
+def check_rng(rng: Any) -> Any:
+    """None, a non-negative integer, a SeedSequence or a Generator."""
+    if isinstance(rng, Integral) and not isinstance(rng, bool):
+        if rng < 0:
+            raise ValueError(f"rng must not be negative, got {rng}")
+        return int(rng)
+    if rng is None or isinstance(rng, np.random.SeedSequence | np.random.Generator):
+        return rng
+    raise TypeError(
+        "rng must be None, a non-negative integer, a numpy.random.SeedSequence or a "
+        f"numpy.random.Generator, got {rng!r}"
+    )
+
+
+def check_ridge(estimator: Any) -> Any:
+    """An instance of KernelRidge: fastkb's, scikit-learn's or one with their parameters."""
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"estimator must be an instance, got the class {estimator.__name__}: write "
+            f"{estimator.__name__}(...)"
+        )
+    parameters = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    missing = [name for name in _RIDGE_PARAMETERS if name not in parameters]
+    if missing or not hasattr(estimator, "_get_kernel"):
+        raise TypeError(
+            "estimator must be a fastkb.KernelRidge or a sklearn.kernel_ridge.KernelRidge (other "
+            f"models have no bootstrap band yet), got {estimator!r}"
+        )
+    return estimator
+
+
+def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
+    """The penalty of each target.  # shape: (n_targets,)"""
+    try:
+        values = np.asarray(alpha, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"the estimator's alpha must be a number or one per target, got {alpha!r}"
+        ) from None
+    if values.ndim > 1 or values.size not in (1, n_targets):
+        raise ValueError(
+            f"the estimator's alpha has shape {values.shape}, expected one number or one for each of "
+            f"the {n_targets} targets"
+        )
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(f"the estimator's alpha must be finite and at least 0, got {alpha!r}")
+    return np.array(np.broadcast_to(values.ravel(), (n_targets,)))
+
+
+def check_band_data(estimator: Any, X: Any, y: Any, X_eval: Any) -> BandData:
+    """Training data and evaluation points that fit together, in C order and native floats."""
+    from sklearn.utils.validation import check_array
+
+    precomputed = isinstance(estimator.kernel, str) and estimator.kernel == "precomputed"
+    X = check_array(
+        X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", input_name="X"
+    )
+    X_eval = check_array(
+        X_eval, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", input_name="X_eval"
+    )
+    y = check_array(y, ensure_2d=False, dtype=(np.float64, np.float32), order="C", input_name="y")
+    if y.ndim not in (1, 2):
+        raise ValueError(f"y must have shape (n,) or (n, n_targets), got {y.shape}")
+    if y.shape[0] != X.shape[0]:
+        raise ValueError(f"y has {y.shape[0]} rows and X has {X.shape[0]}: they must agree")
+    if precomputed and X.shape[0] != X.shape[1]:
+        raise ValueError(f"a precomputed Gram matrix must be square, X has shape {X.shape}")
+    if X_eval.shape[1] != X.shape[1]:
+        what = "K(X_eval, X)" if precomputed else "X_eval"
+        raise ValueError(
+            f"{what} has {X_eval.shape[1]} columns, expected {X.shape[1]} as X has: X_eval has shape "
+            f"{X_eval.shape}"
+        )
+    dtype = np.dtype(np.float32 if X.dtype == y.dtype == np.float32 else np.float64)
+    targets = y.reshape(len(y), -1)
+    return BandData(
+        X,
+        np.ascontiguousarray(targets, dtype=np.float64),
+        X_eval,
+        check_alpha(estimator.alpha, targets.shape[1]),
+        y.ndim == 1,
+        dtype,
+    )
+
+
+def check_sampler(sampler: Any) -> Callable:
+    """A callable that makes a data set from a generator."""
+    if not callable(sampler):
+        raise TypeError(
+            "sampler must be a function that takes a numpy.random.Generator and returns (X, y), got "
+            f"{sampler!r}"
+        )
+    return sampler
+
+
+def check_sample(sample: Any, replicate: int) -> tuple[Any, Any]:
+    """What a sampler returned."""
+    if not isinstance(sample, tuple | list) or len(sample) != 2:
+        raise TypeError(
+            f"sampler must return a pair (X, y), got {type(sample).__name__} for replicate {replicate}"
+        )
+    return sample[0], sample[1]
+
+
+def check_predictions(values: Any, replicate: int, shape: tuple | None) -> np.ndarray:
+    """Finite predictions of the shape that the first replicate had."""
+    values = np.asarray(values)
+    if shape is not None and values.shape != shape:
+        raise ValueError(
+            f"the estimator's predictions have shape {values.shape} in replicate {replicate}, and "
+            f"{shape} in the first"
+        )
+    if not math.isfinite(float(np.sum(values))) and not np.isfinite(values).all():
+        raise ValueError(f"replicate {replicate}: the estimator predicted NaN or infinity")
+    return values
