@@ -24,7 +24,7 @@ _PUBLIC: dict[str, str | None] = {
     "gram": "fastkb.gram.pairwise",
     "TaylorFeatures": "fastkb.gram.features",
     "KernelRidge": "fastkb.ridge.estimator",
-    "KernelRidgeCV": "fastkb.ridge.path",
+    "KernelRidgeCV": "fastkb.ridge.search",
     "kernel_ridge_path": "fastkb.ridge.path",
     "bootstrap_band": "fastkb.bootstrap.band",
     "sampling_band": "fastkb.bootstrap.band",

@@ -1,0 +1,215 @@
+"""Kernel ridge regression with scikit-learn's interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastkb.ridge.dual import solve_dual
+from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
+from fastkb.validation.ridge import check_alpha, check_kernel, check_sample_weight
+
+# Predictions are made for as many rows at a time as fit a Gram matrix of this many bytes: memory
+# stays bounded, and compiled threads and BLAS threads take turns at intervals that cost them
+# nothing.
+_PREDICTION_BYTES = 256 * 2**20
+
+
+class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """What every kernel ridge estimator has in common: its data, and f(x) = Σᵢ aᵢ K(x, xᵢ)."""
+
+    kernel: Any
+    dual_coef_: np.ndarray
+    X_fit_: Any
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
+        return tags
+
+    def _kernel_choice(self) -> KernelChoice:
+        raise NotImplementedError
+
+    def _get_kernel(self, X: Any, Y: Any = None) -> Any:
+        """The Gram matrix of this estimator's kernel."""
+        return self._kernel_choice().matrix(X, Y)
+
+    def _validate_data(self, X: Any, y: Any, minimum: int = 1) -> tuple[Any, np.ndarray]:
+        """`X` and `y` checked, in float32 where both are and in float64 otherwise."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=("csr", "csc"),
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=minimum,
+        )
+        dtype = np.float32 if X.dtype == np.float32 and y.dtype == np.float32 else np.float64
+        if X.dtype == np.float32 and dtype == np.float64:
+            # A Gram matrix rounded to float32 would spoil coefficients that are kept in float64.
+            X = X.astype(dtype)
+        return X, y.astype(dtype, copy=False)
+
+    def _fit_dual(
+        self, X: Any, y: np.ndarray, alpha: np.ndarray, sample_weight: np.ndarray | None
+    ) -> None:
+        """Set `dual_coef_` and `X_fit_` for checked data."""
+        choice = self._kernel_choice()
+        K = choice.fresh_matrix(X, y.dtype)
+        targets = y.reshape(y.shape[0], -1).astype(K.dtype, copy=False)
+        coefficients = solve_dual(
+            K,
+            targets,
+            alpha,
+            sample_weight,
+            positive_semidefinite=choice.is_positive_semidefinite,
+        )
+        self.dual_coef_ = coefficients.reshape(y.shape)
+        self.X_fit_ = X
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Values of the fitted function.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_points, n_features)
+            Where to evaluate; for ``kernel="precomputed"`` the Gram matrix of these points with the
+            training points, of shape (n_points, n_samples).
+
+        Returns
+        -------
+        y : ndarray of shape (n_points,) or (n_points, n_targets)
+            f(x) = Σᵢ aᵢ K(x, xᵢ) for each row.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
+        step = max(1, _PREDICTION_BYTES // (8 * self.dual_coef_.shape[0]))
+        parts = [
+            to_dense(self._get_kernel(X[start : start + step], self.X_fit_)) @ self.dual_coef_
+            for start in range(0, X.shape[0], step)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+class KernelRidge(KernelModel):
+    r"""Kernel ridge regression: least squares in the space that a kernel spans, with an L2 penalty.
+
+    Minimises :math:`\sum_i w_i (y_i - f(x_i))^2 + \lambda \|f\|^2`; the minimiser is
+    :math:`f(x) = \sum_i a_i K(x, x_i)` with :math:`(K + \lambda W^{-1}) a = y`. A drop-in for
+    :class:`sklearn.kernel_ridge.KernelRidge`.
+
+    Parameters
+    ----------
+    alpha : float or array-like of shape (n_targets,), default 1
+        The penalty λ, at least 0; one for all targets, or one for each.
+    kernel : str, callable or kernel object, default "linear"
+        A name (``linear``, ``rbf``, ``laplacian``, ``poly``, ``polynomial``, ``sigmoid``,
+        ``cosine``, ``chi2``, ``additive_chi2``), ``"precomputed"`` where the data are Gram
+        matrices, a kernel of :mod:`fastkb.kernels`, or a callable of two rows that returns a
+        number.
+    gamma : float, optional
+        The kernel's γ (of ``rbf``: 1/(2σ²)). The kernel's own default where left out, 1/n_features
+        for all but ``chi2``. Other kernels ignore it.
+    degree : float, default 3
+        Degree of the polynomial kernel.
+    coef0 : float, default 1
+        Constant of the polynomial and sigmoid kernels.
+    kernel_params : dict, optional
+        Keyword arguments for a callable kernel.
+
+    Attributes
+    ----------
+    dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        The coefficients a: float32 where X and y both are, float64 otherwise.
+    X_fit_ : array or sparse matrix of shape (n_samples, n_features)
+        The training data that predictions need; the Gram matrix where it was precomputed.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where all are strings.
+
+    See Also
+    --------
+    fastkb.KernelRidgeCV : chooses λ and γ by leave-one-out.
+
+    Notes
+    -----
+    One Cholesky factorisation, n³/3 flops, in the memory of the Gram matrix. Distinct penalties for
+    different targets take one each, or one eigendecomposition for all where that is cheaper: see
+    :func:`fastkb.ridge.dual.plan_dual`.
+
+    References
+    ----------
+    Saunders, Gammerman, Vovk (1998), Ridge Regression Learning Algorithm in Dual Variables, ICML.
+    Murphy (2012), Machine Learning: A Probabilistic Perspective, section 14.4.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb import KernelRidge
+    >>> X = np.linspace(0.0, 3.0, 20)[:, None]
+    >>> model = KernelRidge(alpha=1e-3, kernel="rbf", gamma=1.0).fit(X, np.sin(X[:, 0]))
+    >>> bool(abs(model.predict([[1.5]])[0] - np.sin(1.5)) < 1e-3)
+    True
+    """
+
+    def __init__(
+        self,
+        alpha: Any = 1,
+        *,
+        kernel: Any = "linear",
+        gamma: float | None = None,
+        degree: float = 3,
+        coef0: float = 1,
+        kernel_params: dict | None = None,
+    ) -> None:
+        self.alpha = alpha
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
+        self.kernel_params = kernel_params
+
+    def _kernel_choice(self) -> KernelChoice:
+        return KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.kernel_params)
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelRidge:
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, n_features)
+            Training data; for ``kernel="precomputed"`` the Gram matrix of shape (n_samples,
+            n_samples), which is left as it is.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : float or array-like of shape (n_samples,), optional
+            Weights w, at least 0; a sample of weight k counts as k samples.
+
+        Returns
+        -------
+        self : KernelRidge
+            This estimator, fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data are not what is expected; among them an `alpha` of neither
+            one value nor one for each target.
+
+        Warns
+        -----
+        scipy.linalg.LinAlgWarning
+            If the system is singular to working precision; least squares solves it where Cholesky's
+            method cannot.
+        """
+        check_kernel(self.kernel, self.gamma, self.degree, self.coef0, self.kernel_params)
+        X, y = self._validate_data(X, y)
+        alpha = check_alpha(self.alpha, 1 if y.ndim == 1 else y.shape[1])
+        self._fit_dual(X, y, alpha, check_sample_weight(sample_weight, y.shape[0]))
+        return self

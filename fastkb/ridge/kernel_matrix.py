@@ -1,0 +1,112 @@
+"""Which Gram matrix an estimator's parameters name, and what is known about it beforehand."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import get_lapack_funcs
+
+from fastkb.gram import pairwise
+from fastkb.validation.ridge import is_kernel_object
+
+_TAKES_GAMMA = frozenset({"rbf", "laplacian", "poly", "polynomial", "sigmoid", "chi2"})
+_ALWAYS_POSITIVE = frozenset({"linear", "rbf", "laplacian", "cosine", "chi2"})
+
+
+class KernelChoice(NamedTuple):
+    """The parameters of a kernel, as scikit-learn's estimators hold them."""
+
+    kernel: Any = "linear"
+    gamma: float | None = None
+    degree: float = 3
+    coef0: float = 1
+    kernel_params: dict | None = None
+
+    def matrix(self, X: Any, Y: Any = None) -> Any:
+        """The Gram matrix of the rows of `X` and `Y`; the very `X` where that is precomputed.
+
+        Parameters
+        ----------
+        X : array or sparse matrix
+            Rows to compare.  # shape: (n, d)
+        Y : array or sparse matrix, optional
+            The other rows; `X` where left out.  # shape: (m, d)
+
+        Returns
+        -------
+        K : ndarray
+            # shape: (n, m)
+        """
+        if is_kernel_object(self.kernel):
+            return pairwise.gram(self.kernel, X, Y)
+        if callable(self.kernel):
+            parameters = self.kernel_params or {}
+        else:
+            parameters = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0}
+        return pairwise.pairwise_kernels(X, Y, metric=self.kernel, filter_params=True, **parameters)
+
+    def fresh_matrix(self, X: Any, dtype: Any) -> np.ndarray:
+        """The Gram matrix of `X` in memory of its own, for a solver to overwrite.
+
+        Parameters
+        ----------
+        X : array or sparse matrix
+            Rows; the Gram matrix where that is precomputed, which is copied.  # shape: (n, d)
+        dtype : dtype
+            float32 or float64; the matrix is of the wider of this and its own.
+
+        Returns
+        -------
+        K : ndarray
+            C-ordered and finite.  # shape: (n, n)
+
+        Raises
+        ------
+        ValueError
+            If the matrix is not square or not finite.
+        """
+        dense = to_dense(self.matrix(X))
+        if dense.shape != (X.shape[0], X.shape[0]):
+            raise ValueError(
+                f"the Gram matrix of {X.shape[0]} samples must have shape {(X.shape[0],) * 2}, got "
+                f"{dense.shape}"
+            )
+        # A callable kernel may give float64 for float32 rows.
+        dtype = np.result_type(dense.dtype, dtype)
+        shared = isinstance(X, np.ndarray) and np.may_share_memory(dense, X)
+        if shared or dense.dtype != dtype or not dense.flags.writeable:
+            K = np.array(dense, dtype=dtype, order="C")
+        else:
+            K = np.ascontiguousarray(dense)
+        (lange,) = get_lapack_funcs(("lange",), (K,))
+        if not np.isfinite(lange("M", K.T)):
+            raise ValueError(
+                f"the Gram matrix of {self} has NaN or infinity: it overflows {dtype.name}, or "
+                f"the kernel is undefined on this data"
+            )
+        return K
+
+    @property
+    def takes_gamma(self) -> bool:
+        """Whether `gamma` alters the matrix."""
+        return isinstance(self.kernel, str) and self.kernel in _TAKES_GAMMA
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether no data can give this kernel's Gram matrix a negative eigenvalue.
+
+        False where that is not known. It decides what may be skipped, never what is right.
+        """
+        if not isinstance(self.kernel, str):
+            return False
+        if self.kernel in ("poly", "polynomial"):
+            # Sums and products of positive kernels are positive; (negative coef0) and fractional
+            # powers need not be.
+            return self.coef0 >= 0 and float(self.degree).is_integer()
+        return self.kernel in _ALWAYS_POSITIVE
+
+
+def to_dense(K: Any) -> np.ndarray:
+    """`K` as an array: scikit-learn hands a sparse precomputed matrix through as it is."""
+    return K.toarray() if hasattr(K, "toarray") else np.asarray(K)

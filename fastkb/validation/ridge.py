@@ -1,0 +1,141 @@
+"""Checks of what users pass to kernel ridge regression."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+# scikit-learn's names; "chi2", "additive_chi2" and "cosine" have no function of ours and go to the
+# peer's.
+KERNEL_NAMES = (
+    "additive_chi2",
+    "chi2",
+    "cosine",
+    "laplacian",
+    "linear",
+    "poly",
+    "polynomial",
+    "precomputed",
+    "rbf",
+    "sigmoid",
+)
+
+
+def is_kernel_object(kernel: Any) -> bool:
+    """Whether `kernel` is one of fastkb's own kernel objects, which take matrices and not rows."""
+    return bool(getattr(kernel, "_is_fastkb_kernel", False)) and not isinstance(kernel, type)
+
+
+def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params: Any) -> None:
+    """Refuse parameters that no kernel can have."""
+    if isinstance(kernel, str):
+        if kernel not in KERNEL_NAMES:
+            close = difflib.get_close_matches(kernel, KERNEL_NAMES, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(
+                f"kernel={kernel!r} is not known: expected one of {', '.join(KERNEL_NAMES)}, "
+                f"a callable or a kernel of fastkb.kernels{hint}"
+            )
+    elif isinstance(kernel, type) or not (callable(kernel) or is_kernel_object(kernel)):
+        raise TypeError(
+            f"kernel must be a name, a callable or a kernel of fastkb.kernels (an instance, such "
+            f"as RBF(sigma=1.0)), got {kernel!r}"
+        )
+    if gamma is not None:
+        check_real("gamma", gamma, minimum=0.0, hint=" or None for the kernel's default")
+    check_real("degree", degree, minimum=0.0)
+    check_real("coef0", coef0)
+    if kernel_params is not None:
+        if not isinstance(kernel_params, Mapping):
+            raise TypeError(f"kernel_params must be a dict or None, got {kernel_params!r}")
+        if kernel_params and is_kernel_object(kernel):
+            raise ValueError(
+                f"kernel_params={dict(kernel_params)!r} has no use with kernel={kernel!r}, which "
+                f"holds its own parameters: expected None"
+            )
+
+
+def check_real(name: str, value: Any, minimum: float | None = None, hint: str = "") -> None:
+    """Refuse what is not one finite real number, at least `minimum`."""
+    bound = "" if minimum is None else f" at least {minimum:g}"
+    expected = f"{name} must be a finite real number{bound}{hint}, got {value!r}"
+    if not isinstance(value, Real):
+        raise TypeError(expected)
+    if not math.isfinite(value) or (minimum is not None and value < minimum):
+        raise ValueError(expected)
+
+
+def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
+    """One penalty for all targets or one for each, as an array.  # shape: (1,) or (n_targets,)"""
+    if isinstance(alpha, Real):
+        check_real("alpha", alpha, minimum=0.0)
+        return np.array([alpha], dtype=np.float64)
+    values = _real_array("alpha", alpha)
+    if values.ndim > 1 or values.size not in (1, n_targets):
+        raise ValueError(
+            f"alpha has shape {values.shape}, but y has n_targets={n_targets}: expected one "
+            f"number, or one for each target"
+        )
+    values = values.reshape(-1)
+    if not np.isfinite(values).all() or (values < 0.0).any():
+        raise ValueError(f"alpha must be finite and at least 0 for every target, got {alpha!r}")
+    return values
+
+
+def check_sample_weight(
+    sample_weight: Any, n_samples: int, *, minimum: int = 1
+) -> np.ndarray | None:
+    """One weight for each sample, or None where all weigh one.  # shape: (n_samples,)
+
+    At least `minimum` of them must be positive.
+    """
+    if sample_weight is None:
+        return None
+    weight = _real_array("sample_weight", sample_weight)
+    if weight.ndim == 0:
+        weight = np.full(n_samples, weight)
+    if weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight has shape {weight.shape}: expected one number, or a vector of "
+            f"n_samples={n_samples} of them (Sample weights must be 1D array or scalar)"
+        )
+    if not np.isfinite(weight).all():
+        raise ValueError("sample_weight contains NaN or infinity: expected finite numbers")
+    if (weight < 0.0).any():
+        raise ValueError(
+            f"sample_weight must be at least 0, got {weight.min():g} for sample {weight.argmin()}"
+        )
+    if np.count_nonzero(weight) < minimum:
+        raise ValueError(
+            f"sample_weight is zero for all but {np.count_nonzero(weight)} of {n_samples} samples: "
+            f"at least {minimum} must have a positive weight"
+        )
+    return weight
+
+
+def check_grid(name: str, values: Any, *, allow_zero: bool) -> np.ndarray:
+    """A vector of candidates for a parameter, in the order given.  # shape: (n_candidates,)"""
+    grid = np.atleast_1d(_real_array(name, values))
+    sign = "at least 0" if allow_zero else "positive"
+    if grid.ndim != 1 or grid.size == 0:
+        raise ValueError(f"{name} must be a vector of at least one number, got shape {grid.shape}")
+    good = np.isfinite(grid) & ((grid >= 0.0) if allow_zero else (grid > 0.0))
+    if not good.all():
+        index = int(np.argmin(good))
+        raise ValueError(f"{name} must be finite and {sign}, got {name}[{index}]={grid[index]:g}")
+    return grid
+
+
+def _real_array(name: str, values: Any) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biufO":
+            raise TypeError
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must hold real numbers, got {values!r}") from None
