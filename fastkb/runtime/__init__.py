@@ -2,6 +2,6 @@
 
 from numba import prange
 
-from fastkb.runtime.jit import inline, jit
+from fastkb.runtime.jit import inline, jit, matrix, vector
 
-__all__ = ["inline", "jit", "prange"]
+__all__ = ["inline", "jit", "matrix", "prange", "vector"]

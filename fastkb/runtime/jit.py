@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core import types
 
 from fastkb.runtime import threads
 from fastkb.runtime.cache import FunctionCache
@@ -21,8 +23,14 @@ from fastkb.runtime.cache import FunctionCache
 FASTMATH = frozenset({"contract", "nsz"})
 
 
-def jit(function: Callable | None = None, *, parallel: bool = False, cache: bool = True) -> Any:
-    """Compile `function` on its first call for each set of types, and keep the code on disk.
+def jit(
+    function: Callable | None = None,
+    *,
+    parallel: bool = False,
+    cache: bool = True,
+    signature: Callable[[types.Float], tuple] | None = None,
+) -> Any:
+    """Compile `function` when it is first called, and keep the code on disk.
 
     Parameters
     ----------
@@ -33,14 +41,20 @@ def jit(function: Callable | None = None, *, parallel: bool = False, cache: bool
         layer at hand (see :mod:`fastkb.runtime.threads`).
     cache : bool, default True
         Whether the compiled code is kept on disk. Leave it on for functions that Python calls.
+    signature : callable, optional
+        Maps an element type (float32 or float64) to the types of all arguments. There is then one
+        compiled function for each element type, whatever the layout and flags of the arrays that
+        come (declare :func:`matrix`), and it is chosen by the element type of the first argument
+        alone, which also makes the call cheaper. Without it, each new combination of argument types
+        compiles anew.
 
     Returns
     -------
-    dispatcher
-        A Numba dispatcher; for ``parallel=True`` a callable around it with the same arguments.
+    callable
+        The compiled function.
     """
     if function is None:
-        return lambda f: jit(f, parallel=parallel, cache=cache)
+        return lambda f: jit(f, parallel=parallel, cache=cache, signature=signature)
     dispatcher = numba.njit(
         function,
         parallel=parallel,
@@ -50,7 +64,42 @@ def jit(function: Callable | None = None, *, parallel: bool = False, cache: bool
     )
     if cache:
         dispatcher._cache = FunctionCache(function)
-    return threads.ParallelFunction(dispatcher) if parallel else dispatcher
+    compiled = dispatcher if signature is None else ByElementType(dispatcher, signature)
+    return threads.ParallelFunction(compiled) if parallel else compiled
+
+
+class ByElementType:
+    """One compiled function for each element type of the first argument, with declared types."""
+
+    def __init__(self, dispatcher: Any, signature: Callable[[types.Float], tuple]) -> None:
+        self.dispatcher = dispatcher
+        self.py_func = dispatcher.py_func
+        self._signature = signature
+        self._entries: dict[Any, Callable] = {}
+        functools.update_wrapper(self, dispatcher.py_func)
+
+    def __call__(self, *arguments: Any) -> Any:
+        element = arguments[0].dtype
+        entry = self._entries.get(element)
+        if entry is None:
+            declared = self._signature(numba.from_dtype(element))
+            entry = self._entries[element] = self.dispatcher.compile(declared)
+        return entry(*arguments)
+
+    @property
+    def signatures(self) -> list:
+        """The signatures compiled so far."""
+        return self.dispatcher.signatures
+
+
+def matrix(element: types.Float, *, readonly: bool = True) -> types.Array:
+    """The type of a two-dimensional array with any strides."""
+    return types.Array(element, 2, "A", readonly=readonly)
+
+
+def vector(element: types.Float) -> types.Array:
+    """The type of a one-dimensional contiguous array."""
+    return types.Array(element, 1, "C")
 
 
 def inline(function: Callable) -> Any:

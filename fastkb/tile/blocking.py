@@ -1,0 +1,51 @@
+"""The blocking table: the only place where the engine's sizes stand, each with its reason.
+
+A tile of the result is `tile` x `tile`; it is covered by micro-tiles of `mr` x `nr`, each of which
+stays in registers while `kc` columns of the data stream past::
+
+              nr = nv vectors
+            ┌───────────────┐      accumulators   mr x nv registers
+         mr │ c c c │ c c c │      b              nv registers
+            │ c c c │ c c c │      a              broadcast from memory
+            └───────────────┘
+
+========= ===================================================================================
+size      reason
+========= ===================================================================================
+mr x nv   As many accumulators as fit beside nv registers of b and one of a: 8 x 3 = 24 of 32
+          registers (AVX-512, NEON), 4 x 3 = 12 of 16 (AVX2, SSE). A fused multiply-add takes 4
+          cycles and two start in each, so at least 8 must be under way.
+kc        The b panel (kc x nr) stays in the first-level cache: 256 x 24 x 8 bytes = 48 KB.
+tile      A multiple of every mr and nr of the table; tile² values are 72 KB in float64, small
+          enough for a thread's stack and the second-level cache, and a row of 96 values is 12
+          whole cache lines when it is written out.
+========= ===================================================================================
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from fastkb.runtime.cpu import cpu
+
+
+class Blocking(NamedTuple):
+    """Sizes of the engine for one element type."""
+
+    mr: int  # rows of a micro-tile
+    nr: int  # columns of a micro-tile: a whole number of vectors
+    width: int  # elements in a vector
+    kc: int  # columns of the data between two visits to a micro-tile
+    tile: int  # rows and columns of a tile
+
+
+@functools.cache
+def blocking(dtype: str) -> Blocking:
+    """The sizes for ``"float32"`` or ``"float64"`` on this processor."""
+    host = cpu()
+    width = host.vector_bytes // np.dtype(dtype).itemsize
+    mr = 8 if host.registers >= 32 else 4
+    return Blocking(mr=mr, nr=3 * width, width=width, kc=256, tile=96)

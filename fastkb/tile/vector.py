@@ -1,0 +1,296 @@
+"""Vector code that Numba's language cannot say, emitted as LLVM IR: the micro-kernel and its helpers.
+
+Numba's loops over scalar accumulators are not vectorised (4 GF/s); the micro-kernel below keeps its
+accumulators in vector registers and reaches the speed of an assembly BLAS. Everything here is an
+intrinsic over flat, packed arrays and offsets; nothing checks bounds, so callers pad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import default_manager
+from numba.extending import intrinsic
+
+from fastkb.scalar.bits import call_llvm, multiply_add
+from fastkb.tile.blocking import blocking
+
+_INDEX = ir.IntType(64)
+
+
+def _vector_type(array_type: types.Array) -> ir.VectorType:
+    element = default_manager[array_type.dtype].get_data_type()
+    return ir.VectorType(element, blocking(str(array_type.dtype)).width)
+
+
+def _data(context: Any, builder: Any, array_type: types.Array, array: Any) -> Any:
+    return context.make_array(array_type)(context, builder, array).data
+
+
+def _load(builder: Any, data: Any, offset: Any, vector: ir.VectorType, align: int) -> Any:
+    pointer = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
+    return builder.load(pointer, align=align)
+
+
+def _store(builder: Any, value: Any, data: Any, offset: Any, align: int) -> Any:
+    pointer = builder.bitcast(builder.gep(data, [offset]), value.type.as_pointer())
+    return builder.store(value, pointer, align=align)
+
+
+def _splat(builder: Any, scalar: Any, vector: ir.VectorType) -> Any:
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _INDEX(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def _accumulate_dot(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    return multiply_add(builder, a, b, c)
+
+
+def _accumulate_sqdiff(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    difference = builder.fsub(a, b)
+    return multiply_add(builder, difference, difference, c)
+
+
+def _accumulate_absdiff(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    difference = builder.fsub(a, b)
+    return builder.fadd(call_llvm(builder, "fabs", difference.type, [difference]), c)
+
+
+def _make_micro_kernel(accumulate: Callable, name: str) -> Any:
+    """An intrinsic ``(a, a_offset, b, b_offset, depth, c, c_offset, stride, first)``.
+
+    For the micro-tile of `c` at `c_offset` (row stride `stride`):
+
+        c[i, j] = (0 if first else c[i, j]) ⊕ a[0, i] ∘ b[0, j] ⊕ a[1, i] ∘ b[1, j] ⊕ …
+
+    over `depth` columns of the packed panels a (depth, mr) and b (depth, nr), in this order: the
+    rounding of an element does not depend on where in a tile it stands.
+    """
+
+    def typer(typing_context, a, a_offset, b, b_offset, depth, c, c_offset, stride, first):
+        size = blocking(str(c.dtype))
+        vector = _vector_type(c)
+        vectors = size.nr // size.width
+        align = c.dtype.bitwidth // 8
+
+        def codegen(context, builder, signature, arguments):
+            a_data = _data(context, builder, a, arguments[0])
+            b_data = _data(context, builder, b, arguments[2])
+            c_data = _data(context, builder, c, arguments[5])
+            a_start, b_start, depth, c_start, stride, first = (
+                arguments[k] for k in (1, 3, 4, 6, 7, 8)
+            )
+            offsets = []
+            for i in range(size.mr):
+                row = builder.add(c_start, builder.mul(stride, _INDEX(i)))
+                offsets += [builder.add(row, _INDEX(v * size.width)) for v in range(vectors)]
+
+            # The accumulators start at zero, or where the last visit left them.
+            before = builder.block
+            resume = builder.append_basic_block(name + ".resume")
+            loop = builder.append_basic_block(name + ".loop")
+            after = builder.append_basic_block(name + ".after")
+            builder.cbranch(builder.trunc(first, ir.IntType(1)), loop, resume)
+            builder.position_at_end(resume)
+            resumed = [_load(builder, c_data, offset, vector, align) for offset in offsets]
+            builder.branch(loop)
+
+            builder.position_at_end(loop)
+            step = builder.phi(_INDEX)
+            step.add_incoming(_INDEX(0), before)
+            step.add_incoming(_INDEX(0), resume)
+            accumulators = []
+            for value in resumed:
+                accumulator = builder.phi(vector)
+                accumulator.add_incoming(ir.Constant(vector, [0.0] * vector.count), before)
+                accumulator.add_incoming(value, resume)
+                accumulators.append(accumulator)
+            a_row = builder.add(a_start, builder.mul(step, _INDEX(size.mr)))
+            b_row = builder.add(b_start, builder.mul(step, _INDEX(size.nr)))
+            columns = [
+                _load(builder, b_data, builder.add(b_row, _INDEX(v * size.width)), vector, align)
+                for v in range(vectors)
+            ]
+            results = []
+            for i in range(size.mr):
+                scalar = builder.load(builder.gep(a_data, [builder.add(a_row, _INDEX(i))]))
+                row = _splat(builder, scalar, vector)
+                for v in range(vectors):
+                    results.append(
+                        accumulate(builder, row, columns[v], accumulators[i * vectors + v])
+                    )
+            following = builder.add(step, _INDEX(1))
+            step.add_incoming(following, loop)
+            for accumulator, result in zip(accumulators, results, strict=True):
+                accumulator.add_incoming(result, loop)
+            builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
+
+            builder.position_at_end(after)
+            for result, offset in zip(results, offsets, strict=True):
+                _store(builder, result, c_data, offset, align)
+            return context.get_dummy_value()
+
+        index = types.intp
+        return (
+            types.void(a, index, b, index, index, c, index, index, types.boolean),
+            codegen,
+        )
+
+    typer.__name__ = name
+    return intrinsic(typer)
+
+
+dot = _make_micro_kernel(_accumulate_dot, "dot")
+sqdiff = _make_micro_kernel(_accumulate_sqdiff, "sqdiff")
+absdiff = _make_micro_kernel(_accumulate_absdiff, "absdiff")
+
+
+@intrinsic(prefer_literal=True)
+def scratch(typing_context, length, like):
+    """An uninitialised array of literal `length` on the stack, of the element type of `like`.
+
+    It costs nothing to obtain inside a loop, and no two threads can share it.
+    """
+    array_type = types.Array(like.dtype, 1, "C")
+    count = length.literal_value
+
+    def codegen(context, builder, signature, arguments):
+        element = context.get_data_type(array_type.dtype)
+        itemsize = array_type.dtype.bitwidth // 8
+        with builder.goto_entry_block():
+            data = builder.alloca(ir.ArrayType(element, count))
+            data.align = 64
+        array = context.make_array(array_type)(context, builder)
+        context.populate_array(
+            array,
+            data=builder.bitcast(data, element.as_pointer()),
+            shape=[_INDEX(count)],
+            strides=[_INDEX(itemsize)],
+            itemsize=_INDEX(itemsize),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return array_type(length, like), codegen
+
+
+@intrinsic
+def transpose_block(typing_context, source, source_offset, source_stride, target, target_offset, target_stride):
+    """target[j, i] = source[i, j] for one block of width x width elements, in registers.
+
+    log2(width) rounds of pairwise shuffles; in the round of distance h, row i and row i + h exchange
+    their off-diagonal blocks of h x h.
+    """
+    vector = _vector_type(source)
+    align = source.dtype.bitwidth // 8
+
+    def codegen(context, builder, signature, arguments):
+        source_data = _data(context, builder, source, arguments[0])
+        target_data = _data(context, builder, target, arguments[3])
+        width = vector.count
+        lane = ir.IntType(32)
+
+        def offset(start, stride, i):
+            return builder.add(start, builder.mul(stride, _INDEX(i)))
+
+        rows = [
+            _load(builder, source_data, offset(arguments[1], arguments[2], i), vector, align)
+            for i in range(width)
+        ]
+        distance = width // 2
+        while distance:
+            upper = [k if not k & distance else k + width - distance for k in range(width)]
+            lower = [k + distance if not k & distance else k + width for k in range(width)]
+            masks = [
+                ir.Constant(ir.VectorType(lane, width), [lane(k) for k in mask])
+                for mask in (upper, lower)
+            ]
+            for i in range(width):
+                if not i & distance:
+                    one, other = rows[i], rows[i + distance]
+                    rows[i] = builder.shuffle_vector(one, other, masks[0])
+                    rows[i + distance] = builder.shuffle_vector(one, other, masks[1])
+            distance //= 2
+        for i, row in enumerate(rows):
+            _store(builder, row, target_data, offset(arguments[4], arguments[5], i), align)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(source, index, index, target, index, index), codegen
+
+
+def _make_write(name: str, streaming: bool, doc: str) -> Any:
+    def typer(typing_context, source, offset, target, row, column):
+        vector = _vector_type(source)
+        itemsize = source.dtype.bitwidth // 8
+
+        def codegen(context, builder, signature, arguments):
+            data = _data(context, builder, source, arguments[0])
+            value = _load(builder, data, arguments[1], vector, itemsize)
+            array = context.make_array(target)(context, builder, arguments[2])
+            stride = cgutils.unpack_tuple(builder, array.strides)[0]
+            distance = builder.add(
+                builder.mul(arguments[3], stride), builder.mul(arguments[4], _INDEX(itemsize))
+            )
+            byte = ir.IntType(8).as_pointer()
+            address = builder.gep(builder.bitcast(array.data, byte), [distance])
+            pointer = builder.bitcast(address, vector.as_pointer())
+            if streaming:
+                written = builder.store(value, pointer, align=vector.count * itemsize)
+                hint = builder.module.add_metadata([ir.IntType(32)(1)])
+                written.set_metadata("nontemporal", hint)
+            else:
+                builder.store(value, pointer, align=itemsize)
+            return context.get_dummy_value()
+
+        index = types.intp
+        return types.void(source, index, target, index, index), codegen
+
+    typer.__name__ = name
+    typer.__doc__ = doc
+    return intrinsic(typer)
+
+
+store = _make_write(
+    "store",
+    False,
+    """target[row, column : column + width] = source[offset : offset + width].
+
+    The target's last stride must be that of one element.
+    """,
+)
+stream = _make_write(
+    "stream",
+    True,
+    """:func:`store` past the caches; the target's address must be a multiple of the vector's size.
+
+    A write that misses the caches would first read the line from memory. A non-temporal one does
+    not, which halves the traffic of a result that is larger than the caches.
+    """,
+)
+
+
+@intrinsic
+def width(typing_context, like):
+    """How many elements of the type of `like` a vector holds, as a constant."""
+    count = blocking(str(like.dtype)).width
+
+    def codegen(context, builder, signature, arguments):
+        return _INDEX(count)
+
+    return types.intp(like), codegen
+
+
+@intrinsic
+def fence(typing_context):
+    """Make non-temporal stores visible to other threads before what follows."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
