@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"not enough memory: {error}" if str(error) else "not enough memory", WRONG_USE
         )
     except KeyboardInterrupt:
-        return _fail("interrupted; no file was written or changed", INTERRUPTED)
+        return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone: not an error. The interpreter flushes
         # standard output once more at exit, so give it somewhere to go.

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 import fastkb
-from fastkb.cli import CommandError, _plain
+from fastkb.cli import CommandError
 from fastkb.cli.outputs import Output, publish_all
 from fastkb.cli.report import Band, Choice, Seconds, draw, summary, write_csv
-from fastkb.cli.table import read_table
+from fastkb.cli.table import Table, read_table
 
 # How the width sigma enters each kernel that has one (DESIGN: the textbook's terms).
 _GAMMA = {"rbf": lambda sigma: 0.5 / sigma**2, "laplacian": lambda sigma: 1.0 / sigma}
@@ -27,19 +29,16 @@ PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 def run(options: argparse.Namespace) -> None:
     """Do the whole job that the command line describes."""
     _require_matplotlib()
-    if options.sigma is not None and options.kernel not in _GAMMA:
-        raise CommandError(
-            f"--sigma: the {options.kernel} kernel has no width; only rbf and laplacian"
-        )
+    _check_sigma(options)
     outputs = _reserve(options)
     try:
         with warnings.catch_warnings(record=True) as caught:
             start = time.perf_counter()
             table = read_table(options.data, options.x, options.y)
-            center, scale = table.X.mean(axis=0), table.X.std(axis=0)
-            offset = table.y.mean()
+            center, scale, offset = _standardisation(table)
             X, y = (table.X - center) / scale, table.y - offset
-            choice = choose(X, y, options)
+            with _status("choosing by leave-one-out", options):
+                choice = choose(X, y, options)
             chosen = time.perf_counter()
             grid = evaluation_points(table.X, options.grid)
             result = _bootstrap(X, y, (grid - center) / scale, choice, options)
@@ -70,6 +69,16 @@ def _require_matplotlib() -> None:
         raise CommandError("the picture needs matplotlib: pip install 'fastkb[cli]'") from None
 
 
+def _check_sigma(options: argparse.Namespace) -> None:
+    if options.sigma is None:
+        return
+    if options.kernel not in _GAMMA:
+        raise CommandError(f"--sigma: the {options.kernel} kernel has no width (rbf, laplacian do)")
+    # The inputs have standard deviation 1: beyond this, every kernel value is 0 or 1.
+    if not 1e-9 <= options.sigma <= 1e9:
+        raise CommandError(f"--sigma {options.sigma:g}: expected standard deviations, 1e-9 to 1e9")
+
+
 def _reserve(options: argparse.Namespace) -> list[Output]:
     """Both outputs, found to be writable before any work."""
     if not options.out.lower().endswith(PICTURE_SUFFIXES):
@@ -92,11 +101,36 @@ def _reserve(options: argparse.Namespace) -> list[Output]:
     return outputs
 
 
-def _public(name: str) -> Any:
+def _watched(options: argparse.Namespace) -> bool:
+    """Whether somebody is looking at the progress."""
+    return not options.quiet and sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def _status(text: str, options: argparse.Namespace) -> Iterator[None]:
+    """Show `text` while the body runs; a system that cannot be solved is a mistake to put right."""
+    watched = _watched(options)
+    if watched:
+        print(f"{text} ...", end="\r", file=sys.stderr, flush=True)
     try:
-        return getattr(fastkb, name)
-    except ImportError:
-        return getattr(_plain, name)
+        yield
+    except np.linalg.LinAlgError as error:
+        raise CommandError(f"{error} (try a larger --alpha)") from None
+    finally:
+        if watched:
+            print(" " * (len(text) + 4), end="\r", file=sys.stderr, flush=True)
+
+
+def _standardisation(table: Table) -> tuple[np.ndarray, np.ndarray, float]:
+    """Means and standard deviations of the inputs, and the mean of the target."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        center, scale, offset = table.X.mean(axis=0), table.X.std(axis=0), float(table.y.mean())
+        spread = [*scale, table.y.std()]
+    for name, deviation in zip([*table.x_names, table.y_name], spread, strict=True):
+        # Numbers near the ends of the floating-point range, whose squares are infinite or 0.
+        if not 0 < deviation < math.inf:
+            raise CommandError(f"column {name!r} has values too large or too close to standardise")
+    return center, scale, offset
 
 
 def choose(X: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> Choice:
@@ -114,18 +148,29 @@ def choose(X: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> Choice:
     has_width = options.kernel in _GAMMA
     if options.alpha is not None and (options.sigma is not None or not has_width):
         return Choice(options.sigma, options.alpha, "given", "given")
-    search = _public("KernelRidgeCV")(
+    search = fastkb.KernelRidgeCV(
         alphas=None if options.alpha is None else [options.alpha],
         kernel=options.kernel,
         gammas=None if options.sigma is None else [_GAMMA[options.kernel](options.sigma)],
     ).fit(X, y)
-    by_loo = "chosen by leave-one-out"
-    return Choice(
-        (options.sigma or _SIGMA[options.kernel](search.gamma_)) if has_width else None,
-        options.alpha or float(search.alpha_),
-        by_loo if options.sigma is None else "given",
-        by_loo if options.alpha is None else "given",
-    )
+    sigma, sigma_how = options.sigma, "given"
+    if has_width and sigma is None:
+        sigma = float(_SIGMA[options.kernel](search.gamma_))
+        # A wider kernel has a smaller gamma: turned round, so that "largest" is said of sigma.
+        sigma_how = _how(-search.gamma_, -np.asarray(search.path_.gammas))
+    alpha, alpha_how = options.alpha, "given"
+    if alpha is None:
+        alpha = float(search.alpha_)
+        alpha_how = _how(alpha, search.path_.alphas)
+    return Choice(sigma, alpha, sigma_how, alpha_how)
+
+
+def _how(chosen: float, candidates: np.ndarray) -> str:
+    """How a parameter was chosen; a choice at the edge of the candidates is worth a second look."""
+    how = f"chosen by leave-one-out from {len(candidates)} candidates"
+    if len(candidates) > 1 and chosen in (candidates.min(), candidates.max()):
+        how += f", the {'smallest' if chosen == candidates.min() else 'largest'} of them"
+    return how
 
 
 def evaluation_points(X: np.ndarray, n: int) -> np.ndarray:
@@ -142,8 +187,8 @@ def evaluation_points(X: np.ndarray, n: int) -> np.ndarray:
 
 def _bootstrap(X: np.ndarray, y: np.ndarray, grid: np.ndarray, choice: Choice, options: Any) -> Any:
     gamma = None if choice.sigma is None else _GAMMA[options.kernel](choice.sigma)
-    return _public("bootstrap_band")(
-        _public("KernelRidge")(alpha=choice.alpha, kernel=options.kernel, gamma=gamma),
+    return fastkb.bootstrap_band(
+        fastkb.KernelRidge(alpha=choice.alpha, kernel=options.kernel, gamma=gamma),
         X,
         y,
         grid,
@@ -151,5 +196,5 @@ def _bootstrap(X: np.ndarray, y: np.ndarray, grid: np.ndarray, choice: Choice, o
         confidence_level=options.level,
         rng=options.seed,
         keep_distribution=False,
-        progress=not options.quiet and sys.stderr.isatty(),
+        progress=_watched(options),
     )

@@ -64,19 +64,28 @@ def draw(table: Table, band: Band, options: argparse.Namespace) -> Figure:
             points=(table.X[:, j], table.y),
             points_label=f"{len(table.y):,} observations",
         )
-        ax.set_xlabel(textwrap.fill(table.label(table.x_names[j]), 48), color=INK, fontsize=11)
+        label = _plain(table.label(table.x_names[j]), 64 if d == 1 else 32)
+        ax.set_xlabel(label, color=INK, fontsize=11)
         place = ax.get_subplotspec()
         if place is not None and place.is_first_col():
-            ax.set_ylabel(textwrap.fill(table.label(table.y_name), 48), color=INK, fontsize=11)
+            ax.set_ylabel(_plain(table.label(table.y_name), 40), color=INK, fontsize=11)
     inputs = [table.meaning(name) for name in table.x_names]
-    title = f"{table.meaning(table.y_name)} explained by {_enumerate(inputs)}"
+    target = table.meaning(table.y_name)
+    if target != table.y_name:  # words, not the name of a column, may take a capital
+        target = target[:1].upper() + target[1:]
     held = "" if d == 1 else " In each panel the other inputs are held at their medians."
     caption = (
         f"At each point the band holds the middle {100 * options.level:g}% of the curves fitted to "
         f"{options.resamples:,} bootstrap resamples.{held}"
     )
-    frame(figure, axes, title=title[:1].upper() + title[1:], caption=caption)
+    title = f"{target} explained by {_enumerate(inputs)}"
+    frame(figure, axes, title=title.replace("$", r"\$"), caption=caption)
     return figure
+
+
+def _plain(label: str, width: int) -> str:
+    """A column's name on lines of its own, and no formula where it has two dollar signs."""
+    return textwrap.fill(label, width).replace("$", r"\$")
 
 
 def _enumerate(names: list[str]) -> str:
@@ -120,10 +129,11 @@ def summary(
     else:
         width = f"sigma = {choice.sigma:.4g} standard deviations"
         lines.append(("kernel", f"{options.kernel}, {width} ({choice.sigma_how})"))
+    solver = result.solver if result.rank is None else f"{result.solver}, rank {result.rank}"
     rate = options.resamples / seconds.replicates
     lines += [
         ("lambda", f"{choice.alpha:.4g} ({choice.alpha_how})"),
-        ("solver", f"{result.solver}: {result.reason}"),
+        ("solver", f"{solver}: {result.reason}"),
         (
             "time",
             f"{seconds.total:.2f} s: {seconds.choosing:.2f} s to read and choose, "

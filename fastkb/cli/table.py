@@ -122,7 +122,7 @@ def _check_usable(table: Table) -> None:
         )
         raise CommandError(f"{table.source}: {n} rows{dropped}, and at least {MIN_ROWS} are needed")
     for name, column in zip([*table.x_names, table.y_name], [*table.X.T, table.y], strict=True):
-        if np.ptp(column) == 0:
+        if column.min() == column.max():
             raise CommandError(f"column {name!r} is constant ({column[0]:g} in all {n} rows)")
 
 

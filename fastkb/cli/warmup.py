@@ -22,20 +22,66 @@ KERNELS = ("linear", "polynomial", "rbf", "sigmoid", "laplacian")
 WIDTHS = (2, 200)
 
 
-def jobs() -> Iterator[tuple[str, Callable[[], object]]]:
+Job = tuple[str, Callable[[], object]]
+
+
+def jobs() -> Iterator[Job]:
     """Every job with its name, in an order that compiles shared parts first."""
     for dtype in DTYPES:
         yield from _gram_jobs(dtype)
+        yield from _ridge_jobs(dtype)
+        yield from _band_jobs(dtype)
 
 
-def _gram_jobs(dtype: type) -> Iterator[tuple[str, Callable[[], object]]]:
+def _sample(dtype: type, width: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
+    X: np.ndarray = rng.standard_normal((40, width)).astype(dtype)
+    return X, np.sin(X[:, 0])
+
+
+def _gram_jobs(dtype: type) -> Iterator[Job]:
     for width in WIDTHS:
-        X: np.ndarray = rng.standard_normal((40, width)).astype(dtype)
+        X, _ = _sample(dtype, width)
         for name in KERNELS:
-            kernel = getattr(fastkb, f"{name}_kernel")
-            yield f"{name}_kernel {X.dtype}", partial(kernel, X)
-            yield f"{name}_kernel {X.dtype}", partial(kernel, X, X[:30])
+            function = getattr(fastkb, f"{name}_kernel")
+            yield f"{name}_kernel {X.dtype}", partial(function, X)
+            yield f"{name}_kernel {X.dtype}", partial(function, X, X[:30])
+            yield f"pairwise_kernels {X.dtype}", partial(fastkb.pairwise_kernels, X, metric=name)
+    X, _ = _sample(dtype, WIDTHS[0])
+    yield f"gram {X.dtype}", partial(fastkb.gram, fastkb.kernels.RBF(sigma=1.0), X)
+    yield f"TaylorFeatures {X.dtype}", partial(fastkb.TaylorFeatures().fit_transform, X)
+
+
+def _ridge_jobs(dtype: type) -> Iterator[Job]:
+    for width in WIDTHS:  # low rank and full rank
+        X, y = _sample(dtype, width)
+        for name in KERNELS:
+            model = fastkb.KernelRidge(kernel=name, gamma=0.1)
+            yield f"KernelRidge {X.dtype}", lambda model=model, X=X, y=y: model.fit(X, y).predict(X)
+        yield f"KernelRidgeCV {X.dtype}", partial(fastkb.KernelRidgeCV().fit, X, y)
+        yield f"kernel_ridge_path {X.dtype}", partial(fastkb.kernel_ridge_path, X, y)
+
+
+def _band_jobs(dtype: type) -> Iterator[Job]:
+    X, y = _sample(dtype, WIDTHS[0])
+    model = fastkb.KernelRidge(kernel="rbf", gamma=0.1)
+    for solver in ("cholesky", "lowrank"):
+        for targets in (y, np.stack([y, -y], axis=1)):
+            band = partial(fastkb.bootstrap_band, model, X, targets, X[:5], solver=solver)
+            yield f"bootstrap_band {X.dtype}", partial(band, n_resamples=20, rng=0)
+    sampler = _Rows(X, y)
+    band = partial(fastkb.sampling_band, model, sampler, X[:5], n_resamples=5, rng=0)
+    yield f"sampling_band {X.dtype}", band
+
+
+class _Rows:
+    """A sampler that gives the same sample each time."""
+
+    def __init__(self, X: np.ndarray, y: np.ndarray) -> None:
+        self.data = X, y
+
+    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return self.data
 
 
 def run(options: argparse.Namespace) -> None:

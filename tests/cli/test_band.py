@@ -1,0 +1,311 @@
+import builtins
+import csv
+import io
+import os
+import struct
+import sys
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.kernel_ridge import KernelRidge
+
+import fastkb
+from fastkb.cli import main
+from fastkb.cli.band import evaluation_points
+
+QUICK = ["--resamples", "30", "--grid", "25", "--sigma", "1", "--alpha", "0.5"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A path to a table with two inputs, a text column and a constant one."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 2)) * [3, 0.1] + [100, 5]
+    y = np.sin(rows[:, 0]) + 7 * rows[:, 1] + 0.1 * rng.normal(size=60)
+    path = tmp_path / "in" / "table.csv"
+    path.parent.mkdir()
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["size", "age", "price", "town", "country"])
+        for (a, b), c in zip(rows, y, strict=True):
+            writer.writerow([a, b, c, "Oslo", 1])
+    return str(path)
+
+
+def read_band(path="band.csv"):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def column(rows, name):
+    return np.array([float(row[name]) for row in rows])
+
+
+def png_size(path="band.png"):
+    with open(path, "rb") as file:
+        head = file.read(24)
+    assert head.startswith(b"\x89PNG\r\n\x1a\n")
+    return struct.unpack(">II", head[16:])
+
+
+def test_default_data(capsys):
+    assert main(["band", *QUICK]) == 0
+    rows = read_band()
+    assert list(rows[0]) == ["bmi", "center", "mean", "low", "high"]
+    assert len(rows) == 25
+    data = load_diabetes(scaled=False)
+    bmi = data.data[:, data.feature_names.index("bmi")]
+    np.testing.assert_array_equal(column(rows, "bmi"), np.linspace(bmi.min(), bmi.max(), 25))
+    # An independent fit of the same model, standardised by hand.
+    x = (bmi - bmi.mean()) / bmi.std()
+    peer = KernelRidge(alpha=0.5, kernel="rbf", gamma=0.5).fit(
+        x[:, None], data.target - data.target.mean()
+    )
+    at = (column(rows, "bmi") - bmi.mean()) / bmi.std()
+    wanted = peer.predict(at[:, None]) + data.target.mean()
+    np.testing.assert_allclose(column(rows, "center"), wanted, atol=1e-6 * np.ptp(data.target))
+    assert np.all(column(rows, "low") <= column(rows, "high"))
+    assert png_size()[0] == 1200
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    for words in (
+        "442 rows used, none dropped",
+        "standardised",
+        "sigma = 1 ",
+        "(given)",
+        "band.png",
+    ):
+        assert words in shown.out
+
+
+def test_sigma_and_lambda_are_chosen_by_leave_one_out(capsys):
+    assert main(["band", "--resamples", "20", "--grid", "10"]) == 0
+    data = load_diabetes(scaled=False)
+    bmi = data.data[:, data.feature_names.index("bmi")]
+    search = fastkb.KernelRidgeCV(kernel="rbf").fit(
+        ((bmi - bmi.mean()) / bmi.std())[:, None], data.target - data.target.mean()
+    )
+    shown = capsys.readouterr().out
+    assert f"sigma = {np.sqrt(0.5 / search.gamma_):.4g} " in shown
+    assert f"lambda     {search.alpha_:.4g} (chosen by leave-one-out" in shown
+
+
+@pytest.mark.parametrize("given", [["--sigma", "0.7"], ["--alpha", "0.02"]])
+def test_what_is_given_is_kept(given, capsys):
+    assert main(["band", "--resamples", "20", "--grid", "10", *given]) == 0
+    shown = capsys.readouterr().out
+    assert f"{given[1]} " in shown
+    assert "given" in shown
+    assert "chosen by leave-one-out" in shown
+
+
+def test_a_choice_at_the_edge_of_the_candidates_is_said(capsys):
+    # A straight line: the wider the kernel, the better.
+    rows = "\n".join(f"{i},{2 * i + 1}" for i in range(40))
+    with open("line.csv", "w") as file:
+        file.write(f"x,y\n{rows}\n")
+    command = [
+        "band",
+        "line.csv",
+        "--x",
+        "x",
+        "--y",
+        "y",
+        "--kernel",
+        "laplacian",
+        "--alpha",
+        "1e-6",
+    ]
+    assert main([*command, "--resamples", "20", "--grid", "10"]) == 0
+    assert "the largest of them" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kernel", ["laplacian", "polynomial", "linear"])
+def test_other_kernels(kernel, capsys):
+    assert main(["band", "--kernel", kernel, "--resamples", "20", "--grid", "10"]) == 0
+    assert kernel in capsys.readouterr().out
+    assert len(read_band()) == 10
+
+
+def test_several_inputs_get_a_panel_each(data, capsys):
+    assert main(["band", data, "--x", "size,age", "--y", "price", *QUICK]) == 0
+    rows = read_band()
+    assert list(rows[0]) == ["panel", "size", "age", "center", "mean", "low", "high"]
+    assert [row["panel"] for row in rows] == ["size"] * 25 + ["age"] * 25
+    table = np.loadtxt(data, delimiter=",", skiprows=1, usecols=(0, 1))
+    medians = np.median(table, axis=0)
+    np.testing.assert_array_equal(column(rows[:25], "age"), np.full(25, medians[1]))
+    np.testing.assert_array_equal(column(rows[25:], "size"), np.full(25, medians[0]))
+    assert column(rows[:25], "size")[[0, -1]].tolist() == [table[:, 0].min(), table[:, 0].max()]
+    assert "price on size, age" in capsys.readouterr().out
+
+
+def test_evaluation_points():
+    X = np.array([[0.0, 10.0], [1.0, 20.0], [5.0, 60.0]])
+    wanted = [[0, 20], [2.5, 20], [5, 20], [1, 10], [1, 35], [1, 60]]
+    np.testing.assert_array_equal(evaluation_points(X, 3), wanted)
+
+
+def test_results_do_not_depend_on_the_units_of_the_inputs(data):
+    assert main(["band", data, "--x", "size", "--y", "price", "--csv", "a.csv", *QUICK]) == 0
+    with open(data, newline="") as file:
+        rows = list(csv.reader(file))
+    for row in rows[1:]:
+        row[0] = repr(float(row[0]) * 1024 - 512)  # exact in floating point but for the shift
+    with open("scaled.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    assert (
+        main(["band", "scaled.csv", "--x", "size", "--y", "price", "--csv", "b.csv", *QUICK]) == 0
+    )
+    for name in ("center", "mean", "low", "high"):
+        np.testing.assert_allclose(
+            column(read_band("a.csv"), name), column(read_band("b.csv"), name), rtol=1e-6
+        )
+
+
+def test_the_same_seed_gives_the_same_band_and_another_another():
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        assert main(["band", "--csv", f"{name}.csv", "--seed", seed, "--quiet", *QUICK]) == 0
+    assert read_band("a.csv") == read_band("b.csv")
+    assert not np.array_equal(column(read_band("a.csv"), "low"), column(read_band("c.csv"), "low"))
+
+
+def test_a_higher_level_gives_a_wider_band():
+    for level in ("0.5", "0.9"):
+        assert main(["band", "--csv", f"{level}.csv", "--level", level, "--quiet", *QUICK]) == 0
+    narrow, wide = read_band("0.5.csv"), read_band("0.9.csv")
+    assert np.all(column(wide, "low") <= column(narrow, "low"))
+    assert np.all(column(narrow, "high") <= column(wide, "high"))
+    np.testing.assert_array_equal(column(wide, "center"), column(narrow, "center"))
+
+
+def test_quiet_says_nothing(capsys):
+    assert main(["band", "--quiet", *QUICK]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
+
+
+def test_progress_is_shown_to_a_terminal_only(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for quiet in (False, True):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        command = ["band", "--resamples", "20", "--grid", "10", *(["--quiet"] if quiet else [])]
+        assert main(command) == 0
+        assert ("choosing by leave-one-out" in terminal.getvalue()) is not quiet
+
+
+@pytest.mark.parametrize(
+    ("suffix", "head"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89PNG")]
+)
+def test_formats_of_the_picture(suffix, head):
+    assert main(["band", "--out", f"b.{suffix}", "--quiet", *QUICK]) == 0
+    with open(f"b.{suffix}", "rb") as file:
+        assert file.read(4).startswith(head[:4])
+
+
+def test_pyplot_and_the_backend_are_left_alone():
+    assert main(["band", "--quiet", *QUICK]) == 0
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+def fails(capsys, *words):
+    before = sorted(os.listdir())
+    assert main(["band", *words]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("fastkb: ")
+    assert shown.err.count("\n") == 1
+    assert sorted(os.listdir()) == before, "a file was left behind"
+    return shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--x", "size", "--y", "prise"], "no column 'prise'; the closest names are price"),
+        (["--x", "town", "--y", "price"], "line 2, column 'town': expected a number, got 'Oslo'"),
+        (["--x", "size", "--y", "country"], "column 'country' is constant"),
+        (["--x", "country", "--y", "price"], "column 'country' is constant"),
+        (["--x", "size,size", "--y", "price"], "named twice"),
+        (["--x", "size"], "--y is needed"),
+        (["--x", "size", "--y", "price", "--out", "no/band.png"], "no such folder: no"),
+        (["--x", "size", "--y", "price", "--csv", "no/band.csv"], "no such folder: no"),
+        (["--x", "size", "--y", "price", "--out", "band.txt"], "expected a name ending in .png"),
+        (["--x", "size", "--y", "price", "--out", "in"], "expected a name ending in .png"),
+        (["--x", "size", "--y", "price", "--csv", "in"], "cannot write in: it is a folder"),
+        (["--x", "size", "--y", "price", "--csv", "in/table.csv"], "would overwrite the data"),
+        (["--x", "size", "--y", "price", "--out", "b.png", "--csv", "./b.png"], "the same file"),
+        (["--x", "size", "--y", "price", "--kernel", "linear", "--sigma", "1"], "has no width"),
+        (["--x", "size", "--y", "price", "--sigma", "1e-300"], "expected standard deviations"),
+        (["--x", "size", "--y", "price", "--level", "90"], "did you mean 0.9?"),
+    ],
+)
+def test_mistakes(data, capsys, words, message):
+    assert message in fails(capsys, data, *words)
+
+
+def test_numbers_that_cannot_be_standardised(capsys):
+    with open("wide.csv", "w") as file:
+        file.write("x,y\n" + "".join(f"{(-1) ** i * 1.5e308},{i}\n" for i in range(6)))
+    assert "column 'x' has values too large" in fails(capsys, "wide.csv", "--x", "x", "--y", "y")
+
+
+def test_existing_files_survive_a_failure(data, capsys):
+    for name in ("band.png", "band.csv"):
+        with open(name, "w") as file:
+            file.write("precious")
+    fails(capsys, data, "--x", "town", "--y", "price")
+    for name in ("band.png", "band.csv"):
+        with open(name) as file:
+            assert file.read() == "precious"
+
+
+def test_missing_values_are_dropped_and_counted(data, capsys):
+    with open(data, "a") as file:
+        file.write(",5,1,Oslo,1\n101,NA,1,Oslo,1\n")
+    assert main(["band", data, "--x", "size", "--y", "price", *QUICK]) == 0
+    assert "61 rows used, 1 dropped for missing values" in capsys.readouterr().out
+
+
+def test_control_c_leaves_no_file(monkeypatch, capsys):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fastkb, "bootstrap_band", interrupted)
+    assert main(["band", *QUICK]) == 130
+    assert capsys.readouterr().err == "fastkb: interrupted\n"
+    assert not os.listdir()
+
+
+def test_a_system_that_cannot_be_solved_is_a_clear_line(monkeypatch, capsys):
+    def singular(self, X, y):
+        raise np.linalg.LinAlgError("no candidate has a finite error")
+
+    monkeypatch.setattr(fastkb.KernelRidgeCV, "fit", singular)
+    assert "no candidate has a finite error (try a larger --alpha)" in fails(capsys)
+
+
+def test_without_matplotlib(monkeypatch, capsys):
+    real = builtins.__import__
+
+    def no_matplotlib(name, *arguments, **options):
+        if name.split(".")[0] == "matplotlib":
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", no_matplotlib)
+    assert "pip install 'fastkb[cli]'" in fails(capsys)

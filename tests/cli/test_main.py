@@ -1,0 +1,106 @@
+"""Exit codes, and one line instead of a traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import fastkb
+from fastkb.cli import CommandError, main, parser
+
+COMMAND = [sys.executable, "-c", "import sys; from fastkb.cli import main; sys.exit(main())"]
+
+
+def test_mistakes_are_one_line_on_standard_error(capsys):
+    assert main(["band", "no-such-file.csv", "--x", "a", "--y", "b"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err == "fastkb: no such file: no-such-file.csv\n"
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("words", [[], ["bend"], ["band", "--level", "90"]])
+def test_wrong_words_are_one_line(words, capsys):
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("fastkb: ")
+    assert shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (CommandError("two\nlines"), 2, "fastkb: two lines"),
+        (MemoryError("32.0 GB needed"), 2, "fastkb: not enough memory: 32.0 GB needed"),
+        (MemoryError(), 2, "fastkb: not enough memory"),
+        (KeyboardInterrupt(), 130, "fastkb: interrupted"),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, error, code, line):
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr(parser, "_run_info", fail)
+    assert main(["info"]) == code
+    assert capsys.readouterr().err == line + "\n"
+
+
+def test_mistakes_of_our_own_are_not_hidden(monkeypatch):
+    def fail(options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(parser, "_run_info", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["info"])
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"fastkb {fastkb.__version__}\n"
+
+
+def test_info_names_what_it_found(capsys):
+    assert main(["info"]) == 0
+    shown = capsys.readouterr().out
+    assert fastkb.__version__ in shown
+    for word in ("thread", "BLAS", "cache", "CUDA"):
+        assert word.lower() in shown.lower()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and pipes as POSIX has them")
+def test_control_c_during_the_work_leaves_no_file(tmp_path):
+    # So many resamples that the work cannot end before the signal arrives.
+    command = [*COMMAND, "band", "--resamples", "5000000", "--sigma", "1", "--alpha", "1e-3"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        # Its temporary files appear when the command has started its work.
+        while not list(tmp_path.iterdir()):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert err == "fastkb: interrupted\n"
+    assert out == ""
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and pipes as POSIX has them")
+def test_a_reader_that_leaves_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, "info"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")

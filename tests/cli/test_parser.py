@@ -1,0 +1,70 @@
+import pytest
+
+from fastkb.cli import CommandError
+from fastkb.cli.parser import build_parser
+
+
+def parse(*words):
+    return build_parser().parse_args(words)
+
+
+def test_defaults():
+    options = parse("band")
+    assert (options.data, options.x, options.y) == (None, None, None)
+    assert (options.kernel, options.sigma, options.alpha) == ("rbf", None, None)
+    assert (options.resamples, options.level, options.grid, options.seed) == (1000, 0.9, 200, 0)
+    assert (options.out, options.csv, options.quiet) == ("band.png", "band.csv", False)
+
+
+def test_every_option_is_read():
+    words = """band a.csv --x p,q --y r --kernel laplacian --sigma 2.5 --alpha 1e-3 --resamples 50
+        --level 0.95 --grid 30 --out o.pdf --csv o.csv --seed 7 --quiet"""
+    options = parse(*words.split())
+    assert (options.data, options.x, options.y) == ("a.csv", "p,q", "r")
+    assert (options.kernel, options.sigma, options.alpha) == ("laplacian", 2.5, 1e-3)
+    assert (options.resamples, options.level, options.grid, options.seed) == (50, 0.95, 30, 7)
+    assert (options.out, options.csv, options.quiet) == ("o.pdf", "o.csv", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--sigma", "0"], "argument --sigma: expected a number above 0, got '0'"),
+        (["--sigma", "wide"], "argument --sigma: expected a number above 0, got 'wide'"),
+        (["--sigma", "inf"], "argument --sigma: expected a number above 0, got 'inf'"),
+        (["--alpha", "-1"], "argument --alpha: expected a number above 0, got '-1'"),
+        (["--alpha", "nan"], "argument --alpha: expected a number above 0, got 'nan'"),
+        (["--resamples", "1"], "--resamples: expected a whole number of at least 2, got '1'"),
+        (["--resamples", "1e3"], "--resamples: expected a whole number of at least 2, got '1e3'"),
+        (["--grid", "-4"], "--grid: expected a whole number of at least 2, got '-4'"),
+        (["--seed", "-1"], "--seed: expected a whole number of at least 0, got '-1'"),
+        (["--level", "90"], "between 0 and 1, got '90' (did you mean 0.9?)"),
+        (["--level", "1"], "between 0 and 1, got '1'"),
+        (["--level", "0"], "between 0 and 1, got '0'"),
+        (["--level", "high"], "between 0 and 1, got 'high'"),
+        (["--kernel", "gauss"], "invalid choice: 'gauss'"),
+        (["--colour", "red"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_bad_numbers_and_words_are_named(words, message):
+    with pytest.raises(CommandError) as caught:
+        parse("band", *words)
+    assert message in str(caught.value)
+    assert "(see fastkb" in str(caught.value)
+
+
+def test_no_command_is_an_error():
+    with pytest.raises(CommandError, match="required"):
+        parse()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["band", "--help"], ["warmup", "--help"]])
+def test_help_exits_cleanly(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(*words)
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert "usage: fastkb" in shown
+    if words[0] == "band":
+        assert "examples:" in shown
+        assert "--x bmi,bp" in shown

@@ -1,0 +1,125 @@
+import argparse
+import csv
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fastkb.cli.report import Band, Choice, Seconds, draw, summary, write_csv
+from fastkb.cli.table import Table
+
+OPTIONS = argparse.Namespace(
+    grid=4, level=0.9, resamples=1000, kernel="rbf", out="o.png", csv="o.csv"
+)
+
+
+def table(names=("x",), y_name="y", meanings=None):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12, len(names)))
+    return Table("data.csv", list(names), y_name, meanings or {}, X, rng.normal(size=12), 3)
+
+
+def band(d=1):
+    rng = np.random.default_rng(1)
+    center = rng.normal(size=4 * d)
+    return Band(rng.normal(size=(4 * d, d)), center, center + 0.1, center - 1, center + 1)
+
+
+def parse(table, band):
+    file = io.BytesIO()
+    write_csv(file, table, band)
+    return list(csv.reader(io.StringIO(file.getvalue().decode())))
+
+
+def test_csv_holds_every_number_to_the_last_bit():
+    wanted = band()
+    header, *rows = parse(table(), wanted)
+    assert header == ["x", "center", "mean", "low", "high"]
+    read = np.array(rows, dtype=float)
+    np.testing.assert_array_equal(read, np.column_stack(wanted))
+
+
+def test_csv_names_the_panel_of_several_inputs():
+    header, *rows = parse(table(["a", "b, c"]), band(2))
+    assert header == ["panel", "a", "b, c", "center", "mean", "low", "high"]
+    assert [row[0] for row in rows] == ["a"] * 4 + ["b, c"] * 4
+
+
+def test_an_input_called_mean_keeps_apart_from_the_curve():
+    header, *_ = parse(table(["mean", "panel"]), band(2))
+    assert len(set(header)) == len(header)
+    assert header[1:3] == ["mean (x)", "panel (x)"]
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 7])
+def test_one_panel_for_each_input(d):
+    names = [f"c{i}" for i in range(d)]
+    figure = draw(table(names), band(d), OPTIONS)
+    assert [ax.get_xlabel() for ax in figure.axes] == names
+    assert figure.axes[0].get_ylabel() == "y"
+    texts = [text.get_text() for text in figure.texts]
+    assert any(text.startswith("y explained by c0") for text in texts)
+    assert any("held at their medians" in text for text in texts) is (d > 1)
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == [
+        "12 observations",
+        "90% confidence band",
+        "fitted curve",
+    ]
+
+
+def test_nothing_in_the_picture_overlaps_or_leaves_it():
+    long = "a very long name of a column that says what was measured, where and in which units"
+    figure = draw(table([long, "b"], y_name=f"{long} too"), band(2), OPTIONS)
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    whole = figure.bbox
+    boxes = [t.get_window_extent(renderer) for t in figure.texts]
+    boxes += [legend.get_window_extent(renderer) for legend in figure.legends]
+    boxes += [ax.get_tightbbox(renderer) for ax in figure.axes]
+    for i, box in enumerate(boxes):
+        assert box.x0 >= whole.x0 - 1
+        assert box.x1 <= whole.x1 + 1
+        assert box.y0 >= whole.y0 - 1
+        assert box.y1 <= whole.y1 + 1
+        for other in boxes[i + 1 :]:
+            # Legend and title may touch; no two may share more than a pixel.
+            width = min(box.x1, other.x1) - max(box.x0, other.x0)
+            height = min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert width <= 1 or height <= 1
+
+
+def test_dollar_signs_are_no_formulas():
+    figure = draw(table(["price in $", "c"], y_name="$\\frac$"), band(2), OPTIONS)
+    figure.canvas.draw()
+
+
+def test_known_columns_are_called_by_their_meaning():
+    figure = draw(table(meanings={"x": "width", "y": "height"}), band(), OPTIONS)
+    assert figure.axes[0].get_xlabel() == "width (x)"
+    assert any(text.get_text() == "Height explained by width" for text in figure.texts)
+
+
+def test_summary_says_what_was_done():
+    choice = Choice(1.5, 0.01, "given", "chosen by leave-one-out from 9 candidates")
+    result = SimpleNamespace(solver="lowrank", rank=24, reason="smooth kernel")
+    lines = dict(summary(table(), choice, result, Seconds(0.5, 2.0, 2.75), OPTIONS))
+    assert lines["data"] == "data.csv: 12 rows used, 3 dropped for missing values"
+    assert "standardised" in lines["units"]
+    assert lines["kernel"] == "rbf, sigma = 1.5 standard deviations (given)"
+    assert lines["lambda"] == "0.01 (chosen by leave-one-out from 9 candidates)"
+    assert lines["solver"] == "lowrank, rank 24: smooth kernel"
+    assert "2.75 s" in lines["time"]
+    assert "(500 a second)" in lines["time"]
+    assert lines["written"] == "o.png (picture), o.csv (table)"
+
+
+def test_summary_without_a_width():
+    options = argparse.Namespace(**{**vars(OPTIONS), "kernel": "linear"})
+    result = SimpleNamespace(solver="cholesky", rank=None, reason="full rank")
+    lines = dict(
+        summary(table(), Choice(None, 1.0, "given", "given"), result, Seconds(0, 1, 1), options)
+    )
+    assert lines["kernel"] == "linear"
+    assert lines["solver"] == "cholesky: full rank"
