@@ -29,6 +29,7 @@ def jit(
     parallel: bool = False,
     cache: bool = True,
     signature: Callable[[types.Float], tuple] | None = None,
+    chunk: int = 0,
 ) -> Any:
     """Compile `function` when it is first called, and keep the code on disk.
 
@@ -47,6 +48,8 @@ def jit(
         come (declare :func:`matrix`), and it is chosen by the element type of the first argument
         alone, which also makes the call cheaper. Without it, each new combination of argument types
         compiles anew.
+    chunk : int, default 0
+        How many iterations of a parallel loop a thread takes at a time (TBB); 0: an equal share.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def jit(
         The compiled function.
     """
     if function is None:
-        return lambda f: jit(f, parallel=parallel, cache=cache, signature=signature)
+        return lambda f: jit(f, parallel=parallel, cache=cache, signature=signature, chunk=chunk)
     dispatcher = numba.njit(
         function,
         parallel=parallel,
@@ -65,7 +68,7 @@ def jit(
     if cache:
         dispatcher._cache = FunctionCache(function)
     compiled = dispatcher if signature is None else ByElementType(dispatcher, signature)
-    return threads.ParallelFunction(compiled) if parallel else compiled
+    return threads.ParallelFunction(compiled, chunk) if parallel else compiled
 
 
 class ByElementType:

@@ -67,14 +67,20 @@ def n_threads() -> int:
 class ParallelFunction:
     """A compiled parallel function that may be called from any thread, before or after a fork."""
 
-    def __init__(self, dispatcher: Any) -> None:
+    def __init__(self, dispatcher: Any, chunk: int = 0) -> None:
         self.dispatcher = dispatcher
+        self._chunk = chunk
         functools.update_wrapper(self, dispatcher.py_func)
 
     def __call__(self, *arguments: Any) -> Any:
         current = layer()
         if current == "tbb":
-            return self.dispatcher(*arguments)
+            # Only TBB hands out small chunks at little cost.
+            before = numba.set_parallel_chunksize(self._chunk)
+            try:
+                return self.dispatcher(*arguments)
+            finally:
+                numba.set_parallel_chunksize(before)
         if current == "workqueue":
             with _workqueue_lock:
                 return self.dispatcher(*arguments)
@@ -89,7 +95,16 @@ class ParallelFunction:
 
 @contextlib.contextmanager
 def _one_thread_in_a_forked_child() -> Iterator[None]:
-    yield
+    """GNU OpenMP ends a forked child that starts its second parallel region on several threads."""
+    if os.getpid() == _IMPORTED_IN:
+        yield
+        return
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 @contextlib.contextmanager
@@ -110,3 +125,13 @@ def _blas_controller() -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+def blas_libraries() -> list[str]:
+    """The BLAS libraries that NumPy and SciPy have loaded, in words."""
+    return [
+        f"{library['internal_api']} {library['version']} ({library.get('architecture', '?')}, "
+        f"{library['num_threads']} threads)"
+        for library in _blas_controller().info()
+        if library["user_api"] == "blas"
+    ]

@@ -11,7 +11,7 @@ from numba.core import types
 from fastkb.runtime import inline, jit, matrix, prange, vector
 from fastkb.scalar.kernels import Form, Parameters
 from fastkb.tile import vector as simd
-from fastkb.tile.blocking import blocking
+from fastkb.tile.blocking import TILES_AT_A_TIME, blocking
 from fastkb.tile.epilogue import apply
 
 TILE = blocking("float64").tile
@@ -132,7 +132,7 @@ def _signature(T):
     return vector(T), vector(T), matrix(T, readonly=False), whole, sizes, parameters
 
 
-@jit(parallel=True, signature=_signature)
+@jit(parallel=True, signature=_signature, chunk=TILES_AT_A_TIME)
 def gram_tiles(a, b, out, task, sizes, p):
     """out[i, j] = g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d)."""
     down = (out.shape[0] + TILE - 1) // TILE

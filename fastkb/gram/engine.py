@@ -1,0 +1,94 @@
+"""Plan and drive of a Gram matrix: which row of the table, which driver, which buffers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastkb.runtime.memory import ALIGNMENT, empty
+from fastkb.scalar.kernels import Kernel as Row
+from fastkb.scalar.kernels import Parameters, epilogue_code
+from fastkb.tile import cpu
+from fastkb.tile.blocking import STREAMED_FROM, Blocking, blocking
+from fastkb.tile.pack import pack, packed_length
+
+
+class Plan(NamedTuple):
+    """All that is decided before a Gram matrix is computed, and why."""
+
+    row: Row  # accumulation and scalar function
+    shape: tuple[int, int]
+    d: int
+    dtype: np.dtype
+    symmetric: bool  # Y is X: half of the tiles are mirrored
+    transposed: bool  # the result's columns are contiguous: K(Y, X) is written into its transpose
+    streaming: bool  # the result is written past the caches
+    sizes: Blocking
+    reasons: tuple[str, ...]
+
+
+def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan:
+    """Decide how ``out = K(X, Y)`` is computed. Reads shapes, strides and addresses, no data."""
+    symmetric = Y is None
+    item = X.dtype.itemsize
+    transposed = out.strides[0] == item and out.strides[1] != item
+    lines = out.T if transposed else out
+    aligned = lines.ctypes.data % ALIGNMENT == 0 and lines.strides[0] % ALIGNMENT == 0
+    streaming = aligned and out.nbytes >= STREAMED_FROM
+    reasons = (
+        f"{row.form.name.lower()} form: distances are summed from differences, so nothing cancels"
+        if row.form.name != "DOT"
+        else "dot form: the kernel is a function of the inner product",
+        "Y is X: the upper triangle of tiles is computed and mirrored"
+        if symmetric
+        else "X and Y differ: every tile is computed",
+        "the result is larger than the caches: written past them"
+        if streaming
+        else "the result may fit the caches, or its rows are not aligned: written through them",
+    )
+    return Plan(
+        row, out.shape, X.shape[1], X.dtype, symmetric, transposed, streaming,
+        blocking(str(X.dtype)), reasons,
+    )  # fmt: skip
+
+
+def drive(
+    chosen: Plan, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray, parameters: Parameters
+) -> None:
+    """Compute ``out = K(X, Y)`` as planned."""
+    if chosen.transposed:
+        out = out.T
+        X, Y = (X, None) if Y is None else (Y, X)
+    sizes, d = chosen.sizes, chosen.d
+    a = _packed(X, sizes.mr)
+    b = _packed(X if Y is None else Y, sizes.nr)
+    task = cpu.Task(
+        form=int(chosen.row.form),
+        code=epilogue_code(chosen.row),
+        symmetric=int(chosen.symmetric),
+        d=d,
+        streaming=int(chosen.streaming),
+    )
+    cpu.gram_tiles(a, b, out, task, (sizes.mr, sizes.nr, sizes.kc), parameters)
+
+
+def _packed(X: np.ndarray, rows: int) -> np.ndarray:
+    panels = empty((packed_length(*X.shape, rows),), X.dtype, "the packed form of the data")
+    pack(X, panels, rows)
+    return panels
+
+
+def compute(
+    row: Row,
+    parameters: Parameters,
+    X: np.ndarray,
+    Y: np.ndarray | None,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """The Gram matrix of checked arguments, into `out` or a new array."""
+    shape = (X.shape[0], X.shape[0] if Y is None else Y.shape[0])
+    if out is None:
+        out = empty(shape, X.dtype, f"a Gram matrix of {shape[0]} x {shape[1]} {X.dtype}")
+    drive(plan(row, X, Y, out), X, Y, out, parameters)
+    return out

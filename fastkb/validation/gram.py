@@ -1,0 +1,120 @@
+"""Checks of what the Gram functions are given: matrices, parameters, ``out``."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def check_parameter(
+    name: str, value: Any, *, minimum: float | None = None, strict: bool = False
+) -> float:
+    """`value` as a float; a ValueError or TypeError that names it otherwise.
+
+    Parameters
+    ----------
+    name : str
+    value : a real number; bool and str are refused
+    minimum : float, optional
+        The smallest value allowed; excluded if `strict`.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, Integral)):
+        raise _wrong(name, value, "a real number")
+    number = float(value)
+    expected = "finite"
+    if minimum is not None:
+        expected = f"finite and {'>' if strict else '>='} {minimum}"
+    below = minimum is not None and (number <= minimum if strict else number < minimum)
+    if not np.isfinite(number) or below:
+        raise _wrong(name, value, expected)
+    return number
+
+
+def _wrong(name: str, value: Any, expected: str) -> Exception:
+    # scikit-learn's class is both a ValueError and a TypeError, as its users expect; it is imported
+    # only here, because that costs half a second.
+    from sklearn.utils._param_validation import InvalidParameterError
+
+    return InvalidParameterError(f"{name} must be {expected}; got {value!r}")
+
+
+def check_matrices(X: Any, Y: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """X and Y as matrices of one floating type, finite, with as many columns; None if Y is X.
+
+    float32 stays if both are; all else that holds real numbers becomes float64. Sparse matrices
+    become dense.
+
+    Raises
+    ------
+    ValueError
+        For complex numbers, NaN, infinity, no rows or columns, other than two dimensions, or
+        different numbers of columns; with the argument's name.
+    """
+    if Y is X:
+        Y = None
+    X = _matrix(X, "X")
+    if Y is None:
+        return X, None
+    Y = _matrix(Y, "Y")
+    if X.shape[1] != Y.shape[1]:
+        raise ValueError(
+            f"Incompatible dimension for X and Y matrices: X.shape[1] == {X.shape[1]} while "
+            f"Y.shape[1] == {Y.shape[1]}"
+        )
+    if X.dtype != Y.dtype:
+        X, Y = X.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
+    return X, Y
+
+
+def _matrix(values: Any, name: str) -> np.ndarray:
+    if (
+        type(values) is np.ndarray
+        and values.dtype in _FLOATS
+        and values.dtype.isnative
+        and values.ndim == 2
+        and values.size
+        # A finite sum has finite terms; an infinite one may have overflowed: the slow way decides.
+        and np.isfinite(np.add.reduce(values, axis=None))
+    ):
+        return values
+    return _converted(values, name)
+
+
+def _converted(values: Any, name: str) -> np.ndarray:
+    """Anything but a plain finite float matrix: scikit-learn's checks, with its error messages."""
+    from scipy.sparse import issparse
+    from sklearn.utils import check_array
+
+    if issparse(values):
+        values = values.toarray()
+    dtype = getattr(values, "dtype", None)
+    keep = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize == 4
+    converted = check_array(
+        values, dtype=np.float32 if keep else np.float64, input_name=name, ensure_all_finite=True
+    )
+    return converted
+
+
+def check_out(out: Any, shape: tuple[int, int], dtype: np.dtype, *inputs: np.ndarray | None) -> None:
+    """Check that `out` can receive a (n, m) result of this type and overlaps no input.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming what is wrong: no array, wrong shape, wrong type, read-only, overlapping.
+    """
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, that of the result; got {out.shape}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise ValueError(f"out must have dtype {dtype}, that of the result; got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable; got a read-only array")
+    for array in inputs:
+        if array is not None and np.may_share_memory(out, array):
+            raise ValueError("out must not share memory with X or Y, which it would overwrite")
