@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numba.core.event import install_timer
 
 import fastkb
 from fastkb.cli import CommandError
@@ -32,7 +33,11 @@ def run(options: argparse.Namespace) -> None:
     _check_sigma(options)
     outputs = _reserve(options)
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        compiling: list[float] = []
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            install_timer("numba:compile", compiling.append),
+        ):
             start = time.perf_counter()
             table = read_table(options.data, options.x, options.y)
             center, scale, offset = _standardisation(table)
@@ -55,7 +60,8 @@ def run(options: argparse.Namespace) -> None:
         for output in outputs:
             output.discard()
     if not options.quiet:
-        seconds = Seconds(chosen - start, fitted - chosen, time.perf_counter() - start)
+        total = time.perf_counter() - start
+        seconds = Seconds(chosen - start, fitted - chosen, total, sum(compiling))
         for name, text in summary(table, choice, result, seconds, options):
             print(f"{name:<9}  {text}")
         for message in dict.fromkeys(str(w.message) for w in caught):

@@ -46,6 +46,7 @@ class Seconds(NamedTuple):
     choosing: float  # reading the table included
     replicates: float
     total: float
+    compiling: float  # part of the others; 0 once the compiled code is on disk
 
 
 def draw(table: Table, band: Band, options: argparse.Namespace) -> Figure:
@@ -130,6 +131,9 @@ def summary(
         width = f"sigma = {choice.sigma:.4g} standard deviations"
         lines.append(("kernel", f"{options.kernel}, {width} ({choice.sigma_how})"))
     solver = result.solver if result.rank is None else f"{result.solver}, rank {result.rank}"
+    compiled = ""
+    if seconds.compiling > 0.05:
+        compiled = f"; {seconds.compiling:.2f} s of it compiling, for this and all later runs"
     rate = options.resamples / seconds.replicates
     lines += [
         ("lambda", f"{choice.alpha:.4g} ({choice.alpha_how})"),
@@ -138,7 +142,7 @@ def summary(
             "time",
             f"{seconds.total:.2f} s: {seconds.choosing:.2f} s to read and choose, "
             f"{seconds.replicates:.2f} s for {options.resamples:,} replicates "
-            f"({rate:,.0f} a second)",
+            f"({rate:,.0f} a second){compiled}",
         ),
         ("written", f"{options.out} (picture), {options.csv} (table)"),
     ]

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -57,9 +58,13 @@ def _ridge_jobs(dtype: type) -> Iterator[Job]:
         X, y = _sample(dtype, width)
         for name in KERNELS:
             model = fastkb.KernelRidge(kernel=name, gamma=0.1)
-            yield f"KernelRidge {X.dtype}", lambda model=model, X=X, y=y: model.fit(X, y).predict(X)
+            yield f"KernelRidge {X.dtype}", partial(_fit_and_predict, model, X, y)
         yield f"KernelRidgeCV {X.dtype}", partial(fastkb.KernelRidgeCV().fit, X, y)
         yield f"kernel_ridge_path {X.dtype}", partial(fastkb.kernel_ridge_path, X, y)
+
+
+def _fit_and_predict(model: Any, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return model.fit(X, y).predict(X)
 
 
 def _band_jobs(dtype: type) -> Iterator[Job]:
