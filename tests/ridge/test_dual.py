@@ -1,0 +1,211 @@
+"""The dual coefficients, against the definition, for both solvers and all failures."""
+
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import LinAlgWarning
+
+from fastkb.reference import ridge as reference
+from fastkb.ridge import dual
+
+
+def positive_matrix(n, rng, dtype=np.float64, rank=None):
+    root = rng.normal(size=(n, rank or n))
+    return (root @ root.T).astype(dtype)
+
+
+def condition(K, alpha, weight=None):
+    scale = np.ones(len(K)) if weight is None else np.sqrt(weight)
+    values = np.linalg.eigvalsh(np.float64(K) * scale[:, None] * scale + alpha * np.eye(len(K)))
+    return values[-1] / max(values[0], np.finfo(float).tiny)
+
+
+def assert_solves(coefficients, K, y, alpha, weight=None):
+    """Normwise forward error of a backward stable solver: n·eps times the condition number."""
+    eps = np.finfo(coefficients.dtype).eps
+    for column in range(y.shape[1]):
+        penalty = float(np.broadcast_to(alpha, y.shape[1])[column])
+        expected = reference.dual_coefficients(K, y[:, column], penalty, weight)
+        bound = 10 * len(K) * eps * condition(K, penalty, weight) * np.linalg.norm(expected)
+        error = np.linalg.norm(coefficients[:, column] - expected)
+        assert error <= bound + np.finfo(coefficients.dtype).tiny
+
+
+@given(
+    n=st.integers(1, 40),
+    n_targets=st.integers(1, 4),
+    weighted=st.booleans(),
+    per_target=st.booleans(),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    known=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_it_solves_the_problem_by_its_definition(
+    n, n_targets, weighted, per_target, dtype, known, seed
+):
+    rng = np.random.default_rng(seed)
+    K = positive_matrix(n, rng, dtype)
+    y = rng.normal(size=(n, n_targets)).astype(dtype)
+    alpha = rng.uniform(0.1, 10.0, size=n_targets if per_target else 1)
+    weight = rng.uniform(0.1, 3.0, size=n) if weighted else None
+    result = dual.solve_dual(K.copy(), y, alpha, weight, positive_semidefinite=known)
+    assert result.dtype == dtype
+    assert result.shape == y.shape
+    assert_solves(result, K, y, alpha, weight)
+
+
+def test_many_distinct_penalties_take_one_eigendecomposition():
+    rng = np.random.default_rng(0)
+    n_targets = dual.EIGENDECOMPOSITION_IN_CHOLESKYS + 1
+    K = positive_matrix(30, rng)
+    y = rng.normal(size=(30, n_targets))
+    alpha = np.logspace(-3, 3, n_targets)
+    assert dual.plan_dual(n_targets).solver == "spectral"
+    assert dual.plan_dual(n_targets - 1).solver == "cholesky"
+    assert_solves(dual.solve_dual(K.copy(), y, alpha), K, y, alpha)
+    # The same targets with fewer penalties go the other way, and meet in the same numbers.
+    few = np.full(n_targets, alpha[0])
+    by_cholesky = dual.solve_dual(K.copy(), y, few)
+    bound = 20 * 30 * np.finfo(float).eps * condition(K, alpha[0])
+    by_eigenvectors = dual.solve_dual(K.copy(), y, alpha)[:, 0]
+    error = np.linalg.norm(by_cholesky[:, 0] - by_eigenvectors)
+    assert error <= bound * np.linalg.norm(by_eigenvectors)
+
+
+def test_the_plan_says_why():
+    assert "20" in dual.plan_dual(3).reason
+    assert "25 distinct" in dual.plan_dual(25).reason
+
+
+def test_targets_of_equal_penalty_share_a_factorisation(monkeypatch):
+    calls = []
+    original = dual.get_lapack_funcs
+
+    def counting(names, arrays):
+        functions = original(names, arrays)
+        if "potrf" not in names:
+            return functions
+
+        def potrf(*args, **kwargs):
+            calls.append(kwargs)
+            return functions[0](*args, **kwargs)
+
+        return [potrf, *functions[1:]]
+
+    monkeypatch.setattr(dual, "get_lapack_funcs", counting)
+    rng = np.random.default_rng(0)
+    K, y = positive_matrix(10, rng), rng.normal(size=(10, 5))
+    alpha = np.array([1.0, 2.0, 1.0, 2.0, 1.0])
+    result = dual.solve_dual(K.copy(), y, alpha)
+    assert len(calls) == 2
+    assert_solves(result, K, y, alpha)
+
+
+@pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 300])
+def test_a_triangle_restores_the_matrix(n):
+    rng = np.random.default_rng(n)
+    K = positive_matrix(n, rng)
+    K = np.tril(K) + np.tril(K, -1).T
+    spoilt = K.copy()
+    spoilt[np.triu_indices(n)] = np.nan
+    dual.restore_from_lower(spoilt, K.diagonal())
+    np.testing.assert_array_equal(spoilt, K)
+
+
+def test_one_gram_matrix_is_all_the_memory():
+    n = 600
+    rng = np.random.default_rng(0)
+    K = positive_matrix(n, rng)
+    y = rng.normal(size=(n, 1))
+    weight = rng.uniform(0.5, 2.0, size=n)
+    tracemalloc.start()
+    try:
+        dual.solve_dual(K, y, np.array([1.0]), weight)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A block of the restored triangle and a few vectors, next to the matrix that was passed in.
+    assert peak < 0.1 * K.nbytes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_singular_system_warns_and_is_solved_by_least_squares(dtype):
+    rng = np.random.default_rng(0)
+    K = positive_matrix(20, rng, dtype, rank=3)
+    y = (K @ rng.normal(size=(20, 2))).astype(dtype)
+    with pytest.warns(LinAlgWarning, match=r"alpha=0.*larger alpha"):
+        result = dual.solve_dual(K.copy(), y, np.array([0.0]))
+    # y lies in the range of K, so least squares fits it: up to eps times the condition of the
+    # range.
+    values = np.linalg.eigvalsh(np.float64(K))
+    bound = 10 * 20 * np.finfo(dtype).eps * values[-1] / values[-3]
+    assert np.linalg.norm(K @ result - y) <= bound * np.linalg.norm(y)
+
+
+def test_least_squares_takes_the_solution_of_least_norm():
+    K = np.diag([2.0, 1.0, 0.0])
+    with pytest.warns(LinAlgWarning, match=r"Cholesky's method fails"):
+        result = dual.solve_dual(K, np.ones((3, 1)), np.array([0.0]))
+    np.testing.assert_allclose(result[:, 0], [0.5, 1.0, 0.0], atol=4 * np.finfo(float).eps)
+
+
+def test_an_indefinite_matrix_is_solved_all_the_same():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(15, 15))
+    K = root + root.T
+    y = rng.normal(size=(15, 1))
+    with pytest.warns(LinAlgWarning, match=r"Cholesky's method fails"):
+        result = dual.solve_dual(K.copy(), y, np.array([0.1]))
+    residual = np.linalg.norm(K @ result + 0.1 * result - y)
+    scale = np.linalg.norm(K, 2) * np.linalg.norm(result)
+    assert residual <= 10 * 15 * np.finfo(float).eps * scale
+
+
+def test_only_the_targets_that_fail_fall_back():
+    K = np.diag([1.0, 0.0])
+    y = np.ones((2, 2))
+    with pytest.warns(LinAlgWarning) as caught:
+        result = dual.solve_dual(K, y, np.array([1.0, 0.0]))
+    np.testing.assert_allclose(result, [[0.5, 1.0], [1.0, 0.0]], atol=4 * np.finfo(float).eps)
+    assert len(caught) == 1
+
+
+def test_singular_among_many_penalties_warns():
+    n_targets = dual.EIGENDECOMPOSITION_IN_CHOLESKYS + 1
+    K = np.diag([1.0, 0.0])
+    alpha = np.arange(n_targets, dtype=float)
+    with pytest.warns(LinAlgWarning, match=r"solution of least norm"):
+        result = dual.solve_dual(K, np.ones((2, n_targets)), alpha)
+    np.testing.assert_allclose(result[:, 0], [1.0, 0.0], atol=4 * np.finfo(float).eps)
+
+
+def test_an_ill_conditioned_system_warns():
+    K = np.diag([1.0, 1e-17])
+    with pytest.warns(LinAlgWarning, match=r"reciprocal condition number is about 1.0e-17"):
+        dual.solve_dual(K, np.ones((2, 1)), np.array([0.0]))
+
+
+def test_a_penalty_above_the_rounding_error_is_taken_at_its_word():
+    """No estimate of the condition, and no warning, where theory rules a singular system out."""
+    rng = np.random.default_rng(0)
+    K = positive_matrix(50, rng, rank=2)
+    y = rng.normal(size=(50, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = dual.solve_dual(K.copy(), y, np.array([1e-9]), positive_semidefinite=True)
+    assert_solves(result, K, y, np.array([1e-9]))
+
+
+def test_a_weight_of_zero_leaves_the_sample_out():
+    rng = np.random.default_rng(0)
+    K, y = positive_matrix(12, rng), rng.normal(size=(12, 1))
+    weight = np.ones(12)
+    weight[[2, 7]] = 0.0
+    result = dual.solve_dual(K.copy(), y, np.array([0.5]), weight)
+    rest = weight > 0
+    assert (result[~rest] == 0.0).all()
+    assert_solves(result[rest], K[np.ix_(rest, rest)], y[rest], 0.5)

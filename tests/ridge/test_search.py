@@ -1,0 +1,215 @@
+"""KernelRidgeCV: the choice, and scikit-learn's manners."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import mean_absolute_error
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastkb import KernelRidge, KernelRidgeCV
+from fastkb.reference import ridge as reference
+
+EPS = np.finfo(float).eps
+
+COPIES = (
+    "a row is left out whole: of two copies of it one would stay and predict the other, so that "
+    "the choice for repeated rows is not the choice for weighted ones"
+)
+
+
+@parametrize_with_checks(
+    [KernelRidgeCV(), KernelRidgeCV([1.0], gammas=[0.1])],
+    expected_failed_checks=lambda estimator: (
+        {}
+        if estimator.alphas  # a single candidate is no choice: there all checks pass
+        else {
+            "check_sample_weight_equivalence_on_dense_data": COPIES,
+            "check_sample_weight_equivalence_on_sparse_data": COPIES,
+        }
+    ),
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_it_is_an_estimator_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def noisy_sine(n=80, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(0, 6, size=(n, 1))
+    return X, np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=n)
+
+
+def test_the_fit_is_that_of_the_choice():
+    X, y = noisy_sine()
+    model = KernelRidgeCV().fit(X, y)
+    chosen = KernelRidge(model.alpha_, kernel="rbf", gamma=model.gamma_).fit(X, y)
+    np.testing.assert_array_equal(model.dual_coef_, chosen.dual_coef_)
+    np.testing.assert_array_equal(model.predict(X), chosen.predict(X))
+    assert model.best_score_ == -model.path_.best_error
+    assert (model.alpha_, model.gamma_) == (model.path_.best_alpha, model.path_.best_gamma)
+    np.testing.assert_array_equal(model.X_fit_, X)
+    assert not hasattr(model, "cv_results_")
+
+
+def test_diabetes_gets_a_smooth_curve():
+    data = load_diabetes()
+    x, y = data.data[:, [2]], data.target
+    x = (x - x.mean()) / x.std()
+    model = KernelRidgeCV().fit(x, y)
+    curve = model.predict(np.linspace(x.min(), x.max(), 200)[:, None])
+    # Disease progression rises with body mass, with no wiggles, and stays within what was measured.
+    assert (np.diff(curve[20:-20]) > 0).all()
+    assert y.min() < curve.min()
+    assert curve.max() < y.max()
+    # As good as the least squares line, whose residual standard deviation is 62.4.
+    assert np.sqrt(-model.best_score_) < 63
+
+
+def test_a_linear_kernel_chooses_as_ridge_regression_does():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 5)), rng.normal(size=60)
+    alphas = np.logspace(-2, 3, 11)
+    ours = KernelRidgeCV(alphas, kernel="linear", store_cv_results=True).fit(X, y)
+    theirs = RidgeCV(alphas, fit_intercept=False, store_cv_results=True).fit(X, y)
+    assert ours.alpha_ == theirs.alpha_
+    assert ours.gamma_ is None
+    # cond(K + αI) ≤ 1 + trace K/α.
+    rtol = 40 * 60 * EPS * (1 + np.sum(X**2) / alphas[0])
+    assert ours.best_score_ == pytest.approx(theirs.best_score_, rel=rtol)
+    np.testing.assert_allclose(ours.cv_results_[:, 0], theirs.cv_results_, rtol=0, atol=rtol * 9)
+
+
+def test_stored_results_are_the_squared_errors():
+    X, y = noisy_sine(30)
+    weight = np.linspace(0.5, 1.5, 30)
+    model = KernelRidgeCV([0.1, 1.0], gammas=[0.5, 1.0, 2.0], store_cv_results=True)
+    model.fit(X, y, weight)
+    assert model.cv_results_.shape == (30, 3, 2)
+    np.testing.assert_allclose(
+        model.cv_results_.sum(axis=0) / weight.sum(), model.path_.loo_errors, rtol=60 * EPS
+    )
+    K = KernelRidge(kernel="rbf", gamma=1.0)._get_kernel(X)
+    expected = weight * reference.leave_one_out_residuals(K, y, 0.1, weight) ** 2
+    rtol = 40 * 30 * EPS * (1 + 30 * 1.5 / 0.1)
+    np.testing.assert_allclose(model.cv_results_[:, 1, 0], expected, rtol=rtol, atol=rtol)
+    two = clone(model).fit(X, np.stack([y, -y], axis=1))
+    assert two.cv_results_.shape == (30, 2, 3, 2)
+
+
+def test_a_scorer_sees_the_leave_one_out_predictions():
+    X, y = noisy_sine(40)
+    y[3] = 50.0  # an outlier, which the two measures judge differently
+    alphas, gammas = np.logspace(-3, 1, 7), [0.1, 1.0, 10.0]
+    model = KernelRidgeCV(
+        alphas, gammas=gammas, scoring="neg_mean_absolute_error", store_cv_results=True
+    ).fit(X, y)
+    predictions = model.cv_results_  # shape: (n, n_gammas, n_alphas)
+    scores = np.array(
+        [[-mean_absolute_error(y, predictions[:, g, a]) for a in range(7)] for g in range(3)]
+    )
+    row, column = np.unravel_index(np.argmax(scores), scores.shape)
+    assert (model.gamma_, model.alpha_) == (gammas[row], alphas[column])
+    assert model.best_score_ == scores.max()
+    K = KernelRidge(kernel="rbf", gamma=1.0)._get_kernel(X)
+    expected = y - reference.leave_one_out_residuals(K, y, alphas[0])
+    rtol = 40 * 40 * EPS * (1 + 40 / alphas[0])
+    np.testing.assert_allclose(predictions[:, 1, 0], expected, rtol=0, atol=rtol * 50)
+
+
+def test_a_scorer_gets_the_weights_and_no_row_without_one():
+    X, y = noisy_sine(40)
+    weight = np.ones(40)
+    weight[::5] = 0.0
+    y[::5] = np.where(np.arange(8) % 2, 1e3, -1e3)  # rows that must have no say
+    by_name = KernelRidgeCV(scoring="neg_mean_squared_error").fit(X, y, weight)
+    by_default = KernelRidgeCV().fit(X, y, weight)
+    assert (by_name.alpha_, by_name.gamma_) == (by_default.alpha_, by_default.gamma_)
+    assert by_name.best_score_ == pytest.approx(by_default.best_score_, rel=1e4 * EPS)
+
+
+@pytest.mark.parametrize("scoring", [None, "r2"])
+def test_each_target_may_have_its_own_penalty(scoring):
+    X, y = noisy_sine(60)
+    noise = np.random.default_rng(5).normal(size=60)
+    both = np.stack([y, noise], axis=1)
+    model = KernelRidgeCV(gammas=[1.0], alpha_per_target=True, scoring=scoring).fit(X, both)
+    assert model.alpha_.shape == model.best_score_.shape == (2,)
+    assert model.alpha_[0] < model.alpha_[1], "noise wants more shrinkage than a signal"
+    for target in (0, 1):
+        alone = KernelRidgeCV(gammas=[1.0], scoring=scoring).fit(X, both[:, target])
+        assert alone.alpha_ == model.alpha_[target]
+        assert alone.best_score_ == pytest.approx(model.best_score_[target], rel=1e6 * EPS)
+    fitted = KernelRidge(model.alpha_, kernel="rbf", gamma=1.0).fit(X, both)
+    np.testing.assert_array_equal(model.dual_coef_, fitted.dual_coef_)
+
+
+def test_one_target_in_a_column_keeps_its_shape():
+    X, y = noisy_sine(30)
+    flat, column = KernelRidgeCV().fit(X, y), KernelRidgeCV().fit(X, y[:, None])
+    assert flat.alpha_ == column.alpha_
+    assert column.predict(X).shape == (30, 1)
+    np.testing.assert_array_equal(column.predict(X)[:, 0], flat.predict(X))
+
+
+def test_other_kernels_serve():
+    X, y = noisy_sine(30)
+    assert KernelRidgeCV(kernel="laplacian").fit(X, y).gamma_ > 0
+    assert KernelRidgeCV(kernel="poly", gammas=[0.1, 1.0], degree=5).fit(X, y).gamma_ in (0.1, 1.0)
+    K = KernelRidge(kernel="rbf", gamma=1.0)._get_kernel(X)
+    precomputed = KernelRidgeCV(kernel="precomputed").fit(K, y)
+    named = KernelRidgeCV(gammas=[1.0]).fit(X, y)
+    assert precomputed.alpha_ == named.alpha_
+    assert precomputed.__sklearn_tags__().input_tags.pairwise
+
+    def scaled(a, b, factor):
+        return factor * float(np.exp(-np.sum((a - b) ** 2)))
+
+    called = KernelRidgeCV(kernel=scaled, kernel_params={"factor": 2.0}).fit(X, y)
+    doubled = KernelRidgeCV(kernel="precomputed").fit(2.0 * K, y)
+    assert called.alpha_ == doubled.alpha_
+    assert called.best_score_ == pytest.approx(doubled.best_score_, rel=1e6 * EPS)
+
+
+def test_float32_data_give_a_float32_model():
+    X, y = noisy_sine(40)
+    single = KernelRidgeCV(gammas=[1.0], alphas=[0.1, 1.0]).fit(X.astype("f4"), y.astype("f4"))
+    assert single.dual_coef_.dtype == np.float32
+    assert single.path_.loo_errors.dtype == np.float64
+
+
+def test_it_pickles_and_clones():
+    X, y = noisy_sine(30)
+    model = KernelRidgeCV().fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert not hasattr(clone(model), "alpha_")
+
+
+def test_a_second_fit_forgets_the_first():
+    X, y = noisy_sine(40)
+    model = KernelRidgeCV(kernel="rbf").fit(X, y)
+    model.set_params(kernel="linear").fit(X, y)
+    assert model.gamma_ is None
+    np.testing.assert_array_equal(
+        model.dual_coef_, KernelRidge(model.alpha_, kernel="linear").fit(X, y).dual_coef_
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "words"),
+    [
+        ({"alphas": [0.0]}, ValueError, r"alphas must be finite and positive, got alphas\[0\]=0"),
+        ({"gammas": "auto"}, TypeError, "gammas must hold real numbers"),
+        ({"kernel": "rfb"}, ValueError, "did you mean 'rbf'"),
+        ({"coef0": None}, TypeError, "coef0 must be"),
+        ({"scoring": "nonsense"}, ValueError, "nonsense"),
+    ],
+)
+def test_bad_parameters_are_refused(parameters, error, words):
+    X, y = noisy_sine(10)
+    with pytest.raises(error, match=words):
+        KernelRidgeCV(**parameters).fit(X, y)
