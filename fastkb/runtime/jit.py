@@ -111,5 +111,10 @@ def inline(function: Callable) -> Any:
     The caller's file holds its code, and :func:`fastkb.runtime.cache.source_digest` sees its edits.
     """
     return numba.njit(
-        function, error_model="numpy", fastmath=set(FASTMATH), forceinline=True, no_cpython_wrapper=True
+        function,
+        error_model="numpy",
+        fastmath=set(FASTMATH),
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
     )

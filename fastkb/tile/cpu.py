@@ -104,11 +104,11 @@ def _tile(a, b, out, place, task, sizes, p):
     columns = min(TILE, out.shape[1] - j)
     values = simd.scratch(AREA, a)
     _multiply(a, b, values, i, j, rows, columns, sizes, task.form, task.d)
-    if columns == TILE:
-        apply(task.code, values, 0, rows * TILE, p)
-    else:
-        for row in range(rows):
-            apply(task.code, values, row * TILE, columns, p)
+    # A tile of full width is one run of elements; another, one for each row.
+    whole = columns == TILE
+    length = rows * TILE if whole else columns
+    for line in range(1 if whole else rows):
+        apply(task.code, values, line * TILE, length, p)
     _write(values, out, i, j, rows, columns, task.streaming == 1)
     if task.symmetric == 1 and i != j:
         _write_transposed(values, out, i, j, rows, columns, task.streaming == 1)

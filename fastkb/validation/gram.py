@@ -34,6 +34,13 @@ def check_parameter(
     return number
 
 
+def check_count(name: str, value: Any, *, minimum: int = 0) -> int:
+    """`value` as an int of at least `minimum`; a ValueError or TypeError that names it otherwise."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < minimum:
+        raise _wrong(name, value, f"a whole number >= {minimum}")
+    return int(value)
+
+
 def _wrong(name: str, value: Any, expected: str) -> Exception:
     # scikit-learn's class is both a ValueError and a TypeError, as its users expect; it is imported
     # only here, because that costs half a second.
