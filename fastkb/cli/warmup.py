@@ -57,10 +57,13 @@ def _ridge_jobs(dtype: type) -> Iterator[Job]:
     for width in WIDTHS:  # low rank and full rank
         X, y = _sample(dtype, width)
         for name in KERNELS:
-            model = fastkb.KernelRidge(kernel=name, gamma=0.1)
+            # A large penalty: the sigmoid kernel is not positive definite, and would be warned of.
+            model = fastkb.KernelRidge(alpha=100.0, kernel=name, gamma=0.1)
             yield f"KernelRidge {X.dtype}", partial(_fit_and_predict, model, X, y)
-        yield f"KernelRidgeCV {X.dtype}", partial(fastkb.KernelRidgeCV().fit, X, y)
-        yield f"kernel_ridge_path {X.dtype}", partial(fastkb.kernel_ridge_path, X, y)
+        search = fastkb.KernelRidgeCV(alphas=[0.1, 1.0])
+        yield f"KernelRidgeCV {X.dtype}", partial(_fit_and_predict, search, X, y)
+        path = partial(fastkb.kernel_ridge_path, X, y, alphas=[0.1, 1.0])
+        yield f"kernel_ridge_path {X.dtype}", path
 
 
 def _fit_and_predict(model: Any, X: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -69,7 +72,7 @@ def _fit_and_predict(model: Any, X: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _band_jobs(dtype: type) -> Iterator[Job]:
     X, y = _sample(dtype, WIDTHS[0])
-    model = fastkb.KernelRidge(kernel="rbf", gamma=0.1)
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=0.1)
     for solver in ("cholesky", "lowrank"):
         for targets in (y, np.stack([y, -y], axis=1)):
             band = partial(fastkb.bootstrap_band, model, X, targets, X[:5], solver=solver)

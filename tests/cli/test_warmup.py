@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 from numba.core import event
 
@@ -28,3 +31,13 @@ def test_quiet(capsys):
     assert main(["warmup", "--quiet"]) == 0
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "")
+
+
+def test_the_first_band_of_a_later_process_compiles_nothing(tmp_path):
+    assert main(["warmup", "--quiet"]) == 0
+    code = "import sys; from fastkb.cli import main; sys.exit(main(['band', '--resamples', '20']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "replicates" in done.stdout
+    assert "compiling" not in done.stdout
