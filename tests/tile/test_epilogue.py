@@ -1,0 +1,33 @@
+"""The epilogue's switch against the formulas it is made from."""
+
+import numpy as np
+import pytest
+
+from fastkb.runtime import jit
+from fastkb.scalar.kernels import FUNCTIONS, Parameters
+from fastkb.tile.epilogue import apply
+
+
+@jit(cache=False)
+def _apply(code, values, start, length, p):
+    apply(code, values, start, length, p)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("code", range(len(FUNCTIONS)), ids=[f.__name__ for f in FUNCTIONS])
+def test_every_code_is_its_formula_on_its_range_alone(code, dtype):
+    p = Parameters(dtype(0.5), dtype(1.0), dtype(4.0))
+    values = np.random.default_rng(code).uniform(0, 2, 100).astype(dtype)
+    got = values.copy()
+    _apply(code, got, 7, 61, p)
+    wide = Parameters(*(float(value) for value in p))
+    expected = [FUNCTIONS[code](float(value), wide) for value in values[7:68]]
+    np.testing.assert_allclose(got[7:68], expected, rtol=10 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(got[:7], values[:7])
+    np.testing.assert_array_equal(got[68:], values[68:])
+
+
+def test_an_unknown_code_changes_nothing():
+    values = np.arange(5.0)
+    _apply(len(FUNCTIONS), values, 0, 5, Parameters(1.0, 1.0, 1.0))
+    np.testing.assert_array_equal(values, np.arange(5.0))

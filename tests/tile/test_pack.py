@@ -1,0 +1,40 @@
+"""Packing against its picture."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastkb.tile.pack import pack, packed_length
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(1, 40),
+    d=st.integers(1, 9),
+    rows=st.sampled_from([1, 4, 8, 12, 24]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    order=st.sampled_from("CF"),
+    step=st.sampled_from([1, 2, -1]),
+)
+def test_panels(n, d, rows, dtype, order, step):
+    X = np.asarray(np.random.default_rng(n).standard_normal((n, d)), dtype=dtype, order=order)[::step]
+    X.flags.writeable = False
+    packed = np.full(packed_length(len(X), d, rows), np.nan, dtype=dtype)
+    pack(X, packed, rows)
+    panels = packed.reshape(-1, d, rows)
+    unpacked = panels.transpose(0, 2, 1).reshape(-1, d)
+    np.testing.assert_array_equal(unpacked[: len(X)], X)
+    np.testing.assert_array_equal(unpacked[len(X) :], 0.0)
+
+
+def test_one_compiled_function_for_each_element_type():
+    X = np.ones((5, 3))
+    for layout in (X, np.asfortranarray(X), X[::2], X[:, ::-1]):
+        pack(layout, np.empty(packed_length(len(layout), 3, 4)), 4)
+    assert len([s for s in pack.signatures if "float64" in str(s)]) == 1
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, 12), (4, 12), (5, 24)])
+def test_length(n, expected):
+    assert packed_length(n, 3, 4) == expected
