@@ -98,11 +98,13 @@ class KernelChoice(NamedTuple):
 
         False where that is not known. It decides what may be skipped, never what is right.
         """
+        if is_kernel_object(self.kernel):
+            return self.kernel.row.positive_definite and self.kernel.parameters.coef0 >= 0
         if not isinstance(self.kernel, str):
             return False
         if self.kernel in ("poly", "polynomial"):
-            # Sums and products of positive kernels are positive; (negative coef0) and fractional
-            # powers need not be.
+            # Sums and products of positive kernels are positive; with a negative coef0, or a
+            # fractional degree, they need not be.
             return self.coef0 >= 0 and float(self.degree).is_integer()
         return self.kernel in _ALWAYS_POSITIVE
 

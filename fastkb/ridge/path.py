@@ -18,9 +18,10 @@ from fastkb.ridge.leave_one_out import leave_one_out
 from fastkb.runtime.threads import limit_blas
 from fastkb.validation.ridge import check_grid, check_kernel, check_sample_weight
 
-# Up to here the factorisations of one γ are so short that BLAS threads cost more than they save: they
-# take turns with the threads of the Gram matrix, and spin while those work. With both cores busy an
-# eigendecomposition of n=1000 took 0.2 s on one thread and 0.8 s on two (idle: 0.17 and 0.11 s).
+# Up to here the factorisations of one γ are so short that BLAS threads cost more than they save:
+# they take turns with the threads of the Gram matrix, and spin while those work. With both cores
+# busy an eigendecomposition of n=1000 took 0.2 s on one thread and 0.8 s on two (idle: 0.17 and
+# 0.11 s).
 _ONE_THREAD = 1000
 
 

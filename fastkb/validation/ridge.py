@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import InvalidParameterError
 
 # scikit-learn's names; "chi2", "additive_chi2" and "cosine" have no function of ours and go to the
 # peer's.
@@ -37,12 +38,12 @@ def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params
         if kernel not in KERNEL_NAMES:
             close = difflib.get_close_matches(kernel, KERNEL_NAMES, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
+            raise _wrong(
                 f"kernel={kernel!r} is not known: expected one of {', '.join(KERNEL_NAMES)}, "
                 f"a callable or a kernel of fastkb.kernels{hint}"
             )
     elif isinstance(kernel, type) or not (callable(kernel) or is_kernel_object(kernel)):
-        raise TypeError(
+        raise _wrong(
             f"kernel must be a name, a callable or a kernel of fastkb.kernels (an instance, such "
             f"as RBF(sigma=1.0)), got {kernel!r}"
         )
@@ -52,9 +53,9 @@ def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params
     check_real("coef0", coef0)
     if kernel_params is not None:
         if not isinstance(kernel_params, Mapping):
-            raise TypeError(f"kernel_params must be a dict or None, got {kernel_params!r}")
+            raise _wrong(f"kernel_params must be a dict or None, got {kernel_params!r}")
         if kernel_params and is_kernel_object(kernel):
-            raise ValueError(
+            raise _wrong(
                 f"kernel_params={dict(kernel_params)!r} has no use with kernel={kernel!r}, which "
                 f"holds its own parameters: expected None"
             )
@@ -64,10 +65,9 @@ def check_real(name: str, value: Any, minimum: float | None = None, hint: str = 
     """Refuse what is not one finite real number, at least `minimum`."""
     bound = "" if minimum is None else f" at least {minimum:g}"
     expected = f"{name} must be a finite real number{bound}{hint}, got {value!r}"
-    if not isinstance(value, Real):
-        raise TypeError(expected)
-    if not math.isfinite(value) or (minimum is not None and value < minimum):
-        raise ValueError(expected)
+    real = isinstance(value, Real) and math.isfinite(value)
+    if not real or (minimum is not None and value < minimum):
+        raise _wrong(expected)
 
 
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
@@ -77,13 +77,13 @@ def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
         return np.array([alpha], dtype=np.float64)
     values = _real_array("alpha", alpha)
     if values.ndim > 1 or values.size not in (1, n_targets):
-        raise ValueError(
+        raise _wrong(
             f"alpha has shape {values.shape}, but y has n_targets={n_targets}: expected one "
             f"number, or one for each target"
         )
     values = values.reshape(-1)
     if not np.isfinite(values).all() or (values < 0.0).any():
-        raise ValueError(f"alpha must be finite and at least 0 for every target, got {alpha!r}")
+        raise _wrong(f"alpha must be finite and at least 0 for every target, got {alpha!r}")
     return values
 
 
@@ -123,12 +123,17 @@ def check_grid(name: str, values: Any, *, allow_zero: bool) -> np.ndarray:
     grid = np.atleast_1d(_real_array(name, values))
     sign = "at least 0" if allow_zero else "positive"
     if grid.ndim != 1 or grid.size == 0:
-        raise ValueError(f"{name} must be a vector of at least one number, got shape {grid.shape}")
+        raise _wrong(f"{name} must be a vector of at least one number, got shape {grid.shape}")
     good = np.isfinite(grid) & ((grid >= 0.0) if allow_zero else (grid > 0.0))
     if not good.all():
         index = int(np.argmin(good))
-        raise ValueError(f"{name} must be finite and {sign}, got {name}[{index}]={grid[index]:g}")
+        raise _wrong(f"{name} must be finite and {sign}, got {name}[{index}]={grid[index]:g}")
     return grid
+
+
+def _wrong(message: str) -> Exception:
+    """An error of scikit-learn's class, both a ValueError and a TypeError, as its users expect."""
+    return InvalidParameterError(message)
 
 
 def _real_array(name: str, values: Any) -> np.ndarray:
@@ -138,4 +143,4 @@ def _real_array(name: str, values: Any) -> np.ndarray:
             raise TypeError
         return array.astype(np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must hold real numbers, got {values!r}") from None
+        raise _wrong(f"{name} must hold real numbers, got {values!r}") from None

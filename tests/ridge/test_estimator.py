@@ -13,8 +13,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.base import clone, is_regressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastkb import KernelRidge
-from fastkb.gram import pairwise
+from fastkb import KernelRidge, kernels
 from fastkb.reference import ridge as reference
 from fastkb.ridge import estimator as module
 
@@ -283,28 +282,18 @@ def test_kernels_of_gaussian_processes_serve():
     assert error <= bound * np.linalg.norm(named.dual_coef_)
 
 
-class Doubled:
-    """A kernel object after the manner of fastkb.kernels: taken whole, never called on rows."""
-
-    _is_fastkb_kernel = True
-
-
-def test_kernel_objects_go_to_gram_whole(monkeypatch):
-    kernel = Doubled()
-    seen = []
-
-    def gram(given, X, Y=None, *, out=None):
-        seen.append(given)
-        return 2.0 * X @ (X if Y is None else Y).T
-
-    monkeypatch.setattr(pairwise, "gram", gram, raising=False)
+def test_kernel_objects_serve():
     X, y = data()
-    model = KernelRidge(kernel=kernel).fit(X, y)
-    direct = KernelRidge(kernel="precomputed").fit(2.0 * X @ X.T, y)
-    np.testing.assert_array_equal(model.dual_coef_, direct.dual_coef_)
-    np.testing.assert_array_equal(model.predict(X), direct.predict(2.0 * X @ X.T))
-    assert all(given is kernel for given in seen)
-    assert len(seen) == 2
+    model = KernelRidge(0.3, kernel=kernels.RBF(0.7)).fit(X, y)
+    named = KernelRidge(0.3, kernel="rbf", gamma=1 / (2 * 0.7**2)).fit(X, y)
+    np.testing.assert_array_equal(model.dual_coef_, named.dual_coef_)
+    np.testing.assert_array_equal(model.predict(X), named.predict(X))
+    again = pickle.loads(pickle.dumps(clone(model).fit(X, y)))
+    np.testing.assert_array_equal(again.predict(X), named.predict(X))
+    with pytest.raises(ValueError, match=r"kernel_params=.* has no use with kernel=RBF"):
+        KernelRidge(kernel=kernels.RBF(0.7), kernel_params={"sigma": 1.0}).fit(X, y)
+    with pytest.raises(TypeError, match=r"an instance, such as RBF"):
+        KernelRidge(kernel=kernels.RBF).fit(X, y)
 
 
 @pytest.mark.parametrize("container", [sp.csr_matrix, sp.csc_matrix, sp.csr_array, sp.csc_array])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import pairwise_kernels
 
+from fastkb import kernels
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
 
 NAMES = ["linear", "rbf", "laplacian", "poly", "polynomial", "sigmoid", "cosine", "chi2"]
@@ -118,10 +119,25 @@ def test_no_kernel_is_called_positive_that_is_not(name, degree, coef0, seed):
         KernelChoice("poly", degree=2.5),
         KernelChoice("poly", coef0=-1),
         KernelChoice(lambda x, y: 1.0),
+        KernelChoice(kernels.Sigmoid()),
+        KernelChoice(kernels.Polynomial(2, coef0=-1.0)),
+        KernelChoice(kernels.Polynomial(2.5)),
     ],
 )
 def test_nothing_is_claimed_of_the_others(choice):
     assert not choice.is_positive_semidefinite
+
+
+@pytest.mark.parametrize(
+    "kernel", [kernels.RBF(2.0), kernels.Laplacian(), kernels.Linear(), kernels.Polynomial(3)]
+)
+def test_kernel_objects_say_what_they_are(kernel):
+    choice = KernelChoice(kernel)
+    assert choice.is_positive_semidefinite
+    assert not choice.takes_gamma
+    X = np.random.default_rng(0).normal(size=(5, 2))
+    np.testing.assert_array_equal(choice.matrix(X), kernel(X))
+    np.testing.assert_array_equal(choice.fresh_matrix(X, np.float64), kernel(X))
 
 
 def test_only_some_kernels_have_a_gamma():

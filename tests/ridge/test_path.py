@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastkb import KernelRidge, kernel_ridge_path
+from fastkb import KernelRidge, kernel_ridge_path, kernels
 from fastkb.reference import ridge as reference
 from fastkb.ridge.grid import DEFAULT_ALPHAS
 from fastkb.ridge.kernel_matrix import KernelChoice
@@ -122,14 +122,16 @@ def test_a_precomputed_matrix_serves_and_is_left_as_it_is():
     np.testing.assert_allclose(path.loo_errors, by_name.loo_errors, rtol=rtol(40, [0.1]))
 
 
-def test_callables_and_sparse_data_serve():
+def test_callables_kernel_objects_and_sparse_data_serve():
     X, y = noisy_sine(30)
     dense = kernel_ridge_path(X, y, alphas=[0.1], gammas=[1.0])
     called = kernel_ridge_path(
         X, y, alphas=[0.1], kernel=lambda a, b: float(np.exp(-np.sum((a - b) ** 2)))
     )
     sparse = kernel_ridge_path(sp.csr_array(X), y, alphas=[0.1], gammas=[1.0])
-    for other in (called, sparse):
+    thing = kernel_ridge_path(X, y, alphas=[0.1], kernel=kernels.RBF(np.sqrt(0.5)), gammas=[3.0])
+    assert thing.gammas is None
+    for other in (called, sparse, thing):
         np.testing.assert_allclose(other.loo_errors, dense.loo_errors, rtol=rtol(30, [0.1]))
 
 
