@@ -145,7 +145,7 @@ def rbf_kernel(
 
     The squared distance is summed from the differences of the coordinates: data shifted far from the
     origin give the same matrix, where :math:`\|x\|^2 + \|x'\|^2 - 2x^Tx'` would lose every digit. The
-    relative error is at most 4·d·eps for data with :math:`\gamma \|x - x'\|^2` of order one.
+    relative error is at most 4·d·eps times the larger of 1 and :math:`\gamma \|x - x'\|^2`.
 
     Parameters
     ----------

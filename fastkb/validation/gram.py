@@ -84,11 +84,16 @@ def _matrix(values: Any, name: str) -> np.ndarray:
         and values.dtype.isnative
         and values.ndim == 2
         and values.size
-        # A finite sum has finite terms; an infinite one may have overflowed: the slow way decides.
-        and np.isfinite(np.add.reduce(values, axis=None))
+        and _surely_finite(values)
     ):
         return values
     return _converted(values, name)
+
+
+def _surely_finite(values: np.ndarray) -> bool:
+    """Whether the sum is finite: then so are its terms. Otherwise it may have overflowed."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.add.reduce(values, axis=None)))
 
 
 def _converted(values: Any, name: str) -> np.ndarray:
