@@ -85,11 +85,12 @@ def cache_folder() -> Path | None:
 class FunctionCache(_Cache):
     """Content-addressed cache of one function's compiled signatures (the interface Numba expects)."""
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Callable, parallel: bool) -> None:
         if function.__closure__:
             # A closure's cells are no part of the name below: two functions would share one file.
             raise TypeError(f"{function.__qualname__}: a closure cannot be cached on disk")
         self._function = function
+        self._parallel = parallel
         self._enabled = True
 
     @property
@@ -105,6 +106,7 @@ class FunctionCache(_Cache):
             self._function.__module__,
             self._function.__qualname__,
             self._function.__code__.co_code,
+            self._parallel,
             str(signature),
             codegen.magic_tuple(),
             (sys.version_info[:3], platform.machine(), numba.__version__, llvmlite.__version__),
@@ -134,7 +136,9 @@ class FunctionCache(_Cache):
         if path is None:
             return
         if data.library.has_dynamic_globals or any(not f.can_cache for f in data.lifted):
-            raise TypeError(f"{self._function.__qualname__} holds raw pointers: it cannot be cached")
+            raise TypeError(
+                f"{self._function.__qualname__} holds raw pointers: it cannot be cached"
+            )
         try:
             handle, beside = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
             try:

@@ -1,52 +1,199 @@
-"""The shim around ``numba.cuda``: the only place that imports it, and the one error when it is absent."""
+"""The shim around ``numba.cuda``: the only place that imports it, and the one error when it is absent.
+
+Importing this module costs nothing: ``numba.cuda`` loads when it is first asked for. What differs
+between a device, the simulator (``NUMBA_ENABLE_CUDASIM=1``) and the versions of ``numba.cuda`` (numba's
+own, and the package numba-cuda that replaces it) is known here and nowhere else.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib
+import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 
 class CudaUnavailableError(RuntimeError):
     """There is no CUDA device, driver or toolkit that compiled kernels could run on."""
 
 
+# numba.cuda once it is loaded. Kernels must find it among the globals of their own module: the
+# simulator swaps it there for the module that knows the simulated thread.
+cuda: Any = None
+
+
 @functools.cache
 def load() -> Any:
-    """The module ``numba.cuda``, real or simulated.
+    """The module ``numba.cuda``, real or simulated, with a device to run on.
 
     Raises
     ------
     CudaUnavailableError
         If it cannot be imported or sees no device, with the reason.
     """
-    module, reason = _probe()
-    if module is None:
+    reason = _why_not()
+    if reason:
         raise CudaUnavailableError(
             f"CUDA is not available ({reason}). Install it with: pip install 'fastkb[cuda]', on a "
             "machine with an NVIDIA GPU and driver; or set NUMBA_ENABLE_CUDASIM=1 to simulate one"
         )
-    return module
+    return module()
+
+
+def module() -> Any:
+    """The module ``numba.cuda``, with or without a device: enough to compile, not to run."""
+    global cuda
+    if cuda is None:
+        try:
+            cuda = importlib.import_module("numba.cuda")
+        except Exception as error:  # a broken installation fails in many ways
+            raise CudaUnavailableError(f"numba.cuda does not load: {error}") from error
+    return cuda
 
 
 def state() -> str:
     """Whether CUDA can be used, in words."""
-    module, reason = _probe()
-    return reason if module is None else f"available: {_device_name(module)}"
+    reason = _why_not()
+    if reason:
+        return reason
+    return "simulated" if simulated() else f"available: {_device_name()}"
 
 
 @functools.cache
-def _probe() -> tuple[Any, str]:
-    """The module if it has a device, and else why not."""
+def _why_not() -> str:
+    """Why there is no device to run on; empty if there is one."""
     try:
-        module = importlib.import_module("numba.cuda")
-        if module.is_available():
-            return module, ""
-        return None, "no CUDA device or driver was found"
+        return "" if module().is_available() else "no CUDA device or driver was found"
     except Exception as error:  # broken drivers fail in many ways, all of which mean: no CUDA
-        return None, f"numba.cuda does not load: {error}"
+        return str(error)
 
 
-def _device_name(module: Any) -> str:
-    name = getattr(module.get_current_device(), "name", b"simulator")
+def _device_name() -> str:
+    name = module().get_current_device().name
     return name.decode() if isinstance(name, bytes) else str(name)
+
+
+@functools.cache
+def simulated() -> bool:
+    """Whether kernels run in the simulator: as Python, one thread at a time."""
+    from numba.core import config
+
+    return bool(config.ENABLE_CUDASIM)
+
+
+# --- compiling ------------------------------------------------------------------------------------
+
+
+def kernel(function: Callable) -> Any:
+    """Compile a kernel when it is first launched. No fastmath: subnormals, divisions, NaN are kept."""
+    if simulated():
+        return module().jit(function)
+    # Without link-time optimisation the code that runs is the PTX that was checked.
+    return module().jit(function, lto=False)
+
+
+def device(function: Callable) -> Any:
+    """Compile a small function that kernels call: always inlined, so that arrays stay in registers.
+
+    In the simulator it is the function itself: its wrapper there looks through all globals at each
+    call, and the kernel that calls it has put them right already.
+    """
+    return function if simulated() else module().jit(function, device=True, forceinline=True)
+
+
+def shared_array(length: int, kind: type) -> Any:
+    """A device function without arguments: the block's shared memory, `length` numbers of type `kind`.
+
+    It begins at a multiple of 16 bytes, and the compiler knows it, wherever ``numba.cuda`` lets us say
+    so: without that every load is of a single number (a quarter of the width, in float32).
+    """
+    numba_cuda = module()
+    builtin = getattr(numba_cuda, "implementation", "") == "Built-in"
+
+    def plain():
+        return cuda.shared.array(length, kind)
+
+    def aligned():
+        return cuda.shared.array(length, kind, alignment=16)
+
+    return device(plain if builtin or simulated() else aligned)
+
+
+# --- arrays ---------------------------------------------------------------------------------------
+
+
+def is_device_array(value: Any) -> bool:
+    """Whether `value` lives on a GPU: a CuPy array, a Numba device array (simulated ones too), …"""
+    # Simulated device arrays have no interface; on a tensor of the CPU torch's attribute raises.
+    return hasattr(value, "__cuda_array_interface__") or hasattr(value, "__cuda_ndarray__")
+
+
+def interface(array: Any) -> dict[str, Any]:
+    """Address, shape, strides and type of a device array, as the CUDA array interface tells them."""
+    found = getattr(array, "__cuda_array_interface__", None)
+    return array.__array_interface__ if found is None else found
+
+
+def view(array: Any) -> Any:
+    """The device array as ``numba.cuda`` passes it to kernels, without a copy; its ``stream`` is set.
+
+    Work that its owner has under way is waited for.
+    """
+    return array if hasattr(array, "__cuda_ndarray__") else load().as_cuda_array(array)
+
+
+def empty_like(array: Any, shape: tuple[int, ...]) -> Any:
+    """An uninitialised device array of this shape, of the kind and element type of `array`.
+
+    CuPy arrays give CuPy arrays and torch tensors give tensors; all else gives Numba device arrays.
+    """
+    owner = type(array).__module__.partition(".")[0]
+    if owner == "cupy":
+        return importlib.import_module("cupy").empty(shape, array.dtype)
+    if owner == "torch":
+        return array.new_empty(shape)
+    dtype = np.dtype(interface(array)["typestr"])
+    _check_device_memory(math.prod(shape) * dtype.itemsize)
+    return load().device_array(shape, dtype)
+
+
+def _check_device_memory(size: int) -> None:
+    if simulated():
+        return
+    free = load().current_context().get_memory_info()[0]
+    if size > free:
+        raise MemoryError(
+            f"the result needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of GPU memory are free"
+        )
+
+
+_THREADS = 256  # of a block that looks for NaN
+_BLOCKS = 1024  # at most: several for each multiprocessor of the largest devices
+
+
+def all_finite(array: Any) -> bool:
+    """Whether a two-dimensional device array holds neither NaN nor infinity: looked up on the device."""
+    load()
+    values = view(array)
+    rows, columns = values.shape
+    found = cuda.to_device(np.zeros(1, dtype=np.int32), stream=values.stream)
+    blocks = max(1, min(_BLOCKS, rows * columns // _THREADS))
+    _finder()[blocks, _THREADS, values.stream](values, rows, columns, found)
+    answer = found.copy_to_host(stream=values.stream)
+    if values.stream:  # a copy on a stream of its own returns before it is done
+        values.stream.synchronize()
+    return not answer[0]
+
+
+@functools.cache
+def _finder() -> Any:
+    return kernel(_find_nonfinite)
+
+
+def _find_nonfinite(values, rows, columns, found):
+    for i in range(cuda.grid(1), rows * columns, cuda.gridsize(1)):
+        if not math.isfinite(values[i // columns, i % columns]):
+            found[0] = 1  # whoever writes, writes the same

@@ -58,6 +58,17 @@ def jit(
     """
     if function is None:
         return lambda f: jit(f, parallel=parallel, cache=cache, signature=signature, chunk=chunk)
+    if not parallel:
+        return _compiled(function, False, cache, signature)
+    return threads.ParallelFunction(
+        _compiled(function, True, cache, signature),
+        # What a forked child runs where the threads did not survive the fork; compiled if needed.
+        serial=functools.cache(lambda: _compiled(function, False, cache, signature)),
+        chunk=chunk,
+    )
+
+
+def _compiled(function: Callable, parallel: bool, cache: bool, signature: Callable | None) -> Any:
     dispatcher = numba.njit(
         function,
         parallel=parallel,
@@ -66,9 +77,8 @@ def jit(
         fastmath=set(FASTMATH),
     )
     if cache:
-        dispatcher._cache = FunctionCache(function)
-    compiled = dispatcher if signature is None else ByElementType(dispatcher, signature)
-    return threads.ParallelFunction(compiled, chunk) if parallel else compiled
+        dispatcher._cache = FunctionCache(function, parallel)
+    return dispatcher if signature is None else ByElementType(dispatcher, signature)
 
 
 class ByElementType:

@@ -13,6 +13,8 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 # Below this size a look at the free memory costs more than it can save.
 _CHECKED_FROM = 64 * 2**20
 
+_CGROUP = Path("/sys/fs/cgroup")
+
 
 def empty(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np.ndarray:
     """An uninitialised C-contiguous array whose first element stands on a cache line.
@@ -67,7 +69,9 @@ def available_bytes() -> int | None:
 def _linux_available() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
+        return (
+            next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
+        )
     except (OSError, StopIteration):
         pass
     try:  # other systems: all the physical memory, an upper bound
@@ -77,11 +81,13 @@ def _linux_available() -> int | None:
 
 
 def _cgroup_available() -> int | None:
-    folder = Path("/sys/fs/cgroup")
+    folder = _CGROUP
     try:
         limit = int((folder / "memory.max").read_text())  # "max" where there is none
         used = int((folder / "memory.current").read_text())
-        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        statistics = dict(
+            line.split() for line in (folder / "memory.stat").read_text().splitlines()
+        )
     except (OSError, ValueError):
         return None
     # Pages of files are given up when memory is wanted.

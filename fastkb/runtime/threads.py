@@ -1,12 +1,12 @@
 """Threads: which layer runs parallel regions, and how calls stay safe on each of them.
 
-=========== =============================== ==================================================
-layer       from several Python threads     after a fork in the child
-=========== =============================== ==================================================
-TBB         right                           right
-OpenMP      right (slow when cores are busy) GNU's kills the child: it runs on one thread there
-workqueue   aborts the process: locked here right
-=========== =============================== ==================================================
+=========== ================================ ==================================================
+layer       from several Python threads      in a child forked after use
+=========== ================================ ==================================================
+TBB         right                            right
+OpenMP      right (slow when cores are busy) GNU's ends the child: a serial version runs there
+workqueue   aborts the process: locked here  right
+=========== ================================ ==================================================
 
 pip's ``tbb`` puts its library where the loader does not look; :func:`load_tbb` loads it by path before
 Numba's first parallel region, and Numba then finds it by name.
@@ -20,13 +20,13 @@ import functools
 import importlib.metadata
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
 
-_IMPORTED_IN = os.getpid()
 _workqueue_lock = threading.RLock()
+_launched_in: int | None = None  # the process whose threads they are
 
 
 @functools.cache
@@ -55,7 +55,9 @@ def layer() -> str:
     """The threading layer in use: ``tbb``, ``omp`` or ``workqueue``. Starts the threads."""
     from numba.np.ufunc import parallel
 
+    global _launched_in
     parallel._launch_threads()
+    _launched_in = os.getpid()
     return numba.threading_layer()
 
 
@@ -67,8 +69,9 @@ def n_threads() -> int:
 class ParallelFunction:
     """A compiled parallel function that may be called from any thread, before or after a fork."""
 
-    def __init__(self, dispatcher: Any, chunk: int = 0) -> None:
+    def __init__(self, dispatcher: Any, serial: Callable[[], Any], chunk: int = 0) -> None:
         self.dispatcher = dispatcher
+        self._serial = serial
         self._chunk = chunk
         functools.update_wrapper(self, dispatcher.py_func)
 
@@ -84,27 +87,14 @@ class ParallelFunction:
         if current == "workqueue":
             with _workqueue_lock:
                 return self.dispatcher(*arguments)
-        with _one_thread_in_a_forked_child():
-            return self.dispatcher(*arguments)
+        if os.getpid() != _launched_in:
+            return self._serial()(*arguments)
+        return self.dispatcher(*arguments)
 
     @property
     def signatures(self) -> list:
         """The signatures compiled so far."""
         return self.dispatcher.signatures
-
-
-@contextlib.contextmanager
-def _one_thread_in_a_forked_child() -> Iterator[None]:
-    """GNU OpenMP ends a forked child that starts its second parallel region on several threads."""
-    if os.getpid() == _IMPORTED_IN:
-        yield
-        return
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
 
 
 @contextlib.contextmanager

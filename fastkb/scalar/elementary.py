@@ -23,6 +23,7 @@ from numba.extending import overload
 from fastkb.runtime.jit import FASTMATH, inline
 from fastkb.scalar.bits import copysign, fma, polynomial, power_of_two
 
+
 def exp(x: float) -> float:
     """eˣ, at most 1 ulp from the truth; subnormal results are kept, NaN is passed on."""
     return math.exp(x) if x < 709.79 else math.inf

@@ -84,7 +84,9 @@ def sigmoid(t, p):
 KERNELS: tuple[Kernel, ...] = (
     Kernel("linear", Form.DOT, identity, positive_definite=True, unit_diagonal=False),
     Kernel("polynomial", Form.DOT, polynomial, positive_definite=True, unit_diagonal=False),
-    Kernel("polynomial_real", Form.DOT, polynomial_real, positive_definite=False, unit_diagonal=False),
+    Kernel(
+        "polynomial_real", Form.DOT, polynomial_real, positive_definite=False, unit_diagonal=False
+    ),
     Kernel("polynomial2", Form.DOT, square, positive_definite=True, unit_diagonal=False),
     Kernel("polynomial3", Form.DOT, cube, positive_definite=True, unit_diagonal=False),
     Kernel("rbf", Form.SQDIFF, exponential, positive_definite=True, unit_diagonal=True),

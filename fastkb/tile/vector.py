@@ -179,7 +179,9 @@ def scratch(typing_context, length, like):
 
 
 @intrinsic
-def transpose_block(typing_context, source, source_offset, source_stride, target, target_offset, target_stride):
+def transpose_block(
+    typing_context, source, source_offset, source_stride, target, target_offset, target_stride
+):
     """target[j, i] = source[i, j] for one block of width x width elements, in registers.
 
     log2(width) rounds of pairwise shuffles; in the round of distance h, row i and row i + h exchange

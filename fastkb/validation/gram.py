@@ -111,7 +111,9 @@ def _converted(values: Any, name: str) -> np.ndarray:
     return converted
 
 
-def check_out(out: Any, shape: tuple[int, int], dtype: np.dtype, *inputs: np.ndarray | None) -> None:
+def check_out(
+    out: Any, shape: tuple[int, int], dtype: np.dtype, *inputs: np.ndarray | None
+) -> None:
     """Check that `out` can receive a (n, m) result of this type and overlaps no input.
 
     Raises

@@ -164,7 +164,9 @@ class TestInputs:
     X = np.arange(12.0).reshape(4, 3) / 7
 
     @names
-    @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint16, bool, np.float16, ">f8", ">f4"])
+    @pytest.mark.parametrize(
+        "dtype", [np.int8, np.int64, np.uint16, bool, np.float16, ">f8", ">f4"]
+    )
     def test_other_real_types(self, name, dtype):
         X = (self.X * 3).astype(dtype)
         got = FUNCTIONS[name](X)

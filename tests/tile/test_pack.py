@@ -18,7 +18,9 @@ from fastkb.tile.pack import pack, packed_length
     step=st.sampled_from([1, 2, -1]),
 )
 def test_panels(n, d, rows, dtype, order, step):
-    X = np.asarray(np.random.default_rng(n).standard_normal((n, d)), dtype=dtype, order=order)[::step]
+    X = np.asarray(np.random.default_rng(n).standard_normal((n, d)), dtype=dtype, order=order)[
+        ::step
+    ]
     X.flags.writeable = False
     packed = np.full(packed_length(len(X), d, rows), np.nan, dtype=dtype)
     pack(X, packed, rows)

@@ -1,0 +1,75 @@
+"""The compile decorators: one function for each element type, and the rules of arithmetic."""
+
+import numpy as np
+import pytest
+from numba.core import types
+
+from fastkb.runtime import inline, jit, matrix, prange, vector
+
+
+@inline
+def _twice(x):
+    return x + x
+
+
+@jit(signature=lambda T: (matrix(T), vector(T)))
+def _row_sums(X, out):
+    for i in range(X.shape[0]):
+        total = X[i, 0] - X[i, 0]
+        for j in range(X.shape[1]):
+            total += _twice(X[i, j])
+        out[i] = total
+
+
+@jit(parallel=True, signature=lambda T: (vector(T), T), chunk=2)
+def _scale(values, factor):
+    for i in prange(len(values)):
+        values[i] *= factor
+
+
+@jit(cache=False)
+def _divide(a, b):
+    return a / b
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_layout_runs_the_same_compiled_function(dtype):
+    X = np.arange(24, dtype=dtype).reshape(4, 6)
+    readonly = X.copy()
+    readonly.flags.writeable = False
+    for layout in (X, np.asfortranarray(X), X[::2, ::3], X[:, ::-1], readonly):
+        out = np.empty(len(layout), dtype=dtype)
+        _row_sums(layout, out)
+        np.testing.assert_array_equal(out, 2 * layout.sum(axis=1))
+    assert len({str(s) for s in _row_sums.signatures if str(np.dtype(dtype)) in str(s)}) == 1
+
+
+def test_parallel_functions():
+    values = np.arange(100.0)
+    _scale(values, 2.0)
+    np.testing.assert_array_equal(values, 2 * np.arange(100.0))
+    assert _scale.__name__ == "_scale"
+    assert len(_scale.signatures) == 1
+
+
+def test_division_by_zero_is_numpys():
+    assert _divide(1.0, 0.0) == np.inf
+    assert np.isnan(_divide(0.0, 0.0))
+
+
+def test_closures_are_refused_where_they_would_be_cached():
+    hidden = 3
+
+    def closure(x):
+        return x + hidden
+
+    with pytest.raises(TypeError, match="a closure cannot be cached"):
+        jit(closure)
+    assert jit(closure, cache=False)(1) == 4
+
+
+def test_declared_types():
+    assert matrix(types.float64).layout == "A"
+    assert not matrix(types.float64).mutable
+    assert matrix(types.float64, readonly=False).mutable
+    assert vector(types.float32).is_contig
