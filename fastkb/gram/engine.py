@@ -74,7 +74,8 @@ def drive(
 
 
 def _packed(X: np.ndarray, rows: int) -> np.ndarray:
-    panels = empty((packed_length(*X.shape, rows),), X.dtype, "the packed form of the data")
+    n, d = X.shape
+    panels = empty((packed_length(n, d, rows),), X.dtype, "the packed form of the data")
     pack(X, panels, rows)
     return panels
 

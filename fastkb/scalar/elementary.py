@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba.core import types
@@ -41,7 +42,7 @@ def tanh(x: float) -> float:
 
 # One table per type. ln 2 = high + low, where k·high is exact for every k that occurs; exp(lowest)
 # rounds to zero and exp(highest) to infinity; 2^(k ± shift) is a normal number for every such k.
-_EXP = {
+_EXP: dict[Any, dict[str, Any]] = {
     np.float64: {
         "magic": 1.5 * 2**52,
         "ln2": ("0x1.62e42fefa3000p-1", "0x1.3de6af278ece6p-42"),
@@ -66,7 +67,7 @@ _EXP = {
     },
 }  # fmt: skip
 
-_TANH = {
+_TANH: dict[Any, Any] = {
     np.float64: polynomial(
         -0.33333333333332351545, 0.13333333333173759758, -0.053968253878380903725,
         0.02186948602622734448, -0.0088631951541597055068, 0.0035917246610689880933,

@@ -31,7 +31,6 @@ import numpy as np
 
 from fastkb.runtime.cpu import cpu
 
-
 # Bytes from which a result is written past the caches: more than a core's share of the last level.
 STREAMED_FROM = 16 * 2**20
 
@@ -58,3 +57,29 @@ def blocking(dtype: str) -> Blocking:
     width = host.vector_bytes // np.dtype(dtype).itemsize
     mr = 8 if host.registers >= 32 else 4
     return Blocking(mr=mr, nr=3 * width, width=width, kc=256, tile=96)
+
+
+class CudaBlocking(NamedTuple):
+    """Sizes of the CUDA kernel for one element type."""
+
+    tile: int  # rows and columns of the part of the result that a block of threads computes
+    side: int  # threads along each side of it: side² in all
+    kc: int  # columns of the data in shared memory at a time
+
+
+def cuda_blocking(dtype: str) -> CudaBlocking:
+    """The CUDA kernel's sizes for ``"float32"`` or ``"float64"``.
+
+    ========= ==================================================================================
+    size      reason
+    ========= ==================================================================================
+    tile      A multiprocessor starts 128 multiply-adds a cycle in float32 and 64 in float64, and
+              reads 128 bytes of shared memory. 128 / 16 = 8 x 8 results a thread need one byte of
+              it for each multiply-add in float32, where 4 x 4 need two; 64 / 16 = 4 x 4 in
+              float64 keep 80 registers, where 8 x 8 would take 220: one block at a time.
+    side      256 threads: eight warps, enough to hide latency with two blocks.
+    kc        A row of eight float32 is one sector (32 bytes) of device memory, and with rows
+              padded by 16 bytes the transposed writes fall into different banks.
+    ========= ==================================================================================
+    """
+    return CudaBlocking(tile=128 if dtype == "float32" else 64, side=16, kc=8)

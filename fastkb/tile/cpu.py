@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 from numba.core import types
 
 from fastkb.runtime import inline, jit, matrix, prange, vector

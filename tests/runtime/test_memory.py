@@ -35,7 +35,7 @@ def test_unknown_memory_is_not_guessed(monkeypatch):
 
 def test_numpys_own_refusal_is_explained(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: None)
-    with pytest.raises(MemoryError, match="a test needs .* GB, which cannot be allocated"):
+    with pytest.raises(MemoryError, match=r"a test needs .* GB, which cannot be allocated"):
         memory.empty((2**58,), np.float64, "a test")
 
 
