@@ -1,0 +1,54 @@
+"""The command line of the benchmarks: ``python -m bench report``, ``python -m bench list``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="print the names of all works and their rivals")
+    report = commands.add_parser("report", help="run works and print the table")
+    report.add_argument("--quick", action="store_true", help="few rows: to see that it runs")
+    report.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="works by name, prefix or pattern"
+    )
+    report.add_argument(
+        "--readme",
+        action="store_true",
+        help="write the README's table, and the raw figures to bench/results/",
+    )
+    report.add_argument(
+        "--grid", action="store_true", help="also rbf_kernel of all sizes against scikit-learn"
+    )
+    report.add_argument("--startup", action="store_true", help="also import times and first calls")
+    report.add_argument(
+        "--threads", type=int, default=0, help="threads of everybody (default: all cores)"
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    options = vars(build_parser().parse_args(arguments))
+    if options.pop("command") == "list":
+        from bench.registry import works
+
+        for work in works():
+            print(f"{work.name:24} {work.title}   vs {', '.join(work.rivals)}")
+        return 0
+
+    from bench.report import Options, report
+
+    try:
+        return report(Options(**options))
+    except ValueError as error:
+        print(f"python -m bench: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

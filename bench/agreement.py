@@ -1,0 +1,90 @@
+"""When two results agree: tolerances from the rounding errors that each formula can make.
+
+u = eps/2 is the unit roundoff; both sides may err, and each bound below is for their sum. Norms and
+inner products over d columns err by at most about d·u times the sum of absolute values (Higham,
+Accuracy and Stability of Numerical Algorithms, section 3.1), so:
+
+========== ================================ =======================
+kernel     Δ: error of its argument         error of K = g(argument)
+========== ================================ =======================
+linear     (d+1)·eps·|x||x'|                Δ
+polynomial (d+2)·eps·b,  b = γ|x||x'| + |c| k·bᵏ⁻¹·Δ + (k+2)·eps·bᵏ
+sigmoid    (d+2)·eps·b                      Δ + 4·eps
+rbf        2(d+3)·eps·(|x|² + |x'|²)        K·(γΔ + 8·eps)
+laplacian  (d+2)·eps·|x - x'|₁              K·(γΔ + 8·eps)
+========== ================================ =======================
+
+rbf's Δ is large because the rivals compute |x|² + |x'|² - 2xᵀx', which cancels. 8·eps is for two
+exponentials of 2 ulp each, the rounding of their argument z (worth at most u·z·e^-z < 0.4u), and the
+square root and square in exp(-γ·cdist²).
+
+Bands: every replicate's prediction is promised to be within 1e-6 of y's range of an exact refit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+BAND_TOLERANCE = 1e-6  # of y's range: what bootstrap_band promises for each prediction
+
+# Rows compared at a time: the temporaries stay small beside the matrices.
+ROWS = 256
+
+
+class GramParameters(NamedTuple):
+    """The kernel of a Gram matrix as every contender computes it."""
+
+    kernel: str
+    gamma: float
+    coef0: float = 1.0
+    degree: int = 3
+
+
+def gram_tolerance(p: GramParameters, ours: np.ndarray, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """The allowed absolute difference of each entry of K(X, Y).  # shape: (n, m)"""
+    eps = float(np.finfo(ours.dtype).eps)
+    tiny = float(np.finfo(ours.dtype).tiny)
+    d = X.shape[1]
+    X, Y, K = (np.asarray(A, dtype=np.float64) for A in (X, Y, ours))
+    x2, y2 = np.sum(X * X, axis=1)[:, None], np.sum(Y * Y, axis=1)[None, :]
+    product = np.sqrt(x2 * y2)
+    base = p.gamma * product + abs(p.coef0)
+    if p.kernel == "linear":
+        return (d + 1) * eps * product + tiny
+    if p.kernel == "polynomial":
+        return (p.degree * (d + 2) + p.degree + 2) * eps * base**p.degree + tiny
+    if p.kernel == "sigmoid":
+        return (d + 2) * eps * base + 4 * eps
+    if p.kernel == "rbf":
+        return K * (2 * (d + 3) * eps * p.gamma * (x2 + y2) + 8 * eps) + tiny
+    if p.kernel == "laplacian":
+        gamma_t = -np.log(np.maximum(K, tiny))
+        return K * ((d + 2) * eps * gamma_t + 8 * eps) + tiny
+    raise ValueError(f"no tolerance is derived for the kernel {p.kernel!r}")
+
+
+def gram_disagreement(
+    p: GramParameters, ours: np.ndarray, theirs: np.ndarray, X: np.ndarray, Y: np.ndarray
+) -> float:
+    """The largest |ours - theirs| / tolerance; infinite if they cannot be compared."""
+    if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+        return np.inf
+    worst = 0.0
+    for start in range(0, len(ours), ROWS):
+        rows = slice(start, start + ROWS)
+        difference = np.abs(ours[rows].astype(np.float64) - theirs[rows])
+        ratio = float(np.max(difference / gram_tolerance(p, ours[rows], X[rows], Y)))
+        if not ratio < np.inf:  # NaN too
+            return np.inf
+        worst = max(worst, ratio)
+    return worst
+
+
+def band_disagreement(ours: np.ndarray, theirs: np.ndarray, y: np.ndarray) -> float:
+    """The largest difference of two predictions, in units of the tolerance."""
+    if ours.shape != theirs.shape:
+        return np.inf
+    worst = float(np.max(np.abs(ours - theirs))) / (BAND_TOLERANCE * float(np.ptp(y)))
+    return worst if worst < np.inf else np.inf

@@ -1,0 +1,240 @@
+"""What this machine can do at most, measured in the run that is compared with it.
+
+The fastest of repeated measurements counts, and the faster of two ways to do the same: a ceiling
+that noise had lowered would flatter every fraction of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from bench.timing import PAUSE, garbage_collection_off
+from fastkb.runtime import jit, prange
+from fastkb.runtime.memory import empty
+from fastkb.runtime.threads import ParallelFunction
+from fastkb.scalar.kernels import Parameters, epilogue_code, find
+from fastkb.tile import vector as simd
+from fastkb.tile.blocking import blocking
+from fastkb.tile.epilogue import apply
+
+ROUNDS = 9
+DTYPES = ("float64", "float32")
+FORMS = ("dot", "sqdiff", "absdiff")
+# The kernel of the report -> a row of the engine's table with the same scalar function (the
+# polynomial has degree 3). The linear kernel has none: it costs nothing.
+EPILOGUES = {"polynomial": "polynomial3", "sigmoid": "sigmoid", "rbf": "rbf", "laplacian": "rbf"}
+
+SIDE = 4000  # the filled matrix: as large as the Gram matrices that are compared with it
+ROWS_AT_A_TIME = 8  # the other way to share a fill: small pieces near each other
+GEMM_SIDE = 2000
+RESIDENT = 2048  # elements of an epilogue's buffer: 16 KB in float64, within any first-level cache
+PANEL_DEPTHS = (64, 256)  # columns of a micro-kernel's panels: the fastest counts
+SECONDS = 0.02  # about how long one measurement in a loop lasts
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Rates on all threads. Flops: a multiplication and an addition are two, in every form."""
+
+    threads: int
+    write_existing: float  # bytes a second into pages that are there
+    write_fresh: float  # bytes a second into pages that the system must supply first
+    epilogues: dict[str, float]  # "rbf float64" (a row of the engine's table) -> seconds an element
+    blas: dict[str, float]  # dtype -> flops a second
+    micro_kernel: dict[str, float]  # "dot float64" -> flops a second
+
+    def epilogue(self, kernel: str, dtype: str) -> float:
+        """Seconds an element of a kernel's scalar function in cache."""
+        row = EPILOGUES.get(kernel)
+        return self.epilogues[f"{row} {dtype}"] if row else 0.0
+
+    def flop_rate(self, dtype: str, form: str) -> float:
+        """Flops a second: ``"gemm"`` is the better of BLAS and micro-kernel."""
+        if form == "gemm":
+            return max(self.blas[dtype], self.micro_kernel[f"dot {dtype}"])
+        return self.micro_kernel[f"{form} {dtype}"]
+
+    def best_with(self, other: Ceilings) -> Ceilings:
+        """The better of two measurements, figure by figure."""
+
+        def best(of: Callable, name: str) -> dict[str, float]:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            return {key: of(ours[key], theirs[key]) for key in ours}
+
+        return Ceilings(
+            self.threads,
+            max(self.write_existing, other.write_existing),
+            max(self.write_fresh, other.write_fresh),
+            best(min, "epilogues"),
+            best(max, "blas"),
+            best(max, "micro_kernel"),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the file of raw figures."""
+        return asdict(self)
+
+
+def measure() -> Ceilings:
+    """Measure everything on the threads that numba and BLAS use now; compiles when first called."""
+    with garbage_collection_off():
+        existing, fresh = _write_rates()
+        return Ceilings(
+            numba.get_num_threads(),
+            existing,
+            fresh,
+            {
+                f"{row} {dtype}": _epilogue_seconds(row, dtype)
+                for row in dict.fromkeys(EPILOGUES.values())
+                for dtype in DTYPES
+            },
+            {dtype: _blas_rate(dtype) for dtype in DTYPES},
+            {
+                f"{form} {dtype}": _micro_kernel_rate(form, dtype)
+                for form in FORMS
+                for dtype in DTYPES
+            },
+        )
+
+
+def _fastest(call: Callable[[], Any]) -> float:
+    """Seconds of the fastest of ROUNDS calls after one that is not timed."""
+    call()
+    time.sleep(PAUSE)
+    call()
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        result = call()
+        times.append(time.perf_counter() - start)
+        del result
+    return min(times)
+
+
+# The functions below are compiled anew in each process: the cache on disk knows the sources of the
+# package, and would not see an edit here.
+
+
+@jit(parallel=True, cache=False)
+def _fill(out, value):
+    for i in prange(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = value
+
+
+@jit(parallel=True, cache=False)
+def _stream(out, line):
+    """Past the caches; rows of `out` must be aligned and a whole number of vectors."""
+    width = simd.width(line)
+    for i in prange(out.shape[0]):
+        for j in range(0, out.shape[1], width):
+            simd.stream(line, 0, out, i, j)
+    simd.fence()
+
+
+def _write_rates() -> tuple[float, float]:
+    """Bytes a second into an existing and into a fresh matrix: the best of four ways to fill it."""
+    line = np.ones(blocking("float64").width)
+    shape = (SIDE, SIDE)
+    ways: list[Callable[[np.ndarray], Any]] = []
+    for chunk in (0, ROWS_AT_A_TIME):
+        fill = ParallelFunction(_fill.dispatcher, chunk)
+        stream = ParallelFunction(_stream.dispatcher, chunk)
+        ways += [lambda a, f=fill: f(a, 1.0), lambda a, f=stream: f(a, line)]
+    existing = empty(shape, np.float64, "the matrix to fill")
+
+    def into_fresh(way):
+        fresh = empty(shape, np.float64, "the matrix to fill")
+        way(fresh)
+        return fresh  # freed after the clock stops
+
+    size = existing.nbytes
+    return (
+        size / min(_fastest(lambda w=way: w(existing)) for way in ways),
+        size / min(_fastest(lambda w=way: into_fresh(w)) for way in ways),
+    )
+
+
+@jit(parallel=True, cache=False)
+def _apply_repeatedly(values, code, parameters, repeats):
+    for t in prange(values.shape[0]):
+        for _ in range(repeats):
+            apply(code, values[t], 0, values.shape[1], parameters)
+
+
+def _epilogue_seconds(row: str, dtype: str) -> float:
+    """Seconds an element of g, applied in place again and again: each result is the next argument.
+
+    With γ = 0.5 and c = 0.1 every g has a fixed point of ordinary size, so no argument turns into
+    infinity or a subnormal number.
+    """
+    code = epilogue_code(find(row))
+    values = empty((numba.get_num_threads(), RESIDENT), dtype, "the epilogue's buffer")
+    values[:] = np.linspace(0, 1, RESIDENT)
+    kind = np.dtype(dtype).type
+    parameters = Parameters(kind(0.5), kind(0.1), kind(3))
+
+    def run(repeats):
+        _apply_repeatedly(values, code, parameters, repeats)
+
+    repeats = _repeats(run)
+    return _fastest(lambda: run(repeats)) / (repeats * values.size)
+
+
+def _blas_rate(dtype: str) -> float:
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((GEMM_SIDE, GEMM_SIDE)).astype(dtype)
+    B = rng.standard_normal((GEMM_SIDE, GEMM_SIDE)).astype(dtype)  # with itself it would be a SYRK
+    C = np.empty_like(A)
+    return 2.0 * GEMM_SIDE**3 / _fastest(lambda: np.matmul(A, B, out=C))
+
+
+@jit(parallel=True, cache=False)
+def _multiply_repeatedly(a, b, c, form, depth, stride, repeats):
+    for t in prange(a.shape[0]):
+        for _ in range(repeats):
+            if form == 0:
+                simd.dot(a[t], 0, b[t], 0, depth, c[t], 0, stride, False)
+            elif form == 1:
+                simd.sqdiff(a[t], 0, b[t], 0, depth, c[t], 0, stride, False)
+            else:
+                simd.absdiff(a[t], 0, b[t], 0, depth, c[t], 0, stride, False)
+
+
+def _micro_kernel_rate(form: str, dtype: str) -> float:
+    """Flops a second of the engine's inner loop on panels that stay in the first-level cache."""
+    sizes = blocking(dtype)
+    threads, code = numba.get_num_threads(), FORMS.index(form)
+    best = 0.0
+    for depth in PANEL_DEPTHS:
+        a = empty((threads, depth * sizes.mr), dtype, "a panel")
+        b = empty((threads, depth * sizes.nr), dtype, "a panel")
+        c = empty((threads, sizes.mr * sizes.nr), dtype, "a micro-tile")
+        a[:], b[:], c[:] = 1e-3, 2e-3, 0.0  # the sums stay far from overflow
+
+        def run(repeats, a=a, b=b, c=c, depth=depth):
+            _multiply_repeatedly(a, b, c, code, depth, sizes.nr, repeats)
+
+        repeats = _repeats(run)
+        flops = 2.0 * c.size * depth * repeats
+        best = max(best, flops / _fastest(lambda: run(repeats)))  # noqa: B023  called at once
+    return best
+
+
+def _repeats(run: Callable[[int], Any]) -> int:
+    """How many repeats last about SECONDS; the first call of `run` may compile."""
+    run(1)
+    repeats = 1
+    while True:
+        start = time.perf_counter()
+        run(repeats)
+        seconds = time.perf_counter() - start
+        if seconds > SECONDS / 10:
+            return max(1, round(repeats * SECONDS / seconds))
+        repeats *= 4

@@ -1,0 +1,177 @@
+"""How others compute the same works, each in its own best form.
+
+A rival is a function of (X, Y or None, parameters) that converts the data and returns what is timed.
+It raises ImportError where its library is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench.agreement import GramParameters
+
+Call = Callable[[], Any]
+Prepare = Callable[[np.ndarray, "np.ndarray | None", GramParameters], Call]
+
+SKLEARN, CDIST, ADDMM, NUMPY = "scikit-learn", "torch cdist", "torch addmm", "NumPy"
+REFIT = "scikit-learn + joblib"
+
+
+def sklearn_gram(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
+    """scikit-learn's function of the same name."""
+    from sklearn.metrics import pairwise
+
+    function = getattr(pairwise, f"{p.kernel}_kernel")
+    options = {
+        "linear": {},
+        "polynomial": {"degree": p.degree, "gamma": p.gamma, "coef0": p.coef0},
+        "sigmoid": {"gamma": p.gamma, "coef0": p.coef0},
+    }.get(p.kernel, {"gamma": p.gamma})
+    return lambda: function(X, Y, **options)
+
+
+def torch_cdist(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
+    """exp(-γ·cdist²), or exp(-γ·cdist₁), in place after the distances."""
+    import torch
+
+    A = torch.from_numpy(X)
+    B = A if Y is None else torch.from_numpy(Y)
+    if p.kernel == "rbf":
+        return lambda: torch.cdist(A, B).square_().mul_(-p.gamma).exp_()
+    if p.kernel == "laplacian":
+        return lambda: torch.cdist(A, B, p=1.0).mul_(-p.gamma).exp_()
+    raise ValueError(f"no form with distances for the kernel {p.kernel!r}")
+
+
+def torch_addmm(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
+    """One matrix product that adds what stands beside it, then the scalar function in place."""
+    import torch
+
+    A = torch.from_numpy(X)
+    B = A if Y is None else torch.from_numpy(Y)
+
+    def rbf():
+        a = A.square().sum(1)
+        b = a if Y is None else B.square().sum(1)
+        K = torch.addmm(a[:, None] + b[None, :], A, B.T, alpha=-2)
+        return K.clamp_min_(0).mul_(-p.gamma).exp_()
+
+    def affine():
+        return torch.addmm(torch.tensor(p.coef0, dtype=A.dtype), A, B.T, alpha=p.gamma)
+
+    forms = {
+        "rbf": rbf,
+        "linear": lambda: A @ B.T,
+        "polynomial": lambda: affine().pow_(p.degree),
+        "sigmoid": lambda: affine().tanh_(),
+    }
+    return forms[p.kernel]
+
+
+def numpy_gram(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
+    """Plain NumPy, in place where it can be."""
+    B = X if Y is None else Y
+
+    def rbf():
+        a = np.einsum("ij,ij->i", X, X)
+        b = a if Y is None else np.einsum("ij,ij->i", B, B)
+        K = X @ B.T
+        K *= -2
+        K += a[:, None]
+        K += b
+        np.maximum(K, 0, out=K)
+        K *= -p.gamma
+        return np.exp(K, out=K)
+
+    def laplacian():
+        # Column by column: the (n, m, d) array of all differences would be d times the result.
+        K = np.zeros((len(X), len(B)), X.dtype)
+        difference = np.empty_like(K)
+        for x, y in zip(X.T, B.T, strict=True):
+            np.subtract(x[:, None], y, out=difference)
+            K += np.abs(difference, out=difference)
+        K *= -p.gamma
+        return np.exp(K, out=K)
+
+    def affine():
+        K = X @ B.T
+        K *= p.gamma
+        K += p.coef0
+        return K
+
+    def polynomial():
+        K = affine()
+        result = K * K  # NumPy's power calls pow for an exponent of 3, fifty times slower
+        for _ in range(p.degree - 2):
+            result *= K
+        return result
+
+    def sigmoid():
+        K = affine()
+        return np.tanh(K, out=K)
+
+    forms = {"rbf": rbf, "laplacian": laplacian, "polynomial": polynomial, "sigmoid": sigmoid}
+    return forms.get(p.kernel, lambda: X @ B.T)
+
+
+# rival -> how it prepares a Gram matrix, and the kernels it has a form for
+GRAM_RIVALS: dict[str, tuple[Prepare, frozenset[str]]] = {
+    SKLEARN: (
+        sklearn_gram,
+        frozenset({"linear", "polynomial", "sigmoid", "rbf", "laplacian"}),
+    ),
+    CDIST: (torch_cdist, frozenset({"rbf", "laplacian"})),
+    ADDMM: (torch_addmm, frozenset({"linear", "polynomial", "sigmoid", "rbf"})),
+    NUMPY: (numpy_gram, frozenset({"linear", "polynomial", "sigmoid", "rbf", "laplacian"})),
+}
+
+
+def refit_chunk(
+    X: np.ndarray,
+    y: np.ndarray,
+    X_eval: np.ndarray,
+    rows: np.ndarray,  # shape: (n_replicates, n)
+    alpha: float,
+    gamma: float,
+) -> np.ndarray:
+    """Predictions of scikit-learn's KernelRidge refitted to each resample.
+
+    Returns
+    -------
+    ndarray
+        # shape: (n_replicates, n_eval)
+    """
+    from sklearn.kernel_ridge import KernelRidge
+
+    model = KernelRidge(kernel="rbf", alpha=alpha, gamma=gamma)
+    return np.array([model.fit(X[r], y[r]).predict(X_eval) for r in rows])
+
+
+def joblib_refit(
+    data: tuple[np.ndarray, np.ndarray, np.ndarray],  # X, y, X_eval
+    rows: np.ndarray,  # shape: (n_replicates, n)
+    alpha: float,
+    gamma: float,
+    processes: int,
+) -> Call:
+    """:func:`refit_chunk` in loky's processes, one BLAS thread in each.
+
+    Two chunks for each process: few, so that handing them out costs nothing, and enough to even
+    out.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    X, y, X_eval = data
+    chunks = np.array_split(rows, min(len(rows), 2 * processes))
+
+    def call():
+        with parallel_config("loky", n_jobs=processes, inner_max_num_threads=1):
+            parts = Parallel()(
+                delayed(refit_chunk)(X, y, X_eval, chunk, alpha, gamma) for chunk in chunks
+            )
+        return np.concatenate(parts)
+
+    return call

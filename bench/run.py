@@ -1,0 +1,142 @@
+"""Run works: warm up, check agreement, time all contenders interleaved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bench.bounds import Bound
+from bench.timing import interleave, median, rounds_for, timed
+from bench.work import FASTKB, Absent, Contender, Work, contenders
+
+# Seconds of timed calls for each work.
+BUDGET = 10.0
+
+
+@dataclass
+class Measured:
+    """One contender's figures."""
+
+    seconds: list[float] = field(default_factory=list)  # per call, one for each round, unscaled
+    scale: float = 1.0
+    first_call: float = 0.0  # in this process: compiles, starts workers, loads
+    disagreement: float | None = None  # with fastkb, in tolerances; None for fastkb itself
+    note: str = ""
+
+    @property
+    def median(self) -> float:
+        """Seconds for the whole work."""
+        return median(self.seconds) * self.scale
+
+    @property
+    def agrees(self) -> bool:
+        """Whether a ratio may be reported."""
+        return self.disagreement is None or self.disagreement <= 1.0
+
+
+@dataclass
+class Row:
+    """One work, measured."""
+
+    name: str
+    group: str
+    title: str
+    measured: dict[str, Measured]
+    absent: dict[str, str]
+    find_bound: Callable[[Any], Bound]  # ceilings are known when all has been measured
+    bound: Bound | None = None
+
+    @property
+    def fastkb(self) -> float:
+        """Fastkb's median, in seconds."""
+        return self.measured[FASTKB].median
+
+    def ratio(self, rival: str) -> float | None:
+        """How many times faster than the rival; None if it did not run or does not agree."""
+        measured = self.measured.get(rival)
+        return measured.median / self.fastkb if measured and measured.agrees else None
+
+    def fraction(self) -> float | None:
+        """Fraction of the machine's ceiling that fastkb reaches."""
+        return self.bound.seconds / self.fastkb if self.bound else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the file of raw figures."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "contenders": {
+                name: asdict(m) | {"median": m.median} for name, m in self.measured.items()
+            },
+            "absent": self.absent,
+            "bound": self.bound._asdict() if self.bound else None,
+            "fraction of ceiling": self.fraction(),
+        }
+
+
+def run(work: Work, budget: float = BUDGET) -> Row:
+    """Measure one work."""
+    present: dict[str, Contender] = {}
+    absent: dict[str, str] = {}
+    for contender in contenders(work):
+        if isinstance(contender, Absent):
+            absent[contender.name] = contender.reason
+        else:
+            present[contender.name] = contender
+
+    ours: Any = None
+    measured: dict[str, Measured] = {}
+    estimates: dict[str, float] = {}
+    for name, contender in present.items():
+        first, result = timed(contender.call)
+        measured[name] = figures = Measured(
+            scale=contender.scale, first_call=first, note=contender.note
+        )
+        if name == FASTKB:
+            ours = result
+        else:
+            figures.disagreement = work.disagreement(ours, result)
+        del result
+        estimates[name] = timed(contender.call)[0]
+
+    rounds = rounds_for(estimates.values(), budget)
+    calls = {name: contender.call for name, contender in present.items()}
+    for name, seconds in interleave(calls, estimates, rounds).items():
+        measured[name].seconds = seconds
+
+    facts = work.facts(ours)
+    del ours
+    return Row(
+        work.name,
+        work.group,
+        work.title,
+        measured,
+        absent,
+        find_bound=lambda ceilings: work.bound(ceilings, facts),
+    )
+
+
+def run_all(works: Iterable[Work], say: Callable[[str], None], budget: float = BUDGET) -> list[Row]:
+    """Measure works one after the other; `say` gets a line for each."""
+    rows = []
+    for work in works:
+        row = run(work, budget)
+        rows.append(row)
+        say(progress_line(row))
+    return rows
+
+
+def progress_line(row: Row) -> str:
+    """One work in one line."""
+    parts = []
+    for name in row.measured:
+        if name != FASTKB:
+            ratio = row.ratio(name)
+            parts.append(f"{name} {ratio:.1f}x" if ratio else f"{name} DISAGREES")
+    parts += [f"{name} absent" for name in row.absent]
+    figures = row.measured[FASTKB]
+    return (
+        f"{row.name:24} {row.fastkb * 1e3:10.3f} ms   {', '.join(parts)}   "
+        f"({len(figures.seconds)} rounds; first call {figures.first_call:.2f} s)"
+    )

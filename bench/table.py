@@ -1,0 +1,109 @@
+"""Rows as text: the Markdown of the README, which reads well in a terminal too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench.run import Row
+from bench.work import FASTKB
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def duration(seconds: float) -> str:
+    """Seconds with three digits and a fitting unit."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{_three_digits(seconds / size)} {unit}"
+    return f"{_three_digits(seconds / 1e-6)} µs"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def ratio(value: float) -> str:
+    """How many times faster."""
+    return f"{value:.0f} ×" if value >= 100 else f"{value:.1f} ×"
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """One table for each group of works."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    return "\n\n".join(_table(group, members) for group, members in groups.items())
+
+
+def _table(group: str, rows: Sequence[Row]) -> str:
+    rivals = list(
+        dict.fromkeys(
+            name for row in rows for name in (*row.measured, *row.absent) if name != FASTKB
+        )
+    )
+    lines = [[group, FASTKB, *rivals, "of the ceiling"]]
+    lines.append(["---", *["---:"] * (len(rivals) + 2)])
+    for row in rows:
+        cells = [_cell(row, rival) for rival in rivals]
+        lines.append([row.title, f"**{duration(row.fastkb)}**", *cells, _ceiling(row)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(row: Row, rival: str) -> str:
+    if rival in row.absent:
+        return "absent"
+    if rival not in row.measured:
+        return ""
+    faster = row.ratio(rival)
+    if faster is None:
+        return "disagrees"
+    return f"{duration(row.measured[rival].median)} ({ratio(faster)})"
+
+
+def _ceiling(row: Row) -> str:
+    fraction = row.fraction()
+    return f"{fraction:.0%} ({row.bound.limit})" if row.bound and fraction is not None else ""
+
+
+def notes(rows: Iterable[Row]) -> list[str]:
+    """What must be said beside the table: scaled, absent and disagreeing rivals, each once."""
+    found = []
+    for row in rows:
+        for name, measured in row.measured.items():
+            if measured.note:
+                found.append(f"{row.name}: {name} {measured.note}")
+            if not measured.agrees:
+                found.append(
+                    f"{row.name}: {name} differs from fastkb by {measured.disagreement:.3g} "
+                    "tolerances, so no ratio is reported"
+                )
+    absent = {f"{name}: {why}" for row in rows for name, why in row.absent.items()}
+    return found + sorted(absent)
+
+
+def grid_table(rows: Sequence[Row], ns: Sequence[int], ds: Sequence[int], rival: str) -> str:
+    """Ratios to one rival over all sizes; `rows` in the order n by n."""
+    lines = [["n \\ d", *map(str, ds)], ["---:"] * (len(ds) + 1)]
+    cells = [row.ratio(rival) for row in rows]
+    for i, n in enumerate(ns[: len(rows) // len(ds)]):
+        line = cells[i * len(ds) : (i + 1) * len(ds)]
+        lines.append([str(n), *("disagrees" if c is None else f"{c:.2f}" for c in line)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def write_between_markers(page: Path, block: str) -> None:
+    """Replace what stands between the markers of a page; everything else stays as it is.
+
+    Raises
+    ------
+    ValueError
+        If the page does not hold each marker once, in order.
+    """
+    text = page.read_text(encoding="utf-8")
+    if not (text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END)):
+        raise ValueError(f"{page.name} must hold {BEGIN} and, after it, {END}, each once")
+    pattern = re.escape(BEGIN) + ".*" + re.escape(END)
+    replaced = re.sub(pattern, lambda _: f"{BEGIN}\n{block}\n{END}", text, flags=re.S)
+    page.write_text(replaced, encoding="utf-8")
