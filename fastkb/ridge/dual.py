@@ -13,7 +13,7 @@ solver      flops                            when
 
 Memory: LAPACK factorises one triangle where it lies and leaves the other alone. So the matrix can
 be had back for the next α, or after a failure, without a copy: `cholesky` needs the n² numbers of
-the Gram matrix and nothing more of that size, `spectral` twice that.
+the Gram matrix and nothing more of that size, `spectral` three times that.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgWarning, eigh, get_lapack_funcs
 
-# One eigendecomposition (LAPACK's syevr) costs about as much as this many Cholesky factorisations:
-# 17 to 23 measured for n = 440 to 2000 on two cores.
+# One eigendecomposition (LAPACK's syevd) costs about as much as this many Cholesky factorisations:
+# 17 to 37 measured for n = 440 to 2000 on two cores.
 EIGENDECOMPOSITION_IN_CHOLESKYS = 20
 
 _BLOCK = 128  # square blocks for transposed copies: two of them fit the first-level cache
@@ -186,7 +186,7 @@ def _solve_spectral(
 
     Also whether each column's system is singular to working precision.
     """
-    values, vectors = eigh(K.T, driver="evr", overwrite_a=True, check_finite=False)
+    values, vectors = eigh(K.T, driver="evd", overwrite_a=True, check_finite=False)
     projected = vectors.T @ y  # shape: (n, n_targets)
     shifted = values[:, None] + alpha[None, :]  # shape: (n, n_targets)
     # What lies below the decomposition's own rounding error is taken for zero, and left out: the

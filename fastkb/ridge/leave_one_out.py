@@ -32,14 +32,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, eigh, get_lapack_funcs
+from scipy.linalg import get_lapack_funcs
 
 from fastkb.ridge.dual import restore_from_lower
+from fastkb.ridge.lapack import eigh_in_place, pivoted_cholesky_in_place
 
 LOWRANK_BOUND = 1e-5
 
 # Cost in flops, divided by n³ and by the rate that LAPACK reaches, as measured for n = 440 to 2000
-# on two cores: eigh took 17 to 23 times, potrf with potri 2.7 to 7 times the n³/3 of potrf.
+# on two cores: eigh took 17 to 37 times, potrf with potri 2.7 to 7 times the n³/3 of potrf.
 _EIGH_COST = 20 / 3
 _INVERSE_COST = 1.0
 
@@ -132,26 +133,24 @@ def _pivoted_cholesky(
     tolerance = 2.0 * eps * largest
     if n * tolerance > LOWRANK_BOUND * smallest_alpha:
         return None
-    (pstrf,) = get_lapack_funcs(("pstrf",), (K,))
-    packed, pivots, rank, info = pstrf(K.T, tol=tolerance, lower=1, overwrite_a=1)
-    if info < 0:
-        raise LinAlgError(f"pstrf refuses argument {-info}")
+    packed, pivots = pivoted_cholesky_in_place(K, tolerance)
+    rank = packed.shape[1]
     # Rounding errors of λ(1 - Hᵢᵢ) add up over the rank.
     if (n * tolerance + rank * eps * largest) > LOWRANK_BOUND * smallest_alpha:
         return None
     factor = np.empty((n, rank))
-    factor[pivots - 1] = np.tril(packed[:, :rank])
+    factor[pivots] = np.tril(packed)
     return factor
 
 
 def _from_lowrank(
     factor: np.ndarray, diagonal: np.ndarray, y: np.ndarray, alphas: np.ndarray
 ) -> np.ndarray:
-    values, rotation = eigh(factor.T @ factor, driver="evr", check_finite=False)
+    values, rotation = eigh_in_place(factor.T @ factor)
     scaled = factor @ rotation  # shape: (n, rank)
     inverse = 1.0 / (np.maximum(values, 0.0)[:, None] + alphas[None, :])  # shape: (rank, n_alphas)
     numerator = y[:, :, None] - _combine(scaled, scaled.T @ y, inverse)
-    denominator = 1.0 - (scaled**2) @ inverse  # shape: (n, n_alphas)
+    denominator = 1.0 - _squares_times(scaled, inverse)  # shape: (n, n_alphas)
     # Gᵢᵢ ≥ 1/(Kᵢᵢ + λ) for every positive definite matrix: no rounding error may take it below.
     np.maximum(denominator, alphas / (diagonal[:, None] + alphas), out=denominator)
     numerator /= denominator[:, None, :]
@@ -159,8 +158,8 @@ def _from_lowrank(
 
 
 def _from_eigenvectors(K: np.ndarray, y: np.ndarray, alphas: np.ndarray) -> np.ndarray:
-    values, vectors = eigh(K.T, driver="evr", overwrite_a=True, check_finite=False)
-    n = values.size
+    n = K.shape[0]
+    values, vectors = eigh_in_place(K)
     rounding = n * np.finfo(np.float64).eps * np.abs(values).max()
     # A slightly negative eigenvalue is a rounding error of zero, and the rest stands for a kernel
     # that is not positive: some λ may cancel one of its eigenvalues, and has no fit.
@@ -170,9 +169,7 @@ def _from_eigenvectors(K: np.ndarray, y: np.ndarray, alphas: np.ndarray) -> np.n
     shifted[:, singular] = 1.0
     inverse = 1.0 / shifted
     residuals = _combine(vectors, vectors.T @ y, inverse)
-    for start in range(0, n, _ROWS):
-        rows = slice(start, start + _ROWS)
-        _divide(residuals[rows], (vectors[rows] ** 2) @ inverse)
+    _divide(residuals, _squares_times(vectors, inverse))
     residuals[:, :, singular] = np.inf
     return residuals
 
@@ -201,6 +198,15 @@ def _combine(vectors: np.ndarray, projected: np.ndarray, inverse: np.ndarray) ->
     weighted = projected[:, :, None] * inverse[:, None, :]
     product = vectors @ weighted.reshape(projected.shape[0], -1)
     return product.reshape(vectors.shape[0], projected.shape[1], inverse.shape[1])
+
+
+def _squares_times(vectors: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """The elementwise square of `vectors`, times `inverse`.  # shape: (n, n_alphas)"""
+    product = np.empty((vectors.shape[0], inverse.shape[1]))
+    for start in range(0, vectors.shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        np.matmul(vectors[rows] ** 2, inverse, out=product[rows])
+    return product
 
 
 def _divide(residuals: np.ndarray, diagonal: np.ndarray) -> None:

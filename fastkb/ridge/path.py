@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,18 +10,10 @@ import numpy as np
 from scipy.linalg import LinAlgError
 from sklearn.utils.validation import check_X_y
 
-from fastkb.ridge.dual import scale_by_weight
 from fastkb.ridge.grid import DEFAULT_ALPHAS, default_gammas
 from fastkb.ridge.kernel_matrix import KernelChoice
-from fastkb.ridge.leave_one_out import leave_one_out
-from fastkb.runtime.threads import limit_blas
+from fastkb.ridge.sweep import sweep
 from fastkb.validation.ridge import check_grid, check_kernel, check_sample_weight
-
-# Up to here the factorisations of one γ are so short that BLAS threads cost more than they save:
-# they take turns with the threads of the Gram matrix, and spin while those work. With both cores
-# busy an eigendecomposition of n=1000 took 0.2 s on one thread and 0.8 s on two (idle: 0.17 and
-# 0.11 s).
-_ONE_THREAD = 1000
 
 
 @dataclass(frozen=True)
@@ -153,8 +144,10 @@ def kernel_ridge_path(
     -----
     Computed in float64, since an error of 6e-8 in K would drown penalties below 1e-3. The cost is
     that of :mod:`fastkb.ridge.leave_one_out`: for each γ some n·r² flops where the Gram matrix has
-    the numerical rank r, and about 7n³ where it has full rank (0.7 s for n=2000 on two cores, eight
-    times that for each doubling). Memory: two matrices of n² float64 at most.
+    the numerical rank r, and about 7n³ where it has full rank (0.2 s for n=1000 on one thread, and
+    eight times that for each doubling). Several γ run at once, a thread each: see
+    :mod:`fastkb.ridge.sweep`. Memory: three matrices of n² float64 at most for each γ that runs, of
+    which so many run as fit 1 GiB.
 
     References
     ----------
@@ -221,14 +214,8 @@ def errors_over_grid(
     total_weight = y.shape[0] if sample_weight is None else sample_weight.sum()
     errors = np.empty((len(candidates), alphas.size, targets.shape[1]))
     solvers, reasons = [], []
-    for index, gamma in enumerate(candidates):
-        one = choice._replace(gamma=gamma)
-        K = one.fresh_matrix(X, np.float64)
-        scaled, _ = scale_by_weight(K, targets, sample_weight)
-        with limit_blas() if y.shape[0] <= _ONE_THREAD else contextlib.nullcontext():
-            result = leave_one_out(
-                K, scaled, alphas, positive_semidefinite=one.is_positive_semidefinite
-            )
+    results = sweep(choice, candidates, X, targets, alphas, sample_weight)
+    for index, result in enumerate(results):
         with np.errstate(over="ignore"):
             errors[index] = np.sum(result.residuals**2, axis=0).T / total_weight
         solvers.append(result.solver)
