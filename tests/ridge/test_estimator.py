@@ -1,6 +1,7 @@
 """KernelRidge: the numbers of the peer, its manners, and where it does better."""
 
 import pickle
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -442,3 +443,21 @@ def test_scores_and_pipelines():
     search = GridSearchCV(model, {"kernelridge__alpha": [1e-3, 1e3]}, cv=3).fit(X, y)
     assert search.best_params_ == {"kernelridge__alpha": 1e-3}
     assert search.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("name", ["rbf", "linear", "laplacian", "poly", "sigmoid"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
+def test_a_fit_takes_the_memory_of_one_gram_matrix(name, weighted):
+    n = 500
+    X, y = data(n, 3)
+    weight = np.ones(n) if weighted else None
+    # Cholesky's method must do: the sigmoid kernel with its least squares takes more.
+    model = KernelRidge(1e3, kernel=name, gamma=0.1).fit(X, y, weight)  # compiles what must be
+    tracemalloc.start()
+    try:
+        model.fit(X, y, weight)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * 8 * n * n

@@ -1,5 +1,8 @@
 """Leave-one-out errors over a grid: exact, weighted, and for every kernel."""
 
+import doctest
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -201,3 +204,10 @@ def test_no_finite_error_anywhere_is_an_error():
     K = np.diag([-1.0, 1.0, 2.0])
     with pytest.raises(np.linalg.LinAlgError, match=r"no candidate"):
         kernel_ridge_path(K, np.ones(3), kernel="precomputed", alphas=[1.0] * 10)
+
+
+def test_the_guide_runs_as_it_stands():
+    guide = Path(__file__).resolve().parents[2] / "docs" / "ridge.md"
+    failed, tried = doctest.testfile(str(guide), module_relative=False, encoding="utf-8")
+    assert tried >= 10
+    assert not failed
