@@ -21,26 +21,31 @@ from fastkb.tile.blocking import blocking
 _INDEX = ir.IntType(64)
 
 
-def _vector_type(array_type: types.Array) -> ir.VectorType:
+def vector_type(array_type: types.Array) -> ir.VectorType:
+    """The widest vector of an array's elements."""
     element = default_manager[array_type.dtype].get_data_type()
     return ir.VectorType(element, blocking(str(array_type.dtype)).width)
 
 
-def _data(context: Any, builder: Any, array_type: types.Array, array: Any) -> Any:
+def data_of(context: Any, builder: Any, array_type: types.Array, array: Any) -> Any:
+    """The address of an array's first element."""
     return context.make_array(array_type)(context, builder, array).data
 
 
-def _load(builder: Any, data: Any, offset: Any, vector: ir.VectorType, align: int) -> Any:
+def load_vector(builder: Any, data: Any, offset: Any, vector: ir.VectorType, align: int) -> Any:
+    """The vector that begins at element `offset`; `align` in bytes."""
     pointer = builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
     return builder.load(pointer, align=align)
 
 
-def _store(builder: Any, value: Any, data: Any, offset: Any, align: int) -> Any:
+def store_vector(builder: Any, value: Any, data: Any, offset: Any, align: int) -> Any:
+    """Write a vector from element `offset` on."""
     pointer = builder.bitcast(builder.gep(data, [offset]), value.type.as_pointer())
     return builder.store(value, pointer, align=align)
 
 
-def _splat(builder: Any, scalar: Any, vector: ir.VectorType) -> Any:
+def splat(builder: Any, scalar: Any, vector: ir.VectorType) -> Any:
+    """The scalar in every lane."""
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _INDEX(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
     return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
@@ -73,14 +78,14 @@ def _make_micro_kernel(accumulate: Callable, name: str) -> Any:
 
     def typer(typing_context, a, a_offset, b, b_offset, depth, c, c_offset, stride, first):
         size = blocking(str(c.dtype))
-        vector = _vector_type(c)
+        vector = vector_type(c)
         vectors = size.nr // size.width
         align = c.dtype.bitwidth // 8
 
         def codegen(context, builder, signature, arguments):
-            a_data = _data(context, builder, a, arguments[0])
-            b_data = _data(context, builder, b, arguments[2])
-            c_data = _data(context, builder, c, arguments[5])
+            a_data = data_of(context, builder, a, arguments[0])
+            b_data = data_of(context, builder, b, arguments[2])
+            c_data = data_of(context, builder, c, arguments[5])
             a_start, b_start, depth, c_start, stride, first = (
                 arguments[k] for k in (1, 3, 4, 6, 7, 8)
             )
@@ -96,7 +101,7 @@ def _make_micro_kernel(accumulate: Callable, name: str) -> Any:
             after = builder.append_basic_block(name + ".after")
             builder.cbranch(builder.trunc(first, ir.IntType(1)), loop, resume)
             builder.position_at_end(resume)
-            resumed = [_load(builder, c_data, offset, vector, align) for offset in offsets]
+            resumed = [load_vector(builder, c_data, offset, vector, align) for offset in offsets]
             builder.branch(loop)
 
             builder.position_at_end(loop)
@@ -112,13 +117,15 @@ def _make_micro_kernel(accumulate: Callable, name: str) -> Any:
             a_row = builder.add(a_start, builder.mul(step, _INDEX(size.mr)))
             b_row = builder.add(b_start, builder.mul(step, _INDEX(size.nr)))
             columns = [
-                _load(builder, b_data, builder.add(b_row, _INDEX(v * size.width)), vector, align)
+                load_vector(
+                    builder, b_data, builder.add(b_row, _INDEX(v * size.width)), vector, align
+                )
                 for v in range(vectors)
             ]
             results = []
             for i in range(size.mr):
                 scalar = builder.load(builder.gep(a_data, [builder.add(a_row, _INDEX(i))]))
-                row = _splat(builder, scalar, vector)
+                row = splat(builder, scalar, vector)
                 for v in range(vectors):
                     results.append(
                         accumulate(builder, row, columns[v], accumulators[i * vectors + v])
@@ -131,7 +138,7 @@ def _make_micro_kernel(accumulate: Callable, name: str) -> Any:
 
             builder.position_at_end(after)
             for result, offset in zip(results, offsets, strict=True):
-                _store(builder, result, c_data, offset, align)
+                store_vector(builder, result, c_data, offset, align)
             return context.get_dummy_value()
 
         index = types.intp
@@ -187,12 +194,12 @@ def transpose_block(
     log2(width) rounds of pairwise shuffles; in the round of distance h, row i and row i + h exchange
     their off-diagonal blocks of h x h.
     """
-    vector = _vector_type(source)
+    vector = vector_type(source)
     align = source.dtype.bitwidth // 8
 
     def codegen(context, builder, signature, arguments):
-        source_data = _data(context, builder, source, arguments[0])
-        target_data = _data(context, builder, target, arguments[3])
+        source_data = data_of(context, builder, source, arguments[0])
+        target_data = data_of(context, builder, target, arguments[3])
         width = vector.count
         lane = ir.IntType(32)
 
@@ -200,7 +207,7 @@ def transpose_block(
             return builder.add(start, builder.mul(stride, _INDEX(i)))
 
         rows = [
-            _load(builder, source_data, offset(arguments[1], arguments[2], i), vector, align)
+            load_vector(builder, source_data, offset(arguments[1], arguments[2], i), vector, align)
             for i in range(width)
         ]
         distance = width // 2
@@ -218,7 +225,7 @@ def transpose_block(
                     rows[i + distance] = builder.shuffle_vector(one, other, masks[1])
             distance //= 2
         for i, row in enumerate(rows):
-            _store(builder, row, target_data, offset(arguments[4], arguments[5], i), align)
+            store_vector(builder, row, target_data, offset(arguments[4], arguments[5], i), align)
         return context.get_dummy_value()
 
     index = types.intp
@@ -227,12 +234,12 @@ def transpose_block(
 
 def _make_write(name: str, streaming: bool, doc: str) -> Any:
     def typer(typing_context, source, offset, target, row, column):
-        vector = _vector_type(source)
+        vector = vector_type(source)
         itemsize = source.dtype.bitwidth // 8
 
         def codegen(context, builder, signature, arguments):
-            data = _data(context, builder, source, arguments[0])
-            value = _load(builder, data, arguments[1], vector, itemsize)
+            data = data_of(context, builder, source, arguments[0])
+            value = load_vector(builder, data, arguments[1], vector, itemsize)
             array = context.make_array(target)(context, builder, arguments[2])
             stride = cgutils.unpack_tuple(builder, array.strides)[0]
             distance = builder.add(

@@ -1,0 +1,117 @@
+"""The solver `cholesky`: one factorisation for each replicate, on its distinct rows.
+
+A resample with counts w is weighted kernel ridge regression on the rows u that were drawn:
+
+    (K_uu + λ diag(1/w_u)) α = y_u,        f(x) = Σ_u α_u K(x_u, x)
+
+About 63% of n rows are distinct, so the factorisation costs a quarter of the flops of refitting the
+duplicated rows, and the Gram matrix is never computed again. Every thread factors its own replicate on
+the engine's micro-kernel (:mod:`fastkb.linalg.cholesky`); the predictions of a whole chunk are one
+matrix product on the engine, whose elements do not depend on the chunk.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastkb.gram import engine
+from fastkb.linalg import cholesky as dense
+from fastkb.runtime import jit, prange
+from fastkb.runtime.memory import empty
+from fastkb.runtime.threads import n_threads
+from fastkb.scalar.kernels import Parameters, find
+
+_PLAIN = Parameters(1.0, 0.0, 1.0)
+
+
+class Problem(NamedTuple):
+    """What all replicates share. All arrays are float64 and C-contiguous."""
+
+    K: np.ndarray  # Gram matrix of the data.                     shape: (n, n)
+    cross: np.ndarray  # kernel of evaluation points and data.    shape: (n_eval, n)
+    y: np.ndarray  # targets.                                     shape: (n_targets, n)
+    alpha: np.ndarray  # penalty λ of each target.                shape: (n_targets,)
+
+
+class Workspace(NamedTuple):
+    """Scratch of the threads; the first axis counts them."""
+
+    panels: np.ndarray
+    left: np.ndarray
+    index: np.ndarray  # the distinct rows.                       shape: (workers, n)
+    ridge: np.ndarray  # λ / w of the distinct rows.              shape: (workers, n)
+    x: np.ndarray  # a solution.                                  shape: (workers, padded n)
+
+
+def workspace(problem: Problem) -> Workspace:
+    """Uninitialised scratch for as many threads as run."""
+    n, n_targets, workers = len(problem.K), len(problem.y), n_threads()
+    panels, left = dense.allocate(n, n_targets, workers)
+    what = "scratch of the Cholesky bootstrap"
+    return Workspace(
+        panels,
+        left,
+        np.empty((workers, n), np.intp),
+        empty((workers, n), np.float64, what),
+        empty((workers, dense.padded(n)), np.float64, what),
+    )
+
+
+def predict(
+    problem: Problem, weights: np.ndarray, work: Workspace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Refit on each row of weights, and evaluate.
+
+    Parameters
+    ----------
+    problem : Problem
+    weights : ndarray of float64, shape (n_replicates, n)
+        Non-negative; rows of weight zero are left out.
+    work : Workspace
+
+    Returns
+    -------
+    predictions : ndarray of shape (n_replicates, n_eval, n_targets)
+    failed : ndarray of bool, shape (n_replicates,)
+        Where a matrix was not positive definite: its predictions mean nothing.
+    """
+    n_replicates, n = weights.shape
+    n_targets = len(problem.y)
+    dual = np.zeros((n_replicates, n_targets, n))
+    failed = np.zeros(n_replicates, np.bool_)
+    # Targets of one penalty share the factorisation.
+    for alpha in np.unique(problem.alpha):
+        targets = np.flatnonzero(problem.alpha == alpha)
+        _refit(problem.K, problem.y, weights, float(alpha), targets, work, dual, failed)
+    rows = dual.reshape(n_replicates * n_targets, n)
+    values = engine.compute(find("linear"), _PLAIN, problem.cross, rows)
+    shape = (len(problem.cross), n_replicates, n_targets)
+    return values.reshape(shape).transpose(1, 0, 2), failed
+
+
+@jit(parallel=True)
+def _refit(K, y, weights, alpha, targets, work, dual, failed):
+    """Dual coefficients of `targets`, replicate by replicate; the threads take them in turns."""
+    workers = work.panels.shape[0]
+    for worker in prange(workers):
+        panels, left = work.panels[worker], work.left[worker]
+        index, ridge, x = work.index[worker], work.ridge[worker], work.x[worker]
+        for b in range(worker, weights.shape[0], workers):
+            n = 0
+            for i in range(weights.shape[1]):
+                if weights[b, i] > 0.0:
+                    index[n] = i
+                    ridge[n] = alpha / weights[b, i]
+                    n += 1
+            size = -(-n // dense.BLOCK) * dense.BLOCK
+            dense.assemble(K, index, n, ridge, panels, size)
+            dense.assemble_right(y, targets, index, n, panels, size)
+            if dense.factor(panels, size, len(targets), left) > 0:
+                failed[b] = True
+                continue
+            for t in range(len(targets)):
+                dense.solve_transposed(panels, size, t, x)
+                for i in range(n):
+                    dual[b, targets[t], index[i]] = x[i]
