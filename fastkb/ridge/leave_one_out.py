@@ -108,7 +108,7 @@ def leave_one_out(
     rank = None if factor is None else factor.shape[1]
     solver, reason = plan_leave_one_out(n, alphas.size, rank)
     if solver == "lowrank" and factor is not None:
-        return LeaveOneOut(_from_lowrank(factor, diagonal, y, alphas), solver, reason)
+        return LeaveOneOut(_from_lowrank(factor, y, alphas), solver, reason)
     if positive_semidefinite:
         restore_from_lower(K, diagonal)
     if solver == "cholesky":
@@ -143,16 +143,13 @@ def _pivoted_cholesky(
     return factor
 
 
-def _from_lowrank(
-    factor: np.ndarray, diagonal: np.ndarray, y: np.ndarray, alphas: np.ndarray
-) -> np.ndarray:
+def _from_lowrank(factor: np.ndarray, y: np.ndarray, alphas: np.ndarray) -> np.ndarray:
     values, rotation = eigh_in_place(factor.T @ factor)
     scaled = factor @ rotation  # shape: (n, rank)
     inverse = 1.0 / (np.maximum(values, 0.0)[:, None] + alphas[None, :])  # shape: (rank, n_alphas)
     numerator = y[:, :, None] - _combine(scaled, scaled.T @ y, inverse)
+    # λGᵢᵢ ≥ λ/(Kᵢᵢ + λ), and rounding errors of the difference are below the bound's part of that.
     denominator = 1.0 - _squares_times(scaled, inverse)  # shape: (n, n_alphas)
-    # Gᵢᵢ ≥ 1/(Kᵢᵢ + λ) for every positive definite matrix: no rounding error may take it below.
-    np.maximum(denominator, alphas / (diagonal[:, None] + alphas), out=denominator)
     numerator /= denominator[:, None, :]
     return numerator
 

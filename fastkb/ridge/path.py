@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -214,14 +215,15 @@ def errors_over_grid(
     total_weight = y.shape[0] if sample_weight is None else sample_weight.sum()
     errors = np.empty((len(candidates), alphas.size, targets.shape[1]))
     solvers, reasons = [], []
-    results = sweep(choice, candidates, X, targets, alphas, sample_weight)
-    for index, result in enumerate(results):
-        with np.errstate(over="ignore"):
-            errors[index] = np.sum(result.residuals**2, axis=0).T / total_weight
-        solvers.append(result.solver)
-        reasons.append(result.reason)
-        if visit is not None:
-            visit(index, result.residuals)
+    # Closed at once after an error, too: its threads and the limit on those of BLAS end with it.
+    with closing(sweep(choice, candidates, X, targets, alphas, sample_weight)) as results:
+        for index, result in enumerate(results):
+            with np.errstate(over="ignore"):
+                errors[index] = np.sum(result.residuals**2, axis=0).T / total_weight
+            solvers.append(result.solver)
+            reasons.append(result.reason)
+            if visit is not None:
+                visit(index, result.residuals)
     if not np.isfinite(errors).any():
         raise LinAlgError("no candidate for alpha and gamma has a finite leave-one-out error")
     return KernelRidgePath(

@@ -12,10 +12,11 @@ A single γ of many rows keeps the threads that BLAS is set to.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numba
 import numpy as np
 
 from fastkb.ridge.dual import scale_by_weight
@@ -45,7 +46,7 @@ def sweep(
     y: np.ndarray,
     alphas: np.ndarray,
     sample_weight: np.ndarray | None,
-) -> Iterator[LeaveOneOut]:
+) -> Generator[LeaveOneOut, None, None]:
     """Residuals √wᵢ (yᵢ - f₋ᵢ(xᵢ)) of every γ, in their order.
 
     Parameters
@@ -77,7 +78,13 @@ def sweep(
         if workers <= 1:
             yield from map(one, gammas)
             return
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="fastkb-sweep")
+        pool = ThreadPoolExecutor(
+            workers,
+            thread_name_prefix="fastkb-sweep",
+            # Numba keeps the number of threads for each Python thread: hand the caller's on.
+            initializer=numba.set_num_threads,
+            initargs=(n_threads(),),
+        )
         try:
             yield from pool.map(one, gammas)
         finally:

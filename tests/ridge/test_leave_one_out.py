@@ -22,7 +22,7 @@ def solvers(K, y, alphas):
     }
     factor = loo._pivoted_cholesky(K.copy(), diagonal, alphas.min())
     if factor is not None:
-        results["lowrank"] = loo._from_lowrank(factor, diagonal, y, alphas)
+        results["lowrank"] = loo._from_lowrank(factor, y, alphas)
     return {name: result for name, result in results.items() if result is not None}
 
 
@@ -215,6 +215,15 @@ def test_an_indefinite_kernel_has_no_fit_where_a_penalty_cancels_an_eigenvalue()
     for index in (0, 2):
         expected = reference.leave_one_out_residuals(K, y, alphas[index])
         np.testing.assert_allclose(result.residuals[:, :, index], expected, rtol=1e5 * EPS)
+
+
+def test_a_row_whose_absence_makes_the_rest_singular_has_no_prediction():
+    # Without row 0 there is K₁₁ + λ = 0: G₀₀ vanishes, up to the rounding of its two terms.
+    K = np.array([[1.0, 2.0], [2.0, -0.5]])
+    result = loo.leave_one_out(K, np.ones((2, 1)), np.array([0.5]), positive_semidefinite=False)
+    assert np.abs(result.residuals[0, 0, 0]) > 0.01 / EPS
+    exact = 1 - 2 / (1 + 0.5)
+    np.testing.assert_allclose(result.residuals[1, 0, 0], exact, rtol=64 * EPS)
 
 
 def test_inverses_that_fail_give_way_to_eigenvectors():

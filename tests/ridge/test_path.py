@@ -206,6 +206,24 @@ def test_no_finite_error_anywhere_is_an_error():
         kernel_ridge_path(K, np.ones(3), kernel="precomputed", alphas=[1.0] * 10)
 
 
+def test_an_error_on_the_way_gives_the_threads_of_blas_back():
+    from threadpoolctl import threadpool_info
+
+    from fastkb.ridge.path import errors_over_grid
+
+    X, y = noisy_sine(20)
+    before = [library["num_threads"] for library in threadpool_info()]
+
+    def visit(index, residuals):
+        raise RuntimeError("no such luck")
+
+    # The error is kept, and with it the frames that it went through.
+    with pytest.raises(RuntimeError, match=r"no such luck") as kept:
+        errors_over_grid(KernelChoice("rbf"), X, y, np.ones(3), np.ones(40), None, visit)
+    assert [library["num_threads"] for library in threadpool_info()] == before
+    assert kept.tb is not None
+
+
 def test_the_guide_runs_as_it_stands():
     guide = Path(__file__).resolve().parents[2] / "docs" / "ridge.md"
     failed, tried = doctest.testfile(str(guide), module_relative=False, encoding="utf-8")

@@ -75,6 +75,26 @@ def test_an_error_ends_the_sweep_and_begins_nothing_new(monkeypatch):
     assert not [t for t in threading.enumerate() if t.name.startswith("fastkb-sweep")]
 
 
+def test_the_callers_number_of_threads_is_handed_on(monkeypatch):
+    import numba
+
+    seen = []
+    original = module.leave_one_out
+
+    def spying(*arguments, **keywords):
+        seen.append(numba.get_num_threads())
+        return original(*arguments, **keywords)
+
+    monkeypatch.setattr(module, "leave_one_out", spying)
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        run(2, monkeypatch)
+    finally:
+        numba.set_num_threads(before)
+    assert seen == [1] * len(GAMMAS)
+
+
 @pytest.mark.parametrize(
     ("n", "n_gammas", "threads", "expected"),
     [
