@@ -139,6 +139,16 @@ def check_band_data(estimator: Any, X: Any, y: Any, X_eval: Any) -> BandData:
     )
 
 
+def check_gram(what: str, K: np.ndarray) -> np.ndarray:
+    """Finite kernel values."""
+    if not np.isfinite(K).all():
+        raise ValueError(
+            f"{what} has NaN or infinity: the kernel's parameters make it overflow, or the kernel is "
+            "undefined on this data"
+        )
+    return K
+
+
 def check_sampler(sampler: Any) -> Callable:
     """A callable that makes a data set from a generator."""
     if not callable(sampler):

@@ -1,0 +1,102 @@
+"""The kernel of an estimator on the data of a band: its Gram matrix, or single columns of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
+from fastkb.validation.bootstrap import check_gram
+from fastkb.validation.ridge import is_kernel_object
+
+# Rows per call where only the diagonal is wanted: a call costs as much as some thousand values.
+_DIAGONAL_ROWS = 64
+
+
+class KernelSource:
+    """K(X, X), K(X_eval, X), and columns over the stacked points Z = (X, X_eval).
+
+    Parameters
+    ----------
+    estimator : KernelRidge
+        Only its parameters are read.
+    X, X_eval : array or sparse matrix
+        Training and evaluation points; Gram matrices for ``kernel="precomputed"``.
+    """
+
+    def __init__(self, estimator: Any, X: Any, X_eval: Any) -> None:
+        self._choice = KernelChoice(
+            estimator.kernel,
+            estimator.gamma,
+            estimator.degree,
+            estimator.coef0,
+            estimator.kernel_params,
+        )
+        # Our own functions stand in for scikit-learn's; a subclass may know a kernel of its own.
+        known = type(estimator).__module__.split(".")[0] in ("sklearn", "fastkb")
+        self._matrix = self._choice.matrix if known else estimator._get_kernel
+        self._known = known
+        self._X, self._X_eval = X, X_eval
+        self._stacked: Any = None
+        self._gram: np.ndarray | None = None
+
+    @property
+    def is_precomputed(self) -> bool:
+        """Whether the data are Gram matrices."""
+        return isinstance(self._choice.kernel, str) and self._choice.kernel == "precomputed"
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether the kernel is known to be so, for any data."""
+        if not self._known:
+            return False
+        kernel = self._choice.kernel
+        if is_kernel_object(kernel):
+            return kernel.row.positive_definite and kernel.parameters.coef0 >= 0
+        return self._choice.is_positive_semidefinite
+
+    @property
+    def n(self) -> int:
+        """Number of training points."""
+        return self._X.shape[0]
+
+    def gram(self) -> np.ndarray:
+        """K(X, X), computed once.  # shape: (n, n)"""
+        if self._gram is None:
+            K = self._X if self.is_precomputed else self._matrix(self._X)
+            self._gram = check_gram("K(X, X)", np.ascontiguousarray(to_dense(K), dtype=np.float64))
+        return self._gram
+
+    def cross(self) -> np.ndarray:
+        """K(X_eval, X).  # shape: (n_eval, n)"""
+        K = self._X_eval if self.is_precomputed else self._matrix(self._X_eval, self._X)
+        return check_gram("K(X_eval, X)", np.ascontiguousarray(to_dense(K), dtype=np.float64))
+
+    def _points(self) -> Any:
+        if self._stacked is None:
+            if isinstance(self._X, np.ndarray) and isinstance(self._X_eval, np.ndarray):
+                self._stacked = np.concatenate([self._X, self._X_eval])
+            else:
+                from scipy import sparse
+
+                self._stacked = sparse.vstack([self._X, self._X_eval], format="csr")
+        return self._stacked
+
+    def column(self, i: int) -> np.ndarray:
+        """K(Z, zᵢ).  # shape: (n + n_eval,)"""
+        Z = self._points()
+        return check_gram("a column of the kernel", to_dense(self._matrix(Z, Z[i : i + 1]))[:, 0])
+
+    def diagonal(self) -> np.ndarray:
+        """K(zᵢ, zᵢ) for all stacked points.  # shape: (n + n_eval,)"""
+        Z = self._points()
+        if self._choice.kernel in ("rbf", "laplacian") and self._known:
+            return np.ones(Z.shape[0])
+        parts = [
+            np.diagonal(to_dense(self._matrix(part, part)))
+            for part in (
+                Z[start : start + _DIAGONAL_ROWS] for start in range(0, Z.shape[0], _DIAGONAL_ROWS)
+            )
+        ]
+        return check_gram("the kernel's diagonal", np.concatenate(parts).astype(np.float64))

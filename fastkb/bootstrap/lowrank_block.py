@@ -1,0 +1,433 @@
+"""Weighted kernel ridge regression in a low-rank basis, for a block of replicates at a time.
+
+In a whitened basis Ψ (:mod:`fastkb.bootstrap.lowrank`) replicate b solves, with its weights W,
+
+    (Ψᵀ W Ψ + D) z = Ψᵀ W y,      D = diag(λ / (σ² + λ)).
+
+A block is BATCH replicates, and all that concerns them has the replicate as its last, contiguous index:
+*packs* of `nr` lanes (:mod:`fastkb.linalg.lanes`), the shape of the micro-kernel's second operand. So
+every step is a matrix product on the micro-kernel, or a vector instruction over lanes:
+
+1. weights: drawn straight into packs.
+2. the `strong` leading rows and columns of ΨᵀWΨ for all replicates at once: one product whose first
+   operand holds ψᵢψⱼ, multiplied as it is packed, and its second operand W.
+3. Cholesky factors of these, one matrix per lane. They are exact inverses if every direction is
+   strong; else, with the identity for the weak directions (there ΨᵀWΨ + D is I up to the ratio σ²/λ),
+   the preconditioner of
+4. conjugate gradients, whose matrix-vector products pass over Ψ once for all replicates.
+5. the true residual, in the same pass that yields α = W(y − Ψz)/λ; with both, the certificate.
+6. predictions Ψ_eval z.
+
+A replicate's arithmetic depends neither on the other replicates of its block (converged ones stand
+still) nor on threads or chunks: results are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fastkb.linalg import lanes
+from fastkb.random.streams import LANES as STREAM_LANES
+from fastkb.random.streams import add_counts
+from fastkb.runtime import inline, jit, prange
+from fastkb.runtime.memory import empty
+from fastkb.tile import vector as simd
+from fastkb.tile.blocking import blocking
+
+MR = blocking("float64").mr
+NR = blocking("float64").nr
+# Replicates in a block: a whole number of packs on every machine. Each panel of Ψ that is fetched, and
+# each product that is packed, then serves 48 replicates (24: 83 GF/s, 48: 98, 96: 105, but half as many
+# blocks for the threads to share).
+BATCH = 48
+PACKS = BATCH // NR
+
+_DEPTH = 512  # rows of Ψ per visit: a product panel (512 x mr) stays in the first-level cache
+_ROWS = 96  # rows of Ψ per tile of conjugate gradients: ΨZ for them stays in the first-level cache
+_RESIDUALS = 3  # times that the true residual is computed, at most
+_STEPS = 60  # of conjugate gradients between them, at most
+
+
+class Problem(NamedTuple):
+    """What all replicates share. Rows are padded with zeros to a multiple of MR."""
+
+    rows: np.ndarray  # Ψ in panels of MR rows.                  shape: (n/MR * rank * MR,)
+    columns: np.ndarray  # Ψ in panels of MR columns.            shape: (rank/MR * n * MR,)
+    eval_rows: np.ndarray  # Ψ_eval in panels of MR rows.        shape: (n_eval/MR * rank * MR,)
+    shrinkage: np.ndarray  # the diagonal of D.                  shape: (rank,)
+    residual: np.ndarray  # d, the residual diagonal.            shape: (n,)
+    root_residual: np.ndarray  # √d / λ.                         shape: (n,)
+    y: np.ndarray  # shape: (n_targets, n)
+    limits: np.ndarray  # Limits as floats.                      shape: (len(Limits._fields),)
+
+
+class Limits(NamedTuple):
+    """Constants of the certificate, for the basis as a whole."""
+
+    penalty: float  # λ
+    weak_ratio: float  # σ²/λ of the strongest weak direction; 0 if none is weak
+    strong_eval: float  # the largest ‖ψ_eval‖² over the strong directions
+    weak_eval: float  # and over the weak ones
+    prior_eval: float  # the largest K(x, x) of an evaluation point
+    residual_eval: float  # the largest residual diagonal of an evaluation point
+    tolerance: float  # of a prediction, in y's units, for conjugate gradients
+
+
+class Sizes(NamedTuple):
+    """Whole numbers of one problem."""
+
+    n: int
+    n_padded: int
+    rank: int
+    rank_padded: int
+    strong: int
+    n_eval: int
+
+
+class Workspace(NamedTuple):
+    """Scratch; the first axis counts workers, each of which computes one block after another."""
+
+    weights: np.ndarray  # W.                         shape: (workers, PACKS * n_padded * NR)
+    triangles: np.ndarray  # ΨᵀWΨ, then its factor.   shape: (workers, PACKS * triangle_packs * NR)
+    inverse: np.ndarray  # 1 / the factor's diagonal. shape: (workers, PACKS * strong * NR)
+    vectors: np.ndarray  # five vectors of CG.        shape: (workers, 5, PACKS * rank_padded * NR)
+    tile: np.ndarray  # a tile of ΨZ.                 shape: (workers, PACKS * _ROWS * NR)
+    panel: np.ndarray  # products ψᵢψⱼ.               shape: (workers, _DEPTH * MR)
+    scalars: np.ndarray  # one number per replicate.  shape: (workers, _SCALARS, BATCH)
+    words: np.ndarray  # shape: (workers, 4, STREAM_LANES)
+
+
+# Rows of Workspace.vectors and Workspace.scalars
+_Z, _R, _Q, _P, _PRODUCT = range(5)
+_NORM, _TRACE, _LARGEST, _EQUIVALENCE, _REACH, _RHO, _ENERGY, _FACTOR, _NEW = range(9)
+_VECTORS, _SCALARS = 5, 9
+
+# Kinds of pass over the rows of Ψ
+INITIAL, RESIDUAL, STEP = range(3)
+
+
+def workspace(sizes: Sizes, workers: int) -> Workspace:
+    """Uninitialised scratch for `workers` threads."""
+
+    def take(*shape: int) -> np.ndarray:
+        return empty((workers, *shape), np.float64, "scratch of the low-rank bootstrap")
+
+    return Workspace(
+        take(PACKS * sizes.n_padded * NR),
+        take(PACKS * lanes.triangle_packs(sizes.strong) * NR),
+        take(PACKS * sizes.strong * NR),
+        take(_VECTORS, PACKS * sizes.rank_padded * NR),
+        take(PACKS * _ROWS * NR),
+        take(_DEPTH * MR),
+        take(_SCALARS, BATCH),
+        np.empty((workers, 4, STREAM_LANES), np.uint32),
+    )
+
+
+@inline
+def _draw_weights(sizes, key, first, weights, words):
+    """Packs of weights for replicates `first`, …."""
+    lanes.clear(weights, 0, PACKS * sizes.n_padded)
+    for b in range(BATCH):
+        start = (b // NR) * sizes.n_padded * NR + b % NR
+        add_counts(key, first + b, sizes.n, sizes.n, weights[start::NR], words)
+
+
+@inline
+def _strong_triangles(columns, sizes, weights, triangles, panel):
+    """The lower triangles of ΨᵀWΨ over the strong directions, a product panel at a time."""
+    height = lanes.triangle_row(sizes.strong)
+    for start in range(0, sizes.n_padded, _DEPTH):
+        depth = min(_DEPTH, sizes.n_padded - start)
+        row = 0
+        for i in range(sizes.strong):
+            one = ((i // MR) * sizes.n_padded + start) * MR + i % MR
+            for tile in range(i // MR + 1):
+                other = (tile * sizes.n_padded + start) * MR
+                for k in range(depth):
+                    value = columns[one + k * MR]
+                    for m in range(MR):
+                        panel[k * MR + m] = columns[other + k * MR + m] * value
+                for p in range(PACKS):
+                    w = (p * sizes.n_padded + start) * NR
+                    c = (p * height + row) * NR
+                    simd.dot(panel, 0, weights, w, depth, triangles, c, NR, start == 0)
+                row += MR
+
+
+@inline
+def _factorise(problem, sizes, work):
+    """Add D to the triangles, factorise them, and leave ‖L⁻¹‖²_F in the scalars."""
+    triangles, inverse, norms = work.triangles, work.inverse, work.scalars[_NORM]
+    height = lanes.triangle_row(sizes.strong)
+    lanes.clear(norms, 0, PACKS)
+    for p in range(PACKS):
+        start, at = p * height, p * sizes.strong
+        for i in range(sizes.strong):
+            diagonal = (start + lanes.triangle_row(i) + i) * NR
+            for lane in range(NR):
+                triangles[diagonal + lane] += problem.shrinkage[i]
+        lanes.cholesky(triangles, start, inverse, at, sizes.strong)
+        scratch = work.vectors[_Z]
+        lanes.add_inverse_norms(triangles, start, inverse, at, norms, p, scratch, sizes.strong)
+
+
+@inline
+def _bound_constants(problem, sizes, work):
+    """Per replicate: τ = Σ wᵢdᵢ/λ, how far the preconditioner may be off, and h (docs/band.md)."""
+    limits, scalars = problem.limits, work.scalars
+    penalty, weak_ratio = limits[0], limits[1]
+    lanes.clear(scalars[_TRACE], 0, PACKS)
+    lanes.clear(scalars[_LARGEST], 0, PACKS)
+    for p in range(PACKS):
+        first = p * sizes.n_padded
+        lanes.sum_scaled(
+            scalars[_TRACE], p, work.weights, first, problem.residual, 0, sizes.n_padded
+        )
+        lanes.largest(scalars[_LARGEST], p, work.weights, first, sizes.n_padded)
+    for b in range(BATCH):
+        # ΨᵀWΨ + D ≥ f·B for the preconditioner B, with f the best of these over t in (0, 1).
+        ratio = scalars[_LARGEST, b] * weak_ratio
+        equivalence = 1.0
+        if sizes.strong < sizes.rank:
+            equivalence = 0.0
+            for step in range(1, 64):
+                t = step / 64.0
+                weak = (1.0 - (1.0 / t - 1.0) * ratio) / (1.0 + weak_ratio)
+                equivalence = max(equivalence, min(1.0 - t, weak))
+        scalars[_EQUIVALENCE, b] = equivalence
+        reach = (scalars[_NORM, b] * limits[2] + limits[3]) / equivalence
+        scalars[_REACH, b] = min(reach, limits[4] / penalty)
+        scalars[_TRACE, b] /= penalty
+
+
+@inline
+def _pass_over_rows(problem, sizes, target, work, what):
+    """PRODUCT = Ψᵀ W u for u = y, y - Ψz or Ψp (`what`: INITIAL, RESIDUAL, STEP), tile by tile.
+
+    Unless it is a step, also ρ = Σᵢ |αᵢ| √dᵢ of each replicate, where α = W(y - Ψz)/λ.
+    """
+    weights, tile = work.weights, work.tile
+    source, product = work.vectors[_P if what == STEP else _Z], work.vectors[_PRODUCT]
+    n, rank = sizes.n_padded, sizes.rank
+    lanes.clear(work.scalars[_RHO], 0, PACKS)
+    for start in range(0, n, _ROWS):
+        rows = min(_ROWS, n - start)
+        for i in range(0, rows if what != INITIAL else 0, MR):
+            for p in range(PACKS):
+                x = p * sizes.rank_padded * NR
+                c = (p * _ROWS + i) * NR
+                simd.dot(problem.rows, (start + i) * rank, source, x, rank, tile, c, NR, True)
+        for p in range(PACKS):
+            c, w = p * _ROWS, p * n + start
+            if what == STEP:
+                lanes.multiply(tile, c, weights, w, rows)
+            else:
+                if what == INITIAL:
+                    lanes.clear(tile, c, rows)
+                lanes.weigh_misfit(tile, c, weights, w, problem.y[target], start, rows)
+                lanes.add_sizes(work.scalars[_RHO], p, tile, c, problem.root_residual, start, rows)
+        for j in range(0, sizes.rank_padded, MR):
+            a = j * n + start * MR
+            for p in range(PACKS):
+                x = p * _ROWS * NR
+                c = (p * sizes.rank_padded + j) * NR
+                simd.dot(problem.columns, a, tile, x, rows, product, c, NR, start == 0)
+
+
+@inline
+def _precondition(sizes, work):
+    """Q = B⁻¹ R: the factor on the strong directions, the identity on the weak ones."""
+    height = lanes.triangle_row(sizes.strong)
+    q = work.vectors[_Q]
+    lanes.copy(q, 0, work.vectors[_R], 0, PACKS * sizes.rank_padded)
+    for p in range(PACKS):
+        x = p * sizes.rank_padded
+        at = p * sizes.strong
+        lanes.solve_lower(work.triangles, p * height, work.inverse, at, q, x, sizes.strong)
+        lanes.solve_upper(work.triangles, p * height, work.inverse, at, q, x, sizes.strong)
+
+
+@inline
+def _inner(sizes, a, b, out):
+    """out[replicate] = Σ_k a_k b_k."""
+    lanes.clear(out, 0, PACKS)
+    for p in range(PACKS):
+        first = p * sizes.rank_padded
+        lanes.add_products(out, p, a, first, b, first, sizes.rank)
+
+
+@inline
+def _error(scalars, b):
+    """Bound of a prediction's distance from the solution in the basis, by the residual's energy."""
+    return math.sqrt(scalars[_REACH, b] * scalars[_ENERGY, b] / scalars[_EQUIVALENCE, b])
+
+
+@inline
+def _finished(scalars, tolerance):
+    for b in range(BATCH):
+        if not _error(scalars, b) <= tolerance:
+            return False
+    return True
+
+
+@inline
+def _update_residual(problem, sizes, work, what, tolerance):
+    """R from PRODUCT; with STEP also the step itself, z += a p and r -= a (ΨᵀWΨ + D) p."""
+    vectors, scalars = work.vectors, work.scalars
+    z, r, product = vectors[_Z], vectors[_R], vectors[_PRODUCT]
+    factors = scalars[_FACTOR]
+    if what == STEP:
+        direction = vectors[_P]
+        for p in range(PACKS):
+            first = p * sizes.rank_padded
+            lanes.add_scaled(product, first, direction, first, problem.shrinkage, 0, sizes.rank)
+        _inner(sizes, direction, product, factors)
+        for b in range(BATCH):
+            # A finished replicate stands still, so that its company leaves no trace in it.
+            moving = not _error(scalars, b) <= tolerance
+            factors[b] = scalars[_ENERGY, b] / factors[b] if moving else 0.0
+        for p in range(PACKS):
+            first = p * sizes.rank_padded
+            lanes.add_multiples(z, first, direction, first, factors, p, sizes.rank)
+            lanes.subtract_multiples(r, first, product, first, factors, p, sizes.rank)
+    else:
+        for p in range(PACKS):
+            first = p * sizes.rank_padded
+            lanes.subtract_scaled(product, first, z, first, problem.shrinkage, 0, sizes.rank)
+        lanes.copy(r, 0, product, 0, PACKS * sizes.rank_padded)
+
+
+@inline
+def _update_direction(sizes, work, what):
+    """ENERGY = rᵀq, and p = q + (new energy / old energy) p, or p = q after a fresh residual."""
+    vectors, scalars = work.vectors, work.scalars
+    factors = scalars[_FACTOR]
+    _inner(sizes, vectors[_R], vectors[_Q], scalars[_NEW])
+    for b in range(BATCH):
+        if what != STEP:
+            factors[b] = 0.0
+            scalars[_ENERGY, b] = scalars[_NEW, b]
+        elif factors[b] != 0.0:
+            factors[b] = scalars[_NEW, b] / scalars[_ENERGY, b]
+            scalars[_ENERGY, b] = scalars[_NEW, b]
+    for p in range(PACKS):
+        first = p * sizes.rank_padded
+        lanes.combine(vectors[_P], first, vectors[_Q], first, factors, p, sizes.rank)
+
+
+@inline
+def _solve(problem, sizes, target, work):
+    """Z for one target of all replicates; ρ and the true residual's energy in the scalars.
+
+    One loop for the three kinds of pass, so that each piece of code exists once: INITIAL sets
+    z = B⁻¹ΨᵀWy, RESIDUAL computes y - Ψz afresh, STEP is one step of conjugate gradients.
+    """
+    tolerance = problem.limits[6]
+    for v in range(_VECTORS):
+        lanes.clear(work.vectors[v], 0, PACKS * sizes.rank_padded)
+    what = INITIAL
+    residuals = 0
+    steps = 0
+    while True:
+        _pass_over_rows(problem, sizes, target, work, what)
+        _update_residual(problem, sizes, work, what, tolerance)
+        _precondition(sizes, work)
+        _update_direction(sizes, work, what)
+        if what == INITIAL:
+            lanes.copy(work.vectors[_Z], 0, work.vectors[_Q], 0, PACKS * sizes.rank_padded)
+            what = RESIDUAL
+        elif what == RESIDUAL:
+            residuals += 1
+            # The recursion stops at the tolerance, and the true residual may lie a little above.
+            if residuals == _RESIDUALS or _finished(work.scalars, 1.5 * tolerance):
+                break
+            what = STEP
+            steps = 0
+        else:
+            steps += 1
+            if steps == _STEPS or _finished(work.scalars, tolerance):
+                what = RESIDUAL
+
+
+@inline
+def _predict(problem, sizes, z, tile, out):
+    """out[replicate, e] = Ψ_eval z for as many replicates as `out` has rows."""
+    for e in range(0, sizes.n_eval, MR):
+        for p in range(PACKS):
+            simd.dot(
+                problem.eval_rows,
+                e * sizes.rank,
+                z,
+                p * sizes.rank_padded * NR,
+                sizes.rank,
+                tile,
+                p * MR * NR,
+                NR,
+                True,
+            )
+        for b in range(out.shape[0]):
+            for m in range(min(MR, sizes.n_eval - e)):
+                out[b, e + m] = tile[((b // NR) * MR + m) * NR + b % NR]
+
+
+@inline
+def _certify(problem, scalars, bounds):
+    """The certificate of each replicate: a bound of |prediction - exact prediction| (docs/band.md)."""
+    limits = problem.limits
+    penalty, residual_eval = limits[0], limits[5]
+    for b in range(bounds.shape[0]):
+        tau = scalars[_TRACE, b]
+        outside = math.sqrt(residual_eval) * (1.0 + math.sqrt(tau))
+        inside = math.sqrt(penalty * tau * (1.0 + tau) * scalars[_REACH, b])
+        bounds[b] = scalars[_RHO, b] * (outside + inside) + _error(scalars, b)
+
+
+@jit(cache=False)
+def _block(problem, sizes, key, first, work, out, bounds):
+    """One block: predictions and certificates of as many replicates as `out` has."""
+    _draw_weights(sizes, key, first, work.weights, work.words)
+    _strong_triangles(problem.columns, sizes, work.weights, work.triangles, work.panel)
+    _factorise(problem, sizes, work)
+    _bound_constants(problem, sizes, work)
+    for target in range(problem.y.shape[0]):
+        _solve(problem, sizes, target, work)
+        _predict(problem, sizes, work.vectors[_Z], work.tile, out[target])
+        _certify(problem, work.scalars, bounds[target])
+
+
+@jit(parallel=True)
+def solve_blocks(problem, sizes, key, first, work, out, bounds):
+    """Predictions and certificates of replicates `first`, …, their blocks dealt out to the workers.
+
+    Parameters
+    ----------
+    problem, sizes, work : Problem, Sizes, Workspace
+    key : array of uint32, shape (4,)
+    first : int
+        The first replicate, a multiple of BATCH.
+    out : array of shape (n_targets, n_replicates, n_eval)
+        Overwritten by the predictions.
+    bounds : array of shape (n_targets, n_replicates)
+        Overwritten by bounds of their errors, in y's units; NaN where a factorisation failed.
+    """
+    n_replicates = out.shape[1]
+    workers = work.weights.shape[0]
+    for worker in prange(workers):
+        scratch = Workspace(
+            work.weights[worker],
+            work.triangles[worker],
+            work.inverse[worker],
+            work.vectors[worker],
+            work.tile[worker],
+            work.panel[worker],
+            work.scalars[worker],
+            work.words[worker],
+        )
+        for start in range(worker * BATCH, n_replicates, workers * BATCH):
+            stop = min(start + BATCH, n_replicates)
+            mine, certificates = out[:, start:stop], bounds[:, start:stop]
+            _block(problem, sizes, key, first + start, scratch, mine, certificates)
