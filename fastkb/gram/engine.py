@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastkb.runtime.cuda import is_device_array
 from fastkb.runtime.memory import ALIGNMENT, empty
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import Parameters, epilogue_code
@@ -87,7 +88,11 @@ def compute(
     Y: np.ndarray | None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The Gram matrix of checked arguments, into `out` or a new array."""
+    """The Gram matrix of checked arguments, into `out` or a new array; on the GPU if they are there."""
+    if is_device_array(X):
+        from fastkb.tile import cuda
+
+        return cuda.gram(row, parameters, X, Y, out)
     shape = (X.shape[0], X.shape[0] if Y is None else Y.shape[0])
     if out is None:
         out = empty(shape, X.dtype, f"a Gram matrix of {shape[0]} x {shape[1]} {X.dtype}")

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastkb.gram import engine
 from fastkb.gram.kernels import Kernel, polynomial_row
+from fastkb.runtime.cuda import is_device_array
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import Parameters, find
 from fastkb.validation.gram import check_matrices, check_out, check_parameter
@@ -253,6 +254,8 @@ def _compute(row: Row, X, Y, out, gamma=1.0, coef0=0.0, degree=1.0) -> np.ndarra
     elif isinstance(gamma, np.ndarray):
         if gamma.size == 1:
             gamma = float(gamma.reshape(()))
+        elif is_device_array(X):
+            raise ValueError("gamma must be a single number for arrays on a GPU; got an array")
         else:
             return _with_gammas(row, X, Y, out, gamma, Parameters(1.0, coef0, degree))
     return engine.compute(row, Parameters(gamma, coef0, degree), X, Y, out)

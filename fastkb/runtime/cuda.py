@@ -1,8 +1,8 @@
-"""The shim around ``numba.cuda``: the only place that imports it, and the one error when it is absent.
+"""The shim around ``numba.cuda``: the only place that imports it, and the one error without it.
 
 Importing this module costs nothing: ``numba.cuda`` loads when it is first asked for. What differs
-between a device, the simulator (``NUMBA_ENABLE_CUDASIM=1``) and the versions of ``numba.cuda`` (numba's
-own, and the package numba-cuda that replaces it) is known here and nowhere else.
+between a device and the simulator (``NUMBA_ENABLE_CUDASIM=1``) is known here and nowhere else. A device
+needs the package numba-cuda; the simulator comes with numba itself.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ def state() -> str:
 def _why_not() -> str:
     """Why there is no device to run on; empty if there is one."""
     try:
+        if not simulated() and getattr(module(), "implementation", "") == "Built-in":
+            return (
+                "the package numba-cuda is not installed"  # numba's own lacks what kernels here use
+            )
         return "" if module().is_available() else "no CUDA device or driver was found"
     except Exception as error:  # broken drivers fail in many ways, all of which mean: no CUDA
         return str(error)
@@ -87,12 +91,22 @@ def simulated() -> bool:
 # --- compiling ------------------------------------------------------------------------------------
 
 
-def kernel(function: Callable) -> Any:
-    """Compile a kernel when it is first launched. No fastmath: subnormals, divisions, NaN are kept."""
+def kernel(function: Callable, threads: int, blocks: int) -> Any:
+    """Compile a kernel when it is first launched. No fastmath: subnormals, divisions, NaN are kept.
+
+    Parameters
+    ----------
+    function : callable
+        It finds ``numba.cuda`` among the globals of its module.
+    threads : int
+        In a block, at most.
+    blocks : int
+        That a multiprocessor is to hold at once: limits the registers of a thread.
+    """
     if simulated():
         return module().jit(function)
     # Without link-time optimisation the code that runs is the PTX that was checked.
-    return module().jit(function, lto=False)
+    return module().jit(function, launch_bounds=(threads, blocks), lto=False)
 
 
 def device(function: Callable) -> Any:
@@ -104,22 +118,12 @@ def device(function: Callable) -> Any:
     return function if simulated() else module().jit(function, device=True, forceinline=True)
 
 
-def shared_array(length: int, kind: type) -> Any:
-    """A device function without arguments: the block's shared memory, `length` numbers of type `kind`.
+def allocator(function: Callable) -> Any:
+    """Compile a device function that returns an array.
 
-    It begins at a multiple of 16 bytes, and the compiler knows it, wherever ``numba.cuda`` lets us say
-    so: without that every load is of a single number (a quarter of the width, in float32).
+    Numba allows that if the function's statements are copied into the caller before types are inferred.
     """
-    numba_cuda = module()
-    builtin = getattr(numba_cuda, "implementation", "") == "Built-in"
-
-    def plain():
-        return cuda.shared.array(length, kind)
-
-    def aligned():
-        return cuda.shared.array(length, kind, alignment=16)
-
-    return device(plain if builtin or simulated() else aligned)
+    return function if simulated() else module().jit(function, device=True, inline="always")
 
 
 # --- arrays ---------------------------------------------------------------------------------------
@@ -127,6 +131,8 @@ def shared_array(length: int, kind: type) -> Any:
 
 def is_device_array(value: Any) -> bool:
     """Whether `value` lives on a GPU: a CuPy array, a Numba device array (simulated ones too), …"""
+    if isinstance(value, np.ndarray):
+        return False
     # Simulated device arrays have no interface; on a tensor of the CPU torch's attribute raises.
     return hasattr(value, "__cuda_array_interface__") or hasattr(value, "__cuda_ndarray__")
 
@@ -190,7 +196,7 @@ def all_finite(array: Any) -> bool:
 
 @functools.cache
 def _finder() -> Any:
-    return kernel(_find_nonfinite)
+    return kernel(_find_nonfinite, _THREADS, 1)
 
 
 def _find_nonfinite(values, rows, columns, found):

@@ -1,7 +1,7 @@
-"""The scalar functions on CUDA: the text of the CPU's formulas, with the device's own elementary functions.
+"""The scalar functions on CUDA: the CPU's formulas, with the device's own elementary functions.
 
-The device's exp and tanh are at most 2 ulp from the truth, its powers a few (CUDA C++ Programming Guide,
-"Mathematical Functions"), without the approximations of fastmath.
+Without fastmath the device's exp and tanh are at most 2 ulp from the truth, its powers at most 4 (CUDA
+C++ Programming Guide, "Mathematical Functions").
 """
 
 from __future__ import annotations

@@ -65,6 +65,7 @@ class CudaBlocking(NamedTuple):
     tile: int  # rows and columns of the part of the result that a block of threads computes
     side: int  # threads along each side of it: side² in all
     kc: int  # columns of the data in shared memory at a time
+    blocks: int  # at once on a multiprocessor: limits the registers of a thread
 
 
 def cuda_blocking(dtype: str) -> CudaBlocking:
@@ -73,13 +74,15 @@ def cuda_blocking(dtype: str) -> CudaBlocking:
     ========= ==================================================================================
     size      reason
     ========= ==================================================================================
-    tile      A multiprocessor starts 128 multiply-adds a cycle in float32 and 64 in float64, and
-              reads 128 bytes of shared memory. 128 / 16 = 8 x 8 results a thread need one byte of
-              it for each multiply-add in float32, where 4 x 4 need two; 64 / 16 = 4 x 4 in
-              float64 keep 80 registers, where 8 x 8 would take 220: one block at a time.
-    side      256 threads: eight warps, enough to hide latency with two blocks.
-    kc        A row of eight float32 is one sector (32 bytes) of device memory, and with rows
-              padded by 16 bytes the transposed writes fall into different banks.
+    tile      8 x 8 results a thread (float32) read 64 bytes of shared memory for 64 multiply-adds:
+              what a multiprocessor can do at once (128 bytes and 128 multiply-adds a cycle, compute
+              capability 9.0). 4 x 4 (float64) read 64 for 16, half of them broadcast, at half as many
+              a cycle; 8 x 8 would need 220 registers and leave room for 8 warps alone.
+    side      256 threads: with 8 warps in each of two blocks, one computes while another waits.
+    kc        A row of 8 float32 is a sector (32 bytes) of device memory; and with rows padded by
+              16 bytes, the transposed writes to shared memory then fall into different banks.
+    blocks    2 x 256 threads leave 128 registers each, without spills in either type; three blocks
+              spill in float64.
     ========= ==================================================================================
     """
-    return CudaBlocking(tile=128 if dtype == "float32" else 64, side=16, kc=8)
+    return CudaBlocking(tile=128 if dtype == "float32" else 64, side=16, kc=8, blocks=2)

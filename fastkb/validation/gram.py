@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.runtime.cuda import is_device_array
+from fastkb.validation.device import check_device_matrices, check_device_out
+
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -53,7 +56,7 @@ def check_matrices(X: Any, Y: Any = None) -> tuple[np.ndarray, np.ndarray | None
     """X and Y as matrices of one floating type, finite, with as many columns; None if Y is X.
 
     float32 stays if both are; all else that holds real numbers becomes float64. Sparse matrices
-    become dense.
+    become dense. Arrays on a GPU stay there: see :mod:`fastkb.validation.device`.
 
     Raises
     ------
@@ -63,6 +66,8 @@ def check_matrices(X: Any, Y: Any = None) -> tuple[np.ndarray, np.ndarray | None
     """
     if Y is X:
         Y = None
+    if is_device_array(X) or is_device_array(Y):
+        return check_device_matrices(X, Y)
     X = _matrix(X, "X")
     if Y is None:
         return X, None
@@ -121,6 +126,8 @@ def check_out(
     TypeError, ValueError
         Naming what is wrong: no array, wrong shape, wrong type, read-only, overlapping.
     """
+    if is_device_array(inputs[0]):
+        return check_device_out(out, shape, *inputs)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
     if out.shape != shape:

@@ -1,0 +1,419 @@
+"""The CUDA driver: a Gram matrix, tile by tile, one block of threads for each.
+
+A block computes one square tile of the result::
+
+    X, Y in device memory        kc columns at a time
+          │
+          ▼
+    slabs in shared memory       transposed, two buffers
+          │
+          ▼
+    registers                    8 x 8 or 4 x 4 accumulators a thread
+          │
+          ▼
+    strips in shared memory      the epilogue, in place
+          │
+          ▼
+    result                       rows of the tile; columns too, if the result is symmetric
+
+* **Slabs.** kc columns of the tile's rows of X and of Y lie in shared memory, transposed, so that a
+  thread finds the values of neighbouring rows side by side and reads 16 bytes at a time. There are two
+  buffers: while one is multiplied, the next columns travel from device memory into registers, and from
+  there into the other buffer. So one barrier for each slab is enough.
+* **Registers.** A thread accumulates `each` x `each` outputs: groups of `vector` neighbouring rows and
+  columns, one group in each half of the tile. Two loads of 16 bytes serve 16 multiply-adds (float64) or
+  four serve 64 (float32).
+* **Strips.** The accumulated values go back through shared memory, a strip of rows at a time. There the
+  epilogue runs as a short loop (unrolled over registers it would be 64 copies of every formula), and
+  from there rows *and* columns leave in runs of neighbouring addresses: the mirrored tile of a
+  symmetric result is as cheap to write as the tile itself.
+* **No bank conflicts.** Rows of slabs and strips are 16 bytes longer than needed: eight threads that
+  read 16 bytes each from neighbouring rows, or write neighbouring columns, then touch different banks.
+* **Symmetry.** Only tiles on and above the diagonal are launched; see :func:`_place`.
+
+Formulas and epilogue codes are those of the CPU (:data:`fastkb.scalar.kernels.FUNCTIONS`), as is the
+order of a sum over columns: the first to the last.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkb.runtime import cuda as runtime
+from fastkb.scalar.cuda import on_device
+from fastkb.scalar.kernels import FUNCTIONS, Form, Kernel, Parameters, epilogue_code
+from fastkb.tile.blocking import CudaBlocking, cuda_blocking
+
+cuda = runtime.module()
+
+SHARED_BYTES = 48 * 1024  # what every device grants a block without being asked
+LOAD_BYTES = 16  # the widest load of one thread
+
+# Numba lets a negative index count from the end, and tests each signed one for it, in the innermost
+# loops too. An unsigned one is taken as it is. (Arithmetic stays signed: Numba's sum of an unsigned and a
+# signed 64-bit number is a float.)
+index = np.uint64
+
+
+class Layout(NamedTuple):
+    """A blocking and what follows from it; all lengths in elements."""
+
+    tile: int  # rows and columns of a block's part of the result
+    side: int  # threads along each side of it: side² in all
+    kc: int  # columns of a slab
+    vector: int  # elements in 16 bytes
+    each: int  # rows and columns of a thread's part
+    span: int  # rows of a strip: those of one group of `vector` rows of each thread
+    stride: int  # from row to row of slabs and strips, in shared memory
+    slab: int  # one operand's slab
+    memory: int  # shared memory: two buffers of two slabs, or a strip
+
+
+def layout(sizes: CudaBlocking, dtype: np.dtype) -> Layout:
+    """Lay the kernel's work out.
+
+    Raises
+    ------
+    ValueError
+        If the sizes do not divide one another as the kernel needs, or do not fit shared memory.
+    """
+    tile, side, kc, _ = sizes
+    threads, vector = side * side, LOAD_BYTES // dtype.itemsize
+    each = tile // side
+    span = side * vector
+    stride = tile + vector
+    slab = kc * stride
+    memory = max(4 * slab, span * stride)
+    divided = (
+        (tile, side), (each, vector), (threads, kc), (tile * kc, threads), (threads, tile),
+        (span * tile, threads), (threads, span), (tile * span, threads * vector),
+    )  # fmt: skip
+    if any(whole % part for whole, part in divided):
+        raise ValueError(
+            f"{sizes} cannot be laid out for {dtype}: its sizes do not divide one another"
+        )
+    if memory * dtype.itemsize > SHARED_BYTES:
+        raise ValueError(f"{sizes} needs {memory * dtype.itemsize} bytes of shared memory")
+    return Layout(tile, side, kc, vector, each, span, stride, slab, memory)
+
+
+def gram(
+    row: Kernel,
+    parameters: Parameters,
+    X: Any,
+    Y: Any = None,
+    out: Any = None,
+    sizes: CudaBlocking | None = None,
+) -> Any:
+    """The Gram matrix of checked device arrays, into `out` or a new array of X's kind.
+
+    The kernel is launched on X's stream and not waited for.
+
+    Parameters
+    ----------
+    row : Kernel
+        A row of :data:`fastkb.scalar.kernels.KERNELS`.
+    parameters : Parameters
+    X : device array of shape (n, d)
+        float32 or float64, any strides. Contiguous rows are read fastest.
+    Y : device array of shape (m, d), optional
+        X if absent: then only half of the result is computed, and it is symmetric to the last bit.
+    out : device array of shape (n, m), optional
+    sizes : CudaBlocking, optional
+        Instead of the table's.
+
+    Raises
+    ------
+    CudaUnavailableError
+        If there is no device.
+    MemoryError
+        If the result cannot fit into the device's memory.
+    """
+    runtime.load()
+    a = runtime.view(X)
+    b = a if Y is None else runtime.view(Y)
+    shape = (a.shape[0], b.shape[0])
+    if out is None:
+        out = runtime.empty_like(X, shape)
+    dtype = np.dtype(a.dtype)
+    sizes = cuda_blocking(str(dtype)) if sizes is None else sizes
+    kernel = gram_kernel(row.form, dtype.type, sizes)
+    down, across = (-(-length // sizes.tile) for length in shape)
+    blocks = down * (down + 1) // 2 if Y is None else down * across
+    typed = Parameters(*(dtype.type(value) for value in parameters))
+    launch = kernel[blocks, sizes.side * sizes.side, a.stream]
+    launch(a, b, runtime.view(out), epilogue_code(row), int(Y is None), typed)
+    return out
+
+
+@functools.cache
+def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
+    """The kernel (X, Y, out, code, symmetric, p) for one accumulation and element type."""
+    plan = layout(sizes, np.dtype(kind))
+    TILE, SLAB, SPAN = plan.tile, plan.slab, plan.span
+    STRIPS = TILE // SPAN
+    ACCUMULATED = (plan.each, plan.each)
+    shared = _make_shared(plan, kind)
+    clear, multiply = _make_multiply(plan, form, kind)
+    fetch, store, FETCHED = _make_slabs(plan, kind)
+    stage, write, mirror = _make_strips(plan, kind)
+    apply = _make_apply(plan, kind)
+    place, KC = runtime.device(_place), plan.kc
+
+    def gram_tile(X, Y, out, code, symmetric, p):
+        memory = shared()
+        totals = cuda.local.array(ACCUMULATED, kind)
+        next_x = cuda.local.array(FETCHED, kind)
+        next_y = cuda.local.array(FETCHED, kind)
+        n, d = X.shape
+        m = Y.shape[0]
+        i, j = place(cuda.blockIdx.x, (n + TILE - 1) // TILE, (m + TILE - 1) // TILE, symmetric)
+        top, left = i * TILE, j * TILE
+
+        clear(totals)
+        fetch(X, n, d, top, 0, next_x)
+        fetch(Y, m, d, left, 0, next_y)
+        buffer = 0
+        store(next_x, memory, 0)
+        store(next_y, memory, SLAB)
+        cuda.syncthreads()
+        for k in range(0, d, KC):
+            # What is fetched beyond the last column is zero, and not used.
+            fetch(X, n, d, top, k + KC, next_x)
+            fetch(Y, m, d, left, k + KC, next_y)
+            multiply(memory, buffer, totals)
+            # The other buffer: all threads have left it before the last barrier.
+            buffer = 2 * SLAB - buffer
+            store(next_x, memory, buffer)
+            store(next_y, memory, buffer + SLAB)
+            cuda.syncthreads()
+
+        for strip in range(STRIPS):
+            stage(memory, totals, strip)
+            cuda.syncthreads()
+            apply(code, memory, p)
+            cuda.syncthreads()
+            write(memory, out, n, m, top + strip * SPAN, left)
+            if symmetric and i != j:
+                mirror(memory, out, m, top + strip * SPAN, left)
+            cuda.syncthreads()
+
+    return runtime.kernel(gram_tile, sizes.side**2, sizes.blocks)
+
+
+def _place(t, down, across, symmetric):
+    """Row and column of tile t; if symmetric, of the t-th tile on or above the diagonal.
+
+    In the upper triangle the first row and the last, the second and the last but one, …, have as many
+    tiles together: laid end to end they fill a rectangle (if `down` is odd, the first row fills its
+    first line alone), and dividing t by its width finds the place without a square root::
+
+        down = 5:  00 01 02 03 04       down = 4:  33 00 01 02 03
+                   44 11 12 13 14                  23 22 11 12 13
+                   34 33 22 23 24
+    """
+    if not symmetric:
+        return t // across, t % across
+    shift = 1 - down % 2
+    width = down + shift
+    i = t // width
+    j = t % width
+    if j >= i + shift:
+        return i, j - shift
+    return down - shift - i, down - 1 - j
+
+
+def _make_shared(plan: Layout, kind: type) -> Any:
+    """The block's shared memory."""
+    LENGTH = plan.memory
+
+    def aligned():
+        # The compiler must know that it begins at a multiple of 16 bytes, to load as many at a time.
+        return cuda.shared.array(LENGTH, kind, alignment=LOAD_BYTES)
+
+    def simulated():
+        return cuda.shared.array(LENGTH, kind)
+
+    return runtime.allocator(simulated if runtime.simulated() else aligned)
+
+
+def _aligned(plan: Layout) -> int:
+    """An offset in shared memory ANDed with this is a multiple of 16 bytes in the compiler's eyes too."""
+    return (1 << plan.memory.bit_length()) - plan.vector
+
+
+def _make_slabs(plan: Layout, kind: type) -> tuple[Any, Any, int]:
+    """fetch: device memory to registers; store: registers to shared memory, transposed.
+
+    kc neighbouring threads read kc neighbouring columns of a row.
+    """
+    KC, STRIDE = plan.kc, plan.stride
+    ROWS = plan.side**2 // KC  # that the block fetches at a time
+    TIMES = plan.tile // ROWS
+    ZERO = kind(0)
+
+    def fetch(source, height, width, row, column, registers):
+        row += cuda.threadIdx.x // KC
+        column += cuda.threadIdx.x % KC
+        for s in range(TIMES):
+            value = ZERO  # adds nothing to any sum, and is not stored
+            if row + s * ROWS < height and column < width:
+                value = source[index(row + s * ROWS), index(column)]
+            registers[s] = value
+
+    def store(registers, memory, start):
+        first = start + cuda.threadIdx.x % KC * STRIDE + cuda.threadIdx.x // KC
+        for s in range(TIMES):
+            memory[index(first + s * ROWS)] = registers[s]
+
+    return runtime.device(fetch), runtime.device(store), TIMES
+
+
+def _dot(total, x, y):
+    return total + x * y
+
+
+def _sqdiff(total, x, y):
+    difference = x - y
+    return total + difference * difference
+
+
+def _absdiff(total, x, y):
+    return total + abs(x - y)
+
+
+_FORMS = {Form.DOT: _dot, Form.SQDIFF: _sqdiff, Form.ABSDIFF: _absdiff}
+
+
+def _make_multiply(plan: Layout, form: Form, kind: type) -> tuple[Any, Any]:
+    """clear: the accumulators; multiply: add one slab's columns to them."""
+    SIDE, KC, VECTOR, EACH = plan.side, plan.kc, plan.vector, plan.each
+    SPAN, STRIDE, SLAB, ALIGNED = plan.span, plan.stride, plan.slab, _aligned(plan)
+    GROUPS = EACH // VECTOR
+    ZERO = kind(0)
+    accumulate = runtime.device(_FORMS[form])
+
+    def clear(totals):
+        for i in range(EACH):
+            for j in range(EACH):
+                totals[i, j] = ZERO
+
+    def multiply(memory, start, totals):
+        x = cuda.local.array(EACH, kind)
+        y = cuda.local.array(EACH, kind)
+        x_first = start + cuda.threadIdx.x // SIDE * VECTOR
+        y_first = start + cuda.threadIdx.x % SIDE * VECTOR + SLAB
+        for k in range(KC):
+            x_offset = (x_first + k * STRIDE) & ALIGNED
+            y_offset = (y_first + k * STRIDE) & ALIGNED
+            for group in range(GROUPS):
+                for v in range(VECTOR):
+                    x[group * VECTOR + v] = memory[index(x_offset + group * SPAN + v)]
+                    y[group * VECTOR + v] = memory[index(y_offset + group * SPAN + v)]
+            for i in range(EACH):
+                for j in range(EACH):
+                    totals[i, j] = accumulate(totals[i, j], x[i], y[j])
+
+    return runtime.device(clear), runtime.device(multiply)
+
+
+def _make_strips(plan: Layout, kind: type) -> tuple[Any, Any, Any]:
+    """stage: a strip of the accumulators to shared memory; write, mirror: from there to the result."""
+    TILE, SIDE, VECTOR, EACH = plan.tile, plan.side, plan.vector, plan.each
+    SPAN, STRIDE, ALIGNED = plan.span, plan.stride, _aligned(plan)
+    GROUPS = EACH // VECTOR
+    ROWS = SIDE**2 // TILE  # that the block writes at a time
+    TIMES = SPAN // ROWS
+    COLUMNS = SIDE**2 // SPAN * VECTOR  # that it mirrors at a time
+    MIRRORED = TILE // COLUMNS
+
+    def stage(memory, totals, strip):
+        first = cuda.threadIdx.x // SIDE * VECTOR * STRIDE + cuda.threadIdx.x % SIDE * VECTOR
+        first &= ALIGNED
+        # The strip's number is not known when this is compiled, and registers have no addresses: each
+        # group of rows is asked whether it is meant.
+        for i in range(EACH):
+            if i // VECTOR == strip:
+                for group in range(GROUPS):
+                    for v in range(VECTOR):
+                        place = index(first + i % VECTOR * STRIDE + group * SPAN + v)
+                        memory[place] = totals[i, group * VECTOR + v]
+
+    def write(memory, out, n, m, row, column):
+        row += cuda.threadIdx.x // TILE
+        column += cuda.threadIdx.x % TILE
+        first = cuda.threadIdx.x // TILE * STRIDE + cuda.threadIdx.x % TILE
+        if column >= m:
+            return
+        if row + (TIMES - 1) * ROWS < n:  # nearly always: no test for each row
+            for s in range(TIMES):
+                value = memory[index(first + s * ROWS * STRIDE)]
+                out[index(row + s * ROWS), index(column)] = value
+        else:
+            s = 0
+            while row + s < n:
+                out[index(row + s), index(column)] = memory[index(first + s * STRIDE)]
+                s += ROWS
+
+    def mirror(memory, out, m, row, column):
+        # The strip has all its rows: it stands above the diagonal, so it is not at the lower edge.
+        values = cuda.local.array(VECTOR, kind)
+        row += cuda.threadIdx.x % SPAN
+        column += cuda.threadIdx.x // SPAN * VECTOR
+        first = cuda.threadIdx.x % SPAN * STRIDE + cuda.threadIdx.x // SPAN * VECTOR
+        first &= ALIGNED
+        if column + (MIRRORED - 1) * COLUMNS + VECTOR <= m:
+            for s in range(MIRRORED):
+                for v in range(VECTOR):  # all of them first: one load
+                    values[v] = memory[index(first + s * COLUMNS + v)]
+                for v in range(VECTOR):
+                    out[index(column + s * COLUMNS + v), index(row)] = values[v]
+        else:
+            for v in range(VECTOR):
+                s = v
+                while column + s < m and s < TILE:
+                    out[index(column + s), index(row)] = memory[index(first + s)]
+                    s += COLUMNS
+
+    return runtime.device(stage), runtime.device(write), runtime.device(mirror)
+
+
+# --- the epilogue ---------------------------------------------------------------------------------
+
+
+def _make_apply(plan: Layout, kind: type) -> Any:
+    """apply(code, memory, p): g of a whole strip in shared memory, in place.
+
+    As on the CPU a chain made from the table: each link runs its own loop if the code is its own, else
+    asks the next.
+    """
+
+    def unknown(code, memory, p):
+        return
+
+    link = runtime.device(unknown)
+    for code, function in reversed(list(enumerate(FUNCTIONS))):
+        if function.__name__ == "identity":  # nothing to do
+            continue
+        link = _make_link(plan, code, on_device(function, kind), link)
+    return link
+
+
+def _make_link(plan: Layout, own_code: int, function: Any, following: Any) -> Any:
+    TILE, STRIDE = plan.tile, plan.stride
+    ROWS = plan.side**2 // TILE
+    TIMES = plan.span // ROWS
+
+    def apply(code, memory, p):
+        if code == own_code:
+            first = cuda.threadIdx.x // TILE * STRIDE + cuda.threadIdx.x % TILE
+            for s in range(TIMES):
+                place = index(first + s * ROWS * STRIDE)
+                memory[place] = function(memory[place], p)
+        else:
+            following(code, memory, p)
+
+    return runtime.device(apply)
