@@ -31,7 +31,7 @@ class Gram:
 
     @property
     def name(self) -> str:
-        parts = [self.kernel, f"d{self.d}"]
+        parts = [self.kernel, f"n{self.n}", f"d{self.d}"]
         parts += [self.dtype] * (self.dtype != "float64")
         parts += ["xy"] * self.two + ["out"] * self.out
         return "-".join(parts)

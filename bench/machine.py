@@ -6,9 +6,10 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 # Processor time that others may use before the report warns, as a fraction of all cores.
 BUSY = 0.05
@@ -92,43 +93,61 @@ def _memory() -> str:
     return f"{size / 2**30:.0f} GiB"
 
 
-def load() -> dict[str, float | None]:
-    """The load average, and the fraction of processor time in use while this process sleeps."""
+def load_average() -> float | None:
+    """Processes that ran or waited to run, over the last minute; None where nobody counts them."""
     try:
-        average = os.getloadavg()[0]
+        return os.getloadavg()[0]
     except (AttributeError, OSError):
-        average = None
-    return {"load average": average, "busy": _busy_fraction(0.5)}
-
-
-def _busy_fraction(seconds: float) -> float | None:
-    before = _processor_times()
-    time.sleep(seconds)
-    after = _processor_times()
-    if before is None or after is None:
         return None
-    total = after[0] - before[0]
-    return (after[1] - before[1]) / total if total else 0.0
 
 
-def _processor_times() -> tuple[int, int] | None:
-    """All and busy time of all cores, in clock ticks (time stolen by a hypervisor is busy)."""
+class Usage(NamedTuple):
+    """Processor time so far, in seconds, of all cores together."""
+
+    total: float
+    busy: float  # a hypervisor's stolen time included
+    own: float  # this process and its children that have ended
+
+
+def usage() -> Usage | None:
+    """How the processors have spent their time; None where the system does not tell."""
     try:
-        fields = [int(f) for f in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    except (OSError, ValueError, IndexError):
+        ticks = [int(f) for f in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        second = os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
         return None
-    idle = fields[3] + fields[4]
-    return sum(fields), sum(fields) - idle
+    idle = ticks[3] + ticks[4]
+    return Usage(sum(ticks) / second, (sum(ticks) - idle) / second, sum(os.times()[:4]))
 
 
-def load_in_words(now: dict[str, float | None]) -> str:
-    """One line about :func:`load`, with a warning if somebody else is at work."""
-    average, busy = now["load average"], now["busy"]
+def others_fraction(before: Usage | None, after: Usage | None) -> float | None:
+    """The fraction of all processor time between the two that others have used."""
+    if before is None or after is None or after.total <= before.total:
+        return None
+    others = (after.busy - before.busy) - (after.own - before.own)
+    return max(0.0, others / (after.total - before.total))
+
+
+def busy_fraction(seconds: float = 0.5) -> float | None:
+    """What others use while this process sleeps."""
+    before = usage()
+    time.sleep(seconds)
+    return others_fraction(before, usage())
+
+
+def busy_in_words(busy: Mapping[str, float | None]) -> str:
+    """One line on load average and on the fractions that others used, with a warning if they did."""
+    average = busy["load average before"]
     words = "load average " + ("unknown" if average is None else f"{average:.2f}")
-    if busy is not None:
-        words += f", processors {busy:.0%} busy with other work"
-        if busy > BUSY:
-            words += "\nWARNING: the machine is busy, and these figures are not to be quoted"
+    fractions = {
+        when: value
+        for when, value in busy.items()
+        if when in ("before", "during") and value is not None
+    }
+    for when, value in fractions.items():
+        words += f", other work used {value:.0%} of the processors {when}"
+    if any(value > BUSY for value in fractions.values()):
+        words += "\nWARNING: the machine is busy, and these figures are not to be quoted"
     return words
 
 

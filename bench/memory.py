@@ -20,9 +20,9 @@ def measure(name: str, *, quick: bool = False) -> dict[str, int]:
 
 
 def _main(name: str, quick: bool) -> None:
-    from bench.registry import select, works
+    from bench.registry import works
 
-    (work,) = select(works(quick=quick), [name])
+    (work,) = works([name], quick=quick)
     contender = work.fastkb()
     before = resident_peak()
     contender.call()

@@ -51,51 +51,50 @@ GRID_D = (1, 2, 10, 50, 200, 784)
 QUICK_N, QUICK_RESAMPLES, QUICK_REFITS = 500, 100, 8
 
 
-def works(*, quick: bool = False, processes: int = 0) -> list[Work]:
-    """All works, or all of them on few rows.
+def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) -> list[Work]:
+    """The works of the registry, or some of them.
 
     Parameters
     ----------
+    only : iterable of str
+        Names, shell patterns (``rbf-*``) or the first words of names (``band``); all works if empty.
     quick : bool, default False
         Few rows and resamples: to see that everything runs, never to quote.
     processes : int, default 0
         Processes of the band's rival; 0: as many as there are cores.
+
+    Raises
+    ------
+    ValueError
+        If one of `only` matches no work.
     """
-    bands = [replace(band, processes=processes) for band in BANDS]
-    if not quick:
-        return [*GRAMS, *bands]
-    short = [
-        replace(
-            band,
-            n=min(band.n, QUICK_N),
-            n_resamples=QUICK_RESAMPLES,
-            timed_refits=min(band.timed_refits, QUICK_REFITS),
-        )
-        for band in bands
-    ]
-    return [*(replace(gram, n=QUICK_N) for gram in GRAMS), *short]
+    chosen: list[Gram | Band] = []
+    for pattern in only or ["*"]:
+        found = [work for work in (*GRAMS, *BANDS) if _matches(work.name, pattern)]
+        if not found:
+            names = ", ".join(work.name for work in (*GRAMS, *BANDS))
+            raise ValueError(f"no work is called {pattern!r}; there are: {names}")
+        chosen += [work for work in found if work not in chosen]
+    chosen = [replace(w, processes=processes) if isinstance(w, Band) else w for w in chosen]
+    return [_shortened(work) for work in chosen] if quick else list(chosen)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatch(name, pattern) or name.startswith(f"{pattern}-")
+
+
+def _shortened(work: Gram | Band) -> Gram | Band:
+    if isinstance(work, Gram):
+        return replace(work, n=QUICK_N)
+    return replace(
+        work,
+        n=min(work.n, QUICK_N),
+        n_resamples=QUICK_RESAMPLES,
+        timed_refits=min(work.timed_refits, QUICK_REFITS),
+    )
 
 
 def grid(two: bool, *, quick: bool = False) -> list[Gram]:
     """RBF Gram matrices of all sizes, against scikit-learn alone."""
     rows = [n for n in GRID_N if not quick or n <= 100]
     return [Gram("rbf", n, d, two=two, rivals_offered=(SKLEARN,)) for n in rows for d in GRID_D]
-
-
-def select(all_works: Iterable[Work], patterns: Iterable[str]) -> list[Work]:
-    """The works whose names match one of the shell patterns or start with it; all without patterns.
-
-    Raises
-    ------
-    ValueError
-        If a pattern matches no work.
-    """
-    all_works, patterns = list(all_works), list(patterns)
-    chosen = []
-    for pattern in patterns:
-        found = [w for w in all_works if fnmatch(w.name, pattern) or w.name.startswith(pattern)]
-        if not found:
-            names = ", ".join(work.name for work in all_works)
-            raise ValueError(f"no work is called {pattern!r}; there are: {names}")
-        chosen += [work for work in found if work not in chosen]
-    return chosen if patterns else all_works

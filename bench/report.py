@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, memory, registry, startup, table
-from bench.rivals import SKLEARN
+from bench.rivals import SKLEARN, stop_processes
 from bench.run import Row, run_all
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +37,7 @@ class Report:
 
     machine: dict[str, str]
     date: str
-    load_before: dict[str, float | None]
-    load_after: dict[str, float | None] = field(default_factory=dict)
+    busy: dict[str, float | None] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     grids: dict[str, list[Row]] = field(default_factory=dict)
     ceilings: Any = None
@@ -59,8 +58,7 @@ class Report:
         return {
             "date": self.date,
             "machine": self.machine,
-            "load before": self.load_before,
-            "load after": self.load_after,
+            "busy": self.busy,
             "ceilings": self.ceilings.as_dict() if self.ceilings else None,
             "works": [row.as_dict() for row in self.rows],
             "grids": {name: [r.as_dict() for r in rows] for name, rows in self.grids.items()},
@@ -80,13 +78,13 @@ def report(options: Options) -> int:
     if options.readme and (options.quick or options.only):
         raise ValueError("--readme takes the whole report: leave out --quick and --only")
     threads = options.threads or machine.available_cores()
-    works = registry.select(registry.works(quick=options.quick, processes=threads), options.only)
+    works = registry.works(options.only, quick=options.quick, processes=threads)
     measured = _measure(options, works, threads)
     block = _block(measured, options)
     print("\n" + block)
     for line in table.notes(measured.rows):
         print(f"* {line}")
-    print(machine.load_in_words(measured.load_before) + " (before)")
+    print(machine.busy_in_words(measured.busy))
     if options.readme:
         path = RESULTS / _file_name(measured)
         RESULTS.mkdir(exist_ok=True)
@@ -100,11 +98,12 @@ def report(options: Options) -> int:
 def _measure(options: Options, works: Sequence[Any], threads: int) -> Report:
     from bench import ceilings
 
-    now = machine.load()
-    print(machine.load_in_words(now), flush=True)
+    busy = {"load average before": machine.load_average(), "before": machine.busy_fraction()}
+    print(machine.busy_in_words(busy), flush=True)
+    start = machine.usage()
     with machine.equal_threads(threads):
         today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        measured = Report(machine.describe(threads), today, load_before=now)
+        measured = Report(machine.describe(threads), today, busy)
         for name, value in measured.machine.items():
             print(f"{name}: {value}")
         print("\nmeasuring the machine's ceilings", flush=True)
@@ -116,13 +115,14 @@ def _measure(options: Options, works: Sequence[Any], threads: int) -> Report:
                 measured.grids[name] = run_all(grid, _say, GRID_BUDGET)
         # Again at the end, and the better of both: what the machine can do, not what it did once.
         measured.ceilings = before.best_with(ceilings.measure())
+    stop_processes()
+    busy["during"] = machine.others_fraction(start, machine.usage())
     for row in measured.rows:
         row.bound = row.find_bound(measured.ceilings)
-    if any(work.name == registry.MEMORY_BAND for work in works):
+    if any(work.name == registry.MEMORY_BAND for work in registry.works(options.only)):
         measured.memory = memory.measure(registry.MEMORY_BAND, quick=options.quick)
     if options.startup:
         measured.startup = startup.measure()
-    measured.load_after = machine.load()
     return measured
 
 

@@ -175,3 +175,10 @@ def joblib_refit(
         return np.concatenate(parts)
 
     return call
+
+
+def stop_processes() -> None:
+    """End loky's idle workers, and wait for them."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)
