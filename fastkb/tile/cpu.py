@@ -107,7 +107,7 @@ def _tile(a, b, out, place, task, sizes, p):
     whole = columns == TILE
     length = rows * TILE if whole else columns
     for line in range(1 if whole else rows):
-        apply(task.code, values, line * TILE, length, p)
+        apply(task.code, values[line * TILE : line * TILE + length], p)
     _write(values, out, i, j, rows, columns, task.streaming == 1)
     if task.symmetric == 1 and i != j:
         _write_transposed(values, out, i, j, rows, columns, task.streaming == 1)

@@ -16,26 +16,28 @@ from fastkb.scalar.kernels import FUNCTIONS
 
 
 @inline
-def _unknown(code, values, start, length, p):
+def _unknown(code, values, p):
     return
 
 
 def _link(own_code: int, function: Callable, following: Any) -> Any:
     if function.__name__ == "identity":  # nothing to do, and a loop that does it would cost a pass
 
-        def apply(code, values, start, length, p):
+        def apply(code, values, p):
             if code != own_code:
-                following(code, values, start, length, p)
+                following(code, values, p)
 
     else:
         compiled = inline(function)
 
-        def apply(code, values, start, length, p):
+        def apply(code, values, p):
             if code == own_code:
-                for j in range(start, start + length):
+                # From 0: an index that might be negative would be wrapped around, element by
+                # element, and the loop not be vectorised (exp: 4 ns instead of 0.4).
+                for j in range(len(values)):
                     values[j] = compiled(values[j], p)
             else:
-                following(code, values, start, length, p)
+                following(code, values, p)
 
     apply.__name__ = f"apply_{function.__name__}"
     return inline(apply)
@@ -48,5 +50,5 @@ def _chain() -> Any:
     return link
 
 
-# apply(code, values, start, length, p): values[start : start + length] = g(...), in place.
+# apply(code, values, p): values = g(values), in place, for a contiguous array.
 apply = _chain()

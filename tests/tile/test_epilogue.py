@@ -10,7 +10,7 @@ from fastkb.tile.epilogue import apply
 
 @jit(cache=False)
 def _apply(code, values, start, length, p):
-    apply(code, values, start, length, p)
+    apply(code, values[start : start + length], p)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -31,3 +31,18 @@ def test_an_unknown_code_changes_nothing():
     values = np.arange(5.0)
     _apply(len(FUNCTIONS), values, 0, 5, Parameters(1.0, 1.0, 1.0))
     np.testing.assert_array_equal(values, np.arange(5.0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_loops_are_vectorised(dtype):
+    """As many packed multiply-adds (or multiplications) as exp and tanh have; a scalar loop has none."""
+    _apply(0, np.zeros(4, dtype=dtype), 0, 4, Parameters(*map(dtype, (1, 1, 1))))
+    name = np.dtype(dtype).name
+    code = "".join(
+        text for types, text in _apply.inspect_asm().items() if name in str(types[1].dtype)
+    )
+    if "xmm" not in code:
+        pytest.skip("the mnemonics of this processor are not x86's")
+    suffix = "pd" if dtype is np.float64 else "ps"
+    packed = code.count(f"mul{suffix}") + code.count(f"vfmadd213{suffix}")
+    assert packed > 20
