@@ -10,9 +10,6 @@ from bench.bounds import Bound
 from bench.timing import interleave, median, rounds_for, timed
 from bench.work import FASTKB, Absent, Contender, Work, contenders
 
-# Seconds of timed calls for each work.
-BUDGET = 10.0
-
 
 @dataclass
 class Measured:
@@ -75,8 +72,8 @@ class Row:
         }
 
 
-def run(work: Work, budget: float = BUDGET) -> Row:
-    """Measure one work."""
+def run(work: Work, budget: float) -> Row:
+    """Measure one work, in about `budget` seconds of timed calls."""
     present: dict[str, Contender] = {}
     absent: dict[str, str] = {}
     for contender in contenders(work):
@@ -117,7 +114,7 @@ def run(work: Work, budget: float = BUDGET) -> Row:
     )
 
 
-def run_all(works: Iterable[Work], say: Callable[[str], None], budget: float = BUDGET) -> list[Row]:
+def run_all(works: Iterable[Work], say: Callable[[str], None], budget: float) -> list[Row]:
     """Measure works one after the other; `say` gets a line for each."""
     rows = []
     for work in works:

@@ -1,12 +1,16 @@
 """The harness itself: what it times, when it calls results equal, what it writes."""
 
 import gc
+import json
 import math
+import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import agreement, bounds, machine, registry, table, timing
+import bench.ceilings
+from bench import agreement, bounds, machine, registry, report, table, timing
 from bench.band import Band
 from bench.ceilings import Ceilings
 from bench.gram import Gram
@@ -188,8 +192,12 @@ def ceilings(rate):
         write_existing=rate,
         write_fresh=rate / 2,
         epilogues={"rbf float64": 1 / rate},
-        blas={"float64": rate},
-        micro_kernel={"dot float64": 2 * rate, "absdiff float64": rate / 4},
+        blas={"float64": rate, "float32": 2 * rate},
+        micro_kernel={
+            "dot float64": 2 * rate,
+            "dot float32": 4 * rate,
+            "absdiff float64": rate / 4,
+        },
     )
 
 
@@ -290,8 +298,37 @@ def test_a_page_without_its_markers_is_refused(tmp_path, text):
     assert page.read_text(encoding="utf-8") == text
 
 
-def test_the_readme_takes_whole_reports_only():
-    from bench.report import Options, report
+def test_a_report_writes_its_table_and_its_raw_figures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(registry, "GRAMS", (Gram("linear", 60, 3), Gram("linear", 60, 3, out=True)))
+    monkeypatch.setattr(registry, "BANDS", ())
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(bench.ceilings, "measure", lambda: ceilings(1e9))
+    monkeypatch.setattr(report, "BUDGET", 0.0)
+    page = tmp_path / "README.md"
+    page.write_text(f"{table.BEGIN}{table.END}", encoding="utf-8")
 
+    assert report.report(report.Options(readme=True, threads=1)) == 0
+
+    (raw,) = (tmp_path / "results").iterdir()
+    text = raw.read_text(encoding="utf-8")
+    figures = json.loads(text)
+    assert [work["name"] for work in figures["works"]] == ["linear-n60-d3", "linear-n60-d3-out"]
+    for work in figures["works"]:
+        assert work["contenders"][FASTKB]["seconds"]
+        assert work["fraction of ceiling"] > 0
+        assert set(work["contenders"]) | set(work["absent"]) >= {FASTKB, "scikit-learn", "NumPy"}
+    assert {"processor", "threads", "packages"} <= set(figures["machine"])
+    for private in (socket.gethostname(), str(Path.home()), str(tmp_path)):
+        assert len(private) < 3 or private not in text
+    written = page.read_text(encoding="utf-8")
+    assert "| linear, float64, n = 60, d = 3 | **" in written
+    assert f"results/{raw.name}" in written
+    table_lines = [line for line in written.splitlines() if line.startswith("| ")]
+    assert len(table_lines) == 4
+    assert set(table_lines) <= set(capsys.readouterr().out.splitlines())
+
+
+def test_the_readme_takes_whole_reports_only():
     with pytest.raises(ValueError, match="--readme takes the whole report"):
-        report(Options(quick=True, readme=True))
+        report.report(report.Options(quick=True, readme=True))
