@@ -43,7 +43,7 @@ class Band(NamedTuple):
 class Seconds(NamedTuple):
     """Wall-clock time of the parts of the job."""
 
-    choosing: float  # reading the table included
+    choosing: float  # loading libraries and reading the table included
     replicates: float
     total: float
     compiling: float  # part of the others; 0 once the compiled code is on disk
@@ -130,7 +130,9 @@ def summary(
     else:
         width = f"sigma = {choice.sigma:.4g} standard deviations"
         lines.append(("kernel", f"{options.kernel}, {width} ({choice.sigma_how})"))
-    solver = result.solver if result.rank is None else f"{result.solver}, rank {result.rank}"
+    solver = result.solver
+    if result.rank is not None and "rank" not in result.reason:
+        solver += f", rank {result.rank}"
     compiled = ""
     if seconds.compiling > 0.05:
         compiled = f"; {seconds.compiling:.2f} s of it compiling, for this and all later runs"
@@ -140,7 +142,7 @@ def summary(
         ("solver", f"{solver}: {result.reason}"),
         (
             "time",
-            f"{seconds.total:.2f} s: {seconds.choosing:.2f} s to read and choose, "
+            f"{seconds.total:.2f} s: {seconds.choosing:.2f} s to load, read and choose, "
             f"{seconds.replicates:.2f} s for {options.resamples:,} replicates "
             f"({rate:,.0f} a second){compiled}",
         ),
