@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,15 @@ def allocator(function: Callable) -> Any:
     return function if simulated() else module().jit(function, device=True, inline="always")
 
 
+def launch(compiled: Any, blocks: int, threads: int, stream: Any, *arguments: Any) -> None:
+    """Launch a kernel on a stream, without waiting for it."""
+    with warnings.catch_warnings():
+        # A small matrix is a small grid: nothing that its user could change.
+        warnings.filterwarnings("ignore", message="Grid size .* low occupancy")
+        configured = compiled[blocks, threads, stream]
+    configured(*arguments)
+
+
 # --- arrays ---------------------------------------------------------------------------------------
 
 
@@ -187,7 +197,7 @@ def all_finite(array: Any) -> bool:
     rows, columns = values.shape
     found = cuda.to_device(np.zeros(1, dtype=np.int32), stream=values.stream)
     blocks = max(1, min(_BLOCKS, rows * columns // _THREADS))
-    _finder()[blocks, _THREADS, values.stream](values, rows, columns, found)
+    launch(_finder(), blocks, _THREADS, values.stream, values, rows, columns, found)
     answer = found.copy_to_host(stream=values.stream)
     if values.stream:  # a copy on a stream of its own returns before it is done
         values.stream.synchronize()

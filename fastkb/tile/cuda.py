@@ -144,8 +144,8 @@ def gram(
     down, across = (-(-length // sizes.tile) for length in shape)
     blocks = down * (down + 1) // 2 if Y is None else down * across
     typed = Parameters(*(dtype.type(value) for value in parameters))
-    launch = kernel[blocks, sizes.side * sizes.side, a.stream]
-    launch(a, b, runtime.view(out), epilogue_code(row), int(Y is None), typed)
+    arguments = a, b, runtime.view(out), epilogue_code(row), int(Y is None), typed
+    runtime.launch(kernel, blocks, sizes.side**2, a.stream, *arguments)
     return out
 
 

@@ -1,0 +1,420 @@
+"""The CUDA kernel: on a device, in the simulator (started here in a process of its own), and compiled.
+
+The simulator checks neither types nor races. So races are looked for by recording who touches which
+element of shared memory between two barriers, and types by compiling for a real device where the
+compiler is installed.
+"""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastkb
+from fastkb import kernels
+from fastkb.reference import gram as reference
+from fastkb.runtime import cuda as runtime
+from fastkb.scalar import kernels as scalar_kernels
+from fastkb.scalar.kernels import KERNELS, Form, Parameters, find
+from fastkb.tile import cuda as tile
+from fastkb.tile.blocking import CudaBlocking, cuda_blocking
+
+HAS_DEVICE = runtime.state() == "simulated" or runtime.state().startswith("available")
+TYPES = [np.float32, np.float64]
+SMALL = CudaBlocking(tile=16, side=4, kc=4, blocks=1)  # many tiles of few rows
+
+needs_device = pytest.mark.skipif(not HAS_DEVICE, reason="no CUDA device, and not the simulator")
+each_type = pytest.mark.parametrize("kind", TYPES, ids=["float32", "float64"])
+
+
+def on_device(array):
+    return runtime.load().to_device(array)
+
+
+def numbers(kind, *shape, seed=0):
+    return np.random.default_rng(seed).random(shape).astype(kind)
+
+
+# From 0 to 1, as γ, c and k are chosen, arguments and values stay of order one.
+ORACLES = {
+    "linear": lambda X, Y, p: reference.linear(X, Y),
+    "polynomial": lambda X, Y, p: reference.polynomial(X, Y, p.degree, p.gamma, p.coef0),
+    "polynomial_real": lambda X, Y, p: reference.polynomial(X, Y, p.degree, p.gamma, p.coef0),
+    "polynomial2": lambda X, Y, p: reference.polynomial(X, Y, 2, p.gamma, p.coef0),
+    "polynomial3": lambda X, Y, p: reference.polynomial(X, Y, 3, p.gamma, p.coef0),
+    "sigmoid": lambda X, Y, p: reference.sigmoid(X, Y, p.gamma, p.coef0),
+    "rbf": lambda X, Y, p: reference.rbf(X, Y, p.gamma),
+    "laplacian": lambda X, Y, p: reference.laplacian(X, Y, p.gamma),
+    "sqeuclidean": lambda X, Y, p: (reference.differences(X, Y) ** 2).sum(axis=2),
+    "manhattan": lambda X, Y, p: np.abs(reference.differences(X, Y)).sum(axis=2),
+}
+
+
+def parameters_of(name, d):
+    return Parameters(1 / d, 0.5, {"polynomial": 5.0, "polynomial_real": 2.5}.get(name, 1.0))
+
+
+def check(name, X, Y, K, p):
+    """K against the definition in float64."""
+    exact = ORACLES[name](X.astype(float), None if Y is None else Y.astype(float), p)
+    # d + 3 roundings up to the argument (the subtraction, the sum, γ, c), of which no power here
+    # magnifies the relative error more than five times; and those of the function itself.
+    tolerance = (5 * (X.shape[1] + 3) + 8) * np.finfo(X.dtype).eps
+    np.testing.assert_allclose(K, exact, rtol=tolerance, atol=tolerance)
+
+
+def compute(name, X, Y=None, sizes=None):
+    p = parameters_of(name, X.shape[1])
+    b = None if Y is None else on_device(Y)
+    K = tile.gram(find(name), p, on_device(X), b, sizes=sizes).copy_to_host()
+    assert K.dtype == X.dtype
+    check(name, X, Y, K, p)
+    if Y is None:
+        assert np.array_equal(K, K.T)
+        assert not find(name).unit_diagonal or (np.diag(K) == 1).all()
+    return K
+
+
+# --- on a device or in the simulator --------------------------------------------------------------
+
+
+@pytest.mark.gpu
+@needs_device
+@each_type
+@pytest.mark.parametrize("name", [row.name for row in KERNELS])
+def test_every_kernel_agrees_with_its_definition(name, kind):
+    X, Y = numbers(kind, 19, 6), numbers(kind, 33, 6, seed=1)
+    compute(name, X, Y, SMALL)
+    compute(name, X, None, SMALL)
+
+
+@pytest.mark.gpu
+@needs_device
+@each_type
+def test_the_sizes_of_the_table(kind):
+    side = cuda_blocking(np.dtype(kind).name).tile
+    compute("rbf", numbers(kind, side + 1, 9))
+    compute("polynomial3", numbers(kind, side, 8), numbers(kind, side - 1, 8, seed=1))
+
+
+@pytest.mark.gpu
+@needs_device
+@settings(max_examples=20)
+@given(
+    name=st.sampled_from([row.name for row in KERNELS]),
+    kind=st.sampled_from(TYPES),
+    n=st.integers(1, 50),
+    m=st.none() | st.integers(1, 35),
+    d=st.integers(1, 10),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_shape(name, kind, n, m, d, seed):
+    Y = None if m is None else numbers(kind, m, d, seed=seed + 1)
+    compute(name, numbers(kind, n, d, seed=seed), Y, SMALL)
+
+
+@pytest.mark.gpu
+@needs_device
+@pytest.mark.parametrize("order", ["F", "strided"])
+def test_layouts_of_inputs_and_out(order):
+    def laid_out(array):  # on the device, and a function that brings it back
+        if order == "F":
+            there = on_device(np.asfortranarray(array))
+            return there, there.copy_to_host
+        wide = np.full((array.shape[0], 2 * array.shape[1]), np.nan)
+        wide[:, ::2] = array
+        there = on_device(wide)
+        return there[:, ::2], lambda: there.copy_to_host()[:, ::2]
+
+    X, Y = numbers(np.float64, 18, 5), numbers(np.float64, 21, 5, seed=1)
+    p = parameters_of("laplacian", 5)
+    out, bring_back = laid_out(np.full((18, 21), np.nan))
+    a, b = laid_out(X)[0], laid_out(Y)[0]
+    assert tile.gram(find("laplacian"), p, a, b, out, sizes=SMALL) is out
+    check("laplacian", X, Y, bring_back(), p)
+
+
+@pytest.mark.gpu
+@needs_device
+def test_data_far_from_the_origin_lose_no_digits():
+    X = np.round(numbers(np.float64, 20, 3) * 1024) / 1024
+    K = [compute("rbf", X + shift, None, SMALL) for shift in (0.0, 2.0**30)]
+    assert np.array_equal(*K)
+
+
+@pytest.mark.gpu
+@needs_device
+def test_public_functions_take_and_give_device_arrays():
+    x, y = numbers(np.float32, 20, 3), numbers(np.float32, 9, 3, seed=1)
+    X, Y = on_device(x), on_device(y)
+    pairs = [
+        (fastkb.rbf_kernel(X), fastkb.rbf_kernel(x)),
+        (fastkb.laplacian_kernel(X, Y, gamma=2), fastkb.laplacian_kernel(x, y, gamma=2)),
+        (fastkb.gram(kernels.Polynomial(2), X), fastkb.gram(kernels.Polynomial(2), x)),
+        (fastkb.pairwise_kernels(X, Y, metric="linear"), fastkb.linear_kernel(x, y)),
+    ]
+    for found, wanted in pairs:
+        assert type(found) is type(X)
+        # Both err by a few roundings: the order of the sums and the functions' last digits differ.
+        np.testing.assert_allclose(found.copy_to_host(), wanted, rtol=40 * np.finfo(np.float32).eps)
+    with pytest.raises(ValueError, match="gamma must be a single number"):
+        fastkb.rbf_kernel(X, Y, gamma=np.ones((20, 9)))
+
+
+@pytest.fixture
+def fresh_kernels():
+    """Kernels made in this test are its own."""
+    tile.gram_kernel.cache_clear()
+    yield
+    tile.gram_kernel.cache_clear()
+
+
+@pytest.mark.gpu
+@needs_device
+def test_a_new_formula_needs_nothing_but_its_row(monkeypatch, fresh_kernels):
+    def shifted(t, p):
+        return t + p.coef0
+
+    functions = (*scalar_kernels.FUNCTIONS, shifted)
+    monkeypatch.setattr(scalar_kernels, "FUNCTIONS", functions)
+    monkeypatch.setattr(tile, "FUNCTIONS", functions)
+    row = scalar_kernels.Kernel("shifted", Form.DOT, shifted, False, False)
+    X = np.array([[1.0, 2.0], [3.0, 5.0]])
+    K = tile.gram(row, Parameters(1.0, 0.25, 1.0), on_device(X), sizes=SMALL).copy_to_host()
+    assert K.tolist() == [[5.25, 13.25], [13.25, 34.25]]
+
+
+# --- races ----------------------------------------------------------------------------------------
+
+
+class Watched:
+    """Shared memory, poisoned, that finds two threads at one element between two barriers."""
+
+    def __init__(self, length, kind):
+        self.values = np.full(length, np.nan, dtype=kind)
+        self.seen = {}  # place -> (barriers passed, who wrote, who read)
+        self.races = 0
+        self.lock = threading.Lock()
+
+    def touch(self, place, writes):
+        thread = threading.current_thread()
+        with self.lock:
+            seen = self.seen.get(place)
+            if seen is None or seen[0] != thread.barriers:
+                seen = self.seen[place] = (thread.barriers, set(), set())
+            me = {thread.thread_id}
+            seen[1 if writes else 2].update(me)
+            self.races += bool(seen[1] - me) or bool(writes and seen[2] - me)
+
+    def __getitem__(self, place):
+        self.touch(int(place), False)
+        return self.values[place]
+
+    def __setitem__(self, place, value):
+        self.touch(int(place), True)
+        self.values[place] = value
+
+
+@pytest.fixture
+def count_races(monkeypatch, fresh_kernels):
+    """A function: run a Gram matrix without its k-th barrier; the races in each block."""
+    if not runtime.simulated():
+        pytest.skip("only the simulator's threads can be watched")
+    from numba.cuda.simulator import kernel as simulator
+
+    blocks, lock, state = {}, threading.Lock(), {}
+    wait = simulator.BlockThread.syncthreads
+
+    def shared_array(plan, kind):
+        def shared():
+            where = threading.current_thread().blockIdx.x
+            with lock:
+                return blocks.setdefault(where, Watched(plan.memory, kind))
+
+        return shared
+
+    def syncthreads(thread):
+        thread.calls += 1
+        if thread.calls - 1 != state["without"]:
+            wait(thread)
+            thread.barriers += 1
+
+    monkeypatch.setattr(simulator.BlockThread, "barriers", 0, raising=False)
+    monkeypatch.setattr(simulator.BlockThread, "calls", 0, raising=False)
+    monkeypatch.setattr(simulator.BlockThread, "syncthreads", syncthreads)
+    monkeypatch.setattr(tile, "_make_shared", shared_array)
+
+    def run(kind, n, m, d, sizes, without=None):
+        state["without"] = without
+        blocks.clear()
+        X, Y = numbers(kind, n, d), None if m is None else numbers(kind, m, d, seed=1)
+        p = parameters_of("rbf", d)
+        b = None if Y is None else on_device(Y)
+        with np.errstate(all="ignore"):  # without a barrier anything may come out
+            K = tile.gram(find("rbf"), p, on_device(X), b, sizes=sizes).copy_to_host()
+        if without is None:
+            check("rbf", X, Y, K, p)
+        return [block.races for block in blocks.values()]
+
+    return run
+
+
+@pytest.mark.gpu
+@needs_device
+@each_type
+def test_no_two_threads_meet_in_shared_memory(kind, count_races):
+    # Three tiles, one of them mirrored; three slabs, the last of them partial.
+    assert count_races(kind, 30, None, 11, SMALL) == [0, 0, 0]
+    assert count_races(kind, 17, 16, 3, SMALL) == [0, 0]
+    sizes = cuda_blocking(np.dtype(kind).name)
+    assert count_races(kind, sizes.tile + 1, None, sizes.kc + 1, sizes) == [0, 0, 0]
+
+
+@pytest.mark.gpu
+@needs_device
+@each_type
+def test_every_barrier_is_needed(kind, count_races):
+    strips = 16 // (4 * 16 // np.dtype(kind).itemsize)
+    barriers = 1 + 2 + 3 * strips  # two slabs
+    for without in range(barriers):
+        races = max(count_races(kind, 30, None, 8, SMALL, without))
+        assert (races > 0) == (without < barriers - 1)  # after the last, the block ends
+
+
+@pytest.mark.skipif(runtime.simulated(), reason="this is the simulator")
+def test_in_the_simulator():
+    root = Path(__file__).parents[2]
+    files = [f"tests/{room}/test_cuda.py" for room in ("runtime", "scalar", "tile")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", *files],
+        cwd=root,
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed, done.stdout
+    assert int(passed[1]) > 2 * len(KERNELS), done.stdout
+
+
+# --- compiled for a device ------------------------------------------------------------------------
+
+
+def assembler():
+    """The path of ptxas, from the path or from its wheel."""
+    for package in ("nvidia-cuda-nvcc", "nvidia-cuda-nvcc-cu12"):
+        try:
+            files = importlib.metadata.files(package) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for file in files:
+            if file.name in ("ptxas", "ptxas.exe"):
+                return str(file.locate())
+    return shutil.which("ptxas")
+
+
+@pytest.fixture
+def compile_for_hopper(monkeypatch, tmp_path, fresh_kernels):
+    """A function: a kernel's PTX for compute capability 9.0, and what the assembler says of it."""
+    if runtime.simulated():
+        pytest.skip("the simulator does not compile")
+    if runtime.module().implementation == "Built-in" or not assembler():
+        pytest.skip("no compiler: pip install 'numba-cuda[cu13]' nvidia-cuda-nvcc")
+    if not HAS_DEVICE:  # device functions ask the device which code they are for
+        from numba.cuda import dispatcher
+
+        hopper = type("Hopper", (), {"compute_capability": (9, 0)})
+        monkeypatch.setattr(dispatcher, "get_current_device", lambda: hopper)
+
+    def build(kernel, signature):
+        bounds = kernel.targetoptions["launch_bounds"]
+        ptx, _ = runtime.module().compile_ptx(
+            kernel.py_func, signature, cc=(9, 0), launch_bounds=bounds
+        )
+        source = tmp_path / "kernel.ptx"
+        source.write_text(ptx)
+        command = [assembler(), "-arch=sm_90", "-v", str(source), "-o", str(tmp_path / "kernel")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return ptx, done.stderr
+
+    return build
+
+
+def signature_of(kind, layout="C"):
+    from numba import types
+
+    T = types.float32 if kind is np.float32 else types.float64
+    matrix = types.Array(T, 2, layout)
+    parameters = types.NamedUniTuple(T, 3, Parameters)
+    return matrix, matrix, matrix, types.intp, types.intp, parameters
+
+
+@each_type
+@pytest.mark.parametrize("form", list(Form), ids=lambda form: form.name)
+def test_compiles_for_hopper(form, kind, compile_for_hopper):
+    # One kernel for each accumulation and type: all scalar functions are in its switch.
+    sizes = cuda_blocking(np.dtype(kind).name)
+    ptx, report = compile_for_hopper(tile.gram_kernel(form, kind, sizes), signature_of(kind))
+    used = re.search(r"Used (\d+) registers.* (\d+) bytes smem", report)
+    print(
+        f"{form.name} {np.dtype(kind).name}: {used[1]} registers, {used[2]} bytes of shared memory"
+    )
+    assert int(used[1]) * sizes.side**2 * sizes.blocks <= 65536
+    assert int(used[2]) <= tile.SHARED_BYTES
+    assert set(re.findall(r"(\d+) bytes (?:stack frame|spill)", report)) == {"0"}
+    # Shared memory is read 16 bytes at a time, and no double-precision instruction is in float32.
+    wide = "ld.shared.v4.f32" if kind is np.float32 else "ld.shared.v2.f64"
+    assert wide in ptx
+    assert kind is np.float64 or ".f64" not in ptx
+
+
+@each_type
+def test_the_search_for_nan_compiles_for_hopper(kind, compile_for_hopper):
+    from numba import types
+
+    for layout in ("C", "F", "A"):
+        matrix = signature_of(kind, layout)[0]
+        found = types.Array(types.int32, 1, "C")
+        ptx, _ = compile_for_hopper(runtime._finder(), (matrix, types.intp, types.intp, found))
+        assert kind is np.float64 or ".f64" not in ptx
+
+
+# --- plans ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("down", [1, 2, 3, 4, 7, 10])
+def test_tiles_of_the_upper_triangle_are_each_visited_once(down):
+    places = [tile._place(t, down, down, 1) for t in range(down * (down + 1) // 2)]
+    assert sorted(places) == [(i, j) for i in range(down) for j in range(i, down)]
+    assert [tile._place(t, 3, down, 0) for t in range(3 * down)] == [
+        (i, j) for i in range(3) for j in range(down)
+    ]
+
+
+@each_type
+def test_the_table_can_be_laid_out(kind):
+    dtype = np.dtype(kind)
+    plan = tile.layout(cuda_blocking(dtype.name), dtype)
+    assert plan.memory * dtype.itemsize <= tile.SHARED_BYTES
+    assert plan.stride * dtype.itemsize % 16 == 0
+
+
+@pytest.mark.parametrize("field", ["tile", "side", "kc"])
+def test_sizes_that_cannot_be_laid_out_are_refused(field):
+    sizes = cuda_blocking("float64")
+    with pytest.raises(ValueError, match="do not divide"):
+        tile.layout(sizes._replace(**{field: 7}), np.dtype(np.float64))
+    with pytest.raises(ValueError, match="shared memory"):
+        tile.layout(sizes._replace(tile=256, kc=16), np.dtype(np.float64))
