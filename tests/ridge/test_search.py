@@ -122,13 +122,26 @@ def test_a_scorer_sees_the_leave_one_out_predictions():
 
 def test_a_scorer_gets_the_weights_and_no_row_without_one():
     X, y = noisy_sine(40)
-    weight = np.ones(40)
+    weight = np.random.default_rng(1).uniform(0.2, 3.0, size=40)
     weight[::5] = 0.0
     y[::5] = np.where(np.arange(8) % 2, 1e3, -1e3)  # rows that must have no say
     by_name = KernelRidgeCV(scoring="neg_mean_squared_error").fit(X, y, weight)
     by_default = KernelRidgeCV().fit(X, y, weight)
     assert (by_name.alpha_, by_name.gamma_) == (by_default.alpha_, by_default.gamma_)
     assert by_name.best_score_ == pytest.approx(by_default.best_score_, rel=1e4 * EPS)
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_mean_squared_error"])
+def test_several_targets_share_the_penalty_that_serves_them_best_together(scoring):
+    X, y = noisy_sine(60)
+    noise = 0.5 * np.random.default_rng(5).normal(size=60)
+    model = KernelRidgeCV(scoring=scoring).fit(X, np.stack([y, noise], axis=1))
+    path = model.path_
+    assert (model.alpha_, model.gamma_) == (path.best_alpha, path.best_gamma)
+    assert model.best_score_ == pytest.approx(-path.best_error, rel=1e4 * EPS)
+    alone = [KernelRidgeCV().fit(X, target) for target in (y, noise)]
+    assert len({model.alpha_, alone[0].alpha_, alone[1].alpha_}) > 1
+    assert -model.best_score_ >= np.mean([-one.best_score_ for one in alone])
 
 
 @pytest.mark.parametrize("scoring", [None, "r2"])
