@@ -106,8 +106,7 @@ class Band:
         except ImportError as error:
             return Absent(name, f"{error.name} is not installed")
         scale = self.n_resamples / self.timed_refits
-        note = f"timed on {self.timed_refits} of {self.n_resamples} refits and scaled"
-        return Contender(name, call, scale, note)
+        return Contender(name, call, scale, f"{self.timed_refits} of {self.n_resamples} refits")
 
     def resampled_rows(self) -> np.ndarray:
         """The rows of fastkb's first resamples, duplicates and all.  # shape: (timed_refits, n)"""

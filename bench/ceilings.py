@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numba
@@ -17,7 +18,6 @@ import numpy as np
 from bench.timing import PAUSE, garbage_collection_off
 from fastkb.runtime import jit, prange
 from fastkb.runtime.memory import empty
-from fastkb.runtime.threads import ParallelFunction
 from fastkb.scalar.kernels import Parameters, epilogue_code, find
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import blocking
@@ -121,14 +121,12 @@ def _fastest(call: Callable[[], Any]) -> float:
 # package, and would not see an edit here.
 
 
-@jit(parallel=True, cache=False)
-def _fill(out, value):
+def _fill(out, line):
     for i in prange(out.shape[0]):
         for j in range(out.shape[1]):
-            out[i, j] = value
+            out[i, j] = line[0]
 
 
-@jit(parallel=True, cache=False)
 def _stream(out, line):
     """Past the caches; rows of `out` must be aligned and a whole number of vectors."""
     width = simd.width(line)
@@ -138,26 +136,27 @@ def _stream(out, line):
     simd.fence()
 
 
+FILLS = [
+    jit(function, parallel=True, cache=False, chunk=chunk)
+    for function in (_fill, _stream)
+    for chunk in (0, ROWS_AT_A_TIME)
+]
+
+
 def _write_rates() -> tuple[float, float]:
     """Bytes a second into an existing and into a fresh matrix: the best of four ways to fill it."""
     line = np.ones(blocking("float64").width)
-    shape = (SIDE, SIDE)
-    ways: list[Callable[[np.ndarray], Any]] = []
-    for chunk in (0, ROWS_AT_A_TIME):
-        fill = ParallelFunction(_fill.dispatcher, chunk)
-        stream = ParallelFunction(_stream.dispatcher, chunk)
-        ways += [lambda a, f=fill: f(a, 1.0), lambda a, f=stream: f(a, line)]
-    existing = empty(shape, np.float64, "the matrix to fill")
+    existing = empty((SIDE, SIDE), np.float64, "the matrix to fill")
 
-    def into_fresh(way):
-        fresh = empty(shape, np.float64, "the matrix to fill")
-        way(fresh)
+    def into_fresh(fill):
+        fresh = empty((SIDE, SIDE), np.float64, "the matrix to fill")
+        fill(fresh, line)
         return fresh  # freed after the clock stops
 
     size = existing.nbytes
     return (
-        size / min(_fastest(lambda w=way: w(existing)) for way in ways),
-        size / min(_fastest(lambda w=way: into_fresh(w)) for way in ways),
+        size / min(_fastest(partial(fill, existing, line)) for fill in FILLS),
+        size / min(_fastest(partial(into_fresh, fill)) for fill in FILLS),
     )
 
 
@@ -165,7 +164,7 @@ def _write_rates() -> tuple[float, float]:
 def _apply_repeatedly(values, code, parameters, repeats):
     for t in prange(values.shape[0]):
         for _ in range(repeats):
-            apply(code, values[t], 0, values.shape[1], parameters)
+            apply(code, values[t], parameters)
 
 
 def _epilogue_seconds(row: str, dtype: str) -> float:
@@ -180,11 +179,9 @@ def _epilogue_seconds(row: str, dtype: str) -> float:
     kind = np.dtype(dtype).type
     parameters = Parameters(kind(0.5), kind(0.1), kind(3))
 
-    def run(repeats):
-        _apply_repeatedly(values, code, parameters, repeats)
-
+    run = partial(_apply_repeatedly, values, code, parameters)
     repeats = _repeats(run)
-    return _fastest(lambda: run(repeats)) / (repeats * values.size)
+    return _fastest(partial(run, repeats)) / (repeats * values.size)
 
 
 def _blas_rate(dtype: str) -> float:
@@ -218,12 +215,10 @@ def _micro_kernel_rate(form: str, dtype: str) -> float:
         c = empty((threads, sizes.mr * sizes.nr), dtype, "a micro-tile")
         a[:], b[:], c[:] = 1e-3, 2e-3, 0.0  # the sums stay far from overflow
 
-        def run(repeats, a=a, b=b, c=c, depth=depth):
-            _multiply_repeatedly(a, b, c, code, depth, sizes.nr, repeats)
-
+        run = partial(_multiply_repeatedly, a, b, c, code, depth, sizes.nr)
         repeats = _repeats(run)
         flops = 2.0 * c.size * depth * repeats
-        best = max(best, flops / _fastest(lambda: run(repeats)))  # noqa: B023  called at once
+        best = max(best, flops / _fastest(partial(run, repeats)))
     return best
 
 

@@ -80,8 +80,7 @@ class Gram:
             call = GRAM_RIVALS[name][0](X, Y, self.parameters)
         except ImportError as error:
             return Absent(name, f"{error.name} is not installed")
-        note = "allocates its result" if self.out else ""
-        return Contender(name, call, note=note)
+        return Contender(name, call)
 
     def disagreement(self, ours: Any, theirs: Any) -> float:
         X, Y = self.data

@@ -83,8 +83,6 @@ def report(options: Options) -> int:
     measured = _measure(options, works, threads)
     block = _block(measured, options)
     print("\n" + block)
-    for line in table.notes(measured.rows):
-        print(f"* {line}")
     print(machine.busy_in_words(measured.busy))
     if options.readme:
         path = RESULTS / _file_name(measured)
@@ -157,6 +155,7 @@ def _facts(measured: Report, options: Options) -> list[str]:
         f"{c.write_existing / 1e9:.1f} GB/s into existing and {c.write_fresh / 1e9:.1f} into fresh "
         f"memory, exp {c.epilogue('rbf', 'float64') * 1e9:.2f} ns an element.",
     ]
+    facts += table.notes(measured.rows)
     if measured.memory:
         peak, before = (measured.memory[key] / 1e6 for key in ("peak", "before"))
         facts.append(

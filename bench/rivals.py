@@ -151,7 +151,7 @@ def refit_chunk(
 
 
 def joblib_refit(
-    data: tuple[np.ndarray, np.ndarray, np.ndarray],  # X, y, X_eval
+    data: tuple[np.ndarray, ...],  # X, y, X_eval
     rows: np.ndarray,  # shape: (n_replicates, n)
     alpha: float,
     gamma: float,

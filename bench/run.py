@@ -19,7 +19,7 @@ class Measured:
     scale: float = 1.0
     first_call: float = 0.0  # in this process: compiles, starts workers, loads
     disagreement: float | None = None  # with fastkb, in tolerances; None for fastkb itself
-    note: str = ""
+    part: str = ""  # of the work that was timed; empty: all of it
 
     @property
     def median(self) -> float:
@@ -88,7 +88,7 @@ def run(work: Work, budget: float) -> Row:
     for name, contender in present.items():
         first, result = timed(contender.call)
         measured[name] = figures = Measured(
-            scale=contender.scale, first_call=first, note=contender.note
+            scale=contender.scale, first_call=first, part=contender.part
         )
         if name == FASTKB:
             ours = result

@@ -68,19 +68,25 @@ def _ceiling(row: Row) -> str:
 
 
 def notes(rows: Iterable[Row]) -> list[str]:
-    """What must be said beside the table: scaled, absent and disagreeing rivals, each once."""
+    """What must be said beside the table: of scaled, disagreeing and absent rivals."""
+    rows = list(rows)
+    parts: dict[str, list[str]] = {}
     found = []
     for row in rows:
         for name, measured in row.measured.items():
-            if measured.note:
-                found.append(f"{row.name}: {name} {measured.note}")
+            if measured.part:
+                parts.setdefault(name, []).append(f"{measured.part} ({row.name})")
             if not measured.agrees:
                 found.append(
                     f"{row.name}: {name} differs from fastkb by {measured.disagreement:.3g} "
-                    "tolerances, so no ratio is reported"
+                    "tolerances, so no ratio is reported."
                 )
-    absent = {f"{name}: {why}" for row in rows for name, why in row.absent.items()}
-    return found + sorted(absent)
+    scaled = [
+        f"{name} does a part of the work in each round, and its time is scaled: {', '.join(which)}."
+        for name, which in parts.items()
+    ]
+    absent = dict.fromkeys(f"{why}." for row in rows for why in row.absent.values())
+    return [*scaled, *found, *absent]
 
 
 def grid_table(rows: Sequence[Row], ns: Sequence[int], ds: Sequence[int], rival: str) -> str:

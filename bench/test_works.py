@@ -35,5 +35,5 @@ def test_work(request, work, name):
     # Only now: pytest-benchmark warns, which is an error here, if it is set up and then not used.
     benchmark = request.getfixturevalue("benchmark")
     benchmark.group = f"{work.name} ({work.title})"
-    benchmark.extra_info.update(scale=contender.scale, note=contender.note)
+    benchmark.extra_info.update(scale=contender.scale, part=contender.part)
     benchmark.pedantic(contender.call, rounds=ROUNDS, warmup_rounds=1)

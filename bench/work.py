@@ -21,7 +21,7 @@ class Contender:
     call: Callable[[], Any]
     # What a measured time is multiplied by: a rival that needs minutes does a part of the work.
     scale: float = 1.0
-    note: str = ""
+    part: str = ""  # which part, in words
 
 
 class Absent(NamedTuple):

@@ -1,0 +1,77 @@
+"""Results are called equal when they are, and not when they are not."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bench import agreement
+from bench.band import Band
+from bench.gram import Gram
+from bench.rivals import REFIT, joblib_refit, refit_chunk, stop_processes
+from bench.work import Absent
+
+KERNELS = ("linear", "polynomial", "sigmoid", "rbf", "laplacian")
+SMALL_BAND = Band(
+    n=60, d=1, sigma=0.2, alpha=1e-2, timed_refits=4, n_resamples=12, n_eval=7, processes=1
+)
+
+
+@pytest.mark.parametrize("two", [False, True], ids=["X", "XY"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_all_rivals_agree_and_a_wrong_result_does_not(kernel, dtype, two):
+    work = Gram(kernel, n=60, d=7, dtype=dtype, two=two)
+    ours = work.fastkb().call()
+    for name in work.rivals:
+        rival = work.rival(name)
+        if isinstance(rival, Absent):
+            continue
+        theirs = np.asarray(rival.call())
+        if theirs.dtype != ours.dtype:  # scikit-learn's Laplacian widens float32: another work
+            assert work.disagreement(ours, theirs) == math.inf
+            continue
+        assert work.disagreement(ours, theirs) <= 1.0, name
+        # Ten tolerances off in one entry, another dtype, another shape, NaN: none may pass.
+        X, Y = work.data
+        allowed = agreement.gram_tolerance(work.parameters, ours, X, X if Y is None else Y)
+        wrong = theirs.copy()
+        wrong[3, 5] = ours[3, 5] + 10 * allowed[3, 5]
+        assert work.disagreement(ours, wrong) == pytest.approx(10, rel=0.1)
+        wrong[3, 5] = np.nan
+        assert work.disagreement(ours, wrong) == math.inf
+        assert work.disagreement(ours, theirs[:-1]) == math.inf
+        assert work.disagreement(ours, theirs.astype(np.float16)) == math.inf
+
+
+def test_an_infinite_result_never_agrees():
+    ours = np.full((2, 2), np.inf)
+    X = np.ones((2, 3))
+    p = agreement.GramParameters("linear", gamma=1.0)
+    assert agreement.gram_disagreement(p, ours, ours, X, X) == math.inf
+
+
+def test_rival_bands_are_refits_on_fastkbs_own_resamples():
+    rows = SMALL_BAND.resampled_rows()
+    assert rows.shape == (4, 60)
+    theirs = SMALL_BAND.rival(REFIT).call()
+    X, y, X_eval = SMALL_BAND.data
+    plain = refit_chunk(X, y, X_eval, rows, SMALL_BAND.alpha, SMALL_BAND.gamma)
+    np.testing.assert_array_equal(theirs, plain)
+
+
+def test_the_band_agrees_with_refits_and_not_with_others():
+    ours = SMALL_BAND.fastkb().call()
+    theirs = SMALL_BAND.rival(REFIT).call()
+    assert SMALL_BAND.disagreement(ours, theirs) <= 1.0
+    assert SMALL_BAND.disagreement(ours, theirs[::-1]) > 1.0
+    assert SMALL_BAND.disagreement(ours, theirs * np.nan) == math.inf
+
+
+def test_processes_change_no_prediction():
+    rows = SMALL_BAND.resampled_rows()
+    arguments = (tuple(SMALL_BAND.data), rows, SMALL_BAND.alpha, SMALL_BAND.gamma)
+    try:
+        np.testing.assert_array_equal(joblib_refit(*arguments, 1)(), joblib_refit(*arguments, 2)())
+    finally:
+        stop_processes()
