@@ -8,7 +8,6 @@ import numpy as np
 
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
 from fastkb.validation.bootstrap import check_gram
-from fastkb.validation.ridge import is_kernel_object
 
 # Rows per call where only the diagonal is wanted: a call costs as much as some thousand values.
 _DIAGONAL_ROWS = 64
@@ -49,17 +48,17 @@ class KernelSource:
     @property
     def is_positive_semidefinite(self) -> bool:
         """Whether the kernel is known to be so, for any data."""
-        if not self._known:
-            return False
-        kernel = self._choice.kernel
-        if is_kernel_object(kernel):
-            return kernel.row.positive_definite and kernel.parameters.coef0 >= 0
-        return self._choice.is_positive_semidefinite
+        return self._known and self._choice.is_positive_semidefinite
 
     @property
     def n(self) -> int:
         """Number of training points."""
         return self._X.shape[0]
+
+    @property
+    def n_eval(self) -> int:
+        """Number of evaluation points."""
+        return self._X_eval.shape[0]
 
     def gram(self) -> np.ndarray:
         """K(X, X), computed once.  # shape: (n, n)"""

@@ -268,10 +268,11 @@ def _error(scalars, b):
 
 @inline
 def _finished(scalars, tolerance):
+    unfinished = 0
     for b in range(BATCH):
         if not _error(scalars, b) <= tolerance:
-            return False
-    return True
+            unfinished += 1
+    return unfinished == 0
 
 
 @inline

@@ -104,17 +104,17 @@ def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
 
 
 def check_band_data(estimator: Any, X: Any, y: Any, X_eval: Any) -> BandData:
-    """Training data and evaluation points that fit together, in C order and native floats."""
+    """Training data and evaluation points that fit together, as C-ordered native float64."""
     from sklearn.utils.validation import check_array
 
+    def check(array: Any, name: str, **options: Any) -> Any:
+        return check_array(array, dtype=np.float64, order="C", input_name=name, **options)
+
     precomputed = isinstance(estimator.kernel, str) and estimator.kernel == "precomputed"
-    X = check_array(
-        X, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", input_name="X"
-    )
-    X_eval = check_array(
-        X_eval, accept_sparse="csr", dtype=(np.float64, np.float32), order="C", input_name="X_eval"
-    )
-    y = check_array(y, ensure_2d=False, dtype=(np.float64, np.float32), order="C", input_name="y")
+    single = all(getattr(array, "dtype", None) == np.float32 for array in (X, y))
+    X = check(X, "X", accept_sparse="csr")
+    X_eval = check(X_eval, "X_eval", accept_sparse="csr")
+    y = check(y, "y", ensure_2d=False)
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have shape (n,) or (n, n_targets), got {y.shape}")
     if y.shape[0] != X.shape[0]:
@@ -127,16 +127,10 @@ def check_band_data(estimator: Any, X: Any, y: Any, X_eval: Any) -> BandData:
             f"{what} has {X_eval.shape[1]} columns, expected {X.shape[1]} as X has: X_eval has shape "
             f"{X_eval.shape}"
         )
-    dtype = np.dtype(np.float32 if X.dtype == y.dtype == np.float32 else np.float64)
-    targets = y.reshape(len(y), -1)
-    return BandData(
-        X,
-        np.ascontiguousarray(targets, dtype=np.float64),
-        X_eval,
-        check_alpha(estimator.alpha, targets.shape[1]),
-        y.ndim == 1,
-        dtype,
-    )
+    targets = np.ascontiguousarray(y.reshape(len(y), -1))
+    dtype = np.dtype(np.float32 if single else np.float64)
+    alpha = check_alpha(estimator.alpha, targets.shape[1])
+    return BandData(X, targets, X_eval, alpha, y.ndim == 1, dtype)
 
 
 def check_gram(what: str, K: np.ndarray) -> np.ndarray:
@@ -147,6 +141,15 @@ def check_gram(what: str, K: np.ndarray) -> np.ndarray:
             "undefined on this data"
         )
     return K
+
+
+def check_model(estimator: Any) -> Any:
+    """An instance with `fit` and `predict`."""
+    if isinstance(estimator, type) or not (
+        hasattr(estimator, "fit") and hasattr(estimator, "predict")
+    ):
+        raise TypeError(f"estimator must be an instance with fit and predict, got {estimator!r}")
+    return estimator
 
 
 def check_sampler(sampler: Any) -> Callable:

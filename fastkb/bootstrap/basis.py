@@ -1,0 +1,176 @@
+r"""A low-rank basis for all replicates of a band, as large as the certificate needs.
+
+The functions K(·, z) of r pivots z, chosen among training and evaluation points by pivoted Cholesky,
+span a space; kernel ridge regression restricted to it differs from the exact one by what E = K - LLᵀ left
+out (docs/band.md). With L = QΣVᵀ the basis is whitened for a penalty λ,
+
+    Ψ = L V (Σ² + λ)^{-1/2},      ΨᵀΨ + D = I,      D = λ (Σ² + λ)⁻¹,
+
+so that every replicate's matrix ΨᵀWΨ + D scatters around the identity: well conditioned however small λ
+is, and its weak directions (σ² below λ) hardly differ from it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fastkb.bootstrap.kernel_source import KernelSource
+from fastkb.linalg.pivoted import ROUNDING, PivotedCholesky
+
+# Certified error of every prediction, as a fraction of y's range; refits agree to 1e-6 of it.
+TOLERANCE = 5e-7
+# The part of it that conjugate gradients may use up.
+ITERATION_SHARE = 0.1
+# Replicates' certificates scatter: of a thousand the worst lies about this far above the full data's.
+_SAFETY = 20.0
+
+
+class Refused(Exception):
+    """No basis can be certified, or none that pays; the message says why."""
+
+
+class Whitened(NamedTuple):
+    """The basis for one penalty."""
+
+    psi: np.ndarray  # Ψ over training points.     shape: (n, rank)
+    psi_eval: np.ndarray  # over evaluation points. shape: (n_eval, rank)
+    eigenvalues: np.ndarray  # σ², descending.      shape: (rank,)
+    shrinkage: np.ndarray  # the diagonal of D.     shape: (rank,)
+    penalty: float
+
+
+class Basis:
+    """Pivoted Cholesky of the kernel over training and evaluation points, rotated to its axes.
+
+    Parameters
+    ----------
+    source : KernelSource
+    y : ndarray
+        Targets.  # shape: (n, n_targets)
+    alpha : ndarray
+        Penalty of each target.  # shape: (n_targets,)
+    scale : ndarray
+        What each target's errors are measured by: its range.  # shape: (n_targets,)
+    max_rank : int
+
+    Raises
+    ------
+    Refused
+    """
+
+    def __init__(
+        self,
+        source: KernelSource,
+        y: np.ndarray,
+        alpha: np.ndarray,
+        scale: np.ndarray,
+        max_rank: int,
+    ) -> None:
+        if source.is_precomputed:
+            raise Refused("a precomputed kernel cannot be evaluated between evaluation points")
+        if not source.is_positive_semidefinite:
+            raise Refused("the kernel is not known to be positive semidefinite")
+        if alpha.min() <= 0.0:
+            raise Refused("alpha is 0")
+        self._n = source.n
+        self._y, self._alpha, self._scale = y, alpha, scale
+        self.diagonal = source.diagonal()
+        self._max_rank = max_rank
+        self._decomposition = PivotedCholesky(self.diagonal, source.column, max_rank)
+        self._floor = ROUNDING * float(self.diagonal[: self._n].sum())
+        self._is_eval = np.zeros(len(self.diagonal))
+        self._is_eval[self._n :] = 1.0
+        # Far enough for the fit on all data to show how large residuals and leverages are.
+        self._grow(0.01 * float(alpha.min()), math.inf)
+        self.raise_accuracy(1.0)
+
+    @property
+    def rank(self) -> int:
+        """Number of directions."""
+        return self._decomposition.rank
+
+    @property
+    def residual(self) -> np.ndarray:
+        """Residual diagonal at the training points, rounding included.  # shape: (n,)"""
+        n = self._n
+        return self._decomposition.residual[:n] + ROUNDING / 4 * self.diagonal[:n]
+
+    @property
+    def residual_eval(self) -> np.ndarray:
+        """The same at the evaluation points.  # shape: (n_eval,)"""
+        n = self._n
+        return self._decomposition.residual[n:] + ROUNDING / 4 * self.diagonal[n:]
+
+    def raise_accuracy(self, factor: float) -> None:
+        """Append pivots until certificates are expected to meet TOLERANCE / `factor`.
+
+        Raises
+        ------
+        Refused
+        """
+        trace, at_points = self._requirements()
+        self._grow(trace / factor, at_points / factor**2)
+
+    def _grow(self, trace: float, at_points: float) -> None:
+        n = self._n
+        if trace < self._floor or at_points < ROUNDING:
+            raise Refused(
+                "alpha is so small that rounding errors in the kernel already move predictions"
+            )
+        decomposition = self._decomposition
+        done = decomposition.grow(
+            lambda residual: float(residual[:n].sum()) <= trace, 1.0 - self._is_eval
+        ) and decomposition.grow(
+            lambda residual: float(residual[n:].max()) <= at_points, self._is_eval
+        )
+        if not done:
+            if self.rank >= self._max_rank:
+                raise Refused(
+                    f"the kernel's rank is above {self._max_rank}, too large for a low-rank basis to pay"
+                )
+            raise Refused("rounding errors end the decomposition before the tolerance is met")
+
+    def _requirements(self) -> tuple[float, float]:
+        """Trace of E over training points and largest d of evaluation points that would do.
+
+        From the bound of docs/band.md for the fit on all data, its terms being typical:
+        ρ ≈ |y - f| √trace / λ, τ = trace / λ, h ≈ rank · max |ψ_eval|².
+        """
+        n = self._n
+        L = self._decomposition.factor
+        training, evaluation = L[:, :n], L[:, n:]
+        moments = training @ training.T  # shape: (rank, rank)
+        trace, at_points = math.inf, math.inf
+        for penalty in np.unique(self._alpha):
+            targets = self._alpha == penalty
+            factor = np.linalg.cholesky(moments + penalty * np.eye(self.rank))
+            whitened = np.linalg.solve(factor, evaluation)
+            leverage = float((whitened**2).sum(axis=0).max())
+            y = self._y[:, targets]
+            beta = np.linalg.solve(factor.T, np.linalg.solve(factor, training @ y))
+            misfit = np.sqrt(((y - training.T @ beta) ** 2).sum(axis=0)) / self._scale[targets]
+            worst = max(float(misfit.max()), np.finfo(float).tiny)
+            reach = math.sqrt(min(self.rank * leverage, self.diagonal[n:].max() / penalty))
+            needed = TOLERANCE * penalty / (_SAFETY * worst * max(reach, 1e-300))
+            # τ below a tenth keeps the bound's factors √(1 + τ) near 1.
+            needed = min(needed, 0.1 * penalty)
+            rho = worst * math.sqrt(needed) / penalty
+            trace = min(trace, needed)
+            at_points = min(at_points, (0.2 * TOLERANCE / (_SAFETY * rho)) ** 2)
+        return trace, max(at_points, 2 * ROUNDING)
+
+    def axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues σ² of LᵀL, descending, and Lᵀ rotated to their axes.  # shapes: (r,), (r, N)"""
+        L = self._decomposition.factor
+        training = L[:, : self._n]
+        values, vectors = np.linalg.eigh(training @ training.T)
+        return np.maximum(values[::-1], 0.0), vectors[:, ::-1].T @ L
+
+
+def whiten(eigenvalues: np.ndarray, rotated: np.ndarray, n: int, penalty: float) -> Whitened:
+    """The whitened basis of one penalty.  # rotated: (rank, n + n_eval)"""
+    psi = (rotated / np.sqrt(eigenvalues + penalty)[:, None]).T
+    return Whitened(psi[:n], psi[n:], eigenvalues, penalty / (eigenvalues + penalty), penalty)

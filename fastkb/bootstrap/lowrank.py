@@ -1,0 +1,217 @@
+"""The solver `lowrank`: all replicates in one small basis, each with a certificate.
+
+:mod:`fastkb.bootstrap.basis` finds the basis, :mod:`fastkb.bootstrap.lowrank_block` solves a block of
+replicates in it; here the data are packed for the micro-kernel and the blocks are handed out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastkb.bootstrap.basis import ITERATION_SHARE, TOLERANCE, Basis, Whitened, whiten
+from fastkb.bootstrap.lowrank_block import (
+    BATCH,
+    MR,
+    Limits,
+    Problem,
+    Sizes,
+    Workspace,
+    solve_blocks,
+    workspace,
+)
+from fastkb.bootstrap.plan import Split, split_basis
+from fastkb.runtime.memory import empty
+from fastkb.runtime.threads import n_threads
+
+
+class Group:
+    """The targets of one penalty, in the basis whitened for it."""
+
+    def __init__(
+        self,
+        basis: Basis,
+        whitened: Whitened,
+        split: Split,
+        targets: np.ndarray,
+        y: np.ndarray,
+        scale: np.ndarray,
+    ) -> None:
+        n, rank = whitened.psi.shape
+        n_eval = len(whitened.psi_eval)
+        strong = split.strong
+        self.targets = targets
+        self.scale = scale[targets]
+        self.sizes = Sizes(n, _up(n), rank, _up(rank), strong, n_eval)
+        self._whitened = whitened
+        self._y = y[:, targets]
+        self._residual, self._residual_eval = basis.residual, basis.residual_eval
+        self._prior = float(basis.diagonal[n:].max())
+        squares = whitened.psi_eval**2  # shape: (n_eval, rank)
+        weak_ratio = (
+            float(whitened.eigenvalues[strong]) / whitened.penalty if strong < rank else 0.0
+        )
+        limits = Limits(
+            whitened.penalty,
+            weak_ratio,
+            float(squares[:, :strong].sum(axis=1).max()),
+            float(squares[:, strong:].sum(axis=1).max()),
+            self._prior,
+            float(self._residual_eval.max()),
+            ITERATION_SHARE * TOLERANCE * float(self.scale.min()),
+        )
+        padded_y = np.zeros((len(targets), self.sizes.n_padded))
+        padded_y[:, :n] = self._y.T
+        residual = np.zeros(self.sizes.n_padded)
+        residual[:n] = self._residual
+        self.problem = Problem(
+            _pack_rows(whitened.psi),
+            _pack_columns(whitened.psi),
+            _pack_rows(whitened.psi_eval),
+            np.ascontiguousarray(whitened.shrinkage),
+            residual,
+            np.sqrt(residual) / whitened.penalty,
+            padded_y,
+            np.array(limits),
+        )
+
+    def center(self) -> tuple[np.ndarray, np.ndarray]:
+        """The fit on all data, and bounds of its error.  # shapes: (n_eval, t), (t,)
+
+        The basis is whitened for unit weights: the system's matrix is the identity up to the
+        rounding of the eigendecomposition, which two corrections remove.
+        """
+        basis, y = self._whitened, self._y
+        psi, shrinkage = basis.psi, basis.shrinkage[:, None]
+        z = psi.T @ y
+        for _ in range(2):
+            z += psi.T @ (y - psi @ z) - shrinkage * z
+        misfit = y - psi @ z
+        left = psi.T @ misfit - shrinkage * z
+        rho = np.sqrt(self._residual) @ np.abs(misfit) / basis.penalty
+        trace = float(self._residual.sum())
+        tau = trace / basis.penalty
+        reach = (basis.psi_eval**2).sum(axis=1).max() / 0.99
+        inside = np.sqrt(trace * (1 + tau) * min(reach, self._prior / basis.penalty))
+        outside = np.sqrt(self._residual_eval.max()) * (1 + np.sqrt(tau))
+        error = np.sqrt(reach / 0.99) * np.sqrt((left**2).sum(axis=0))
+        return basis.psi_eval @ z, rho * (inside + outside) + error
+
+
+class LowRank:
+    """Replicates of a band in a low-rank basis.
+
+    Parameters
+    ----------
+    basis : Basis
+    y : ndarray
+        # shape: (n, n_targets)
+    alpha, scale : ndarray
+        Penalty and range of each target.  # shape: (n_targets,)
+    """
+
+    def __init__(self, basis: Basis, y: np.ndarray, alpha: np.ndarray, scale: np.ndarray) -> None:
+        self._basis, self._y, self._alpha, self._scale = basis, y, alpha, scale
+        n, n_eval = len(y), len(basis.residual_eval)
+        self._eigenvalues, self._rotated = basis.axes()
+        self._penalties = np.unique(alpha)
+        self.splits = [
+            split_basis(
+                n, n_eval, int(np.sum(alpha == penalty)), self._eigenvalues, float(penalty), MR
+            )
+            for penalty in self._penalties
+        ]
+        self._groups: list[Group] = []
+        self._work: list[Workspace] = []
+
+    @property
+    def rank(self) -> int:
+        """Number of directions."""
+        return len(self._eigenvalues)
+
+    def prepare(self) -> None:
+        """Pack the data and take scratch; call before the other methods."""
+        for penalty, split in zip(self._penalties, self.splits, strict=True):
+            targets = np.flatnonzero(self._alpha == penalty)
+            whitened = whiten(self._eigenvalues, self._rotated, len(self._y), float(penalty))
+            group = Group(self._basis, whitened, split, targets, self._y, self._scale)
+            self._groups.append(group)
+            self._work.append(workspace(group.sizes, n_threads()))
+        del self._rotated
+
+    def center(self) -> tuple[np.ndarray, float]:
+        """The fit on all data, and its error's bound as a fraction of the range.
+
+        Returns
+        -------
+        center : ndarray
+            # shape: (n_eval, n_targets)
+        bound : float
+        """
+        out = np.empty((self._groups[0].sizes.n_eval, self._y.shape[1]))
+        worst = 0.0
+        for group in self._groups:
+            out[:, group.targets], bounds = group.center()
+            worst = max(worst, float((bounds / group.scale).max()))
+        return out, worst
+
+    def predict(self, key: np.ndarray, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions of replicates `first`, …, and certified bounds of their errors.
+
+        Parameters
+        ----------
+        key : ndarray of uint32, shape (4,)
+        first : int
+            A multiple of BATCH.
+        count : int
+
+        Returns
+        -------
+        predictions : ndarray
+            # shape: (count, n_eval, n_targets)
+        bounds : ndarray
+            As a fraction of the range, the worst target's; NaN where a factorisation failed.
+            # shape: (count,)
+        """
+        n_targets = self._y.shape[1]
+        n_eval = self._groups[0].sizes.n_eval
+        out = np.empty((count, n_eval, n_targets))
+        worst = np.zeros(count)
+        for group, work in zip(self._groups, self._work, strict=True):
+            values = np.empty((len(group.targets), count, n_eval))
+            bounds = np.empty((len(group.targets), count))
+            solve_blocks(group.problem, group.sizes, key, first, work, values, bounds)
+            out[:, :, group.targets] = values.transpose(1, 2, 0)
+            worst = np.maximum(worst, (bounds / group.scale[:, None]).max(axis=0))
+        return out, worst
+
+
+def _up(count: int) -> int:
+    return -(-count // MR) * MR
+
+
+def _pack_rows(matrix: np.ndarray) -> np.ndarray:
+    """Panels of MR rows, column by column, filled up with zeros."""
+    n, d = matrix.shape
+    packed = empty((_up(n) // MR, d, MR), np.float64, "a packed basis")
+    whole = n // MR
+    packed[:whole] = matrix[: whole * MR].reshape(whole, MR, d).transpose(0, 2, 1)
+    if whole < len(packed):
+        packed[whole:] = 0.0
+        packed[whole, :, : n - whole * MR] = matrix[whole * MR :].T
+    return packed.reshape(-1)
+
+
+def _pack_columns(matrix: np.ndarray) -> np.ndarray:
+    """Panels of MR columns, row by row, filled up with zeros in both directions."""
+    n, d = matrix.shape
+    packed = empty((_up(d) // MR, _up(n), MR), np.float64, "a packed basis")
+    packed[:, n:] = 0.0
+    whole = d // MR
+    packed[:whole, :n] = matrix[:, : whole * MR].reshape(n, whole, MR).transpose(1, 0, 2)
+    if whole < len(packed):
+        packed[whole, :n] = 0.0
+        packed[whole, :n, : d - whole * MR] = matrix[:, whole * MR :]
+    return packed.reshape(-1)
+
+
+__all__ = ["BATCH", "LowRank"]

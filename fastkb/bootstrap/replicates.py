@@ -1,0 +1,251 @@
+"""The replicates of a band: plan, run in chunks that can be interrupted, repair what is not certified."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkb.bootstrap import cholesky
+from fastkb.bootstrap.basis import TOLERANCE, Basis, Refused
+from fastkb.bootstrap.kernel_source import KernelSource
+from fastkb.bootstrap.lowrank import BATCH, LowRank
+from fastkb.bootstrap.plan import Plan, choose_solver, largest_useful_rank
+from fastkb.random.streams import bootstrap_counts
+from fastkb.runtime.memory import empty
+from fastkb.runtime.threads import limit_blas, n_threads
+
+# Between two looks at the keyboard and the progress bar.
+_SECONDS_A_CHUNK = 0.25
+# Above this fraction of replicates without a certificate a larger basis is cheaper than factorisations.
+_MANY = 0.02
+_ATTEMPTS = 3
+
+
+class Replicates(NamedTuple):
+    """Predictions of all replicates, and how they came about."""
+
+    center: np.ndarray  # shape: (n_eval, n_targets)
+    distribution: np.ndarray  # shape: (n_resamples, n_eval, n_targets)
+    plan: Plan
+    rank: int | None
+    error_bound: float | None
+    n_exact: int
+
+
+class Job(NamedTuple):
+    """What is asked for."""
+
+    source: KernelSource
+    y: np.ndarray  # shape: (n, n_targets)
+    alpha: np.ndarray  # shape: (n_targets,)
+    key: np.ndarray  # shape: (4,)
+    n_resamples: int
+    n_eval: int
+    progress: bool
+
+
+def compute_replicates(
+    source: KernelSource,
+    y: np.ndarray,
+    alpha: np.ndarray,
+    key: np.ndarray,
+    n_resamples: int,
+    solver: str,
+    progress: bool,
+) -> Replicates:
+    """Fit all replicates, and all data, and evaluate.
+
+    Parameters
+    ----------
+    source : KernelSource
+    y : ndarray
+        # shape: (n, n_targets)
+    alpha : ndarray
+        # shape: (n_targets,)
+    key : ndarray of uint32
+        # shape: (4,)
+    n_resamples : int
+    solver : str
+    progress : bool
+    """
+    job = Job(source, y, alpha, key, n_resamples, source.n_eval, progress)
+    # One pool of threads at a time: BLAS would spin beside the compiled regions.
+    with limit_blas(1):
+        scale = _scale(y)
+        plan, lowrank, basis = _plan(job, solver, scale)
+        if lowrank is None or basis is None:
+            return _exactly(job, plan)
+        return _with_basis(job, plan, lowrank, basis, scale)
+
+
+def _scale(y: np.ndarray) -> np.ndarray:
+    """What errors of each target are measured by: its range, its size where it is constant."""
+    scale = np.ptp(y, axis=0)
+    scale = np.where(scale > 0, scale, np.abs(y).max(axis=0))
+    return np.where(scale > 0, scale, 1.0)
+
+
+def _plan(job: Job, solver: str, scale: np.ndarray) -> tuple[Plan, LowRank | None, Basis | None]:
+    n, n_targets = job.y.shape
+    size = (n, job.n_eval, n_targets)
+    lowrank = basis = splits = None
+    refusal = "another solver was asked for"
+    if solver != "cholesky":
+        try:
+            limit = n if solver == "lowrank" else largest_useful_rank(*size)
+            basis = Basis(job.source, job.y, job.alpha, scale, limit)
+            lowrank = LowRank(basis, job.y, job.alpha, scale)
+            splits = lowrank.splits
+        except Refused as refused:
+            refusal = str(refused)
+    rank = 0 if lowrank is None else lowrank.rank
+    plan = choose_solver(solver, *size, job.n_resamples, splits, rank, refusal)
+    return (plan, lowrank, basis) if plan.solver == "lowrank" else (plan, None, None)
+
+
+def _with_basis(
+    job: Job, plan: Plan, lowrank: LowRank, basis: Basis, scale: np.ndarray
+) -> Replicates:
+    distribution = _allocate(job)
+    bounds = np.empty(job.n_resamples)
+    for attempt in range(_ATTEMPTS):
+        lowrank.prepare()
+        with progress_bar(job.n_resamples, job.progress) as bar:
+            for first, count in _chunks(job.n_resamples, BATCH * n_threads(), bar):
+                part = slice(first, first + count)
+                distribution[part], bounds[part] = lowrank.predict(job.key, first, count)
+        center, center_bound = lowrank.center()
+        uncertified = ~(bounds <= TOLERANCE)
+        if uncertified.mean() <= _MANY and center_bound <= TOLERANCE:
+            break
+        try:
+            basis.raise_accuracy(100.0 ** (attempt + 1))
+        except Refused:
+            break
+        lowrank = LowRank(basis, job.y, job.alpha, scale)
+    repairs = np.flatnonzero(uncertified)
+    if len(repairs) or not center_bound <= TOLERANCE:
+        exact = _Exact(job)
+        for start in range(0, len(repairs), 64):
+            some = repairs[start : start + 64]
+            distribution[some] = exact.predict(_weights(job, some))
+        center = exact.center()
+        exact.warn()
+    if len(repairs) == job.n_resamples:
+        return Replicates(
+            center,
+            distribution,
+            Plan("cholesky", "no replicate could be certified in a low-rank basis"),
+            None,
+            None,
+            0,
+        )
+    worst = float(bounds[~uncertified].max(initial=0.0))
+    return Replicates(center, distribution, plan, lowrank.rank, worst, len(repairs))
+
+
+def _exactly(job: Job, plan: Plan) -> Replicates:
+    exact = _Exact(job)
+    distribution = _allocate(job)
+    with progress_bar(job.n_resamples, job.progress) as bar:
+        for first, count in _chunks(job.n_resamples, n_threads(), bar):
+            part = np.arange(first, first + count)
+            distribution[first : first + count] = exact.predict(_weights(job, part))
+    center = exact.center()
+    exact.warn()
+    return Replicates(center, distribution, plan, None, None, 0)
+
+
+class _Exact:
+    """Replicates by factorisation of their distinct rows, by least squares where that is singular."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        targets = np.ascontiguousarray(job.y.T)
+        self._problem = cholesky.Problem(job.source.gram(), job.source.cross(), targets, job.alpha)
+        self._work = cholesky.workspace(self._problem)
+        self._singular = 0
+
+    def predict(self, weights: np.ndarray) -> np.ndarray:
+        """Predictions for rows of weights.  # shape: (len(weights), n_eval, n_targets)"""
+        values, failed = cholesky.predict(self._problem, weights, self._work)
+        values = np.ascontiguousarray(values)
+        for b in np.flatnonzero(failed):
+            values[b] = self._least_squares(weights[b])
+        self._singular += int(failed.sum())
+        return values
+
+    def center(self) -> np.ndarray:
+        """The fit on all data.  # shape: (n_eval, n_targets)"""
+        return self.predict(np.ones((1, len(self._job.y))))[0]
+
+    def _least_squares(self, weights: np.ndarray) -> np.ndarray:
+        """As KernelRidge solves a singular system: least squares, the shortest solution.
+
+        The rows' duplicates enter by S = diag(√w): (S K S + λI) c = S y, f = K(x, ·) S c.
+        """
+        K, cross, y, alpha = self._problem
+        u = np.flatnonzero(weights)
+        root = np.sqrt(weights[u])
+        A = K[np.ix_(u, u)] * np.outer(root, root)
+        out = np.empty((len(cross), len(y)))
+        for penalty in np.unique(alpha):
+            t = np.flatnonzero(alpha == penalty)
+            regularised = A + penalty * np.eye(len(u))
+            c = np.linalg.lstsq(regularised, y[np.ix_(t, u)].T * root[:, None], rcond=None)[0]
+            out[:, t] = cross[:, u] @ (root[:, None] * c)
+        return out
+
+    def warn(self) -> None:
+        """Say how many systems were singular, if any."""
+        if self._singular:
+            from scipy.linalg import LinAlgWarning
+
+            warnings.warn(
+                f"{self._singular} of {self._job.n_resamples + 1} systems K + alpha·I were singular "
+                "to working precision and solved by least squares. A larger alpha makes them well "
+                "posed.",
+                LinAlgWarning,
+                stacklevel=5,
+            )
+
+
+def _allocate(job: Job) -> np.ndarray:
+    shape = (job.n_resamples, job.n_eval, job.y.shape[1])
+    return empty(shape, np.float64, "the predictions of all replicates")
+
+
+def _weights(job: Job, replicates: np.ndarray) -> np.ndarray:
+    """Counts of the given replicates as floats.  # shape: (len(replicates), n)"""
+    n = len(job.y)
+    if len(replicates) and replicates[-1] - replicates[0] == len(replicates) - 1:
+        counts = bootstrap_counts(job.key, int(replicates[0]), len(replicates), n)
+    else:
+        counts = np.concatenate([bootstrap_counts(job.key, int(b), 1, n) for b in replicates])
+    return counts.astype(np.float64)
+
+
+def _chunks(total: int, unit: int, bar: Any) -> Iterator[tuple[int, int]]:
+    """(first, count) of chunks of whole units, each of about a quarter of a second."""
+    first, units = 0, 1
+    while first < total:
+        count = min(units * unit, total - first)
+        start = time.perf_counter()
+        yield first, count
+        seconds = time.perf_counter() - start
+        bar.update(count)
+        first += count
+        # The first chunk may have compiled: never shrink below one unit, grow fourfold at most.
+        wanted = units * _SECONDS_A_CHUNK / max(seconds, 1e-6)
+        units = max(1, min(int(wanted), 4 * units))
+
+
+def progress_bar(total: int, show: bool) -> Any:
+    """A progress bar over replicates on standard error, or something that does nothing."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=" replicates", disable=not show)
