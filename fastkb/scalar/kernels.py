@@ -38,7 +38,7 @@ class Kernel(NamedTuple):
     name: str
     form: Form
     function: Callable[[float, Parameters], float]
-    positive_definite: bool  # for the parameters that scikit-learn allows
+    positive_definite: bool  # for coef0 ≥ 0
     unit_diagonal: bool  # K(x, x) = 1
 
 
