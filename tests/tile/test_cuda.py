@@ -5,13 +5,10 @@ element of shared memory between two barriers, and types by compiling for a real
 compiler is installed.
 """
 
-import importlib.metadata
 import os
 import re
-import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -170,14 +167,6 @@ def test_public_functions_take_and_give_device_arrays():
         fastkb.rbf_kernel(X, Y, gamma=np.ones((20, 9)))
 
 
-@pytest.fixture
-def fresh_kernels():
-    """Kernels made in this test are its own."""
-    tile.gram_kernel.cache_clear()
-    yield
-    tile.gram_kernel.cache_clear()
-
-
 @pytest.mark.gpu
 @needs_device
 def test_a_new_formula_needs_nothing_but_its_row(monkeypatch, fresh_kernels):
@@ -196,98 +185,38 @@ def test_a_new_formula_needs_nothing_but_its_row(monkeypatch, fresh_kernels):
 # --- races ----------------------------------------------------------------------------------------
 
 
-class Watched:
-    """Shared memory, poisoned, that finds two threads at one element between two barriers."""
-
-    def __init__(self, length, kind):
-        self.values = np.full(length, np.nan, dtype=kind)
-        self.seen = {}  # place -> (barriers passed, who wrote, who read)
-        self.races = 0
-        self.lock = threading.Lock()
-
-    def touch(self, place, writes):
-        thread = threading.current_thread()
-        with self.lock:
-            seen = self.seen.get(place)
-            if seen is None or seen[0] != thread.barriers:
-                seen = self.seen[place] = (thread.barriers, set(), set())
-            me = {thread.thread_id}
-            seen[1 if writes else 2].update(me)
-            self.races += bool(seen[1] - me) or bool(writes and seen[2] - me)
-
-    def __getitem__(self, place):
-        self.touch(int(place), False)
-        return self.values[place]
-
-    def __setitem__(self, place, value):
-        self.touch(int(place), True)
-        self.values[place] = value
-
-
-@pytest.fixture
-def count_races(monkeypatch, fresh_kernels):
-    """A function: run a Gram matrix without its k-th barrier; the races in each block."""
-    if not runtime.simulated():
-        pytest.skip("only the simulator's threads can be watched")
-    from numba.cuda.simulator import kernel as simulator
-
-    blocks, lock, state = {}, threading.Lock(), {}
-    wait = simulator.BlockThread.syncthreads
-
-    def shared_array(plan, kind):
-        def shared():
-            where = threading.current_thread().blockIdx.x
-            with lock:
-                return blocks.setdefault(where, Watched(plan.memory, kind))
-
-        return shared
-
-    def syncthreads(thread):
-        thread.calls += 1
-        if thread.calls - 1 != state["without"]:
-            wait(thread)
-            thread.barriers += 1
-
-    monkeypatch.setattr(simulator.BlockThread, "barriers", 0, raising=False)
-    monkeypatch.setattr(simulator.BlockThread, "calls", 0, raising=False)
-    monkeypatch.setattr(simulator.BlockThread, "syncthreads", syncthreads)
-    monkeypatch.setattr(tile, "_make_shared", shared_array)
-
-    def run(kind, n, m, d, sizes, without=None):
-        state["without"] = without
-        blocks.clear()
-        X, Y = numbers(kind, n, d), None if m is None else numbers(kind, m, d, seed=1)
-        p = parameters_of("rbf", d)
-        b = None if Y is None else on_device(Y)
-        with np.errstate(all="ignore"):  # without a barrier anything may come out
-            K = tile.gram(find("rbf"), p, on_device(X), b, sizes=sizes).copy_to_host()
-        if without is None:
-            check("rbf", X, Y, K, p)
-        return [block.races for block in blocks.values()]
-
-    return run
+def races(watch, kind, shape, sizes, without=None):
+    """The races in each block of a Gram matrix: shape (n, m, d), or (n, None, d) if symmetric."""
+    n, m, d = shape
+    X, Y = numbers(kind, n, d), None if m is None else numbers(kind, m, d, seed=1)
+    p = parameters_of("rbf", d)
+    a, b = on_device(X), None if Y is None else on_device(Y)
+    K, counted = watch(lambda: tile.gram(find("rbf"), p, a, b, sizes=sizes), without)
+    if without is None:
+        check("rbf", X, Y, K.copy_to_host(), p)
+    return counted
 
 
 @pytest.mark.gpu
 @needs_device
 @each_type
-def test_no_two_threads_meet_in_shared_memory(kind, count_races):
+def test_no_two_threads_meet_in_shared_memory(kind, watch):
     # Three tiles, one of them mirrored; three slabs, the last of them partial.
-    assert count_races(kind, 30, None, 11, SMALL) == [0, 0, 0]
-    assert count_races(kind, 17, 16, 3, SMALL) == [0, 0]
+    assert races(watch, kind, (30, None, 11), SMALL) == [0, 0, 0]
+    assert races(watch, kind, (17, 16, 3), SMALL) == [0, 0]
     sizes = cuda_blocking(np.dtype(kind).name)
-    assert count_races(kind, sizes.tile + 1, None, sizes.kc + 1, sizes) == [0, 0, 0]
+    assert races(watch, kind, (sizes.tile + 1, None, sizes.kc + 1), sizes) == [0, 0, 0]
 
 
 @pytest.mark.gpu
 @needs_device
 @each_type
-def test_every_barrier_is_needed(kind, count_races):
-    strips = 16 // (4 * 16 // np.dtype(kind).itemsize)
+def test_every_barrier_is_needed(kind, watch):
+    strips = SMALL.tile // tile.layout(SMALL, np.dtype(kind)).span
     barriers = 1 + 2 + 3 * strips  # two slabs
     for without in range(barriers):
-        races = max(count_races(kind, 30, None, 8, SMALL, without))
-        assert (races > 0) == (without < barriers - 1)  # after the last, the block ends
+        found = max(races(watch, kind, (30, None, 8), SMALL, without))
+        assert (found > 0) == (without < barriers - 1)  # after the last, the block ends
 
 
 @pytest.mark.skipif(runtime.simulated(), reason="this is the simulator")
@@ -309,47 +238,6 @@ def test_in_the_simulator():
 
 
 # --- compiled for a device ------------------------------------------------------------------------
-
-
-def assembler():
-    """The path of ptxas, from the path or from its wheel."""
-    for package in ("nvidia-cuda-nvcc", "nvidia-cuda-nvcc-cu12"):
-        try:
-            files = importlib.metadata.files(package) or []
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        for file in files:
-            if file.name in ("ptxas", "ptxas.exe"):
-                return str(file.locate())
-    return shutil.which("ptxas")
-
-
-@pytest.fixture
-def compile_for_hopper(monkeypatch, tmp_path, fresh_kernels):
-    """A function: a kernel's PTX for compute capability 9.0, and what the assembler says of it."""
-    if runtime.simulated():
-        pytest.skip("the simulator does not compile")
-    if runtime.module().implementation == "Built-in" or not assembler():
-        pytest.skip("no compiler: pip install 'numba-cuda[cu13]' nvidia-cuda-nvcc")
-    if not HAS_DEVICE:  # device functions ask the device which code they are for
-        from numba.cuda import dispatcher
-
-        hopper = type("Hopper", (), {"compute_capability": (9, 0)})
-        monkeypatch.setattr(dispatcher, "get_current_device", lambda: hopper)
-
-    def build(kernel, signature):
-        bounds = kernel.targetoptions["launch_bounds"]
-        ptx, _ = runtime.module().compile_ptx(
-            kernel.py_func, signature, cc=(9, 0), launch_bounds=bounds
-        )
-        source = tmp_path / "kernel.ptx"
-        source.write_text(ptx)
-        command = [assembler(), "-arch=sm_90", "-v", str(source), "-o", str(tmp_path / "kernel")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return ptx, done.stderr
-
-    return build
 
 
 def signature_of(kind, layout="C"):
