@@ -126,7 +126,7 @@ def check_out(
     TypeError, ValueError
         Naming what is wrong: no array, wrong shape, wrong type, read-only, overlapping.
     """
-    if is_device_array(inputs[0]):
+    if inputs and is_device_array(inputs[0]):
         return check_device_out(out, shape, *inputs)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
