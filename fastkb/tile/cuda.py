@@ -21,15 +21,16 @@ A block computes one square tile of the result::
   buffers: while one is multiplied, the next columns travel from device memory into registers, and from
   there into the other buffer. So one barrier for each slab is enough.
 * **Registers.** A thread accumulates `each` x `each` outputs: groups of `vector` neighbouring rows and
-  columns, one group in each half of the tile. Two loads of 16 bytes serve 16 multiply-adds (float64) or
-  four serve 64 (float32).
+  columns, one group in each half of the tile. Four loads of 16 bytes serve 64 multiply-adds (float32)
+  or 16 (float64).
 * **Strips.** The accumulated values go back through shared memory, a strip of rows at a time. There the
   epilogue runs as a short loop (unrolled over registers it would be 64 copies of every formula), and
   from there rows *and* columns leave in runs of neighbouring addresses: the mirrored tile of a
   symmetric result is as cheap to write as the tile itself.
 * **No bank conflicts.** Rows of slabs and strips are 16 bytes longer than needed: eight threads that
   read 16 bytes each from neighbouring rows, or write neighbouring columns, then touch different banks.
-* **Symmetry.** Only tiles on and above the diagonal are launched; see :func:`_place`.
+* **Symmetry.** Only tiles on and above the diagonal are launched; see
+  :func:`fastkb.tile.cuda_layout.place`.
 
 Formulas and epilogue codes are those of the CPU (:data:`fastkb.scalar.kernels.FUNCTIONS`), as is the
 order of a sum over columns: the first to the last.
@@ -38,7 +39,7 @@ order of a sum over columns: the first to the last.
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -46,58 +47,15 @@ from fastkb.runtime import cuda as runtime
 from fastkb.scalar.cuda import on_device
 from fastkb.scalar.kernels import FUNCTIONS, Form, Kernel, Parameters, epilogue_code
 from fastkb.tile.blocking import CudaBlocking, cuda_blocking
+from fastkb.tile.cuda_layout import LOAD_BYTES, Layout, layout
+from fastkb.tile.cuda_layout import place as tile_place
 
 cuda = runtime.module()
-
-SHARED_BYTES = 48 * 1024  # what every device grants a block without being asked
-LOAD_BYTES = 16  # the widest load of one thread
 
 # Numba lets a negative index count from the end, and tests each signed one for it, in the innermost
 # loops too. An unsigned one is taken as it is. (Arithmetic stays signed: Numba's sum of an unsigned and a
 # signed 64-bit number is a float.)
 index = np.uint64
-
-
-class Layout(NamedTuple):
-    """A blocking and what follows from it; all lengths in elements."""
-
-    tile: int  # rows and columns of a block's part of the result
-    side: int  # threads along each side of it: side² in all
-    kc: int  # columns of a slab
-    vector: int  # elements in 16 bytes
-    each: int  # rows and columns of a thread's part
-    span: int  # rows of a strip: those of one group of `vector` rows of each thread
-    stride: int  # from row to row of slabs and strips, in shared memory
-    slab: int  # one operand's slab
-    memory: int  # shared memory: two buffers of two slabs, or a strip
-
-
-def layout(sizes: CudaBlocking, dtype: np.dtype) -> Layout:
-    """Lay the kernel's work out.
-
-    Raises
-    ------
-    ValueError
-        If the sizes do not divide one another as the kernel needs, or do not fit shared memory.
-    """
-    tile, side, kc, _ = sizes
-    threads, vector = side * side, LOAD_BYTES // dtype.itemsize
-    each = tile // side
-    span = side * vector
-    stride = tile + vector
-    slab = kc * stride
-    memory = max(4 * slab, span * stride)
-    divided = (
-        (tile, side), (each, vector), (threads, kc), (tile * kc, threads), (threads, tile),
-        (span * tile, threads), (threads, span), (tile * span, threads * vector),
-    )  # fmt: skip
-    if any(whole % part for whole, part in divided):
-        raise ValueError(
-            f"{sizes} cannot be laid out for {dtype}: its sizes do not divide one another"
-        )
-    if memory * dtype.itemsize > SHARED_BYTES:
-        raise ValueError(f"{sizes} needs {memory * dtype.itemsize} bytes of shared memory")
-    return Layout(tile, side, kc, vector, each, span, stride, slab, memory)
 
 
 def gram(
@@ -161,7 +119,7 @@ def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
     fetch, store, FETCHED = _make_slabs(plan, kind)
     stage, write, mirror = _make_strips(plan, kind)
     apply = _make_apply(plan, kind)
-    place, KC = runtime.device(_place), plan.kc
+    place, KC = runtime.device(tile_place), plan.kc
 
     def gram_tile(X, Y, out, code, symmetric, p):
         memory = shared()
@@ -204,28 +162,6 @@ def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
     return runtime.kernel(gram_tile, sizes.side**2, sizes.blocks)
 
 
-def _place(t, down, across, symmetric):
-    """Row and column of tile t; if symmetric, of the t-th tile on or above the diagonal.
-
-    In the upper triangle the first row and the last, the second and the last but one, …, have as many
-    tiles together: laid end to end they fill a rectangle (if `down` is odd, the first row fills its
-    first line alone), and dividing t by its width finds the place without a square root::
-
-        down = 5:  00 01 02 03 04       down = 4:  33 00 01 02 03
-                   44 11 12 13 14                  23 22 11 12 13
-                   34 33 22 23 24
-    """
-    if not symmetric:
-        return t // across, t % across
-    shift = 1 - down % 2
-    width = down + shift
-    i = t // width
-    j = t % width
-    if j >= i + shift:
-        return i, j - shift
-    return down - shift - i, down - 1 - j
-
-
 def _make_shared(plan: Layout, kind: type) -> Any:
     """The block's shared memory."""
     LENGTH = plan.memory
@@ -238,11 +174,6 @@ def _make_shared(plan: Layout, kind: type) -> Any:
         return cuda.shared.array(LENGTH, kind)
 
     return runtime.allocator(simulated if runtime.simulated() else aligned)
-
-
-def _aligned(plan: Layout) -> int:
-    """An offset in shared memory ANDed with this is a multiple of 16 bytes in the compiler's eyes too."""
-    return (1 << plan.memory.bit_length()) - plan.vector
 
 
 def _make_slabs(plan: Layout, kind: type) -> tuple[Any, Any, int]:
@@ -291,7 +222,7 @@ _FORMS = {Form.DOT: _dot, Form.SQDIFF: _sqdiff, Form.ABSDIFF: _absdiff}
 def _make_multiply(plan: Layout, form: Form, kind: type) -> tuple[Any, Any]:
     """clear: the accumulators; multiply: add one slab's columns to them."""
     SIDE, KC, VECTOR, EACH = plan.side, plan.kc, plan.vector, plan.each
-    SPAN, STRIDE, SLAB, ALIGNED = plan.span, plan.stride, plan.slab, _aligned(plan)
+    SPAN, STRIDE, SLAB, ALIGNED = plan.span, plan.stride, plan.slab, plan.aligned
     GROUPS = EACH // VECTOR
     ZERO = kind(0)
     accumulate = runtime.device(_FORMS[form])
@@ -323,7 +254,7 @@ def _make_multiply(plan: Layout, form: Form, kind: type) -> tuple[Any, Any]:
 def _make_strips(plan: Layout, kind: type) -> tuple[Any, Any, Any]:
     """stage: a strip of the accumulators to shared memory; write, mirror: from there to the result."""
     TILE, SIDE, VECTOR, EACH = plan.tile, plan.side, plan.vector, plan.each
-    SPAN, STRIDE, ALIGNED = plan.span, plan.stride, _aligned(plan)
+    SPAN, STRIDE, ALIGNED = plan.span, plan.stride, plan.aligned
     GROUPS = EACH // VECTOR
     ROWS = SIDE**2 // TILE  # that the block writes at a time
     TIMES = SPAN // ROWS

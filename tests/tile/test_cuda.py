@@ -24,6 +24,7 @@ from fastkb.scalar import kernels as scalar_kernels
 from fastkb.scalar.kernels import KERNELS, Form, Parameters, find
 from fastkb.tile import cuda as tile
 from fastkb.tile.blocking import CudaBlocking, cuda_blocking
+from fastkb.tile.cuda_layout import SHARED_BYTES, layout
 
 HAS_DEVICE = runtime.state() == "simulated" or runtime.state().startswith("available")
 TYPES = [np.float32, np.float64]
@@ -161,7 +162,7 @@ def test_public_functions_take_and_give_device_arrays():
     ]
     for found, wanted in pairs:
         assert type(found) is type(X)
-        # Both err by a few roundings: the order of the sums and the functions' last digits differ.
+        # Both err by a few roundings: the last digits of the functions differ.
         np.testing.assert_allclose(found.copy_to_host(), wanted, rtol=40 * np.finfo(np.float32).eps)
     with pytest.raises(ValueError, match="gamma must be a single number"):
         fastkb.rbf_kernel(X, Y, gamma=np.ones((20, 9)))
@@ -212,7 +213,7 @@ def test_no_two_threads_meet_in_shared_memory(kind, watch):
 @needs_device
 @each_type
 def test_every_barrier_is_needed(kind, watch):
-    strips = SMALL.tile // tile.layout(SMALL, np.dtype(kind)).span
+    strips = SMALL.tile // layout(SMALL, np.dtype(kind)).span
     barriers = 1 + 2 + 3 * strips  # two slabs
     for without in range(barriers):
         found = max(races(watch, kind, (30, None, 8), SMALL, without))
@@ -240,11 +241,11 @@ def test_in_the_simulator():
 # --- compiled for a device ------------------------------------------------------------------------
 
 
-def signature_of(kind, layout="C"):
+def signature_of(kind, order="C"):
     from numba import types
 
     T = types.float32 if kind is np.float32 else types.float64
-    matrix = types.Array(T, 2, layout)
+    matrix = types.Array(T, 2, order)
     parameters = types.NamedUniTuple(T, 3, Parameters)
     return matrix, matrix, matrix, types.intp, types.intp, parameters
 
@@ -260,7 +261,7 @@ def test_compiles_for_hopper(form, kind, compile_for_hopper):
         f"{form.name} {np.dtype(kind).name}: {used[1]} registers, {used[2]} bytes of shared memory"
     )
     assert int(used[1]) * sizes.side**2 * sizes.blocks <= 65536
-    assert int(used[2]) <= tile.SHARED_BYTES
+    assert int(used[2]) <= SHARED_BYTES
     assert set(re.findall(r"(\d+) bytes (?:stack frame|spill)", report)) == {"0"}
     # Shared memory is read 16 bytes at a time, and no double-precision instruction is in float32.
     wide = "ld.shared.v4.f32" if kind is np.float32 else "ld.shared.v2.f64"
@@ -272,37 +273,8 @@ def test_compiles_for_hopper(form, kind, compile_for_hopper):
 def test_the_search_for_nan_compiles_for_hopper(kind, compile_for_hopper):
     from numba import types
 
-    for layout in ("C", "F", "A"):
-        matrix = signature_of(kind, layout)[0]
+    for order in ("C", "F", "A"):
+        matrix = signature_of(kind, order)[0]
         found = types.Array(types.int32, 1, "C")
         ptx, _ = compile_for_hopper(runtime._finder(), (matrix, types.intp, types.intp, found))
         assert kind is np.float64 or ".f64" not in ptx
-
-
-# --- plans ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("down", [1, 2, 3, 4, 7, 10])
-def test_tiles_of_the_upper_triangle_are_each_visited_once(down):
-    places = [tile._place(t, down, down, 1) for t in range(down * (down + 1) // 2)]
-    assert sorted(places) == [(i, j) for i in range(down) for j in range(i, down)]
-    assert [tile._place(t, 3, down, 0) for t in range(3 * down)] == [
-        (i, j) for i in range(3) for j in range(down)
-    ]
-
-
-@each_type
-def test_the_table_can_be_laid_out(kind):
-    dtype = np.dtype(kind)
-    plan = tile.layout(cuda_blocking(dtype.name), dtype)
-    assert plan.memory * dtype.itemsize <= tile.SHARED_BYTES
-    assert plan.stride * dtype.itemsize % 16 == 0
-
-
-@pytest.mark.parametrize("field", ["tile", "side", "kc"])
-def test_sizes_that_cannot_be_laid_out_are_refused(field):
-    sizes = cuda_blocking("float64")
-    with pytest.raises(ValueError, match="do not divide"):
-        tile.layout(sizes._replace(**{field: 7}), np.dtype(np.float64))
-    with pytest.raises(ValueError, match="shared memory"):
-        tile.layout(sizes._replace(tile=256, kc=16), np.dtype(np.float64))
