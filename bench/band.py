@@ -119,7 +119,14 @@ class Band:
         return band_disagreement(ours.distribution[: len(theirs)], theirs, self.data.y)
 
     def facts(self, ours: Any) -> BandFigures:
-        return BandFigures(ours.n_resamples, ours.solver, ours.rank, ours.n_exact)
+        ratios: tuple[float, ...] = ()
+        if ours.rank is not None:
+            import fastkb
+
+            K = fastkb.rbf_kernel(self.data.X, gamma=self.gamma)
+            eigenvalues = np.linalg.eigvalsh(K)[::-1][: ours.rank]
+            ratios = tuple((np.maximum(eigenvalues, 0.0) / self.alpha).tolist())
+        return BandFigures(ours.n_resamples, ours.solver, ours.n_exact, ratios)
 
     def bound(self, ceilings: Ceilings, facts: Any) -> Bound:
         return band_bound(self.n, self.n_eval, facts, ceilings.flop_rate("float64", "gemm"))

@@ -132,7 +132,7 @@ def _say(line: str) -> None:
 def _block(measured: Report, options: Options) -> str:
     """The tables and what belongs beside them."""
     parts = [table.markdown(measured.rows)]
-    facts = _facts(measured, options)
+    facts = _facts(measured)
     parts.append("\n".join(f"- {fact}" for fact in facts))
     for name, rows in measured.grids.items():
         if not options.readme:
@@ -141,11 +141,12 @@ def _block(measured: Report, options: Options) -> str:
     return "\n\n".join(parts)
 
 
-def _facts(measured: Report, options: Options) -> list[str]:
+def _facts(measured: Report) -> list[str]:
     c = measured.ceilings
     facts = [
-        f"{measured.machine['processor']}, {measured.machine['threads']} threads for everybody, "
-        f"{measured.date}; {measured.machine['packages']}.",
+        f"{measured.machine['processor']}, {measured.machine['threads']} threads for everybody "
+        f"({measured.machine['threading layer']}), {measured.date}; "
+        f"{measured.machine['packages']}.",
         "Medians of interleaved rounds in one process"
         + ("; every rival's result agreed with fastkb's" if measured.agrees else "")
         + ". How, and what the ceiling is: [benchmarks](docs/benchmarks.md).",
@@ -180,6 +181,6 @@ def _list(numbers: Sequence[int]) -> str:
 
 
 def _file_name(measured: Report) -> str:
-    words = f"{measured.machine['processor']} {measured.machine['threads'].split()[0]} threads"
+    words = f"{measured.machine['processor']} {measured.machine['threads']} threads"
     slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     return f"{measured.date}-{slug}.json"

@@ -28,17 +28,33 @@ def test_the_slowest_part_bounds_a_gram_matrix_and_symmetry_halves_all_but_the_w
 
 
 def test_band_flops_of_each_solver():
-    n, q, r = 1000, 200, 20
+    n, q = 1000, 200
     u = n * (1 - np.exp(-1))
     cholesky = u**3 / 3 + 2 * u**2 + 2 * q * u
-    lowrank = u * r**2 + 2 * u * r + r**3 / 3 + 2 * r**2 + 2 * q * r
-    for rank, n_exact, expected in (
-        (None, 0, 50 * cholesky),
-        (r, 0, 50 * lowrank + (n + q) * r**2),
-        (r, 5, 5 * cholesky + 45 * lowrank + (n + q) * r**2),
+    exact = bounds.BandFigures(50, "cholesky", 0)
+    assert bounds.band_bound(n, q, exact, 1.0).seconds == pytest.approx(50 * cholesky)
+
+    # Every direction far above the penalty: all are factorised. Three of twenty: the rest takes one
+    # step of conjugate gradients, and a replicate without a certificate a factorisation.
+    all_strong = u * 400 + 8000 / 3 + 2 * 400 + 2 * u * 20 + 2 * q * 20
+    three_strong = u * 9 + 9 + 2 * 9 * 2 + 4 * u * 20 + 2 * u * 20 + 2 * q * 20
+    for ratios, n_exact, expected in (
+        ((1e9,) * 20, 0, 50 * all_strong),
+        ((1e9,) * 3 + (1e-14,) * 17, 0, 50 * three_strong),
+        ((1e9,) * 3 + (1e-14,) * 17, 5, 45 * three_strong + 5 * cholesky),
     ):
-        figures = bounds.BandFigures(50, "some", rank, n_exact)
-        assert bounds.band_bound(n, q, figures, 1.0).seconds == pytest.approx(expected)
+        figures = bounds.BandFigures(50, "lowrank", n_exact, ratios)
+        found = bounds.band_bound(n, q, figures, 2.0)
+        assert found.seconds == pytest.approx(expected / 2.0)
+        assert found.limit == "lowrank, rank 20"
+
+
+def test_conjugate_gradients_take_more_steps_the_worse_the_condition():
+    steps = [bounds.conjugate_gradient_steps(r) for r in (0.0, 1e-14, 1e-3, 0.1, 1.0, 100.0)]
+    assert steps[0] == steps[1] == 1
+    assert steps == sorted(steps)
+    # sqrt(κ)/2·ln(2/ε) is the usual bound
+    assert steps[-1] <= math.ceil(math.sqrt(101) / 2 * math.log(2 / bounds.CG_ACCURACY))
 
 
 @pytest.mark.slow
@@ -49,7 +65,7 @@ def test_every_ceiling_that_a_work_asks_for_is_measured(monkeypatch):
     assert measured.write_existing > 0
     assert measured.write_fresh > 0
     for work in registry.works():
-        facts = bounds.BandFigures(10, "lowrank", 5, 0)
+        facts = bounds.BandFigures(10, "lowrank", 0, (1e9, 1.0))
         assert 0 < work.bound(measured, facts).seconds < math.inf
 
 
