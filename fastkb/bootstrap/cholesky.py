@@ -40,7 +40,7 @@ class Workspace(NamedTuple):
 
     panels: np.ndarray
     left: np.ndarray
-    index: np.ndarray  # the distinct rows.                       shape: (workers, n)
+    rows: np.ndarray  # the distinct rows.                        shape: (workers, n)
     ridge: np.ndarray  # λ / w of the distinct rows.              shape: (workers, n)
     x: np.ndarray  # a solution.                                  shape: (workers, padded n)
 
@@ -97,7 +97,7 @@ def _refit(K, y, weights, alpha, targets, work, dual, failed):
     workers = work.panels.shape[0]
     for worker in prange(workers):
         panels, left = work.panels[worker], work.left[worker]
-        index, ridge, x = work.index[worker], work.ridge[worker], work.x[worker]
+        index, ridge, x = work.rows[worker], work.ridge[worker], work.x[worker]
         for b in range(worker, weights.shape[0], workers):
             n = 0
             for i in range(weights.shape[1]):

@@ -13,7 +13,9 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import LinAlgError, cython_lapack
+from scipy.linalg import LinAlgError
+
+from fastkb.linalg.lapack import capsule
 
 
 def eigh_in_place(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,21 +115,8 @@ def _pointer(array: np.ndarray) -> ctypes.c_void_p:
 
 
 @functools.cache
-def _capsule(name: str) -> tuple[int, str]:
-    """Address and C signature of a LAPACK routine in SciPy's library."""
-    capsule = cython_lapack.__pyx_capi__[name]
-    get_name = ctypes.pythonapi.PyCapsule_GetName
-    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype = ctypes.c_void_p
-    get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    signature = get_name(capsule)
-    return get_pointer(capsule, signature), signature.decode()
-
-
-@functools.cache
 def _function(name: str) -> Callable:
-    address, signature = _capsule(name)
+    address, signature = capsule(name)
     arguments = [ctypes.c_void_p] * (signature.count(",") + 1)
     return ctypes.CFUNCTYPE(None, *arguments)(address)
 
@@ -135,5 +124,5 @@ def _function(name: str) -> Callable:
 @functools.cache
 def _integer(name: str) -> type:
     """LAPACK's integer in SciPy's library: of 32 bits, unless it was built with 64."""
-    _, signature = _capsule(name)
+    _, signature = capsule(name)
     return ctypes.c_int if " int *" in signature else ctypes.c_int64
