@@ -14,7 +14,7 @@ PACKAGE = ROOT / "fastkb"
 
 # A room imports only from lower floors (and from itself).
 FLOORS = {
-    "_version": 0,
+    "_version": -1,
     "runtime": 0,
     "scalar": 1,
     "tile": 2,
