@@ -25,6 +25,7 @@ class Plan(NamedTuple):
     symmetric: bool  # Y is X: half of the tiles are mirrored
     transposed: bool  # the result's columns are contiguous: K(Y, X) is written into its transpose
     streaming: bool  # the result is written past the caches
+    lead: int  # elements between the beginning of a cache line and that of a row of the result
     sizes: Blocking
     reasons: tuple[str, ...]
 
@@ -35,7 +36,9 @@ def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan
     item = X.dtype.itemsize
     transposed = out.strides[0] == item and out.strides[1] != item
     lines = out.T if transposed else out
-    aligned = lines.ctypes.data % ALIGNMENT == 0 and lines.strides[0] % ALIGNMENT == 0
+    # Every row must begin at the same place of a cache line: then tiles can begin where lines do.
+    lead, odd = divmod(lines.ctypes.data % ALIGNMENT, item)
+    aligned = odd == 0 and lines.strides[0] % ALIGNMENT == 0 and lines.strides[1] == item
     streaming = aligned and out.nbytes >= STREAMED_FROM
     reasons = (
         f"{row.form.name.lower()} form: distances are summed from differences, so nothing cancels"
@@ -46,10 +49,10 @@ def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan
         else "X and Y differ: every tile is computed",
         "the result is larger than the caches: written past them"
         if streaming
-        else "the result may fit the caches, or its rows are not aligned: written through them",
+        else "the result may fit the caches, or its rows begin anywhere in a cache line: written through them",
     )
     return Plan(
-        row, out.shape, X.shape[1], X.dtype, symmetric, transposed, streaming,
+        row, out.shape, X.shape[1], X.dtype, symmetric, transposed, streaming, lead if streaming else 0,
         blocking(str(X.dtype)), reasons,
     )  # fmt: skip
 
@@ -62,22 +65,23 @@ def drive(
         out = out.T
         X, Y = (X, None) if Y is None else (Y, X)
     sizes, d = chosen.sizes, chosen.d
-    a = _packed(X, sizes.mr)
-    b = _packed(X if Y is None else Y, sizes.nr)
+    a = _packed(X, sizes.mr, chosen.lead if chosen.symmetric else 0)
+    b = _packed(X if Y is None else Y, sizes.nr, chosen.lead)
     task = cpu.Task(
         form=int(chosen.row.form),
         code=epilogue_code(chosen.row),
         symmetric=int(chosen.symmetric),
         d=d,
         streaming=int(chosen.streaming),
+        lead=chosen.lead,
     )
     cpu.gram_tiles(a, b, out, task, (sizes.mr, sizes.nr, sizes.kc), parameters)
 
 
-def _packed(X: np.ndarray, rows: int) -> np.ndarray:
+def _packed(X: np.ndarray, rows: int, lead: int) -> np.ndarray:
     n, d = X.shape
-    panels = empty((packed_length(n, d, rows),), X.dtype, "the packed form of the data")
-    pack(X, panels, rows)
+    panels = empty((packed_length(n, d, rows, lead),), X.dtype, "the packed form of the data")
+    pack(X, panels, rows, lead)
     return panels
 
 

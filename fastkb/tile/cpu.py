@@ -27,19 +27,34 @@ class Task(NamedTuple):
     symmetric: int  # 1: b is a, only tiles on and above the diagonal are computed, and mirrored
     d: int  # columns of the data
     streaming: int  # 1: the result goes past the caches
+    lead: int  # rows of zeros before b, and before a if symmetric: see gram_tiles
+
+
+class Span(NamedTuple):
+    """Rows (or columns) `first` up to `stop` of a tile that begins at the packed row `origin`."""
+
+    origin: int
+    first: int
+    stop: int
 
 
 @inline
-def _multiply(a, b, values, i, j, rows, columns, sizes, form, d):
-    """values[: rows, : columns] = the accumulated form of rows i… of a and rows j… of b."""
+def _span(tile, lead, n):
+    origin = tile * TILE
+    return Span(origin, max(0, lead - origin), min(TILE, n + lead - origin))
+
+
+@inline
+def _multiply(a, b, values, down, across, sizes, form, d):
+    """values[row, column] = the accumulated form of the rows of a and b in the two spans."""
     mr, nr, kc = sizes
     stride = TILE
     for k in range(0, d, kc):
         depth = min(kc, d - k)
-        for column in range(0, columns, nr):
-            b_offset = (j + column) * d + k * nr
-            for row in range(0, rows, mr):
-                a_offset = (i + row) * d + k * mr
+        for column in range(across.first // nr * nr, across.stop, nr):
+            b_offset = (across.origin + column) * d + k * nr
+            for row in range(down.first // mr * mr, down.stop, mr):
+                a_offset = (down.origin + row) * d + k * mr
                 c_offset = row * stride + column
                 if form == SQDIFF:
                     simd.sqdiff(a, a_offset, b, b_offset, depth, values, c_offset, stride, k == 0)
@@ -76,41 +91,50 @@ def _write_row(values, offset, out, row, column, count, streaming):
 
 
 @inline
-def _write(values, out, i, j, rows, columns, streaming):
+def _write(values, out, down, across, task):
     """The tile's place in the result."""
-    for row in range(rows):
-        _write_row(values, row * TILE, out, i + row, j, columns, streaming)
+    column = across.origin + across.first - task.lead
+    count = across.stop - across.first
+    above = down.origin - (task.lead if task.symmetric == 1 else 0)
+    for row in range(down.first, down.stop):
+        start = row * TILE + across.first
+        _write_row(values, start, out, above + row, column, count, task.streaming == 1)
 
 
 @inline
-def _write_transposed(values, out, i, j, rows, columns, streaming):
+def _write_transposed(values, out, down, across, task):
     """The tile's mirror image, a strip of one vector's width at a time."""
     width = simd.width(values)
     strip = simd.scratch(STRIP, values)
-    for column in range(0, columns, width):
-        for row in range(0, rows, width):
+    left = down.origin + down.first - task.lead
+    count = down.stop - down.first
+    for column in range(across.first // width * width, across.stop, width):
+        for row in range(down.first // width * width, down.stop, width):
             simd.transpose_block(values, row * TILE + column, TILE, strip, row, TILE)
-        for k in range(min(width, columns - column)):
-            _write_row(strip, k * TILE, out, j + column + k, i, rows, streaming)
+        for k in range(max(column, across.first), min(column + width, across.stop)):
+            start = (k - column) * TILE + down.first
+            row = across.origin + k - task.lead
+            _write_row(strip, start, out, row, left, count, task.streaming == 1)
 
 
 @inline
 def _tile(a, b, out, place, task, sizes, p):
     """One tile: multiply, epilogue, write, mirror."""
-    i = place[0] * TILE
-    j = place[1] * TILE
-    rows = min(TILE, out.shape[0] - i)
-    columns = min(TILE, out.shape[1] - j)
+    down = _span(place[0], task.lead if task.symmetric == 1 else 0, out.shape[0])
+    across = _span(place[1], task.lead, out.shape[1])
     values = simd.scratch(AREA, a)
-    _multiply(a, b, values, i, j, rows, columns, sizes, task.form, task.d)
+    _multiply(a, b, values, down, across, sizes, task.form, task.d)
     # A tile of full width is one run of elements; another, one for each row.
-    whole = columns == TILE
-    length = rows * TILE if whole else columns
-    for line in range(1 if whole else rows):
-        apply(task.code, values[line * TILE : line * TILE + length], p)
-    _write(values, out, i, j, rows, columns, task.streaming == 1)
-    if task.symmetric == 1 and i != j:
-        _write_transposed(values, out, i, j, rows, columns, task.streaming == 1)
+    whole = across.stop - across.first == TILE
+    length = (down.stop - down.first) * TILE if whole else across.stop - across.first
+    for row in range(down.first, down.first + 1 if whole else down.stop):
+        start = row * TILE + across.first
+        apply(task.code, values[start : start + length], p)
+    _write(values, out, down, across, task)
+    if task.symmetric == 1 and place[0] != place[1]:
+        _write_transposed(values, out, down, across, task)
+    if task.streaming == 1:
+        simd.fence()  # another thread may read the result once this one has reported back
 
 
 @inline
@@ -133,11 +157,16 @@ def _signature(T):
 
 @jit(parallel=True, signature=_signature, chunk=TILES_AT_A_TIME)
 def gram_tiles(a, b, out, task, sizes, p):
-    """out[i, j] = g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d)."""
-    down = (out.shape[0] + TILE - 1) // TILE
-    across = (out.shape[1] + TILE - 1) // TILE
+    """out[i, j] = g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d).
+
+    Where the result's first element stands `lead` elements after the beginning of a cache line, so
+    does every row's (:func:`fastkb.gram.engine.plan` sees to that), and the tiles are shifted so as to
+    begin where a line does: b, and for a symmetric result a, is packed behind `lead` rows of zeros.
+    No line is then shared by two tiles, which would have to be read before it is written.
+    """
+    down = (out.shape[0] + (task.lead if task.symmetric == 1 else 0) + TILE - 1) // TILE
+    across = (out.shape[1] + task.lead + TILE - 1) // TILE
     count = down * (down + 1) // 2 if task.symmetric == 1 else down * across
     for t in prange(count):
         place = _upper_place(t, down) if task.symmetric == 1 else (t // across, t % across)
         _tile(a, b, out, place, task, sizes, p)
-    simd.fence()

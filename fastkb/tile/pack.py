@@ -20,23 +20,25 @@ from numba.core import types
 from fastkb.runtime import jit, matrix, prange, vector
 
 
-def packed_length(n: int, d: int, rows: int) -> int:
-    """Number of elements of the packed form of an (n, d) matrix."""
-    return -(-n // rows) * rows * d
+def packed_length(n: int, d: int, rows: int, lead: int = 0) -> int:
+    """Number of elements of the packed form of an (n, d) matrix behind `lead` rows of zeros."""
+    return -(-(n + lead) // rows) * rows * d
 
 
-@jit(parallel=True, signature=lambda T: (matrix(T), vector(T), types.intp))
-def pack(X, packed, rows):
-    """Write the panels of X (n, d), any strides, into `packed` (:func:`packed_length`)."""
+@jit(parallel=True, signature=lambda T: (matrix(T), vector(T), types.intp, types.intp))
+def pack(X, packed, rows, lead):
+    """Write `lead` rows of zeros and X (n, d), any strides, as panels into `packed`
+    (:func:`packed_length`).
+    """
     n, d = X.shape
-    panels = (n + rows - 1) // rows
+    panels = (n + lead + rows - 1) // rows
     for panel in prange(panels):
         start = panel * rows * d
-        height = min(rows, n - panel * rows)
-        for i in range(height):
-            row = panel * rows + i
-            for k in range(d):
-                packed[start + k * rows + i] = X[row, k]
-        for i in range(height, rows):
-            for k in range(d):
-                packed[start + k * rows + i] = 0.0
+        for i in range(rows):
+            row = panel * rows + i - lead
+            if 0 <= row < n:
+                for k in range(d):
+                    packed[start + k * rows + i] = X[row, k]
+            else:
+                for k in range(d):
+                    packed[start + k * rows + i] = 0.0

@@ -25,13 +25,20 @@ def test_transposed_results():
     assert not plan(find("rbf"), X, X[:1], np.empty((3, 1))).transposed
 
 
-def test_only_large_aligned_results_are_streamed():
+def test_only_large_results_with_regular_rows_are_streamed():
     side = int(np.sqrt(STREAMED_FROM / 8)) // 8 * 8 + 8
     large = empty((side, side), np.float64, "a test")
     assert plan(find("rbf"), X, None, large).streaming
     assert "past" in plan(find("rbf"), X, None, large).reasons[2]
     assert not plan(find("rbf"), X, None, large[:8]).streaming
-    assert not plan(find("rbf"), X, None, large[:, 1:]).streaming
+    assert plan(find("rbf"), X, None, large).lead == 0
+    # One element into the line, in every row: the tiles are shifted.
+    late = plan(find("rbf"), X, None, large[:, 1:])
+    assert (late.streaming, late.lead) == (True, 1)
+    # Rows that begin at different places of a line, or not contiguous.
+    odd = empty((side, side + 1), np.float64, "a test")
+    assert not plan(find("rbf"), X, None, odd).streaming
+    assert not plan(find("rbf"), X, None, odd[:, ::2]).streaming
 
 
 @pytest.mark.parametrize(("name", "word"), [("rbf", "sqdiff"), ("linear", "dot")])

@@ -87,7 +87,7 @@ def _laid_out(X, layout):
     n=sizes,
     m=st.none() | sizes,
     dtype=st.sampled_from([np.float32, np.float64]),
-    out_layout=st.sampled_from(["C", "F", "strided", "reversed", "misaligned"]),
+    out_layout=st.sampled_from(["C", "F", "strided", "reversed", "misaligned", "late"]),
     streaming=st.booleans(),
 )
 def test_every_layout_of_out_receives_the_same_bits(n, m, dtype, out_layout, streaming):
@@ -122,9 +122,11 @@ def _target(shape, dtype, layout):
     if layout == "misaligned":
         base = np.full((rows, columns + 3), -1.0, dtype=dtype)
         return base, base[:, 1:-2]
-    base = empty(shape, dtype, "a test")
+    # "late": rows that all begin three elements after a cache line does.
+    wide = -(-(columns + 3) // 16) * 16
+    base = empty((rows, wide), dtype, "a test")
     base[...] = -1.0
-    return base, base
+    return base, base[:, 3 : 3 + columns] if layout == "late" else base[:, :columns]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -16,24 +16,26 @@ from fastkb.tile.pack import pack, packed_length
     dtype=st.sampled_from([np.float32, np.float64]),
     order=st.sampled_from("CF"),
     step=st.sampled_from([1, 2, -1]),
+    lead=st.integers(0, 30),
 )
-def test_panels(n, d, rows, dtype, order, step):
+def test_panels(n, d, rows, dtype, order, step, lead):
     X = np.asarray(np.random.default_rng(n).standard_normal((n, d)), dtype=dtype, order=order)[
         ::step
     ]
     X.flags.writeable = False
-    packed = np.full(packed_length(len(X), d, rows), np.nan, dtype=dtype)
-    pack(X, packed, rows)
+    packed = np.full(packed_length(len(X), d, rows, lead), np.nan, dtype=dtype)
+    pack(X, packed, rows, lead)
     panels = packed.reshape(-1, d, rows)
     unpacked = panels.transpose(0, 2, 1).reshape(-1, d)
-    np.testing.assert_array_equal(unpacked[: len(X)], X)
-    np.testing.assert_array_equal(unpacked[len(X) :], 0.0)
+    np.testing.assert_array_equal(unpacked[lead : lead + len(X)], X)
+    np.testing.assert_array_equal(unpacked[:lead], 0.0)
+    np.testing.assert_array_equal(unpacked[lead + len(X) :], 0.0)
 
 
 def test_one_compiled_function_for_each_element_type():
     X = np.ones((5, 3))
     for layout in (X, np.asfortranarray(X), X[::2], X[:, ::-1]):
-        pack(layout, np.empty(packed_length(len(layout), 3, 4)), 4)
+        pack(layout, np.empty(packed_length(len(layout), 3, 4)), 4, 0)
     assert len([s for s in pack.signatures if "float64" in str(s)]) == 1
 
 
