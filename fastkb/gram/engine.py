@@ -49,7 +49,7 @@ def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan
         else "X and Y differ: every tile is computed",
         "the result is larger than the caches: written past them"
         if streaming
-        else "the result may fit the caches, or its rows begin anywhere in a cache line: written through them",
+        else "the result may fit the caches, or its rows are not aligned alike: written through them",
     )
     return Plan(
         row, out.shape, X.shape[1], X.dtype, symmetric, transposed, streaming, lead if streaming else 0,
