@@ -87,6 +87,11 @@ class KernelSource:
         Z = self._points()
         return check_gram("a column of the kernel", to_dense(self._matrix(Z, Z[i : i + 1]))[:, 0])
 
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """K(zᵢ, X) for some of the stacked points.  # shape: (len(indices), n)"""
+        K = to_dense(self._matrix(self._points()[indices], self._X))
+        return check_gram("rows of the kernel", np.asarray(K, dtype=np.float64))
+
     def diagonal(self) -> np.ndarray:
         """K(zᵢ, zᵢ) for all stacked points.  # shape: (n + n_eval,)"""
         Z = self._points()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastkb.bootstrap.basis import ITERATION_SHARE, TOLERANCE, Basis, Whitened, whiten
+from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.lowrank_block import (
     BATCH,
     MR,
@@ -20,8 +21,12 @@ from fastkb.bootstrap.lowrank_block import (
     workspace,
 )
 from fastkb.bootstrap.plan import Split, split_basis
+from fastkb.linalg.lanes import QUAD
 from fastkb.runtime.memory import empty
 from fastkb.runtime.threads import n_threads
+
+# Evaluation points at which the fit on all data is compared with the kernel's own values.
+_CHECKED = 512
 
 
 class Group:
@@ -46,15 +51,17 @@ class Group:
         self._y = y[:, targets]
         self._residual, self._residual_eval = basis.residual, basis.residual_eval
         self._prior = float(basis.diagonal[n:].max())
-        squares = whitened.psi_eval**2  # shape: (n_eval, rank)
+        # Filled up with zeros, which never are the largest.
+        quads = -(-n_eval // QUAD)
+        padded_eval = np.zeros((quads * QUAD, rank))
+        padded_eval[:n_eval] = whitened.psi_eval
+        in_fours = padded_eval.reshape(quads, QUAD, rank).transpose(0, 2, 1)
         weak_ratio = (
             float(whitened.eigenvalues[strong]) / whitened.penalty if strong < rank else 0.0
         )
         limits = Limits(
             whitened.penalty,
             weak_ratio,
-            float(squares[:, :strong].sum(axis=1).max()),
-            float(squares[:, strong:].sum(axis=1).max()),
             self._prior,
             float(self._residual_eval.max()),
             ITERATION_SHARE * TOLERANCE * float(self.scale.min()),
@@ -67,6 +74,8 @@ class Group:
             _pack_rows(whitened.psi),
             _pack_columns(whitened.psi),
             _pack_rows(whitened.psi_eval),
+            np.ascontiguousarray(in_fours[:, :strong]),
+            np.ascontiguousarray((in_fours[:, strong:] ** 2).sum(axis=1)),
             np.ascontiguousarray(whitened.shrinkage),
             residual,
             np.sqrt(residual) / whitened.penalty,
@@ -74,11 +83,13 @@ class Group:
             np.array(limits),
         )
 
-    def center(self) -> tuple[np.ndarray, np.ndarray]:
-        """The fit on all data, and bounds of its error.  # shapes: (n_eval, t), (t,)
+    def center(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The fit on all data, bounds of its error, and its coefficients α.
 
         The basis is whitened for unit weights: the system's matrix is the identity up to the
         rounding of the eigendecomposition, which two corrections remove.
+
+        # shapes: (n_eval, n_targets), (n_targets,), (n, n_targets)
         """
         basis, y = self._whitened, self._y
         psi, shrinkage = basis.psi, basis.shrinkage[:, None]
@@ -94,7 +105,7 @@ class Group:
         inside = np.sqrt(trace * (1 + tau) * min(reach, self._prior / basis.penalty))
         outside = np.sqrt(self._residual_eval.max()) * (1 + np.sqrt(tau))
         error = np.sqrt(reach / 0.99) * np.sqrt((left**2).sum(axis=0))
-        return basis.psi_eval @ z, rho * (inside + outside) + error
+        return basis.psi_eval @ z, rho * (inside + outside) + error, misfit / basis.penalty
 
 
 class LowRank:
@@ -102,6 +113,7 @@ class LowRank:
 
     Parameters
     ----------
+    source : KernelSource
     basis : Basis
     y : ndarray
         # shape: (n, n_targets)
@@ -109,8 +121,16 @@ class LowRank:
         Penalty and range of each target.  # shape: (n_targets,)
     """
 
-    def __init__(self, basis: Basis, y: np.ndarray, alpha: np.ndarray, scale: np.ndarray) -> None:
-        self._basis, self._y, self._alpha, self._scale = basis, y, alpha, scale
+    def __init__(
+        self,
+        source: KernelSource,
+        basis: Basis,
+        y: np.ndarray,
+        alpha: np.ndarray,
+        scale: np.ndarray,
+    ) -> None:
+        self._source, self._basis = source, basis
+        self._y, self._alpha, self._scale = y, alpha, scale
         n, n_eval = len(y), len(basis.residual_eval)
         self._eigenvalues, self._rotated = basis.axes()
         self._penalties = np.unique(alpha)
@@ -141,17 +161,26 @@ class LowRank:
     def center(self) -> tuple[np.ndarray, float]:
         """The fit on all data, and its error's bound as a fraction of the range.
 
+        The bound is for exact arithmetic. Rounding errors that the decomposition amplified would show
+        in f(x) = Σ α_i K(x, x_i), evaluated with the kernel itself at some of the points: what differs
+        there counts as error too.
+
         Returns
         -------
         center : ndarray
             # shape: (n_eval, n_targets)
         bound : float
         """
-        out = np.empty((self._groups[0].sizes.n_eval, self._y.shape[1]))
+        n, n_eval = len(self._y), self._groups[0].sizes.n_eval
+        out = np.empty((n_eval, self._y.shape[1]))
+        sample = np.unique(np.linspace(0, n_eval - 1, min(n_eval, _CHECKED)).astype(np.intp))
+        rows = self._source.rows(n + sample)
         worst = 0.0
         for group in self._groups:
-            out[:, group.targets], bounds = group.center()
-            worst = max(worst, float((bounds / group.scale).max()))
+            values, bounds, dual = group.center()
+            out[:, group.targets] = values
+            difference = np.abs(rows @ dual - values[sample]).max(axis=0)
+            worst = max(worst, float((np.maximum(bounds, difference) / group.scale).max()))
         return out, worst
 
     def predict(self, key: np.ndarray, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -57,6 +57,8 @@ class Problem(NamedTuple):
     rows: np.ndarray  # Ψ in panels of MR rows.                  shape: (n/MR * rank * MR,)
     columns: np.ndarray  # Ψ in panels of MR columns.            shape: (rank/MR * n * MR,)
     eval_rows: np.ndarray  # Ψ_eval in panels of MR rows.        shape: (n_eval/MR * rank * MR,)
+    eval_strong: np.ndarray  # ψ_eval, strong directions, in fours.  shape: (n_eval/4, strong, 4)
+    eval_weak: np.ndarray  # ‖ψ_eval‖² over the weak ones, in fours. shape: (n_eval/4, 4)
     shrinkage: np.ndarray  # the diagonal of D.                  shape: (rank,)
     residual: np.ndarray  # d, the residual diagonal.            shape: (n,)
     root_residual: np.ndarray  # √d / λ.                         shape: (n,)
@@ -69,8 +71,6 @@ class Limits(NamedTuple):
 
     penalty: float  # λ
     weak_ratio: float  # σ²/λ of the strongest weak direction; 0 if none is weak
-    strong_eval: float  # the largest ‖ψ_eval‖² over the strong directions
-    weak_eval: float  # and over the weak ones
     prior_eval: float  # the largest K(x, x) of an evaluation point
     residual_eval: float  # the largest residual diagonal of an evaluation point
     tolerance: float  # of a prediction, in y's units, for conjugate gradients
@@ -95,6 +95,7 @@ class Workspace(NamedTuple):
     inverse: np.ndarray  # 1 / the factor's diagonal. shape: (workers, PACKS * strong * NR)
     vectors: np.ndarray  # five vectors of CG.        shape: (workers, 5, PACKS * rank_padded * NR)
     tile: np.ndarray  # a tile of ΨZ.                 shape: (workers, PACKS * _ROWS * NR)
+    forms: np.ndarray  # four ψ_eval in lanes.       shape: (workers, QUAD * (strong + 1) * NR)
     panel: np.ndarray  # products ψᵢψⱼ.               shape: (workers, _DEPTH * MR)
     scalars: np.ndarray  # one number per replicate.  shape: (workers, _SCALARS, BATCH)
     words: np.ndarray  # shape: (workers, 4, STREAM_LANES)
@@ -102,8 +103,8 @@ class Workspace(NamedTuple):
 
 # Rows of Workspace.vectors and Workspace.scalars
 _Z, _R, _Q, _P, _PRODUCT = range(5)
-_NORM, _TRACE, _LARGEST, _EQUIVALENCE, _REACH, _RHO, _ENERGY, _FACTOR, _NEW = range(9)
-_VECTORS, _SCALARS = 5, 9
+_TRACE, _LARGEST, _EQUIVALENCE, _REACH, _RHO, _ENERGY, _FACTOR, _NEW = range(8)
+_VECTORS, _SCALARS = 5, 8
 
 # Kinds of pass over the rows of Ψ
 INITIAL, RESIDUAL, STEP = range(3)
@@ -121,6 +122,7 @@ def workspace(sizes: Sizes, workers: int) -> Workspace:
         take(PACKS * sizes.strong * NR),
         take(_VECTORS, PACKS * sizes.rank_padded * NR),
         take(PACKS * _ROWS * NR),
+        take(lanes.QUAD * (sizes.strong + 1) * NR),
         take(_DEPTH * MR),
         take(_SCALARS, BATCH),
         np.empty((workers, 4, STREAM_LANES), np.uint32),
@@ -160,10 +162,10 @@ def _strong_triangles(columns, sizes, weights, triangles, panel):
 
 @inline
 def _factorise(problem, sizes, work):
-    """Add D to the triangles, factorise them, and leave ‖L⁻¹‖²_F in the scalars."""
-    triangles, inverse, norms = work.triangles, work.inverse, work.scalars[_NORM]
+    """Add D to the triangles, factorise them, and leave max ψᵀB⁻¹ψ over ψ_eval in the scalars."""
+    triangles, inverse, reach = work.triangles, work.inverse, work.scalars[_REACH]
     height = lanes.triangle_row(sizes.strong)
-    lanes.clear(norms, 0, PACKS)
+    lanes.clear(reach, 0, PACKS)
     for p in range(PACKS):
         start, at = p * height, p * sizes.strong
         for i in range(sizes.strong):
@@ -171,8 +173,8 @@ def _factorise(problem, sizes, work):
             for lane in range(NR):
                 triangles[diagonal + lane] += problem.shrinkage[i]
         lanes.cholesky(triangles, start, inverse, at, sizes.strong)
-        scratch = work.vectors[_Z]
-        lanes.add_inverse_norms(triangles, start, inverse, at, norms, p, scratch, sizes.strong)
+        strong, weak = problem.eval_strong, problem.eval_weak
+        lanes.largest_forms(triangles, start, inverse, at, strong, weak, work.forms, reach, p)
 
 
 @inline
@@ -199,8 +201,7 @@ def _bound_constants(problem, sizes, work):
                 weak = (1.0 - (1.0 / t - 1.0) * ratio) / (1.0 + weak_ratio)
                 equivalence = max(equivalence, min(1.0 - t, weak))
         scalars[_EQUIVALENCE, b] = equivalence
-        reach = (scalars[_NORM, b] * limits[2] + limits[3]) / equivalence
-        scalars[_REACH, b] = min(reach, limits[4] / penalty)
+        scalars[_REACH, b] = min(scalars[_REACH, b] / equivalence, limits[2] / penalty)
         scalars[_TRACE, b] /= penalty
 
 
@@ -327,7 +328,7 @@ def _solve(problem, sizes, target, work):
     One loop for the three kinds of pass, so that each piece of code exists once: INITIAL sets
     z = B⁻¹ΨᵀWy, RESIDUAL computes y - Ψz afresh, STEP is one step of conjugate gradients.
     """
-    tolerance = problem.limits[6]
+    tolerance = problem.limits[4]
     for v in range(_VECTORS):
         lanes.clear(work.vectors[v], 0, PACKS * sizes.rank_padded)
     what = INITIAL
@@ -379,7 +380,7 @@ def _predict(problem, sizes, z, tile, out):
 def _certify(problem, scalars, bounds):
     """The certificate of each replicate: a bound of |prediction - exact prediction| (docs/band.md)."""
     limits = problem.limits
-    penalty, residual_eval = limits[0], limits[5]
+    penalty, residual_eval = limits[0], limits[3]
     for b in range(bounds.shape[0]):
         tau = scalars[_TRACE, b]
         outside = math.sqrt(residual_eval) * (1.0 + math.sqrt(tau))
@@ -424,6 +425,7 @@ def solve_blocks(problem, sizes, key, first, work, out, bounds):
             work.inverse[worker],
             work.vectors[worker],
             work.tile[worker],
+            work.forms[worker],
             work.panel[worker],
             work.scalars[worker],
             work.words[worker],

@@ -1,7 +1,7 @@
 """Which solver computes the replicates of a band, and why: nothing here touches data.
 
-The costs are seconds of one core, from flops and the rates below. Only their ratios matter, and only to
-choose between solvers and to split a basis; no result depends on them by more than the certificate allows.
+The costs are seconds of one core, from flops and the rates below. Only their ratios matter, and only
+to choose between solvers and to split a basis: no result moves by more than the certificate allows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 # the basis run on the micro-kernel, lane-wise factors at the speed of the second-level cache.
 _PRODUCTS = 95e9
 _FACTORS = 75e9
-_LANES_CUBED = 3.2e-11  # seconds · s⁻³: lane-wise factor and norm of its inverse
+_LANES_CUBED = 1.6e-11  # seconds · s⁻³: lane-wise factor
+_LANES_FORMS = 1.5e-11  # seconds · s⁻²: lane-wise form of an evaluation point
 _LANES_SQUARED = 1.0e-10  # seconds · s⁻²: lane-wise solve
 _GATHER = 1.0e-9  # seconds an element: K(u, u) into panels
 _GRAM = 1.5e-9  # seconds an element of the Gram matrix
@@ -79,6 +80,7 @@ def split_basis(
         seconds = (
             flops / _PRODUCTS
             + _LANES_CUBED * strong**3
+            + n_eval * _LANES_FORMS * strong**2
             + n_targets * (steps + 2) * _LANES_SQUARED * strong**2
         )
         if seconds < best.seconds:

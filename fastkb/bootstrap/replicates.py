@@ -98,7 +98,7 @@ def _plan(job: Job, solver: str, scale: np.ndarray) -> tuple[Plan, LowRank | Non
         try:
             limit = n if solver == "lowrank" else largest_useful_rank(*size)
             basis = Basis(job.source, job.y, job.alpha, scale, limit)
-            lowrank = LowRank(basis, job.y, job.alpha, scale)
+            lowrank = LowRank(job.source, basis, job.y, job.alpha, scale)
             splits = lowrank.splits
         except Refused as refused:
             refusal = str(refused)
@@ -112,40 +112,36 @@ def _with_basis(
 ) -> Replicates:
     distribution = _allocate(job)
     bounds = np.empty(job.n_resamples)
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(1, _ATTEMPTS + 1):
         lowrank.prepare()
+        center, center_bound = lowrank.center()
+        if not center_bound <= TOLERANCE:
+            why = "the low-rank fit on all data could not be certified"
+            return _exactly(
+                job, Plan("cholesky", f"one factorisation for each replicate, since {why}")
+            )
         with progress_bar(job.n_resamples, job.progress) as bar:
             for first, count in _chunks(job.n_resamples, BATCH * n_threads(), bar):
                 part = slice(first, first + count)
                 distribution[part], bounds[part] = lowrank.predict(job.key, first, count)
-        center, center_bound = lowrank.center()
-        uncertified = ~(bounds <= TOLERANCE)
-        if uncertified.mean() <= _MANY and center_bound <= TOLERANCE:
+        uncertified = np.flatnonzero(~(bounds <= TOLERANCE))
+        if len(uncertified) <= _MANY * job.n_resamples or attempt == _ATTEMPTS:
             break
         try:
-            basis.raise_accuracy(100.0 ** (attempt + 1))
+            basis.raise_accuracy(100.0**attempt)
         except Refused:
             break
-        lowrank = LowRank(basis, job.y, job.alpha, scale)
-    repairs = np.flatnonzero(uncertified)
-    if len(repairs) or not center_bound <= TOLERANCE:
+        lowrank = LowRank(job.source, basis, job.y, job.alpha, scale)
+    if len(uncertified):
         exact = _Exact(job)
-        for start in range(0, len(repairs), 64):
-            some = repairs[start : start + 64]
-            distribution[some] = exact.predict(_weights(job, some))
-        center = exact.center()
+        with progress_bar(len(uncertified), job.progress) as bar:
+            for first, count in _chunks(len(uncertified), n_threads(), bar):
+                some = uncertified[first : first + count]
+                distribution[some] = exact.predict(_weights(job, some))
         exact.warn()
-    if len(repairs) == job.n_resamples:
-        return Replicates(
-            center,
-            distribution,
-            Plan("cholesky", "no replicate could be certified in a low-rank basis"),
-            None,
-            None,
-            0,
-        )
-    worst = float(bounds[~uncertified].max(initial=0.0))
-    return Replicates(center, distribution, plan, lowrank.rank, worst, len(repairs))
+        bounds[uncertified] = 0.0
+    worst = max(center_bound, float(bounds.max()))
+    return Replicates(center, distribution, plan, lowrank.rank, worst, len(uncertified))
 
 
 def _exactly(job: Job, plan: Plan) -> Replicates:
@@ -153,8 +149,8 @@ def _exactly(job: Job, plan: Plan) -> Replicates:
     distribution = _allocate(job)
     with progress_bar(job.n_resamples, job.progress) as bar:
         for first, count in _chunks(job.n_resamples, n_threads(), bar):
-            part = np.arange(first, first + count)
-            distribution[first : first + count] = exact.predict(_weights(job, part))
+            some = np.arange(first, first + count)
+            distribution[some] = exact.predict(_weights(job, some))
     center = exact.center()
     exact.warn()
     return Replicates(center, distribution, plan, None, None, 0)

@@ -33,6 +33,7 @@ from fastkb.tile.blocking import blocking
 LANES = blocking("float64").nr
 _MR = blocking("float64").mr
 _INDEX = ir.IntType(64)
+QUAD = 4  # right-hand sides that share a pass over the triangles
 
 
 class _Operand:
@@ -155,6 +156,8 @@ subtract_scaled = _run("pps", _product(-1), "c_k -= a_k · s_k")
 combine = _run(
     "ppf", lambda builder, c, a, b: multiply_add(builder, b, c, a), "c_k = a_k + b · c_k"
 )
+accumulate = _run("ppp", _product(+1), "c_k += a_k · b_k")
+fill = _run("ps", lambda builder, c, s: s, "c_k = s_k")
 copy = _run("pp", lambda builder, c, a: a, "c_k = a_k")
 multiply = _run("pp", lambda builder, c, a: builder.fmul(c, a), "c_k *= a_k")
 scale = _run("pf", lambda builder, c, b: builder.fmul(c, b), "c_k *= b")
@@ -166,6 +169,37 @@ weigh_misfit = _run(
 add_sizes = _run("aps", _add_size, "c += Σ_k |a_k| · s_k")
 sum_scaled = _run("aps", _product(+1), "c += Σ_k a_k · s_k")
 largest = _run("ap", _larger, "c = max(c, a_0, a_1, …)")
+
+
+@intrinsic
+def _subtract_quads(typing_context, c, c_at, a, a_at, b, b_at, depth):
+    """c[c_at + e] -= Σ_k a[a_at + k] · b[b_at + QUAD·k + e] for e = 0 … QUAD - 1.
+
+    Each pack of a that is loaded serves QUAD sums in registers.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        c_data, a_data, b_data = (
+            _Operand(context, builder, "p", signature.args[i], arguments[i]) for i in (0, 2, 4)
+        )
+        targets = [builder.add(arguments[1], _INDEX(e)) for e in range(QUAD)]
+        slots = [
+            [cgutils.alloca_once_value(builder, value) for value in c_data.load(target)]
+            for target in targets
+        ]
+        with cgutils.for_range(builder, arguments[6], intp=_INDEX) as loop:
+            minus = [builder.fneg(v) for v in a_data.load(builder.add(arguments[3], loop.index))]
+            first = builder.add(arguments[5], builder.mul(loop.index, _INDEX(QUAD)))
+            for e, sums in enumerate(slots):
+                values = b_data.load(builder.add(first, _INDEX(e)))
+                for slot, factor, value in zip(sums, minus, values, strict=True):
+                    builder.store(multiply_add(builder, factor, value, builder.load(slot)), slot)
+        for target, sums in zip(targets, slots, strict=True):
+            c_data.store(target, [builder.load(slot) for slot in sums])
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(c, index, a, index, b, index, index), codegen
 
 
 @inline
@@ -227,16 +261,22 @@ def solve_upper(triangles, start, inverse, inverse_start, x, x_start, size):
 
 
 @inline
-def add_inverse_norms(triangles, start, inverse, inverse_start, norms, norms_at, column, size):
-    """Add ‖L⁻¹‖²_F to pack `norms_at` of `norms`; `column` is scratch of `size` packs.
+def largest_forms(triangles, start, inverse, inverse_start, rows, offsets, scratch, out, out_at):
+    """Raise pack `out_at` of `out` to the maximum over e of ‖L⁻¹ψ_e‖² + offsets[e], for every lane.
 
-    Column j of L⁻¹ is L⁻¹ eⱼ, which begins with j zeros.
+    The vectors ψ_e are the same for all lanes and come QUAD at a time: their elements i are
+    rows[q, i, :].  `scratch` has room for QUAD · (size + 1) packs.
+
+    # shapes: rows (quads, size, QUAD), offsets (quads, QUAD)
     """
-    for j in range(size):
-        for lane in range((size - j) * LANES):
-            column[j * LANES + lane] = 1.0 if lane < LANES else 0.0
-        for i in range(j, size):
+    quads, size, _ = rows.shape
+    forms = QUAD * size
+    for q in range(quads):
+        fill(scratch, forms, offsets[q], 0, QUAD)
+        for i in range(size):
             row = start + triangle_row(i)
-            subtract_products(column, i, triangles, row + j, column, j, i - j)
-            scale(column, i, inverse, inverse_start + i, 1)
-        add_products(norms, norms_at, column, j, column, j, size - j)
+            fill(scratch, QUAD * i, rows[q, i], 0, QUAD)
+            _subtract_quads(scratch, QUAD * i, triangles, row, scratch, 0, i)
+            scale(scratch, QUAD * i, inverse, inverse_start + i, QUAD)
+            accumulate(scratch, forms, scratch, QUAD * i, scratch, QUAD * i, QUAD)
+        largest(out, out_at, scratch, forms, QUAD)

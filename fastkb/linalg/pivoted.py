@@ -26,6 +26,8 @@ from fastkb.runtime.memory import empty
 # cache while all earlier columns pass by.
 _ROWS = 1024
 
+_TINY = np.finfo(np.float64).tiny
+
 # A residual this small, relative to the kernel's diagonal, is made of rounding errors.
 ROUNDING = 4 * np.finfo(np.float64).eps
 
@@ -58,13 +60,16 @@ def _append_column(factor, rank, pivot, coefficients, column, residual):
                 column[i] -= factor[k, i] * c0
             k += 1
         for i in range(start, stop):
-            # A pivot is represented exactly: rounding must not bring it back.
+            # A pivot is represented exactly, and its residual is zero: rounding must not bring it
+            # back. At other points what rounding made zero or negative is the smallest number above
+            # zero: their values still count (0 in their place would be an error of √(dᵢ dⱼ) in Eᵢⱼ).
             value = column[i] * scale if residual[i] > 0.0 else 0.0
             if i == pivot:
                 value = math.sqrt(pivot_residual)
             factor[rank, i] = value
             left = residual[i] - value * value
-            residual[i] = left if left > 0.0 and i != pivot else 0.0
+            if residual[i] > 0.0:
+                residual[i] = 0.0 if i == pivot else max(left, _TINY)
 
 
 class PivotedCholesky:
