@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from fastkb.runtime.cuda import is_device_array
-from fastkb.runtime.memory import ALIGNMENT, empty
+from fastkb.runtime.memory import ALIGNMENT, empty, scratch
+from fastkb.runtime.threads import n_threads
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import Parameters, epilogue_code
 from fastkb.tile import cpu
-from fastkb.tile.blocking import STREAMED_FROM, Blocking, blocking
+from fastkb.tile.blocking import STREAMED_FROM, TILES_PER_THREAD, Blocking, blocking
 from fastkb.tile.pack import pack, packed_length
 
 
@@ -26,6 +28,7 @@ class Plan(NamedTuple):
     transposed: bool  # the result's columns are contiguous: K(Y, X) is written into its transpose
     streaming: bool  # the result is written past the caches
     lead: int  # elements between the beginning of a cache line and that of a row of the result
+    tile: int  # rows and columns of a tile
     sizes: Blocking
     reasons: tuple[str, ...]
 
@@ -39,6 +42,7 @@ def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan
     # Every row must begin at the same place of a cache line: then tiles can begin where lines do.
     lead, odd = divmod(lines.ctypes.data % ALIGNMENT, item)
     aligned = odd == 0 and lines.strides[0] % ALIGNMENT == 0 and lines.strides[1] == item
+    sizes = blocking(str(X.dtype))
     streaming = aligned and out.nbytes >= STREAMED_FROM
     reasons = (
         f"{row.form.name.lower()} form: distances are summed from differences, so nothing cancels"
@@ -53,8 +57,19 @@ def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan
     )
     return Plan(
         row, out.shape, X.shape[1], X.dtype, symmetric, transposed, streaming, lead if streaming else 0,
-        blocking(str(X.dtype)), reasons,
+        _tile_size(out.shape, symmetric, sizes), sizes, reasons,
     )  # fmt: skip
+
+
+def _tile_size(shape: tuple[int, int], symmetric: bool, sizes: Blocking) -> int:
+    """The largest tile that leaves every thread some tiles to do, so that none waits for long."""
+    smallest = math.lcm(sizes.mr, sizes.nr)
+    for tile in (sizes.tile, sizes.tile // 2, sizes.tile // 4):
+        across = [-(-side // tile) for side in shape]
+        count = across[0] * across[1] // (2 if symmetric else 1)
+        if count >= TILES_PER_THREAD * n_threads() or (tile // 2) % smallest:
+            break
+    return tile
 
 
 def drive(
@@ -65,8 +80,8 @@ def drive(
         out = out.T
         X, Y = (X, None) if Y is None else (Y, X)
     sizes, d = chosen.sizes, chosen.d
-    a = _packed(X, sizes.mr, chosen.lead if chosen.symmetric else 0)
-    b = _packed(X if Y is None else Y, sizes.nr, chosen.lead)
+    a = _packed(X, sizes.mr, chosen.lead if chosen.symmetric else 0, "a")
+    b = _packed(X if Y is None else Y, sizes.nr, chosen.lead, "b")
     task = cpu.Task(
         form=int(chosen.row.form),
         code=epilogue_code(chosen.row),
@@ -74,13 +89,14 @@ def drive(
         d=d,
         streaming=int(chosen.streaming),
         lead=chosen.lead,
+        tile=chosen.tile,
     )
     cpu.gram_tiles(a, b, out, task, (sizes.mr, sizes.nr, sizes.kc), parameters)
 
 
-def _packed(X: np.ndarray, rows: int, lead: int) -> np.ndarray:
+def _packed(X: np.ndarray, rows: int, lead: int, name: str) -> np.ndarray:
     n, d = X.shape
-    panels = empty((packed_length(n, d, rows, lead),), X.dtype, "the packed form of the data")
+    panels = scratch(name, packed_length(n, d, rows, lead), X.dtype, "the packed form of the data")
     pack(X, panels, rows, lead)
     return panels
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 # Below this size a look at the free memory costs more than it can save.
 _CHECKED_FROM = 64 * 2**20
+
+# Bytes of scratch that a thread keeps for its next call, under each name.
+_KEPT = 16 * 2**20
+_thread = threading.local()
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -46,6 +51,31 @@ def empty(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np
         raise MemoryError(f"{what} needs {size / 1e9:.1f} GB, which cannot be allocated") from error
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + size].view(dtype).reshape(shape)
+
+
+def scratch(name: str, length: int, dtype: np.dtype | type | str, what: str) -> np.ndarray:
+    """An uninitialised vector for temporary use, kept by this thread for its next call.
+
+    A fresh buffer of some megabytes costs a page fault every 4 KB when it is first written (2 ms for
+    12 MB). At most 16 MB are kept under each name; a larger one is allocated and forgotten.
+
+    Parameters
+    ----------
+    name : str
+        Buffers of different names are in use at the same time.
+    length, dtype
+        Of the vector.
+    what : str
+        What it is for, in words.
+    """
+    size = length * np.dtype(dtype).itemsize
+    if size > _KEPT:
+        return empty((length,), dtype, what)
+    buffers = _thread.__dict__
+    buffer = buffers.get(name)
+    if buffer is None or buffer.nbytes < size:
+        buffer = buffers[name] = empty((max(size, _KEPT // 64),), np.uint8, what)
+    return buffer[:size].view(dtype)
 
 
 def check_available(size: int, what: str) -> None:

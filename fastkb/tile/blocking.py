@@ -34,6 +34,9 @@ from fastkb.runtime.cpu import cpu
 # Bytes from which a result is written past the caches: more than a core's share of the last level.
 STREAMED_FROM = 16 * 2**20
 
+# Tiles that every thread should have, if the result is large enough: below, they are made smaller.
+TILES_PER_THREAD = 6
+
 # Tiles that a thread takes at a time (TBB). Few, so that a core that is busy elsewhere holds nobody up
 # and both threads work near each other in a fresh result: the operating system zeroes its pages when
 # they are first touched, and they are then still in the cache.

@@ -28,6 +28,7 @@ class Task(NamedTuple):
     d: int  # columns of the data
     streaming: int  # 1: the result goes past the caches
     lead: int  # rows of zeros before b, and before a if symmetric: see gram_tiles
+    tile: int  # rows and columns of a tile: at most TILE, a multiple of mr, nr and a cache line
 
 
 class Span(NamedTuple):
@@ -39,9 +40,9 @@ class Span(NamedTuple):
 
 
 @inline
-def _span(tile, lead, n):
-    origin = tile * TILE
-    return Span(origin, max(0, lead - origin), min(TILE, n + lead - origin))
+def _span(place, tile, lead, n):
+    origin = place * tile
+    return Span(origin, max(0, lead - origin), min(tile, n + lead - origin))
 
 
 @inline
@@ -120,8 +121,8 @@ def _write_transposed(values, out, down, across, task):
 @inline
 def _tile(a, b, out, place, task, sizes, p):
     """One tile: multiply, epilogue, write, mirror."""
-    down = _span(place[0], task.lead if task.symmetric == 1 else 0, out.shape[0])
-    across = _span(place[1], task.lead, out.shape[1])
+    down = _span(place[0], task.tile, task.lead if task.symmetric == 1 else 0, out.shape[0])
+    across = _span(place[1], task.tile, task.lead, out.shape[1])
     values = simd.scratch(AREA, a)
     _multiply(a, b, values, down, across, sizes, task.form, task.d)
     # A tile of full width is one run of elements; another, one for each row.
@@ -164,8 +165,9 @@ def gram_tiles(a, b, out, task, sizes, p):
     begin where a line does: b, and for a symmetric result a, is packed behind `lead` rows of zeros.
     No line is then shared by two tiles, which would have to be read before it is written.
     """
-    down = (out.shape[0] + (task.lead if task.symmetric == 1 else 0) + TILE - 1) // TILE
-    across = (out.shape[1] + task.lead + TILE - 1) // TILE
+    tile = task.tile
+    down = (out.shape[0] + (task.lead if task.symmetric == 1 else 0) + tile - 1) // tile
+    across = (out.shape[1] + task.lead + tile - 1) // tile
     count = down * (down + 1) // 2 if task.symmetric == 1 else down * across
     for t in prange(count):
         place = _upper_place(t, down) if task.symmetric == 1 else (t // across, t % across)

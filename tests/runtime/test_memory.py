@@ -52,3 +52,27 @@ def test_the_containers_limit_counts(monkeypatch, tmp_path):
     assert memory._cgroup_available() == 2050
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._cgroup_available() is None
+
+
+def test_scratch_is_kept_by_the_thread_and_by_name():
+    import threading
+
+    first = memory.scratch("one", 1000, np.float64, "a test")
+    assert first.shape == (1000,)
+    assert first.ctypes.data % memory.ALIGNMENT == 0
+    assert np.shares_memory(memory.scratch("one", 500, np.float32, "a test"), first)
+    assert not np.shares_memory(memory.scratch("other", 1000, np.float64, "a test"), first)
+    elsewhere = []
+    worker = threading.Thread(
+        target=lambda: elsewhere.append(memory.scratch("one", 1000, np.float64, "a test"))
+    )
+    worker.start()
+    worker.join()
+    assert not np.shares_memory(elsewhere[0], first)
+
+
+def test_large_scratch_is_not_kept():
+    large = memory.scratch("large", memory._KEPT + 1, np.uint8, "a test")
+    assert not np.shares_memory(
+        memory.scratch("large", memory._KEPT + 1, np.uint8, "a test"), large
+    )
