@@ -1,134 +1,146 @@
-"""LAPACK inside compiled functions that are cached on disk.
+"""LAPACK and BLAS inside compiled loops, in code that is kept on disk.
 
-SciPy publishes the addresses of its LAPACK for Cython. A raw address in compiled code could not be
-cached: it differs from process to process. So each routine's address is registered at import under a
-symbol of our own, compiled code calls the symbol, and the loader binds it anew in every process.
+SciPy exports the Fortran routines of the BLAS that it is linked with (``scipy.linalg.cython_lapack`` and
+``cython_blas``) as addresses. Such an address is valid in one process only, so code that holds it cannot
+be cached. Here the address is given a *name* when this module is imported, and compiled code calls the
+name: code loaded from the disk finds the address of its own process.
 
-Inside a parallel region BLAS must run on one thread: hold :func:`fastkb.runtime.threads.limit_blas`.
+Fortran takes every argument by reference: :func:`by_reference` puts a number on the stack. Matrices
+are in column order; a C-ordered symmetric matrix is its own transpose, so its lower triangle is
+Fortran's upper one (``UPPER``).
 
+BLAS's own threads must be off around parallel regions that call these functions
+(:func:`fastkb.runtime.threads.limit_blas`).
+
+Examples
+--------
 >>> import numpy as np
->>> from fastkb.linalg.lapack import cholesky_factor, cholesky_solve
+>>> from fastkb.linalg import lapack
 >>> from fastkb.runtime import jit
 >>> @jit(cache=False)
-... def solve(matrix, right):
-...     failed = cholesky_factor(matrix)
-...     return cholesky_solve(matrix, right) if failed == 0 else failed
->>> matrix, right = np.array([[4.0, 2.0], [2.0, 3.0]]), np.array([[2.0, 5.0]])
->>> solve(matrix, right)
-0
->>> right.round(6)
-array([[-0.5,  2. ]])
+... def solve(a, x):
+...     info = lapack.factor(a)
+...     return info if info != 0 else lapack.solve(a, x)
+>>> a, x = np.array([[4.0, 2.0], [2.0, 5.0]]), np.array([[8.0, 12.0]])
+>>> int(solve(a, x)), x.round(12)
+(0, array([[1., 2.]]))
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 from typing import Any
 
-import llvmlite.binding
+import llvmlite.binding as llvm
 import numpy as np
-from numba.core import types
-from numba.extending import overload
-from scipy.linalg import cython_lapack
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
 
-from fastkb.runtime import inline
-
-_ROUTINES = ("dpotrf", "spotrf", "dpotrs", "spotrs")
-_PREFIX = {types.float64: "d", types.float32: "s"}
+UPPER = np.uint8(ord("U"))
 
 
-def capsule(name: str) -> tuple[int, str]:
-    """Address and C signature of a LAPACK routine in SciPy's library."""
-    capsule = cython_lapack.__pyx_capi__[name]
+def _address(module: str, name: str) -> int:
+    """Where SciPy says that a routine is."""
+    capsule = importlib.import_module(f"scipy.linalg.{module}").__pyx_capi__[name]
     get_name = ctypes.pythonapi.PyCapsule_GetName
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype = ctypes.c_void_p
-    get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    signature = get_name(capsule)
-    return get_pointer(capsule, signature), signature.decode()
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return get_pointer(capsule, get_name(capsule))
 
 
-def _register(name: str) -> Any:
-    """The routine as a function that compiled code can call; its arguments are addresses."""
-    address, signature = capsule(name)
+def _routine(module: str, name: str, n_arguments: int) -> Any:
+    """The routine as something that compiled code can call; all arguments are addresses."""
     symbol = f"fastkb_{name}"
-    llvmlite.binding.add_symbol(symbol, address)
-    # An address is passed as an integer of its size: the same register, and no cast in the IR.
-    count = signature.count(",") + 1
-    return types.ExternalFunction(symbol, types.void(*[types.intp] * count))
+    llvm.add_symbol(symbol, _address(module, name))
+    return types.ExternalFunction(symbol, types.void(*[types.voidptr] * n_arguments))
 
 
-_FUNCTIONS = {name: _register(name) for name in _ROUTINES}
-# LAPACK's integer in SciPy's library: of 32 bits, unless it was built with 64.
-_INTEGER = np.int32 if " int *" in capsule("dpotrf")[1] else np.int64
-# The lower triangle of a C-ordered matrix is the upper one of LAPACK's column order.
-_UPPER = np.frombuffer(b"U", np.uint8).copy()
+dpotrf = _routine("cython_lapack", "dpotrf", 5)  # uplo, n, a, lda, info
+spotrf = _routine("cython_lapack", "spotrf", 5)
+dpotrs = _routine("cython_lapack", "dpotrs", 8)  # uplo, n, nrhs, a, lda, b, ldb, info
+spotrs = _routine("cython_lapack", "spotrs", 8)
 
 
-def _potrf(kind, triangle, n, matrix, info):
-    """?potrf by the element type of `kind`; all other arguments are addresses."""
+@intrinsic
+def by_reference(typing_context, value):
+    """The address of a copy of `value` on the stack."""
+
+    def codegen(context, builder, signature, arguments):
+        slot = cgutils.alloca_once_value(builder, arguments[0])
+        return builder.bitcast(slot, ir.IntType(8).as_pointer())
+
+    return types.voidptr(value), codegen
 
 
-def _potrs(kind, triangle, n, count, matrix, right, info):
-    """?potrs likewise."""
+@intrinsic
+def _int_at(typing_context, address):
+    """The 32-bit integer at an address."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.load(builder.bitcast(arguments[0], ir.IntType(32).as_pointer()))
+
+    return types.int32(address), codegen
 
 
-@overload(_potrf)
-def _potrf_compiled(kind, triangle, n, matrix, info):
-    routine = _FUNCTIONS[_PREFIX[kind.dtype] + "potrf"]
+def factor(a):
+    """Cholesky factor of a symmetric positive definite matrix, in compiled code only.
 
-    def call(kind, triangle, n, matrix, info):
-        routine(triangle, n, matrix, n, info)
+    Parameters
+    ----------
+    a : array of float32 or float64, shape (n, n), C-contiguous
+        Its lower triangle is overwritten by that of L, A = L Lᵀ; the rest is left alone.
 
-    return call
-
-
-@overload(_potrs)
-def _potrs_compiled(kind, triangle, n, count, matrix, right, info):
-    routine = _FUNCTIONS[_PREFIX[kind.dtype] + "potrs"]
-
-    def call(kind, triangle, n, count, matrix, right, info):
-        routine(triangle, n, count, matrix, n, right, n, info)
-
-    return call
-
-
-@inline
-def cholesky_factor(matrix):
-    """Overwrite the lower triangle of a symmetric C-contiguous matrix by its Cholesky factor.
-
-    Returns 0, or the number of the first column whose pivot is not positive, counted from 1. Only the
-    lower triangle is read; the upper one stays.  # shape: (n, n)
+    Returns
+    -------
+    int
+        0, or the number (from 1) of the first pivot that is not positive.
     """
-    integers = np.empty(2, _INTEGER)
-    integers[0] = matrix.shape[0]
-    integers[1] = 0
-    start = integers.ctypes.data
-    step = integers.itemsize
-    _potrf(matrix, _UPPER.ctypes.data, start, matrix.ctypes.data, start + step)
-    return np.int64(integers[1])
+    raise NotImplementedError("lapack.factor is for compiled code")
 
 
-@inline
-def cholesky_solve(factor, right):
-    """Overwrite each row of `right` by the solution for it, given :func:`cholesky_factor`'s matrix.
+def solve(factor, b):
+    """Replace the rows of `b` by the solutions of A x = b, in compiled code only.
 
-    Returns 0.  # shapes: (n, n), (n_right, n), both C-contiguous
+    Parameters
+    ----------
+    factor : array, shape (n, n)
+        From :func:`factor`.
+    b : array of the same type, shape (n_right, n), C-contiguous
+        One right-hand side a row.
+
+    Returns
+    -------
+    int
+        0.
     """
-    integers = np.empty(3, _INTEGER)
-    integers[0] = factor.shape[0]
-    integers[1] = right.shape[0]
-    integers[2] = 0
-    start = integers.ctypes.data
-    step = integers.itemsize
-    _potrs(
-        factor,
-        _UPPER.ctypes.data,
-        start,
-        start + step,
-        factor.ctypes.data,
-        right.ctypes.data,
-        start + 2 * step,
-    )
-    return np.int64(integers[2])
+    raise NotImplementedError("lapack.solve is for compiled code")
+
+
+@overload(factor)
+def _factor(a):
+    potrf = dpotrf if a.dtype == types.float64 else spotrf
+
+    def compiled(a):
+        n = by_reference(np.int32(a.shape[0]))
+        info = by_reference(np.int32(0))
+        potrf(by_reference(UPPER), n, a.ctypes, n, info)
+        return np.intp(_int_at(info))
+
+    return compiled
+
+
+@overload(solve)
+def _solve(factor, b):
+    potrs = dpotrs if factor.dtype == types.float64 else spotrs
+
+    def compiled(factor, b):
+        n = by_reference(np.int32(factor.shape[0]))
+        info = by_reference(np.int32(0))
+        count = by_reference(np.int32(b.shape[0]))
+        potrs(by_reference(UPPER), n, count, factor.ctypes, n, b.ctypes, n, info)
+        return np.intp(_int_at(info))
+
+    return compiled
