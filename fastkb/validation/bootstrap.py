@@ -38,13 +38,13 @@ def check_level(name: str, level: Any) -> float:
 
 def check_n_resamples(n_resamples: Any) -> int:
     """A positive number of replicates; 10.0 is accepted as 10."""
-    if isinstance(n_resamples, Real) and float(n_resamples).is_integer():
-        n_resamples = int(n_resamples)
-    if isinstance(n_resamples, bool) or not isinstance(n_resamples, Integral):
+    whole = isinstance(n_resamples, Real) and not isinstance(n_resamples, bool)
+    if not whole or not float(n_resamples).is_integer():
         raise TypeError(f"n_resamples must be a positive integer, got {n_resamples!r}")
-    if not 1 <= n_resamples < 2**32:
-        raise ValueError(f"n_resamples must be from 1 to 2**32 - 1, got {n_resamples}")
-    return int(n_resamples)
+    number = int(n_resamples)
+    if not 1 <= number < 2**32:
+        raise ValueError(f"n_resamples must be from 1 to 2**32 - 1, got {number}")
+    return number
 
 
 def check_solver(solver: Any) -> str:
