@@ -69,7 +69,7 @@ def draw(table: Table, band: Band, options: argparse.Namespace) -> Figure:
         ax.set_xlabel(label, color=INK, fontsize=11)
         place = ax.get_subplotspec()
         if place is not None and place.is_first_col():
-            ax.set_ylabel(_plain(table.label(table.y_name), 40), color=INK, fontsize=11)
+            ax.set_ylabel(_plain(table.label(table.y_name), 46), color=INK, fontsize=11)
     inputs = [table.meaning(name) for name in table.x_names]
     target = table.meaning(table.y_name)
     if target != table.y_name:  # words, not the name of a column, may take a capital
