@@ -13,6 +13,7 @@ is, and its weak directions (σ² below λ) hardly differ from it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -116,7 +117,7 @@ class Basis:
     def _grow(self, trace: float, at_points: float) -> None:
         """Append pivots until Σd at training points and max d at evaluation points are that small."""
         decomposition, n = self._decomposition, self._n
-        decomposition.grow(lambda residual: float(residual[:n].sum()) <= trace, 1.0 - self._is_eval)
+        decomposition.grow(self._small_enough(trace), 1.0 - self._is_eval)
         decomposition.grow(lambda residual: float(residual[n:].max()) <= at_points, self._is_eval)
         # Where rounding errors end the decomposition before, the certificates may still be met: only
         # their margin is at stake, and each replicate is checked.
@@ -133,6 +134,36 @@ class Basis:
         raise Refused(
             "alpha is so small that rounding errors of the kernel alone exceed the tolerance"
         )
+
+    def _small_enough(self, trace: float) -> Callable[[np.ndarray], bool]:
+        """Whether Σd at training points has come down to `trace`.
+
+        At ranks 32, 64, 128, … it is also asked whether it ever will: the rate at which Σd fell since
+        half the rank does not rise in more than one dimension, so what it promises is a lower bound of
+        the rank. (A kernel of finite rank falls to zero all at once; where that is expected too late,
+        the other solver is slower, and no less exact.)
+        """
+        n = self._n
+        traces: dict[int, float] = {}
+
+        def enough(residual: np.ndarray) -> bool:
+            left = float(residual[:n].sum())
+            rank = self.rank
+            if left <= trace:
+                return True
+            if rank >= 16 and rank & (rank - 1) == 0 and self._max_rank < n:
+                traces[rank] = left
+                before = traces.get(rank // 2, math.inf)
+                rate = math.log(before / left) / (rank / 2)
+                expected = rank + math.log(left / trace) / max(rate, 1e-12)
+                if before < math.inf and expected > self._max_rank:
+                    raise Refused(
+                        f"the kernel's rank is expected to be above {self._max_rank}, "
+                        "too large for a low-rank basis to pay"
+                    )
+            return False
+
+        return enough
 
     def _requirements(self) -> tuple[float, float]:
         """Trace of E over training points and largest d of evaluation points that would do.

@@ -12,6 +12,10 @@ from fastkb.validation.bootstrap import check_gram
 # Rows per call where only the diagonal is wanted: a call costs as much as some thousand values.
 _DIAGONAL_ROWS = 64
 
+# Points up to which the kernel between all of them is computed at once when columns are wanted: the whole
+# then costs less (1500 points: 1 ms) than the calls for some dozens of columns (60 µs each).
+_WHOLE = 1500
+
 
 class KernelSource:
     """K(X, X), K(X_eval, X), and columns over the stacked points Z = (X, X_eval).
@@ -39,6 +43,7 @@ class KernelSource:
         self._X, self._X_eval = X, X_eval
         self._stacked: Any = None
         self._gram: np.ndarray | None = None
+        self._whole: np.ndarray | None = None
 
     @property
     def is_precomputed(self) -> bool:
@@ -63,7 +68,10 @@ class KernelSource:
     def gram(self) -> np.ndarray:
         """K(X, X), computed once.  # shape: (n, n)"""
         if self._gram is None:
-            K = self._X if self.is_precomputed else self._matrix(self._X)
+            if self._whole is not None:
+                K = self._whole[: self.n, : self.n]
+            else:
+                K = self._X if self.is_precomputed else self._matrix(self._X)
             self._gram = check_gram("K(X, X)", np.ascontiguousarray(to_dense(K), dtype=np.float64))
         return self._gram
 
@@ -85,6 +93,11 @@ class KernelSource:
     def column(self, i: int) -> np.ndarray:
         """K(Z, zᵢ).  # shape: (n + n_eval,)"""
         Z = self._points()
+        if Z.shape[0] <= _WHOLE and self.is_positive_semidefinite:
+            if self._whole is None:
+                K = np.asarray(to_dense(self._matrix(Z)), dtype=np.float64)
+                self._whole = check_gram("K(Z, Z)", K)
+            return self._whole[i]
         return check_gram("a column of the kernel", to_dense(self._matrix(Z, Z[i : i + 1]))[:, 0])
 
     def rows(self, indices: np.ndarray) -> np.ndarray:

@@ -127,11 +127,31 @@ def _pack_left(panels, size, j, left):
         row = j + part * MR
         for k in range(j):
             target = part * size * MR + k * MR
-            source = place(size, row, k)
-            for r in range(MR):
-                # Where MR divides NR, the rows of an a panel stand side by side in a b panel.
-                at = source + r if _NESTED else place(size, row + r, k)
-                left[target + r] = -panels[at]
+            if _NESTED:
+                # The rows of an a panel stand side by side in a b panel.
+                _copy_negated(panels, place(size, row, k), left, target)
+            else:
+                for r in range(MR):
+                    left[target + r] = -panels[place(size, row + r, k)]
+
+
+@intrinsic
+def _copy_negated(typing_context, source, source_offset, target, target_offset):
+    """target[offset : offset + MR] = -source[offset : offset + MR], in vectors."""
+
+    def codegen(context, builder, signature, arguments):
+        index = ir.IntType(64)
+        vector = simd.vector_type(source)
+        read = simd.data_of(context, builder, source, arguments[0])
+        write = simd.data_of(context, builder, target, arguments[2])
+        for lane in range(0, MR, vector.count):
+            offset = builder.add(arguments[1], index(lane))
+            value = builder.fneg(simd.load_vector(builder, read, offset, vector, 8))
+            offset = builder.add(arguments[3], index(lane))
+            simd.store_vector(builder, value, write, offset, 8)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, target, types.intp), codegen
 
 
 @inline
