@@ -41,20 +41,21 @@ from numba.extending import intrinsic, overload
 UPPER = np.uint8(ord("U"))
 
 
-def _address(module: str, name: str) -> int:
-    """Where SciPy says that a routine is."""
-    capsule = importlib.import_module(f"scipy.linalg.{module}").__pyx_capi__[name]
+def capsule(name: str, module: str = "cython_lapack") -> tuple[int, str]:
+    """Address and C signature of a routine, as SciPy states them."""
+    exported = importlib.import_module(f"scipy.linalg.{module}").__pyx_capi__[name]
     get_name = ctypes.pythonapi.PyCapsule_GetName
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return get_pointer(capsule, get_name(capsule))
+    signature = get_name(exported)
+    return get_pointer(exported, signature), signature.decode()
 
 
 def _routine(module: str, name: str, n_arguments: int) -> Any:
     """The routine as something that compiled code can call; all arguments are addresses."""
     symbol = f"fastkb_{name}"
-    llvm.add_symbol(symbol, _address(module, name))
+    llvm.add_symbol(symbol, capsule(name, module)[0])
     return types.ExternalFunction(symbol, types.void(*[types.voidptr] * n_arguments))
 
 
