@@ -29,6 +29,9 @@ ITERATION_SHARE = 0.1
 # where rows are missing, and of a thousand replicates the worst should pass.
 _SAFETY = 6.0
 _LEVERAGE_GROWTH = 2.5
+# An evaluation point becomes a pivot when its residual is this many times (inverse) the largest at a
+# training point: looser, as fewer digits are needed there, but not by much (see Basis._grow).
+_EVAL_PRIORITY = 1.0 / 16.0
 
 
 class Refused(Exception):
@@ -83,8 +86,7 @@ class Basis:
         self.diagonal = source.diagonal()
         self._max_rank = max_rank
         self._decomposition = PivotedCholesky(self.diagonal, source.column, max_rank)
-        self._is_eval = np.zeros(len(self.diagonal))
-        self._is_eval[self._n :] = 1.0
+        self._is_eval = np.arange(len(self.diagonal)) >= self._n
         # Far enough for the fit on all data to show how large residuals and leverages are.
         self._grow(0.01 * float(alpha.min()), math.inf)
         self.raise_accuracy(1.0)
@@ -117,8 +119,12 @@ class Basis:
     def _grow(self, trace: float, at_points: float) -> None:
         """Append pivots until Σd at training points and max d at evaluation points are that small."""
         decomposition, n = self._decomposition, self._n
-        decomposition.grow(self._small_enough(trace), 1.0 - self._is_eval)
-        decomposition.grow(lambda residual: float(residual[n:].max()) <= at_points, self._is_eval)
+        # A pivot's residual d_p is known to eps only, so a point j of larger residual receives an error
+        # of eps·√(d_j / d_p) in its kernel values: far evaluation points must not lag behind.
+        both = np.where(self._is_eval, _EVAL_PRIORITY, 1.0)
+        decomposition.grow(self._small_enough(trace), both)
+        only_eval = self._is_eval.astype(float)
+        decomposition.grow(lambda residual: float(residual[n:].max()) <= at_points, only_eval)
         # Where rounding errors end the decomposition before, the certificates may still be met: only
         # their margin is at stake, and each replicate is checked.
         margin = _SAFETY if self.rank < self._max_rank else 1.0

@@ -191,15 +191,12 @@ def _bound_constants(problem, sizes, work):
         )
         lanes.largest(scalars[_LARGEST], p, work.weights, first, sizes.n_padded)
     for b in range(BATCH):
-        # ΨᵀWΨ + D ≥ f·B for the preconditioner B, with f the best of these over t in (0, 1).
+        # ΨᵀWΨ + D ≥ f·B for the preconditioner B, with the largest f that docs/band.md derives.
         ratio = scalars[_LARGEST, b] * weak_ratio
         equivalence = 1.0
         if sizes.strong < sizes.rank:
-            equivalence = 0.0
-            for step in range(1, 64):
-                t = step / 64.0
-                weak = (1.0 - (1.0 / t - 1.0) * ratio) / (1.0 + weak_ratio)
-                equivalence = max(equivalence, min(1.0 - t, weak))
+            total = 2.0 + weak_ratio + ratio
+            equivalence = 2.0 / (total + math.sqrt(total * total - 4.0 * (1.0 + weak_ratio)))
         scalars[_EQUIVALENCE, b] = equivalence
         scalars[_REACH, b] = min(scalars[_REACH, b] / equivalence, limits[2] / penalty)
         scalars[_TRACE, b] /= penalty

@@ -33,6 +33,7 @@ import importlib
 from typing import Any
 
 import llvmlite.binding as llvm
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -59,6 +60,9 @@ def _routine(module: str, name: str, n_arguments: int) -> Any:
     return types.ExternalFunction(symbol, types.void(*[types.voidptr] * n_arguments))
 
 
+# LAPACK's integer: of 32 bits, unless SciPy's library was built with 64.
+Integer = np.int32 if " int *" in capsule("dpotrf")[1] else np.int64
+
 dpotrf = _routine("cython_lapack", "dpotrf", 5)  # uplo, n, a, lda, info
 spotrf = _routine("cython_lapack", "spotrf", 5)
 dpotrs = _routine("cython_lapack", "dpotrs", 8)  # uplo, n, nrhs, a, lda, b, ldb, info
@@ -77,13 +81,15 @@ def by_reference(typing_context, value):
 
 
 @intrinsic
-def _int_at(typing_context, address):
-    """The 32-bit integer at an address."""
+def _integer_at(typing_context, address):
+    """LAPACK's integer at an address."""
+    kind = numba.from_dtype(np.dtype(Integer))
 
     def codegen(context, builder, signature, arguments):
-        return builder.load(builder.bitcast(arguments[0], ir.IntType(32).as_pointer()))
+        pointer = ir.IntType(kind.bitwidth).as_pointer()
+        return builder.load(builder.bitcast(arguments[0], pointer))
 
-    return types.int32(address), codegen
+    return kind(address), codegen
 
 
 def factor(a):
@@ -125,10 +131,10 @@ def _factor(a):
     potrf = dpotrf if a.dtype == types.float64 else spotrf
 
     def compiled(a):
-        n = by_reference(np.int32(a.shape[0]))
-        info = by_reference(np.int32(0))
+        n = by_reference(Integer(a.shape[0]))
+        info = by_reference(Integer(0))
         potrf(by_reference(UPPER), n, a.ctypes, n, info)
-        return np.intp(_int_at(info))
+        return np.intp(_integer_at(info))
 
     return compiled
 
@@ -138,10 +144,10 @@ def _solve(factor, b):
     potrs = dpotrs if factor.dtype == types.float64 else spotrs
 
     def compiled(factor, b):
-        n = by_reference(np.int32(factor.shape[0]))
-        info = by_reference(np.int32(0))
-        count = by_reference(np.int32(b.shape[0]))
+        n = by_reference(Integer(factor.shape[0]))
+        info = by_reference(Integer(0))
+        count = by_reference(Integer(b.shape[0]))
         potrs(by_reference(UPPER), n, count, factor.ctypes, n, b.ctypes, n, info)
-        return np.intp(_int_at(info))
+        return np.intp(_integer_at(info))
 
     return compiled
