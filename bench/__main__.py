@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: ``python -m bench report``, ``python -m bench list``."""
+"""The command line of the benchmarks: ``report``, ``list`` and ``stress``."""
 
 from __future__ import annotations
 
@@ -28,13 +28,21 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--threads", type=int, default=0, help="threads of everybody (default: all cores)"
     )
+    stress = commands.add_parser("stress", help="many processes at once on a cold cache")
+    stress.add_argument("--processes", type=int, default=8, help="at once (default: 8)")
+    stress.add_argument("--rounds", type=int, default=20, help="cold caches (default: 20)")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status."""
     options = vars(build_parser().parse_args(arguments))
-    if options.pop("command") == "list":
+    command = options.pop("command")
+    if command == "stress":
+        from bench.stress import stress
+
+        return 1 if stress(**options) else 0
+    if command == "list":
         from bench.registry import works
 
         for work in works():
