@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -108,7 +109,13 @@ def check_band_data(estimator: Any, X: Any, y: Any, X_eval: Any) -> BandData:
     from sklearn.utils.validation import check_array
 
     def check(array: Any, name: str, **options: Any) -> Any:
-        return check_array(array, dtype=np.float64, order="C", input_name=name, **options)
+        try:
+            return check_array(array, dtype=np.float64, order="C", input_name=name, **options)
+        except ValueError as error:
+            # Some of scikit-learn's messages do not say which argument they mean.
+            if re.search(rf"\b{name}\b", str(error)):
+                raise
+            raise ValueError(f"{name}: {error}") from None
 
     precomputed = isinstance(estimator.kernel, str) and estimator.kernel == "precomputed"
     single = all(getattr(array, "dtype", None) == np.float32 for array in (X, y))

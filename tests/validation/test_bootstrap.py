@@ -1,0 +1,176 @@
+"""Bad input to the bootstrap: one clear error, which names the argument, before any work."""
+
+import numpy as np
+import pytest
+import sklearn.kernel_ridge
+import sklearn.linear_model
+from scipy import sparse
+
+import fastkb
+from fastkb.validation import bootstrap as validation
+
+X = np.random.default_rng(0).normal(size=(12, 2))
+Y = X[:, 0]
+RIDGE = fastkb.KernelRidge()
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -1, 2, 90, np.nan])
+def test_levels_outside(level):
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        validation.check_level("level", level)
+
+
+def test_level_in_percent_gets_a_hint():
+    with pytest.raises(ValueError, match=r"for 95% write 0\.95"):
+        validation.check_level("level", 95)
+
+
+@pytest.mark.parametrize("level", ["0.9", None, True, [0.9]])
+def test_levels_that_are_no_numbers(level):
+    with pytest.raises(TypeError, match="level must be a number"):
+        validation.check_level("level", level)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(1, 1), (10.0, 10), (np.int64(7), 7)])
+def test_numbers_of_resamples(given, expected):
+    got = validation.check_n_resamples(given)
+    assert got == expected
+    assert type(got) is int
+
+
+@pytest.mark.parametrize("given", [0, -3, 2**32])
+def test_numbers_of_resamples_outside(given):
+    with pytest.raises(ValueError, match="n_resamples must be from 1"):
+        validation.check_n_resamples(given)
+
+
+@pytest.mark.parametrize("given", [1.5, "3", None, True, np.inf, np.nan, [3]])
+def test_numbers_of_resamples_of_the_wrong_kind(given):
+    with pytest.raises(TypeError, match="n_resamples must be a positive integer"):
+        validation.check_n_resamples(given)
+
+
+def test_solvers():
+    assert validation.check_solver("lowrank") == "lowrank"
+    with pytest.raises(ValueError, match="solver must be one of auto, lowrank, cholesky, got 'qr'"):
+        validation.check_solver("qr")
+
+
+def test_seeds():
+    generator, sequence = np.random.default_rng(0), np.random.SeedSequence(0)
+    assert validation.check_rng(generator) is generator
+    assert validation.check_rng(sequence) is sequence
+    assert validation.check_rng(None) is None
+    assert validation.check_rng(np.int32(3)) == 3
+    with pytest.raises(ValueError, match="rng must not be negative, got -1"):
+        validation.check_rng(-1)
+    for wrong in ("0", 1.0, True, np.random.RandomState(0)):
+        with pytest.raises(TypeError, match="rng must be None"):
+            validation.check_rng(wrong)
+
+
+def test_estimators():
+    for model in (RIDGE, sklearn.kernel_ridge.KernelRidge()):
+        assert validation.check_ridge(model) is model
+    with pytest.raises(TypeError, match=r"got the class KernelRidge: write KernelRidge\(\.\.\.\)"):
+        validation.check_ridge(fastkb.KernelRidge)
+    for wrong in (sklearn.linear_model.Ridge(), None, "rbf"):
+        with pytest.raises(TypeError, match=r"estimator must be a fastkb\.KernelRidge"):
+            validation.check_ridge(wrong)
+
+
+def test_models():
+    model = sklearn.linear_model.Ridge()
+    assert validation.check_model(model) is model
+    for wrong in (sklearn.linear_model.Ridge, None, lambda x: x):
+        with pytest.raises(TypeError, match="with fit and predict"):
+            validation.check_model(wrong)
+
+
+@pytest.mark.parametrize(("alpha", "n_targets"), [(1, 3), ([1.0], 2), ([1, 2, 3], 3), (0, 1)])
+def test_penalties(alpha, n_targets):
+    got = validation.check_alpha(alpha, n_targets)
+    np.testing.assert_array_equal(got, np.broadcast_to(alpha, (n_targets,)))
+    assert got.dtype == np.float64
+
+
+@pytest.mark.parametrize("alpha", [-1.0, np.nan, [1.0, np.inf], [1.0, 2.0, 3.0], [[1.0], [2.0]]])
+def test_penalties_of_the_wrong_size(alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        validation.check_alpha(alpha, 2)
+
+
+def test_penalties_that_are_no_numbers():
+    with pytest.raises(TypeError, match="alpha must be a number"):
+        validation.check_alpha("large", 2)
+
+
+def test_band_data_are_float64_and_c_ordered():
+    strided = np.asfortranarray(X.astype(np.float32))[::-1]
+    data = validation.check_band_data(RIDGE, strided, Y.astype(np.float32), X[:3].tolist())
+    assert data.X.dtype == data.y.dtype == data.X_eval.dtype == np.float64
+    assert data.X.flags.c_contiguous
+    assert data.dtype == np.float32
+    assert data.single_target
+    np.testing.assert_array_equal(data.y[:, 0], Y.astype(np.float32))
+    assert validation.check_band_data(RIDGE, X.astype(np.float32), Y, X).dtype == np.float64
+
+
+def test_band_data_may_be_sparse():
+    data = validation.check_band_data(RIDGE, sparse.csr_matrix(X), Y, X[:3])
+    assert sparse.issparse(data.X)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((X[:, 0], Y, X), "^X: Expected 2D"),
+        ((np.empty((0, 2)), np.empty(0), X), "^X: Found array with 0 sample"),
+        ((X, Y[:-1], X), "y has 11 rows and X has 12"),
+        ((X, Y, X[:, :1]), "X_eval has 1 columns, expected 2"),
+        ((X, Y, np.full((2, 2), np.nan)), "X_eval contains NaN"),
+        ((np.full((12, 2), np.inf), Y, X), "X contains infinity"),
+        ((X, np.full(12, np.nan), X), "y contains NaN"),
+        ((X, np.ones((12, 1, 1)), X), "^y: .*dim 3"),
+        ((X.astype(complex), Y, X), "[Cc]omplex"),
+        ((X, np.array(["a"] * 12), X), "could not convert"),
+    ],
+)
+def test_bad_band_data(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        validation.check_band_data(RIDGE, *arguments)
+
+
+def test_precomputed_band_data():
+    model = fastkb.KernelRidge(kernel="precomputed")
+    K = X @ X.T
+    assert validation.check_band_data(model, K, Y, K[:4]).X_eval.shape == (4, 12)
+    with pytest.raises(ValueError, match=r"must be square, X has shape \(12, 2\)"):
+        validation.check_band_data(model, X, Y, X)
+    with pytest.raises(ValueError, match=r"K\(X_eval, X\) has 3 columns, expected 12"):
+        validation.check_band_data(model, K, Y, K[:4, :3])
+
+
+def test_gram_matrices():
+    K = np.eye(2)
+    assert validation.check_gram("K", K) is K
+    with pytest.raises(ValueError, match="K has NaN or infinity"):
+        validation.check_gram("K", np.array([1.0, np.inf]))
+
+
+def test_samplers():
+    with pytest.raises(TypeError, match="sampler must be a function"):
+        validation.check_sampler(X)
+    assert validation.check_sample((1, 2), 0) == (1, 2)
+    for wrong in (X, (X,), (X, Y, Y)):
+        with pytest.raises(TypeError, match=r"pair \(X, y\).* for replicate 3"):
+            validation.check_sample(wrong, 3)
+
+
+def test_predictions():
+    values = np.ones(3)
+    np.testing.assert_array_equal(validation.check_predictions(values, 0, None), values)
+    with pytest.raises(ValueError, match=r"shape \(3,\) in replicate 2, and \(4,\) in the first"):
+        validation.check_predictions(values, 2, (4,))
+    with pytest.raises(ValueError, match="replicate 1: the estimator predicted NaN"):
+        validation.check_predictions(np.array([1.0, np.nan]), 1, None)
