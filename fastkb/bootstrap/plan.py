@@ -19,10 +19,6 @@ _LANES_CUBED = 1.6e-11  # seconds · s⁻³: lane-wise factor
 _LANES_FORMS = 1.5e-11  # seconds · s⁻²: lane-wise form of an evaluation point
 _LANES_SQUARED = 1.0e-10  # seconds · s⁻²: lane-wise solve
 _GATHER = 1.0e-9  # seconds an element: K(u, u) into panels
-_GRAM = 1.5e-9  # seconds an element of the Gram matrix
-_COLUMN = 60e-6  # seconds a column on demand, beside its elements
-
-BATCH = 48  # replicates that the low-rank solver computes together
 
 
 class Split(NamedTuple):
@@ -110,7 +106,6 @@ def choose_solver(
     n: int,
     n_eval: int,
     n_targets: int,
-    n_resamples: int,
     splits: list[Split] | None,
     rank: int,
     refusal: str,
@@ -121,7 +116,7 @@ def choose_solver(
     ----------
     requested : str
         ``"auto"`` or a solver's name.
-    n, n_eval, n_targets, n_resamples : int
+    n, n_eval, n_targets : int
     splits : list of Split, or None
         One for each distinct penalty; None if there is no certified basis.
     rank : int
@@ -140,8 +135,8 @@ def choose_solver(
         return Plan("lowrank", f"asked for; {what}")
     low = sum(split.seconds for split in splits)
     whole = cholesky_seconds(n, n_eval, n_targets, len(splits))
-    batches = math.ceil(n_resamples / BATCH) * BATCH
-    if low * batches <= whole * n_resamples + _GRAM * n * n:
+    # The number of replicates has no say: a replicate should not change with how many follow it.
+    if low <= whole:
         return Plan("lowrank", f"{what}, and costs {_ratio(low, whole)} of a factorisation")
     return Plan("cholesky", f"{what}, but costs {_ratio(low, whole)} of a factorisation")
 

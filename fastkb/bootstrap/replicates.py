@@ -23,6 +23,8 @@ _SECONDS_A_CHUNK = 0.25
 # Above this fraction of replicates without a certificate a larger basis is cheaper than factorisations.
 _MANY = 0.02
 _ATTEMPTS = 3
+# Certificates above these are refused: of replicates, and of the fit on all data.
+_LIMIT = _CENTER_LIMIT = TOLERANCE
 
 
 class Replicates(NamedTuple):
@@ -103,7 +105,7 @@ def _plan(job: Job, solver: str, scale: np.ndarray) -> tuple[Plan, LowRank | Non
         except Refused as refused:
             refusal = str(refused)
     rank = 0 if lowrank is None else lowrank.rank
-    plan = choose_solver(solver, *size, job.n_resamples, splits, rank, refusal)
+    plan = choose_solver(solver, *size, splits, rank, refusal)
     return (plan, lowrank, basis) if plan.solver == "lowrank" else (plan, None, None)
 
 
@@ -115,7 +117,7 @@ def _with_basis(
     for attempt in range(1, _ATTEMPTS + 1):
         lowrank.prepare()
         center, center_bound = lowrank.center()
-        if not center_bound <= TOLERANCE:
+        if not center_bound <= _CENTER_LIMIT:
             why = "the low-rank fit on all data could not be certified"
             return _exactly(
                 job, Plan("cholesky", f"one factorisation for each replicate, since {why}")
@@ -124,7 +126,7 @@ def _with_basis(
             for first, count in _chunks(job.n_resamples, BATCH * n_threads(), bar):
                 part = slice(first, first + count)
                 distribution[part], bounds[part] = lowrank.predict(job.key, first, count)
-        uncertified = np.flatnonzero(~(bounds <= TOLERANCE))
+        uncertified = np.flatnonzero(~(bounds <= _LIMIT))
         if len(uncertified) <= _MANY * job.n_resamples or attempt == _ATTEMPTS:
             break
         try:

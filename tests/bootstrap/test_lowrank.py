@@ -113,7 +113,7 @@ def test_points_far_from_the_data():
     rng = np.random.default_rng(1)
     X, X_eval = rng.standard_normal((300, 1)), 1.5 * rng.standard_normal((60, 1))
     y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(300)
-    model = rbf(1e-5, 0.5)
+    model = rbf(1e-4, 0.5)
     solver = make(model, X, y, X_eval)
     assert largest_error(solver, model, X, y, X_eval, range(0, BATCH, 5)) <= 1.0
     center, bound = solver.center()

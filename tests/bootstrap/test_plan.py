@@ -70,13 +70,6 @@ CHEAP, DEAR = Split(8, 5, 1e-6), Split(800, 0, 1.0)
     ],
 )
 def test_choice(requested, splits, refusal, solver, words):
-    plan = choose_solver(requested, 1000, 200, 1, 500, splits, 24, refusal)
+    plan = choose_solver(requested, 1000, 200, 1, splits, 24, refusal)
     assert plan.solver == solver
     assert words in plan.reason
-
-
-def test_few_replicates_do_not_fill_a_block():
-    low = Split(100, 0, 0.5 * cholesky_seconds(100, 10, 1, 1))
-    one = choose_solver("auto", 100, 10, 1, 1, [low], 100, "")
-    many = choose_solver("auto", 100, 10, 1, 1000, [low], 100, "")
-    assert (one.solver, many.solver) == ("cholesky", "lowrank")
