@@ -384,14 +384,14 @@ def test_bands_of_a_known_function_cover_it():
 
 def test_bootstrap_resembles_fresh_samples():
     def sampler(generator):
-        X = generator.uniform(size=(300, 1))
-        return X, np.sin(5 * X[:, 0]) + 0.3 * generator.standard_normal(300)
+        X = generator.uniform(size=(120, 1))
+        return X, np.sin(5 * X[:, 0]) + 0.3 * generator.standard_normal(120)
 
     grid = np.linspace(0.1, 0.9, 5)[:, None]
     model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=20.0)
-    fresh = sampling_band(model, sampler, grid, n_resamples=300, rng=0)
+    fresh = sampling_band(model, sampler, grid, n_resamples=200, rng=0)
     X, y = sampler(np.random.default_rng(1))
-    resampled = bootstrap_band(model, X, y, grid, n_resamples=300, rng=0)
+    resampled = bootstrap_band(model, X, y, grid, n_resamples=200, rng=0)
     ratio = (resampled.high - resampled.low) / (fresh.high - fresh.low)
     assert (ratio > 0.6).all()
     assert (ratio < 1.6).all()

@@ -87,15 +87,15 @@ def test_a_certificate_is_never_wrong(seed, n, d, alpha, gamma, noise, offset, s
 @pytest.mark.parametrize("alpha", [1e-5, 1e-1])
 def test_every_split_gives_the_same_answer(split, alpha):
     rng = np.random.default_rng(1)
-    X, X_eval = rng.uniform(size=(150, 1)), rng.uniform(size=(13, 1))
-    y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(150)
+    X, X_eval = rng.uniform(size=(110, 1)), rng.uniform(size=(13, 1))
+    y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(110)
     model = rbf(alpha, 50.0)
     solver = make(model, X, y, X_eval, split)
     assert 16 < solver.rank < 40
     _, bounds = solver.predict(KEY, 0, BATCH)
     # With eight strong directions of 24 the bounds are poor, and say so.
     assert (bounds <= (PROMISE if split > 9 else 1e-4)).all()
-    assert largest_error(solver, model, X, y, X_eval, range(0, BATCH, 6)) <= 1.0
+    assert largest_error(solver, model, X, y, X_eval, range(0, BATCH, 15)) <= 1.0
 
 
 def test_certificates_hold_in_nearly_all_replicates_of_ordinary_problems():
@@ -111,14 +111,14 @@ def test_points_far_from_the_data():
     # A pivot's values at points whose residual has rounded to zero must not be dropped: predictions
     # far outside the data would be off by a few 1e-6 of the range, unseen by the bound.
     rng = np.random.default_rng(1)
-    X, X_eval = rng.standard_normal((300, 1)), 1.5 * rng.standard_normal((60, 1))
-    y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(300)
+    X, X_eval = rng.standard_normal((200, 1)), 1.5 * rng.standard_normal((60, 1))
+    y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(200)
     model = rbf(1e-4, 0.5)
     solver = make(model, X, y, X_eval)
-    assert largest_error(solver, model, X, y, X_eval, range(0, BATCH, 5)) <= 1.0
+    assert largest_error(solver, model, X, y, X_eval, range(0, BATCH, 9)) <= 1.0
     center, bound = solver.center()
     K, cross = gram.rbf(X, gamma=0.5), gram.rbf(X_eval, X, gamma=0.5)
-    exact = reference.refit(K, cross, y, model.alpha, np.arange(300))
+    exact = reference.refit(K, cross, y, model.alpha, np.arange(200))
     assert np.abs(center[:, 0] - exact).max() <= PROMISE * np.ptp(y)
     assert bound <= TOLERANCE
 
