@@ -134,6 +134,8 @@ class Basis:
         ):
             return
         if self.rank >= self._max_rank:
+            if self._max_rank >= n:
+                raise Refused(f"the kernel has full rank, {n}")
             raise Refused(
                 f"the kernel's rank is above {self._max_rank}, too large for a low-rank basis to pay"
             )

@@ -80,6 +80,13 @@ class BandResult:
     error_bound: float | None = None
     n_exact: int = 0
 
+    def __repr__(self) -> str:
+        points = " x ".join(map(str, self.center.shape))
+        return (
+            f"BandResult({points} points, {self.confidence_level:g} band of {self.n_resamples} "
+            f"replicates, solver={self.solver!r}, {self.seconds:.3g} s)"
+        )
+
     def cdf(self, value: Any) -> np.ndarray:
         """Empirical distribution function of the replicates at each evaluation point.
 
@@ -96,10 +103,18 @@ class BandResult:
         Raises
         ------
         ValueError
-            If the distribution was not kept.
+            If the distribution was not kept, or `value` is NaN or of another shape.
         """
         distribution = self._kept("cdf")
-        return np.mean(distribution <= np.asarray(value), axis=0)
+        values = np.asarray(value, dtype=float)
+        if np.isnan(values).any():
+            raise ValueError("value must be a number; got NaN")
+        if values.shape not in ((), self.center.shape):
+            raise ValueError(
+                f"value must be one number, or have the shape {self.center.shape} of the evaluation "
+                f"points; got shape {values.shape}"
+            )
+        return np.mean(distribution <= values, axis=0)
 
     def interval(self, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """The band's edges at another confidence level.

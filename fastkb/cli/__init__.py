@@ -49,10 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone: not an error. The interpreter flushes
-        # standard output once more at exit, so give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output (head, less) has gone: not an error.
+        _silence_stdout()
         return 0
+    except OSError as error:
+        # Standard output on a full disk, for one: files of ours are reported by name before.
+        _silence_stdout()
+        return _fail(f"{error.strerror or error}", WRONG_USE)
+
+
+def _silence_stdout() -> None:
+    """Give what the interpreter flushes at exit somewhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:

@@ -23,6 +23,8 @@ class Output:
         self._beside: str | None = None
         if not path:
             raise CommandError(f"{option} needs the name of a file")
+        if path == "-":
+            raise CommandError(f"{option} -: expected the name of a file (/dev/stdout may do)")
         try:
             mode: int | None = os.stat(path).st_mode
         except FileNotFoundError:

@@ -130,6 +130,10 @@ def summary(
     else:
         width = f"sigma = {choice.sigma:.4g} standard deviations"
         lines.append(("kernel", f"{options.kernel}, {width} ({choice.sigma_how})"))
+    lines.append(("lambda", f"{choice.alpha:.4g} ({choice.alpha_how})"))
+    if "the smallest of them" in choice.alpha_how:
+        advice = f"give a larger --alpha, such as {1e4 * choice.alpha:g}, if the curve swings"
+        lines.append(("look", f"the data ask for hardly any penalty: {advice}"))
     solver = result.solver
     if result.rank is not None and "rank" not in result.reason:
         solver += f", rank {result.rank}"
@@ -138,7 +142,6 @@ def summary(
         compiled = f"; {seconds.compiling:.2f} s of it compiling, for this and all later runs"
     rate = options.resamples / seconds.replicates
     lines += [
-        ("lambda", f"{choice.alpha:.4g} ({choice.alpha_how})"),
         ("solver", f"{solver}: {result.reason}"),
         (
             "time",
