@@ -47,6 +47,15 @@ def test_exit_codes(monkeypatch, capsys, error, code, line):
     assert capsys.readouterr().err == line + "\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "info"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "fastkb: No space left on device\n")
+
+
 def test_mistakes_of_our_own_are_not_hidden(monkeypatch):
     def fail(options):
         raise ZeroDivisionError

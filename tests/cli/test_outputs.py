@@ -65,6 +65,7 @@ def test_devices_are_written_to_and_not_replaced():
     ("path", "reason"),
     [
         ("", "needs the name of a file"),
+        ("-", "expected the name of a file"),
         (".", "it is a folder"),
         ("none/band.csv", "no such folder: none"),
     ],

@@ -115,6 +115,14 @@ def test_summary_says_what_was_done():
     assert lines["written"] == "o.png (picture), o.csv (table)"
 
 
+@pytest.mark.parametrize("edge", ["smallest", "largest"])
+def test_summary_advises_where_hardly_any_penalty_was_chosen(edge):
+    choice = Choice(1.0, 1e-6, "given", f"chosen by leave-one-out, the {edge} of them")
+    result = SimpleNamespace(solver="cholesky", rank=None, reason="full rank")
+    lines = dict(summary(table(), choice, result, Seconds(0.0, 1.0, 1.0, 0.0), OPTIONS))
+    assert ("--alpha, such as 0.01" in lines.get("look", "")) is (edge == "smallest")
+
+
 def test_summary_without_a_width():
     options = argparse.Namespace(**{**vars(OPTIONS), "kernel": "linear"})
     result = SimpleNamespace(solver="cholesky", rank=None, reason="full rank")
