@@ -1,7 +1,9 @@
 """Bands as users see them: every replicate is the refit, whoever computed it and however."""
 
 import copy
+import doctest
 import warnings
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -395,6 +397,16 @@ def test_bootstrap_resembles_fresh_samples():
     ratio = (resampled.high - resampled.low) / (fresh.high - fresh.low)
     assert (ratio > 0.6).all()
     assert (ratio < 1.6).all()
+
+
+# --- the guide ----------------------------------------------------------------------------------
+
+
+def test_examples_of_the_guide():
+    guide = Path(__file__).resolve().parents[2] / "docs" / "band.md"
+    failures, examples = doctest.testfile(str(guide), module_relative=False, encoding="utf-8")
+    assert examples > 8
+    assert failures == 0
 
 
 # --- fresh samples ------------------------------------------------------------------------------
