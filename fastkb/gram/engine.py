@@ -16,6 +16,11 @@ from fastkb.tile import cpu
 from fastkb.tile.blocking import STREAMED_FROM, TILES_PER_THREAD, Blocking, blocking
 from fastkb.tile.pack import pack, packed_length
 
+# How long a chunk of tiles may take, and what a core needs about (a slow one; only Ctrl-C waits for it).
+_SECONDS_A_CHUNK = 0.25
+_SECONDS_A_VALUE = 3e-9
+_SECONDS_A_TERM = 1e-10
+
 
 class Plan(NamedTuple):
     """All that is decided before a Gram matrix is computed, and why."""
@@ -29,6 +34,8 @@ class Plan(NamedTuple):
     streaming: bool  # the result is written past the caches
     lead: int  # elements between the beginning of a cache line and that of a row of the result
     tile: int  # rows and columns of a tile
+    n_tiles: int  # tiles that are computed
+    chunk: int  # how many of them at a time: about a quarter of a second
     sizes: Blocking
     reasons: tuple[str, ...]
 
@@ -55,10 +62,26 @@ def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan
         if streaming
         else "the result may fit the caches, or its rows are not aligned alike: written through them",
     )
+    lead = lead if streaming else 0
+    tile = _tile_size(lines.shape, symmetric, sizes)
+    across = -(-(lines.shape[1] + lead) // tile)
+    n_tiles = across * (across + 1) // 2 if symmetric else across * -(-lines.shape[0] // tile)
+    seconds = tile**2 * (_SECONDS_A_VALUE + X.shape[1] * _SECONDS_A_TERM) / n_threads()
     return Plan(
-        row, out.shape, X.shape[1], X.dtype, symmetric, transposed, streaming, lead if streaming else 0,
-        _tile_size(out.shape, symmetric, sizes), sizes, reasons,
-    )  # fmt: skip
+        row,
+        out.shape,
+        X.shape[1],
+        X.dtype,
+        symmetric,
+        transposed,
+        streaming,
+        lead,
+        tile,
+        n_tiles,
+        max(1, int(_SECONDS_A_CHUNK / seconds)),
+        sizes,
+        reasons,
+    )
 
 
 def _tile_size(shape: tuple[int, int], symmetric: bool, sizes: Blocking) -> int:
@@ -79,26 +102,29 @@ def drive(
     if chosen.transposed:
         out = out.T
         X, Y = (X, None) if Y is None else (Y, X)
-    sizes, d = chosen.sizes, chosen.d
-    a = _packed(X, sizes.mr, chosen.lead if chosen.symmetric else 0, "a")
-    b = _packed(X if Y is None else Y, sizes.nr, chosen.lead, "b")
-    task = cpu.Task(
-        form=int(chosen.row.form),
-        code=epilogue_code(chosen.row),
-        symmetric=int(chosen.symmetric),
-        d=d,
-        streaming=int(chosen.streaming),
-        lead=chosen.lead,
-        tile=chosen.tile,
-    )
-    cpu.gram_tiles(a, b, out, task, (sizes.mr, sizes.nr, sizes.kc), parameters)
-
-
-def _packed(X: np.ndarray, rows: int, lead: int, name: str) -> np.ndarray:
-    n, d = X.shape
-    panels = scratch(name, packed_length(n, d, rows, lead), X.dtype, "the packed form of the data")
-    pack(X, panels, rows, lead)
-    return panels
+    sizes, d, dtype = chosen.sizes, chosen.d, chosen.dtype
+    Z = X if Y is None else Y
+    lead = chosen.lead if chosen.symmetric else 0
+    length_a = packed_length(len(X), d, sizes.mr, lead)
+    length_b = packed_length(len(Z), d, sizes.nr, chosen.lead)
+    what = "the packed form of the data"
+    with scratch("a", length_a, dtype, what) as a, scratch("b", length_b, dtype, what) as b:
+        pack(X, a, sizes.mr, lead)
+        pack(Z, b, sizes.nr, chosen.lead)
+        # Between two chunks Ctrl-C is answered.
+        for first in range(0, chosen.n_tiles, chosen.chunk):
+            task = cpu.Task(
+                form=int(chosen.row.form),
+                code=epilogue_code(chosen.row),
+                symmetric=int(chosen.symmetric),
+                d=d,
+                streaming=int(chosen.streaming),
+                lead=chosen.lead,
+                tile=chosen.tile,
+                first=first,
+                stop=min(first + chosen.chunk, chosen.n_tiles),
+            )
+            cpu.gram_tiles(a, b, out, task, (sizes.mr, sizes.nr, sizes.kc), parameters)
 
 
 def compute(
@@ -116,5 +142,8 @@ def compute(
     shape = (X.shape[0], X.shape[0] if Y is None else Y.shape[0])
     if out is None:
         out = empty(shape, X.dtype, f"a Gram matrix of {shape[0]} x {shape[1]} {X.dtype}")
+    # A parameter beyond the element type would be infinite there, and 0·∞ no number.
+    largest = float(np.finfo(X.dtype).max)
+    parameters = Parameters(*(max(-largest, min(value, largest)) for value in parameters))
     drive(plan(row, X, Y, out), X, Y, out, parameters)
     return out

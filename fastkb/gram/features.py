@@ -108,7 +108,7 @@ class TaylorFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        scaled = X / X.dtype.type(self.sigma)
+        scaled = np.divide(X, self.sigma, dtype=np.float64).astype(X.dtype)
         # term[k, i, m] = x_i^m / sqrt(m!) by the recurrence, so that neither factor overflows.
         terms = np.ones((len(X), X.shape[1], self.degree + 1), dtype=X.dtype)
         for m in range(1, self.degree + 1):

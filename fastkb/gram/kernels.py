@@ -73,9 +73,9 @@ class Polynomial(Kernel):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        check_parameter("degree", self.degree, minimum=0)
-        check_parameter("coef0", self.coef0)
-        check_parameter("gamma", self.gamma, minimum=0)
+        _keep(self, "degree", minimum=0)
+        _keep(self, "coef0")
+        _keep(self, "gamma", minimum=0)
 
     @property
     def row(self) -> Row:
@@ -99,7 +99,7 @@ class RBF(Kernel):
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
-        check_parameter("sigma", self.sigma, minimum=0, strict=True)
+        _keep(self, "sigma", minimum=0, strict=True)
 
     @property
     def row(self) -> Row:
@@ -107,7 +107,7 @@ class RBF(Kernel):
 
     @property
     def parameters(self) -> Parameters:
-        return Parameters(1.0 / (2.0 * self.sigma**2), 0.0, 1.0)
+        return Parameters(0.5 / self.sigma / self.sigma, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Laplacian(Kernel):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        check_parameter("gamma", self.gamma, minimum=0, strict=True)
+        _keep(self, "gamma", minimum=0, strict=True)
 
     @property
     def row(self) -> Row:
@@ -150,8 +150,8 @@ class Sigmoid(Kernel):
     coef0: float = 0.0
 
     def __post_init__(self) -> None:
-        check_parameter("gamma", self.gamma, minimum=0)
-        check_parameter("coef0", self.coef0)
+        _keep(self, "gamma", minimum=0)
+        _keep(self, "coef0")
 
     @property
     def row(self) -> Row:
@@ -160,6 +160,11 @@ class Sigmoid(Kernel):
     @property
     def parameters(self) -> Parameters:
         return Parameters(self.gamma, self.coef0, 1.0)
+
+
+def _keep(kernel: Kernel, name: str, **limits: Any) -> None:
+    """Check a parameter, and keep it as a Python float: NumPy's small integers overflow when squared."""
+    object.__setattr__(kernel, name, check_parameter(name, getattr(kernel, name), **limits))
 
 
 def polynomial_row(degree: float) -> Row:

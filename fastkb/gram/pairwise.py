@@ -19,7 +19,7 @@ from fastkb.gram.kernels import Kernel, polynomial_row
 from fastkb.runtime.cuda import is_device_array
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import Parameters, find
-from fastkb.validation.gram import check_matrices, check_out, check_parameter
+from fastkb.validation.gram import check_gammas, check_matrices, check_out, check_parameter
 
 
 def linear_kernel(X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -244,20 +244,23 @@ def gram(kernel: Kernel, X: Any, Y: Any = None, *, out: np.ndarray | None = None
 
 def _compute(row: Row, X, Y, out, gamma=1.0, coef0=0.0, degree=1.0) -> np.ndarray:
     """Validate, and compute with a scalar gamma; an array of them is applied by NumPy."""
-    if not isinstance(gamma, np.ndarray) and gamma is not None:
+    if isinstance(gamma, np.ndarray) and gamma.size == 1:
+        gamma = gamma.item()
+    several = isinstance(gamma, np.ndarray)
+    if not several and gamma is not None:
         gamma = check_parameter("gamma", gamma, minimum=0, strict=row.name == "laplacian")
     X, Y = check_matrices(X, Y)
+    shape = (len(X), len(X if Y is None else Y))
+    if several:
+        if is_device_array(X):
+            raise ValueError("gamma must be a single number for arrays on a GPU; got an array")
+        gamma = check_gammas(gamma, shape)
     if out is not None:
-        check_out(out, (len(X), len(X if Y is None else Y)), X.dtype, X, Y)
+        check_out(out, shape, X.dtype, X, Y, *([gamma] if several else []))
+    if several:
+        return _with_gammas(row, X, Y, out, gamma, Parameters(1.0, coef0, degree))
     if gamma is None:
         gamma = 1.0 / X.shape[1]
-    elif isinstance(gamma, np.ndarray):
-        if gamma.size == 1:
-            gamma = float(gamma.reshape(()))
-        elif is_device_array(X):
-            raise ValueError("gamma must be a single number for arrays on a GPU; got an array")
-        else:
-            return _with_gammas(row, X, Y, out, gamma, Parameters(1.0, coef0, degree))
     return engine.compute(row, Parameters(gamma, coef0, degree), X, Y, out)
 
 
@@ -265,7 +268,7 @@ def _with_gammas(row: Row, X, Y, out, gammas: np.ndarray, p: Parameters) -> np.n
     """A gamma for each element (broadcast against the result), as scikit-learn accepts it."""
     distances = {"rbf": "sqeuclidean", "laplacian": "manhattan"}
     base = engine.compute(find(distances.get(row.name, "linear")), p, X, Y, out)
-    base *= gammas
+    np.multiply(base, gammas, out=base, casting="same_kind")
     if row.name in distances:
         return np.exp(np.negative(base, out=base), out=base)
     base += p.coef0
@@ -328,6 +331,10 @@ def pairwise_kernels(
            [0.607, 1.   ]])
     """
     if isinstance(metric, Kernel):
+        if kwds and not filter_params:
+            raise TypeError(
+                f"a kernel object holds its parameters; got the keywords {sorted(kwds)}"
+            )
         return gram(metric, X, Y)
     if isinstance(metric, str) and metric in _METRICS:
         function, known = _METRICS[metric]

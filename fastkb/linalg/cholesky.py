@@ -162,7 +162,7 @@ def _factor_square(panels, size, j, square, inverse):
             square[c * BLOCK + r] = panels[place(size, j + r, j + c)]
     for c in range(BLOCK):
         pivot = square[c * BLOCK + c]
-        if not pivot > 0.0:  # NaN too
+        if not 0.0 < pivot < math.inf:  # NaN too
             return c + 1
         scale = 1.0 / math.sqrt(pivot)
         inverse[c] = scale

@@ -7,15 +7,17 @@ the code depends on: signature, machine, versions, and the source of the whole p
 another file counts, which Numba's key misses). Files are written beside and renamed, so a reader
 sees a whole file or none, and two writers of one name write the same code.
 
-The folder is the first writable one of: ``$NUMBA_CACHE_DIR/fastkb``, the user's cache folder
-(``$XDG_CACHE_HOME``, ``~/.cache``, ``~/Library/Caches`` or ``%LOCALAPPDATA%``), a private folder in
-the system's temporary folder. When none is writable, functions compile in each process.
+The folder is ``$NUMBA_CACHE_DIR/fastkb`` where that is set, else the first writable one of the user's
+cache folder (``$XDG_CACHE_HOME``, ``~/.cache``, ``~/Library/Caches`` or ``%LOCALAPPDATA%``) and a private
+folder in the system's temporary folder; it must be the user's own. Where there is none, functions compile
+in each process. What the name does not cover: globals of a function outside the package.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import marshal
 import os
 import pickle
 import platform
@@ -32,6 +34,7 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+_DIGEST_SIZE = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -43,6 +46,11 @@ def source_digest() -> str:
         digest.update(path.relative_to(_PACKAGE).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+# Now, not when the first function is compiled: the files may be replaced by others in between, and what
+# is compiled then is what was imported now.
+source_digest()
 
 
 def _candidates() -> Iterator[Path]:
@@ -105,7 +113,7 @@ class FunctionCache(_Cache):
         key = (
             self._function.__module__,
             self._function.__qualname__,
-            self._function.__code__.co_code,
+            marshal.dumps(self._function.__code__.replace(co_filename="")),
             self._parallel,
             str(signature),
             codegen.magic_tuple(),
@@ -125,10 +133,10 @@ class FunctionCache(_Cache):
             payload = path.read_bytes()
         except OSError:
             return None
-        try:
-            return CompileResult._rebuild(target_context, *pickle.loads(payload))
-        except (pickle.PickleError, EOFError, AttributeError, ImportError, TypeError, ValueError):
+        digest, content = payload[:_DIGEST_SIZE], payload[_DIGEST_SIZE:]
+        if hashlib.sha256(content).digest() != digest:
             return None  # a damaged file is a miss, and the save that follows replaces it
+        return CompileResult._rebuild(target_context, *pickle.loads(content))
 
     def save_overload(self, signature: Any, data: CompileResult) -> None:
         """Write the compiled `signature` beside its final name, then rename it into place."""
@@ -143,7 +151,8 @@ class FunctionCache(_Cache):
             handle, beside = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(dumps(data._reduce()))
+                    content = dumps(data._reduce())
+                    file.write(hashlib.sha256(content).digest() + content)
                 os.replace(beside, path)
             except BaseException:
                 os.unlink(beside)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,34 +50,41 @@ def empty(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np
     try:
         buffer = np.empty(size + ALIGNMENT, dtype=np.uint8)
     except MemoryError as error:
-        raise MemoryError(f"{what} needs {size / 1e9:.1f} GB, which cannot be allocated") from error
+        raise MemoryError(f"{what} needs {_gigabytes(size)}, which cannot be allocated") from error
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
-def scratch(name: str, length: int, dtype: np.dtype | type | str, what: str) -> np.ndarray:
-    """An uninitialised vector for temporary use, kept by this thread for its next call.
+@contextlib.contextmanager
+def scratch(
+    name: str, length: int, dtype: np.dtype | type | str, what: str
+) -> Iterator[np.ndarray]:
+    """An uninitialised vector for the body of a ``with``, which this thread keeps for the next time.
 
     A fresh buffer of some megabytes costs a page fault every 4 KB when it is first written (2 ms for
-    12 MB). At most 16 MB are kept under each name; a larger one is allocated and forgotten.
+    12 MB). Up to 16 MB are kept under each name; a larger vector is allocated and forgotten. Within the
+    body it is nobody else's: what runs meanwhile on the same thread (a signal's handler, a destructor)
+    gets another.
 
     Parameters
     ----------
     name : str
-        Buffers of different names are in use at the same time.
+        Under which it is kept.
     length, dtype
         Of the vector.
     what : str
         What it is for, in words.
     """
     size = length * np.dtype(dtype).itemsize
-    if size > _KEPT:
-        return empty((length,), dtype, what)
-    buffers = _thread.__dict__
-    buffer = buffers.get(name)
+    kept = _thread.__dict__
+    buffer = kept.pop(name, None)
     if buffer is None or buffer.nbytes < size:
-        buffer = buffers[name] = empty((max(size, _KEPT // 64),), np.uint8, what)
-    return buffer[:size].view(dtype)
+        buffer = empty((max(size, _KEPT // 64),), np.uint8, what)
+    try:
+        yield buffer[:size].view(dtype)
+    finally:
+        if buffer.nbytes <= _KEPT:
+            kept[name] = buffer
 
 
 def check_available(size: int, what: str) -> None:
@@ -83,8 +92,12 @@ def check_available(size: int, what: str) -> None:
     available = available_bytes()
     if available is not None and size > available:
         raise MemoryError(
-            f"{what} needs {size / 1e9:.1f} GB, and {available / 1e9:.1f} GB of memory are free"
+            f"{what} needs {_gigabytes(size)}, and {_gigabytes(available)} of memory are free"
         )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size < 1e15 else "over a million GB"
 
 
 def available_bytes() -> int | None:

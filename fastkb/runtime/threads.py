@@ -3,9 +3,9 @@
 =========== ================================ ==================================================
 layer       from several Python threads      in a child forked after use
 =========== ================================ ==================================================
-TBB         right                            right
+TBB         right                            right (it may warn that its threads were busy)
 OpenMP      right (slow when cores are busy) GNU's ends the child: a serial version runs there
-workqueue   aborts the process: locked here  right
+workqueue   aborts the process: locked here  its threads are gone: the serial version too
 =========== ================================ ==================================================
 
 pip's ``tbb`` puts its library where the loader does not look; :func:`load_tbb` loads it by path before
@@ -19,6 +19,7 @@ import ctypes
 import functools
 import importlib.metadata
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,7 +27,22 @@ from typing import Any
 import numba
 
 _workqueue_lock = threading.RLock()
-_launched_in: int | None = None  # the process whose threads they are
+_blas_lock = threading.Lock()
+_blas_limits: list[Any] = []  # one for each body of limit_blas under way
+_forked_from_threads = False  # whether Numba's threads were left behind in a parent
+
+
+def _after_fork_in_child() -> None:
+    """Locks that another thread of the parent held would stay locked, and its threads are gone."""
+    global _workqueue_lock, _blas_lock, _forked_from_threads
+    _workqueue_lock, _blas_lock = threading.RLock(), threading.Lock()
+    _blas_limits.clear()
+    pool = sys.modules.get("numba.np.ufunc.parallel")
+    _forked_from_threads = bool(getattr(pool, "_is_initialized", False))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 @functools.cache
@@ -55,9 +71,7 @@ def layer() -> str:
     """The threading layer in use: ``tbb``, ``omp`` or ``workqueue``. Starts the threads."""
     from numba.np.ufunc import parallel
 
-    global _launched_in
     parallel._launch_threads()
-    _launched_in = os.getpid()
     return numba.threading_layer()
 
 
@@ -84,11 +98,11 @@ class ParallelFunction:
                 return self.dispatcher(*arguments)
             finally:
                 numba.set_parallel_chunksize(before)
+        if _forked_from_threads:
+            return self._serial()(*arguments)
         if current == "workqueue":
             with _workqueue_lock:
                 return self.dispatcher(*arguments)
-        if os.getpid() != _launched_in:
-            return self._serial()(*arguments)
         return self.dispatcher(*arguments)
 
     @property
@@ -104,8 +118,34 @@ def limit_blas(limit: int = 1) -> Iterator[None]:
     BLAS inside a parallel region must be single-threaded, and multi-threaded BLAS must not alternate
     with parallel regions: both pools spin while they wait, 5 to 20 times slower than either alone.
     """
-    with _blas_controller().limit(limits=limit, user_api="blas"):
+    # The setting is the process's: the first body to begin changes it, the last to end restores it.
+    with _blas_lock:
+        limiter = None
+        if not _blas_limits:
+            _take_control_of_blas()
+            limiter = _blas_controller().limit(limits=limit, user_api="blas")
+        _blas_limits.append(limiter)
+    try:
         yield
+    finally:
+        with _blas_lock:
+            if len(_blas_limits) == 1:
+                _take_control_of_blas()
+                _blas_limits[0].restore_original_limits()
+                _take_control_of_blas()
+            # The first entry restores, so it stays until the last body ends.
+            _blas_limits.pop()
+
+
+def _take_control_of_blas() -> None:
+    """Let the next thread to come set BLAS's number of threads.
+
+    threadpoolctl (from 3.7 on) ignores all but the thread that set it first; the bodies above are
+    counted here instead.
+    """
+    for library in _blas_controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
 
 
 @functools.cache

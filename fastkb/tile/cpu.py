@@ -28,7 +28,9 @@ class Task(NamedTuple):
     d: int  # columns of the data
     streaming: int  # 1: the result goes past the caches
     lead: int  # rows of zeros before b, and before a if symmetric: see gram_tiles
-    tile: int  # rows and columns of a tile: at most TILE, a multiple of mr, nr and a cache line
+    tile: int  # rows and columns of a tile: at most TILE, a multiple of mr and nr
+    first: int  # the first tile of this run
+    stop: int  # and the one after its last
 
 
 class Span(NamedTuple):
@@ -139,7 +141,7 @@ def _tile(a, b, out, place, task, sizes, p):
 
 
 @inline
-def _upper_place(t, side):
+def _upper_place(t):
     """Tile t of the upper triangle, column by column: row and column, row ≤ column."""
     column = int((math.sqrt(8.0 * t + 1.0) - 1.0) * 0.5)
     if column * (column + 1) // 2 > t:
@@ -158,17 +160,14 @@ def _signature(T):
 
 @jit(parallel=True, signature=_signature, chunk=TILES_AT_A_TIME)
 def gram_tiles(a, b, out, task, sizes, p):
-    """out[i, j] = g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d).
+    """out[i, j] = g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d), in some of the tiles.
 
     Where the result's first element stands `lead` elements after the beginning of a cache line, so
     does every row's (:func:`fastkb.gram.engine.plan` sees to that), and the tiles are shifted so as to
     begin where a line does: b, and for a symmetric result a, is packed behind `lead` rows of zeros.
     No line is then shared by two tiles, which would have to be read before it is written.
     """
-    tile = task.tile
-    down = (out.shape[0] + (task.lead if task.symmetric == 1 else 0) + tile - 1) // tile
-    across = (out.shape[1] + task.lead + tile - 1) // tile
-    count = down * (down + 1) // 2 if task.symmetric == 1 else down * across
-    for t in prange(count):
-        place = _upper_place(t, down) if task.symmetric == 1 else (t // across, t % across)
+    across = (out.shape[1] + task.lead + task.tile - 1) // task.tile
+    for t in prange(task.first, task.stop):
+        place = _upper_place(t) if task.symmetric == 1 else (t // across, t % across)
         _tile(a, b, out, place, task, sizes, p)

@@ -27,7 +27,10 @@ def check_parameter(
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, Integral)):
         raise _wrong(name, value, "a real number")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
     expected = "finite"
     if minimum is not None:
         expected = f"finite and {'>' if strict else '>='} {minimum}"
@@ -108,12 +111,40 @@ def _converted(values: Any, name: str) -> np.ndarray:
 
     if issparse(values):
         values = values.toarray()
-    dtype = getattr(values, "dtype", None)
-    keep = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize == 4
-    converted = check_array(
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{name} must have no masked values; got {values.mask.sum()} of them")
+    # A DataFrame's own columns decide about missing values; all else is looked at as an array.
+    array = np.asarray(values)
+    if not hasattr(values, "dtypes"):
+        values = array
+        if array.dtype.kind not in "biufcU":
+            raise ValueError(f"{name} must hold real numbers; got an array of {array.dtype}")
+    keep = array.dtype.kind == "f" and array.dtype.itemsize == 4
+    return check_array(
         values, dtype=np.float32 if keep else np.float64, input_name=name, ensure_all_finite=True
     )
-    return converted
+
+
+def check_gammas(gammas: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """An array of gammas as finite floats that broadcast to the result.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, what it is, and what was expected.
+    """
+    if gammas.dtype.kind not in "biuf" or not np.isfinite(gammas).all():
+        raise _wrong("gamma", gammas, "an array of finite real numbers")
+    try:
+        fits = np.broadcast_shapes(gammas.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"gamma must be one number, or broadcast to the result's shape {shape}; got an array of "
+            f"shape {gammas.shape}"
+        )
+    return gammas.astype(np.float64, copy=False)
 
 
 def check_out(
@@ -128,7 +159,7 @@ def check_out(
     """
     if inputs and is_device_array(inputs[0]):
         return check_device_out(out, shape, *inputs)
-    if not isinstance(out, np.ndarray):
+    if not isinstance(out, np.ndarray) or isinstance(out, (np.matrix, np.ma.MaskedArray)):
         raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
     if out.shape != shape:
         raise ValueError(f"out must have shape {shape}, that of the result; got {out.shape}")
@@ -137,5 +168,12 @@ def check_out(
     if not out.flags.writeable:
         raise ValueError("out must be writeable; got a read-only array")
     for array in inputs:
-        if array is not None and np.may_share_memory(out, array):
-            raise ValueError("out must not share memory with X or Y, which it would overwrite")
+        if array is not None and _overlap(out, array):
+            raise ValueError("out must not share memory with an input, which it would overwrite")
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    try:
+        return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:  # strides that interleave beyond telling
+        return True

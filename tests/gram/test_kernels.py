@@ -57,3 +57,18 @@ def test_the_cheapest_polynomial_is_chosen(degree, row):
 def test_the_base_class_says_what_is_missing():
     with pytest.raises(TypeError, match="Kernel does not say which row"):
         gram(kernels.Kernel(), [[1.0]])
+
+
+@pytest.mark.parametrize("sigma", [np.int8(100), np.int32(50_000), np.float16(300), 300])
+def test_numpy_numbers_do_not_overflow(sigma):
+    kernel = kernels.RBF(sigma)
+    assert type(kernel.sigma) is float
+    assert kernel.parameters.gamma == pytest.approx(1 / (2 * float(sigma) ** 2), rel=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sigma", [1e-200, 1e-160, 1e-20, 1e200])
+def test_extreme_widths_keep_the_diagonal(sigma, dtype):
+    K = gram(kernels.RBF(sigma), np.array([[0.0], [1.0]], dtype=dtype))
+    np.testing.assert_array_equal(np.diag(K), 1.0)
+    assert K[0, 1] == (0.0 if sigma < 1 else 1.0)

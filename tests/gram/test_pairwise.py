@@ -249,6 +249,49 @@ class TestInputs:
             column = FUNCTIONS[name](self.X, Y[j : j + 1], gamma=gamma)[:, 0]
             np.testing.assert_allclose(both[:, j], column, rtol=1e-14)
 
+    @pytest.mark.parametrize("name", ["polynomial", "rbf", "sigmoid", "laplacian"])
+    @pytest.mark.parametrize(
+        "gamma",
+        [np.array(-1.0), np.array([np.nan]), np.array([1j]), np.array([0.1, np.inf]), np.ones(3)],
+    )
+    def test_bad_gamma_arrays_are_refused(self, name, gamma):
+        out = np.full((4, 4), -1.0)
+        with pytest.raises(ValueError, match="gamma must"):
+            FUNCTIONS[name](self.X, gamma=gamma, out=out)
+        np.testing.assert_array_equal(out, -1.0)
+
+    def test_gamma_may_not_be_overwritten_by_out(self):
+        gamma = np.ones((4, 4))
+        with pytest.raises(ValueError, match="out must not share memory"):
+            fastkb.rbf_kernel(self.X, gamma=gamma, out=gamma)
+
+    @pytest.mark.parametrize("gamma", [10**400, 1e39])
+    def test_gamma_beyond_the_type(self, gamma):
+        X = self.X.astype(np.float32)
+        if gamma > 1e300:
+            with pytest.raises(ValueError, match="gamma must be finite"):
+                fastkb.rbf_kernel(X, gamma=gamma)
+        else:
+            np.testing.assert_array_equal(fastkb.rbf_kernel(X, gamma=gamma), np.eye(4))
+
+    def test_float32_stays_in_lists_and_frames(self):
+        pandas = pytest.importorskip("pandas")
+        X = self.X.astype(np.float32)
+        assert fastkb.rbf_kernel(pandas.DataFrame(X)).dtype == np.float32
+        assert fastkb.rbf_kernel(list(X)).dtype == np.float32
+
+    @pytest.mark.parametrize("dtype", [object, "M8[D]", "m8[s]"])
+    def test_other_types_are_refused(self, dtype):
+        X = np.ones((2, 2), dtype=int).astype(dtype)
+        with pytest.raises(ValueError, match="X must hold real numbers"):
+            fastkb.rbf_kernel(X)
+
+    def test_masked_values_are_refused(self):
+        X = np.ma.array([[1.0, 2.0]], mask=[[False, True]])
+        with pytest.raises(ValueError, match="X must have no masked values"):
+            fastkb.linear_kernel(X)
+        assert fastkb.linear_kernel(np.ma.array([[1.0, 2.0]]))[0, 0] == 5.0
+
 
 class TestOut:
     X = np.random.default_rng(2).standard_normal((50, 3))
@@ -272,6 +315,18 @@ class TestOut:
     def test_bad_out_is_refused(self, out, error, message):
         with pytest.raises(error, match=message):
             fastkb.rbf_kernel(self.X, out=out)
+
+    def test_interleaved_views_do_not_overlap(self):
+        both = np.random.default_rng(0).standard_normal((5, 8))
+        X = both[:, :3].copy()
+        got = fastkb.rbf_kernel(both[:, :3], out=both[:, 3:])
+        np.testing.assert_array_equal(got, fastkb.rbf_kernel(X))
+
+    @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+    @pytest.mark.parametrize("kind", [np.matrix, np.ma.array])
+    def test_subclasses_with_a_mind_of_their_own_are_refused(self, kind):
+        with pytest.raises(TypeError, match="out must be a NumPy array"):
+            fastkb.rbf_kernel(self.X, out=kind(np.empty((50, 50))))
 
     def test_overlap_is_refused(self):
         X = np.random.default_rng(0).standard_normal((3, 3))
@@ -316,6 +371,8 @@ class TestPairwiseKernels:
         np.testing.assert_array_equal(got, fastkb.rbf_kernel(self.X, gamma=2.0))
 
     def test_unknown_keywords(self):
+        with pytest.raises(TypeError, match=r"holds its parameters.*gamma"):
+            fastkb.pairwise_kernels(self.X, metric=kernels.RBF(0.5), gamma=1.0)
         with pytest.raises(TypeError, match="gamma"):
             fastkb.pairwise_kernels(self.X, metric="linear", gamma=1.0)
         with pytest.raises(TypeError, match="bandwidth"):
@@ -350,3 +407,13 @@ def test_threads_are_left_as_they_were():
     before = numba.get_num_threads()
     fastkb.rbf_kernel(np.ones((3, 2)))
     assert numba.get_num_threads() == before
+
+
+def test_chunks_of_tiles_change_no_bit(monkeypatch):
+    from fastkb.gram import engine
+
+    X = np.random.default_rng(6).standard_normal((500, 5))
+    expected = (fastkb.rbf_kernel(X), fastkb.rbf_kernel(X, X[:300]))
+    monkeypatch.setattr(engine, "_SECONDS_A_CHUNK", 1e-5)
+    np.testing.assert_array_equal(fastkb.rbf_kernel(X), expected[0])
+    np.testing.assert_array_equal(fastkb.rbf_kernel(X, X[:300]), expected[1])

@@ -80,7 +80,7 @@ def test_solves_the_system(n, extra, targets, smallest, seed):
 
 @pytest.mark.parametrize("n", [1, 5, BLOCK, 3 * BLOCK + 2])
 @pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
 def test_the_first_bad_pivot_is_reported(n, where, value):
     bad = int(where * (n - 1))
     K = np.eye(n)

@@ -1,5 +1,7 @@
 """Allocation: aligned, and refused with the sizes when it cannot fit."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -54,25 +56,34 @@ def test_the_containers_limit_counts(monkeypatch, tmp_path):
     assert memory._cgroup_available() is None
 
 
-def test_scratch_is_kept_by_the_thread_and_by_name():
-    import threading
+def _start_of_scratch(name, size):
+    with memory.scratch(name, size, np.uint8, "a test") as vector:
+        assert vector.nbytes == size
+        assert vector.ctypes.data % memory.ALIGNMENT == 0
+        return vector.ctypes.data
 
-    first = memory.scratch("one", 1000, np.float64, "a test")
-    assert first.shape == (1000,)
-    assert first.ctypes.data % memory.ALIGNMENT == 0
-    assert np.shares_memory(memory.scratch("one", 500, np.float32, "a test"), first)
-    assert not np.shares_memory(memory.scratch("other", 1000, np.float64, "a test"), first)
+
+def test_scratch_is_kept_by_the_thread_under_its_name():
+    first = _start_of_scratch("one", 1000)
+    assert _start_of_scratch("one", 500) == first
+    assert _start_of_scratch("one", 1000) == first
+    assert _start_of_scratch("other", 1000) != first
     elsewhere = []
-    worker = threading.Thread(
-        target=lambda: elsewhere.append(memory.scratch("one", 1000, np.float64, "a test"))
-    )
+    worker = threading.Thread(target=lambda: elsewhere.append(_start_of_scratch("one", 1000)))
     worker.start()
     worker.join()
-    assert not np.shares_memory(elsewhere[0], first)
+    assert elsewhere[0] != first
+
+
+def test_scratch_in_use_is_not_given_twice():
+    with (
+        memory.scratch("nested", 1000, np.float64, "a test") as outer,
+        memory.scratch("nested", 1000, np.float64, "a test") as inner,
+    ):
+        assert not np.shares_memory(outer, inner)
 
 
 def test_large_scratch_is_not_kept():
-    large = memory.scratch("large", memory._KEPT + 1, np.uint8, "a test")
-    assert not np.shares_memory(
-        memory.scratch("large", memory._KEPT + 1, np.uint8, "a test"), large
-    )
+    with memory.scratch("large", memory._KEPT + 1, np.uint8, "a test"):
+        pass
+    assert "large" not in memory._thread.__dict__

@@ -102,3 +102,29 @@ def test_limit_blas_is_temporary():
         assert set(blas_threads()) <= {1}
     assert blas_threads() == before
     assert threads.blas_libraries()
+
+
+def test_limits_of_blas_may_overlap():
+    """The one that began first ends first, in another thread: the rest keep theirs, all is restored."""
+
+    def blas_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = blas_threads()
+    began, second, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def first():
+        with threads.limit_blas(1):
+            began.set()
+            second.wait()
+        ended.set()
+
+    worker = threading.Thread(target=first)
+    worker.start()
+    began.wait()
+    with threads.limit_blas(1):
+        second.set()
+        ended.wait()
+        assert set(blas_threads()) <= {1}
+    worker.join()
+    assert blas_threads() == before
