@@ -29,6 +29,7 @@ FLOORS = {
     "testing": 5,
     "plot": 5,
     "cli": 6,
+    "__main__": 7,
     "reference": 0,
 }
 # (file, room) -> why it may
