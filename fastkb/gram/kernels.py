@@ -9,6 +9,7 @@ array([[1.   , 0.607],
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +108,9 @@ class RBF(Kernel):
 
     @property
     def parameters(self) -> Parameters:
-        return Parameters(0.5 / self.sigma / self.sigma, 0.0, 1.0)
+        square = 2.0 * self.sigma * self.sigma
+        # A width whose square underflows: as large as can be, and 1 on the diagonal all the same.
+        return Parameters(1.0 / square if square > 0.0 else sys.float_info.max, 0.0, 1.0)
 
 
 @dataclass(frozen=True)

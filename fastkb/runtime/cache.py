@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import marshal
 import os
 import pickle
 import platform
 import stat
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,19 @@ def source_digest() -> str:
 # Now, not when the first function is compiled: the files may be replaced by others in between, and what
 # is compiled then is what was imported now.
 source_digest()
+
+
+def _text(code: types.CodeType) -> tuple:
+    """What a function does, in a form that is the same in every process (marshal's is not)."""
+    constants: list[Any] = []
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            constants.append(_text(constant))
+        elif isinstance(constant, frozenset):
+            constants.append(sorted(map(repr, constant)))
+        else:
+            constants.append(repr(constant))
+    return (code.co_code, constants, code.co_names, code.co_varnames)
 
 
 def _candidates() -> Iterator[Path]:
@@ -113,7 +126,7 @@ class FunctionCache(_Cache):
         key = (
             self._function.__module__,
             self._function.__qualname__,
-            marshal.dumps(self._function.__code__.replace(co_filename="")),
+            _text(self._function.__code__),
             self._parallel,
             str(signature),
             codegen.magic_tuple(),

@@ -115,3 +115,20 @@ def test_the_digest_covers_the_whole_package(monkeypatch, tmp_path):
     assert digest() == first
     (tmp_path / "room" / "b.py").write_text("y = 2\n")
     assert digest() != first
+
+
+def test_the_text_of_a_function_is_all_that_it_does():
+    def text(source):
+        names = {}
+        exec(source, names)
+        return cache._text(names["f"].__code__)
+
+    plain = text("def f(x): return x * 2.0")
+    assert text("def f(x): return x * 2.0") == plain
+    assert text("\n\ndef f(x):\n    return x * 2.0") == plain  # where it stands does not matter
+    assert text("def f(x): return x * 3.0") != plain
+    assert text("def f(x): return x + 2.0") != plain
+    assert text("def f(x): return g(x) * 2.0") != text("def f(x): return h(x) * 2.0")
+    inner = "def f(x): return (lambda y: y + {})(x)"
+    assert text(inner.format(1)) != text(inner.format(2))
+    assert text("def f(x): return x in {'a', 'b'}") == text("def f(x): return x in {'b', 'a'}")
