@@ -10,19 +10,21 @@ import numpy as np
 
 from fastkb.bootstrap.basis import ITERATION_SHARE, TOLERANCE, Basis, Whitened, whiten
 from fastkb.bootstrap.kernel_source import KernelSource
-from fastkb.bootstrap.lowrank_block import (
+from fastkb.bootstrap.lowrank_block import solve_blocks
+from fastkb.bootstrap.lowrank_problem import (
     BATCH,
     MR,
     Limits,
     Problem,
     Sizes,
     Workspace,
-    solve_blocks,
+    pack_columns,
+    pack_rows,
+    up,
     workspace,
 )
 from fastkb.bootstrap.plan import Split, split_basis
 from fastkb.linalg.lanes import QUAD
-from fastkb.runtime.memory import empty
 from fastkb.runtime.threads import n_threads
 
 # Evaluation points at which the fit on all data is compared with the kernel's own values.
@@ -46,7 +48,7 @@ class Group:
         strong = split.strong
         self.targets = targets
         self.scale = scale[targets]
-        self.sizes = Sizes(n, _up(n), rank, _up(rank), strong, n_eval)
+        self.sizes = Sizes(n, up(n), rank, up(rank), strong, n_eval)
         self._whitened = whitened
         self._y = y[:, targets]
         self._residual, self._residual_eval = basis.residual, basis.residual_eval
@@ -71,9 +73,9 @@ class Group:
         residual = np.zeros(self.sizes.n_padded)
         residual[:n] = self._residual
         self.problem = Problem(
-            _pack_rows(whitened.psi),
-            _pack_columns(whitened.psi),
-            _pack_rows(whitened.psi_eval),
+            pack_rows(whitened.psi),
+            pack_columns(whitened.psi),
+            pack_rows(whitened.psi_eval),
             np.ascontiguousarray(in_fours[:, :strong]),
             np.ascontiguousarray((in_fours[:, strong:] ** 2).sum(axis=1)),
             np.ascontiguousarray(whitened.shrinkage),
@@ -212,35 +214,6 @@ class LowRank:
             out[:, :, group.targets] = values.transpose(1, 2, 0)
             worst = np.maximum(worst, (bounds / group.scale[:, None]).max(axis=0))
         return out, worst
-
-
-def _up(count: int) -> int:
-    return -(-count // MR) * MR
-
-
-def _pack_rows(matrix: np.ndarray) -> np.ndarray:
-    """Panels of MR rows, column by column, filled up with zeros."""
-    n, d = matrix.shape
-    packed = empty((_up(n) // MR, d, MR), np.float64, "a packed basis")
-    whole = n // MR
-    packed[:whole] = matrix[: whole * MR].reshape(whole, MR, d).transpose(0, 2, 1)
-    if whole < len(packed):
-        packed[whole:] = 0.0
-        packed[whole, :, : n - whole * MR] = matrix[whole * MR :].T
-    return packed.reshape(-1)
-
-
-def _pack_columns(matrix: np.ndarray) -> np.ndarray:
-    """Panels of MR columns, row by row, filled up with zeros in both directions."""
-    n, d = matrix.shape
-    packed = empty((_up(d) // MR, _up(n), MR), np.float64, "a packed basis")
-    packed[:, n:] = 0.0
-    whole = d // MR
-    packed[:whole, :n] = matrix[:, : whole * MR].reshape(n, whole, MR).transpose(1, 0, 2)
-    if whole < len(packed):
-        packed[whole, :n] = 0.0
-        packed[whole, :n, : d - whole * MR] = matrix[:, whole * MR :]
-    return packed.reshape(-1)
 
 
 __all__ = ["BATCH", "LowRank"]

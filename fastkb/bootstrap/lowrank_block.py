@@ -25,108 +25,19 @@ still) nor on threads or chunks: results are the same to the last bit.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-import numpy as np
-
+from fastkb.bootstrap import lowrank_problem as slot
+from fastkb.bootstrap.lowrank_problem import BATCH, DEPTH, MR, NR, PACKS, ROWS, Workspace
 from fastkb.linalg import lanes
-from fastkb.random.streams import LANES as STREAM_LANES
 from fastkb.random.streams import add_counts
 from fastkb.runtime import inline, jit, prange
-from fastkb.runtime.memory import empty
 from fastkb.tile import vector as simd
-from fastkb.tile.blocking import blocking
 
-MR = blocking("float64").mr
-NR = blocking("float64").nr
-# Replicates in a block: a whole number of packs on every machine. Each panel of Ψ that is fetched, and
-# each product that is packed, then serves 48 replicates (24: 83 GF/s, 48: 98, 96: 105, but half as many
-# blocks for the threads to share).
-BATCH = 48
-PACKS = BATCH // NR
-
-_DEPTH = 512  # rows of Ψ per visit: a product panel (512 x mr) stays in the first-level cache
-_ROWS = 96  # rows of Ψ per tile of conjugate gradients: ΨZ for them stays in the first-level cache
 _RESIDUALS = 3  # times that the true residual is computed, at most
 _STEPS = 60  # of conjugate gradients between them, at most
 
-
-class Problem(NamedTuple):
-    """What all replicates share. Rows are padded with zeros to a multiple of MR."""
-
-    rows: np.ndarray  # Ψ in panels of MR rows.                  shape: (n/MR * rank * MR,)
-    columns: np.ndarray  # Ψ in panels of MR columns.            shape: (rank/MR * n * MR,)
-    eval_rows: np.ndarray  # Ψ_eval in panels of MR rows.        shape: (n_eval/MR * rank * MR,)
-    eval_strong: np.ndarray  # ψ_eval, strong directions, in fours.  shape: (n_eval/4, strong, 4)
-    eval_weak: np.ndarray  # ‖ψ_eval‖² over the weak ones, in fours. shape: (n_eval/4, 4)
-    shrinkage: np.ndarray  # the diagonal of D.                  shape: (rank,)
-    residual: np.ndarray  # d, the residual diagonal.            shape: (n,)
-    root_residual: np.ndarray  # √d / λ.                         shape: (n,)
-    y: np.ndarray  # shape: (n_targets, n)
-    limits: np.ndarray  # Limits as floats.                      shape: (len(Limits._fields),)
-
-
-class Limits(NamedTuple):
-    """Constants of the certificate, for the basis as a whole."""
-
-    penalty: float  # λ
-    weak_ratio: float  # σ²/λ of the strongest weak direction; 0 if none is weak
-    prior_eval: float  # the largest K(x, x) of an evaluation point
-    residual_eval: float  # the largest residual diagonal of an evaluation point
-    tolerance: float  # of a prediction, in y's units, for conjugate gradients
-
-
-class Sizes(NamedTuple):
-    """Whole numbers of one problem."""
-
-    n: int
-    n_padded: int
-    rank: int
-    rank_padded: int
-    strong: int
-    n_eval: int
-
-
-class Workspace(NamedTuple):
-    """Scratch; the first axis counts workers, each of which computes one block after another."""
-
-    weights: np.ndarray  # W.                         shape: (workers, PACKS * n_padded * NR)
-    triangles: np.ndarray  # ΨᵀWΨ, then its factor.   shape: (workers, PACKS * triangle_packs * NR)
-    inverse: np.ndarray  # 1 / the factor's diagonal. shape: (workers, PACKS * strong * NR)
-    vectors: np.ndarray  # five vectors of CG.        shape: (workers, 5, PACKS * rank_padded * NR)
-    tile: np.ndarray  # a tile of ΨZ.                 shape: (workers, PACKS * _ROWS * NR)
-    forms: np.ndarray  # four ψ_eval in lanes.       shape: (workers, QUAD * (strong + 1) * NR)
-    panel: np.ndarray  # products ψᵢψⱼ.               shape: (workers, _DEPTH * MR)
-    scalars: np.ndarray  # one number per replicate.  shape: (workers, _SCALARS, BATCH)
-    words: np.ndarray  # shape: (workers, 4, STREAM_LANES)
-
-
-# Rows of Workspace.vectors and Workspace.scalars
-_Z, _R, _Q, _P, _PRODUCT = range(5)
-_TRACE, _LARGEST, _EQUIVALENCE, _REACH, _RHO, _ENERGY, _FACTOR, _NEW = range(8)
-_VECTORS, _SCALARS = 5, 8
-
 # Kinds of pass over the rows of Ψ
 INITIAL, RESIDUAL, STEP = range(3)
-
-
-def workspace(sizes: Sizes, workers: int) -> Workspace:
-    """Uninitialised scratch for `workers` threads."""
-
-    def take(*shape: int) -> np.ndarray:
-        return empty((workers, *shape), np.float64, "scratch of the low-rank bootstrap")
-
-    return Workspace(
-        take(PACKS * sizes.n_padded * NR),
-        take(PACKS * lanes.triangle_packs(sizes.strong) * NR),
-        take(PACKS * sizes.strong * NR),
-        take(_VECTORS, PACKS * sizes.rank_padded * NR),
-        take(PACKS * _ROWS * NR),
-        take(lanes.QUAD * (sizes.strong + 1) * NR),
-        take(_DEPTH * MR),
-        take(_SCALARS, BATCH),
-        np.empty((workers, 4, STREAM_LANES), np.uint32),
-    )
 
 
 @inline
@@ -142,8 +53,8 @@ def _draw_weights(sizes, key, first, weights, words):
 def _strong_triangles(columns, sizes, weights, triangles, panel):
     """The lower triangles of ΨᵀWΨ over the strong directions, a product panel at a time."""
     height = lanes.triangle_row(sizes.strong)
-    for start in range(0, sizes.n_padded, _DEPTH):
-        depth = min(_DEPTH, sizes.n_padded - start)
+    for start in range(0, sizes.n_padded, DEPTH):
+        depth = min(DEPTH, sizes.n_padded - start)
         row = 0
         for i in range(sizes.strong):
             one = ((i // MR) * sizes.n_padded + start) * MR + i % MR
@@ -163,7 +74,7 @@ def _strong_triangles(columns, sizes, weights, triangles, panel):
 @inline
 def _factorise(problem, sizes, work):
     """Add D to the triangles, factorise them, and leave max ψᵀB⁻¹ψ over ψ_eval in the scalars."""
-    triangles, inverse, reach = work.triangles, work.inverse, work.scalars[_REACH]
+    triangles, inverse, reach = work.triangles, work.inverse, work.scalars[slot.REACH]
     height = lanes.triangle_row(sizes.strong)
     lanes.clear(reach, 0, PACKS)
     for p in range(PACKS):
@@ -174,32 +85,35 @@ def _factorise(problem, sizes, work):
                 triangles[diagonal + lane] += problem.shrinkage[i]
         lanes.cholesky(triangles, start, inverse, at, sizes.strong)
         strong, weak = problem.eval_strong, problem.eval_weak
-        lanes.largest_forms(triangles, start, inverse, at, strong, weak, work.forms, reach, p)
+        mine = reach[p * NR : (p + 1) * NR]
+        lanes.largest_forms(triangles, start, inverse, at, strong, weak, work.forms, mine)
 
 
 @inline
 def _bound_constants(problem, sizes, work):
     """Per replicate: τ = Σ wᵢdᵢ/λ, how far the preconditioner may be off, and h (docs/band.md)."""
     limits, scalars = problem.limits, work.scalars
-    penalty, weak_ratio = limits[0], limits[1]
-    lanes.clear(scalars[_TRACE], 0, PACKS)
-    lanes.clear(scalars[_LARGEST], 0, PACKS)
+    penalty, weak_ratio = limits[slot.PENALTY], limits[slot.WEAK_RATIO]
+    lanes.clear(scalars[slot.TRACE], 0, PACKS)
+    lanes.clear(scalars[slot.LARGEST], 0, PACKS)
     for p in range(PACKS):
         first = p * sizes.n_padded
         lanes.sum_scaled(
-            scalars[_TRACE], p, work.weights, first, problem.residual, 0, sizes.n_padded
+            scalars[slot.TRACE], p, work.weights, first, problem.residual, 0, sizes.n_padded
         )
-        lanes.largest(scalars[_LARGEST], p, work.weights, first, sizes.n_padded)
+        lanes.largest(scalars[slot.LARGEST], p, work.weights, first, sizes.n_padded)
     for b in range(BATCH):
         # ΨᵀWΨ + D ≥ f·B for the preconditioner B, with the largest f that docs/band.md derives.
-        ratio = scalars[_LARGEST, b] * weak_ratio
+        ratio = scalars[slot.LARGEST, b] * weak_ratio
         equivalence = 1.0
         if sizes.strong < sizes.rank:
             total = 2.0 + weak_ratio + ratio
             equivalence = 2.0 / (total + math.sqrt(total * total - 4.0 * (1.0 + weak_ratio)))
-        scalars[_EQUIVALENCE, b] = equivalence
-        scalars[_REACH, b] = min(scalars[_REACH, b] / equivalence, limits[2] / penalty)
-        scalars[_TRACE, b] /= penalty
+        scalars[slot.EQUIVALENCE, b] = equivalence
+        scalars[slot.REACH, b] = min(
+            scalars[slot.REACH, b] / equivalence, limits[slot.PRIOR_EVAL] / penalty
+        )
+        scalars[slot.TRACE, b] /= penalty
 
 
 @inline
@@ -209,29 +123,31 @@ def _pass_over_rows(problem, sizes, target, work, what):
     Unless it is a step, also ρ = Σᵢ |αᵢ| √dᵢ of each replicate, where α = W(y - Ψz)/λ.
     """
     weights, tile = work.weights, work.tile
-    source, product = work.vectors[_P if what == STEP else _Z], work.vectors[_PRODUCT]
+    source, product = work.vectors[slot.P if what == STEP else slot.Z], work.vectors[slot.PRODUCT]
     n, rank = sizes.n_padded, sizes.rank
-    lanes.clear(work.scalars[_RHO], 0, PACKS)
-    for start in range(0, n, _ROWS):
-        rows = min(_ROWS, n - start)
+    lanes.clear(work.scalars[slot.RHO], 0, PACKS)
+    for start in range(0, n, ROWS):
+        rows = min(ROWS, n - start)
         for i in range(0, rows if what != INITIAL else 0, MR):
             for p in range(PACKS):
                 x = p * sizes.rank_padded * NR
-                c = (p * _ROWS + i) * NR
+                c = (p * ROWS + i) * NR
                 simd.dot(problem.rows, (start + i) * rank, source, x, rank, tile, c, NR, True)
         for p in range(PACKS):
-            c, w = p * _ROWS, p * n + start
+            c, w = p * ROWS, p * n + start
             if what == STEP:
                 lanes.multiply(tile, c, weights, w, rows)
             else:
                 if what == INITIAL:
                     lanes.clear(tile, c, rows)
                 lanes.weigh_misfit(tile, c, weights, w, problem.y[target], start, rows)
-                lanes.add_sizes(work.scalars[_RHO], p, tile, c, problem.root_residual, start, rows)
+                lanes.add_sizes(
+                    work.scalars[slot.RHO], p, tile, c, problem.root_residual, start, rows
+                )
         for j in range(0, sizes.rank_padded, MR):
             a = j * n + start * MR
             for p in range(PACKS):
-                x = p * _ROWS * NR
+                x = p * ROWS * NR
                 c = (p * sizes.rank_padded + j) * NR
                 simd.dot(problem.columns, a, tile, x, rows, product, c, NR, start == 0)
 
@@ -240,8 +156,8 @@ def _pass_over_rows(problem, sizes, target, work, what):
 def _precondition(sizes, work):
     """Q = B⁻¹ R: the factor on the strong directions, the identity on the weak ones."""
     height = lanes.triangle_row(sizes.strong)
-    q = work.vectors[_Q]
-    lanes.copy(q, 0, work.vectors[_R], 0, PACKS * sizes.rank_padded)
+    q = work.vectors[slot.Q]
+    lanes.copy(q, 0, work.vectors[slot.R], 0, PACKS * sizes.rank_padded)
     for p in range(PACKS):
         x = p * sizes.rank_padded
         at = p * sizes.strong
@@ -261,7 +177,9 @@ def _inner(sizes, a, b, out):
 @inline
 def _error(scalars, b):
     """Bound of a prediction's distance from the solution in the basis, by the residual's energy."""
-    return math.sqrt(scalars[_REACH, b] * scalars[_ENERGY, b] / scalars[_EQUIVALENCE, b])
+    return math.sqrt(
+        scalars[slot.REACH, b] * scalars[slot.ENERGY, b] / scalars[slot.EQUIVALENCE, b]
+    )
 
 
 @inline
@@ -277,10 +195,10 @@ def _finished(scalars, tolerance):
 def _update_residual(problem, sizes, work, what, tolerance):
     """R from PRODUCT; with STEP also the step itself, z += a p and r -= a (ΨᵀWΨ + D) p."""
     vectors, scalars = work.vectors, work.scalars
-    z, r, product = vectors[_Z], vectors[_R], vectors[_PRODUCT]
-    factors = scalars[_FACTOR]
+    z, r, product = vectors[slot.Z], vectors[slot.R], vectors[slot.PRODUCT]
+    factors = scalars[slot.FACTOR]
     if what == STEP:
-        direction = vectors[_P]
+        direction = vectors[slot.P]
         for p in range(PACKS):
             first = p * sizes.rank_padded
             lanes.add_scaled(product, first, direction, first, problem.shrinkage, 0, sizes.rank)
@@ -288,7 +206,7 @@ def _update_residual(problem, sizes, work, what, tolerance):
         for b in range(BATCH):
             # A finished replicate stands still, so that its company leaves no trace in it.
             moving = not _error(scalars, b) <= tolerance
-            factors[b] = scalars[_ENERGY, b] / factors[b] if moving else 0.0
+            factors[b] = scalars[slot.ENERGY, b] / factors[b] if moving else 0.0
         for p in range(PACKS):
             first = p * sizes.rank_padded
             lanes.add_multiples(z, first, direction, first, factors, p, sizes.rank)
@@ -304,18 +222,18 @@ def _update_residual(problem, sizes, work, what, tolerance):
 def _update_direction(sizes, work, what):
     """ENERGY = rᵀq, and p = q + (new energy / old energy) p, or p = q after a fresh residual."""
     vectors, scalars = work.vectors, work.scalars
-    factors = scalars[_FACTOR]
-    _inner(sizes, vectors[_R], vectors[_Q], scalars[_NEW])
+    factors = scalars[slot.FACTOR]
+    _inner(sizes, vectors[slot.R], vectors[slot.Q], scalars[slot.NEW])
     for b in range(BATCH):
         if what != STEP:
             factors[b] = 0.0
-            scalars[_ENERGY, b] = scalars[_NEW, b]
+            scalars[slot.ENERGY, b] = scalars[slot.NEW, b]
         elif factors[b] != 0.0:
-            factors[b] = scalars[_NEW, b] / scalars[_ENERGY, b]
-            scalars[_ENERGY, b] = scalars[_NEW, b]
+            factors[b] = scalars[slot.NEW, b] / scalars[slot.ENERGY, b]
+            scalars[slot.ENERGY, b] = scalars[slot.NEW, b]
     for p in range(PACKS):
         first = p * sizes.rank_padded
-        lanes.combine(vectors[_P], first, vectors[_Q], first, factors, p, sizes.rank)
+        lanes.combine(vectors[slot.P], first, vectors[slot.Q], first, factors, p, sizes.rank)
 
 
 @inline
@@ -325,8 +243,8 @@ def _solve(problem, sizes, target, work):
     One loop for the three kinds of pass, so that each piece of code exists once: INITIAL sets
     z = B⁻¹ΨᵀWy, RESIDUAL computes y - Ψz afresh, STEP is one step of conjugate gradients.
     """
-    tolerance = problem.limits[4]
-    for v in range(_VECTORS):
+    tolerance = problem.limits[slot.TOLERANCE]
+    for v in range(work.vectors.shape[0]):
         lanes.clear(work.vectors[v], 0, PACKS * sizes.rank_padded)
     what = INITIAL
     residuals = 0
@@ -337,7 +255,7 @@ def _solve(problem, sizes, target, work):
         _precondition(sizes, work)
         _update_direction(sizes, work, what)
         if what == INITIAL:
-            lanes.copy(work.vectors[_Z], 0, work.vectors[_Q], 0, PACKS * sizes.rank_padded)
+            lanes.copy(work.vectors[slot.Z], 0, work.vectors[slot.Q], 0, PACKS * sizes.rank_padded)
             what = RESIDUAL
         elif what == RESIDUAL:
             residuals += 1
@@ -377,12 +295,12 @@ def _predict(problem, sizes, z, tile, out):
 def _certify(problem, scalars, bounds):
     """The certificate of each replicate: a bound of |prediction - exact prediction| (docs/band.md)."""
     limits = problem.limits
-    penalty, residual_eval = limits[0], limits[3]
+    penalty, residual_eval = limits[slot.PENALTY], limits[slot.RESIDUAL_EVAL]
     for b in range(bounds.shape[0]):
-        tau = scalars[_TRACE, b]
+        tau = scalars[slot.TRACE, b]
         outside = math.sqrt(residual_eval) * (1.0 + math.sqrt(tau))
-        inside = math.sqrt(penalty * tau * (1.0 + tau) * scalars[_REACH, b])
-        bounds[b] = scalars[_RHO, b] * (outside + inside) + _error(scalars, b)
+        inside = math.sqrt(penalty * tau * (1.0 + tau) * scalars[slot.REACH, b])
+        bounds[b] = scalars[slot.RHO, b] * (outside + inside) + _error(scalars, b)
 
 
 @jit(cache=False)
@@ -394,7 +312,7 @@ def _block(problem, sizes, key, first, work, out, bounds):
     _bound_constants(problem, sizes, work)
     for target in range(problem.y.shape[0]):
         _solve(problem, sizes, target, work)
-        _predict(problem, sizes, work.vectors[_Z], work.tile, out[target])
+        _predict(problem, sizes, work.vectors[slot.Z], work.tile, out[target])
         _certify(problem, work.scalars, bounds[target])
 
 

@@ -261,8 +261,8 @@ def solve_upper(triangles, start, inverse, inverse_start, x, x_start, size):
 
 
 @inline
-def largest_forms(triangles, start, inverse, inverse_start, rows, offsets, scratch, out, out_at):
-    """Raise pack `out_at` of `out` to the maximum over e of ‖L⁻¹ψ_e‖² + offsets[e], for every lane.
+def largest_forms(triangles, start, inverse, inverse_start, rows, offsets, scratch, out):
+    """Raise the pack `out` to the maximum over e of ‖L⁻¹ψ_e‖² + offsets[e], for every lane.
 
     The vectors ψ_e are the same for all lanes and come QUAD at a time: their elements i are
     rows[q, i, :].  `scratch` has room for QUAD · (size + 1) packs.
@@ -279,4 +279,4 @@ def largest_forms(triangles, start, inverse, inverse_start, rows, offsets, scrat
             _subtract_quads(scratch, QUAD * i, triangles, row, scratch, 0, i)
             scale(scratch, QUAD * i, inverse, inverse_start + i, QUAD)
             accumulate(scratch, forms, scratch, QUAD * i, scratch, QUAD * i, QUAD)
-        largest(out, out_at, scratch, forms, QUAD)
+        largest(out, 0, scratch, forms, QUAD)

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb.bootstrap import lowrank_block as block
-from fastkb.bootstrap.lowrank_block import BATCH, MR, Limits, Problem, Sizes
+from fastkb.bootstrap.lowrank_problem import (
+    BATCH,
+    MR,
+    PENALTY,
+    RESIDUAL_EVAL,
+    Limits,
+    Problem,
+    Sizes,
+    workspace,
+)
 from fastkb.linalg.lanes import QUAD
 from fastkb.random.streams import bootstrap_counts, key_from_rng
 
@@ -68,7 +77,7 @@ def make(n, rank, strong, n_eval, n_targets, tolerance=1e-12, seed=0, penalty=0.
 def solve(problem, sizes, first, count, workers=1):
     out = np.full((len(problem.y), count, sizes.n_eval), np.nan)
     bounds = np.full((len(problem.y), count), np.nan)
-    work = block.workspace(sizes, workers)
+    work = workspace(sizes, workers)
     for array in work:  # poisoned: what is read before it is written shows
         array[...] = np.nan if array.dtype == np.float64 else 0
     block.solve_blocks(problem, sizes, KEY, first, work, out, bounds)
@@ -81,13 +90,13 @@ def expected(problem, sizes, psi, psi_eval, replicate):
     M = (psi.T * w) @ psi + np.diag(problem.shrinkage)
     y, d = problem.y[:, : sizes.n], problem.residual[: sizes.n]
     z = np.linalg.solve(M, psi.T @ (w * y).T)
-    alpha = w[:, None] * (y.T - psi @ z) / problem.limits[0]
+    alpha = w[:, None] * (y.T - psi @ z) / problem.limits[PENALTY]
     rho = np.sqrt(d) @ np.abs(alpha)
-    tau = w @ d / problem.limits[0]
+    tau = w @ d / problem.limits[PENALTY]
     h = np.einsum("ei,ij,ej->e", psi_eval, np.linalg.inv(M), psi_eval).max()
     bound = rho * (
-        np.sqrt(problem.limits[3]) * (1 + np.sqrt(tau))
-        + np.sqrt(problem.limits[0] * tau * (1 + tau) * h)
+        np.sqrt(problem.limits[RESIDUAL_EVAL]) * (1 + np.sqrt(tau))
+        + np.sqrt(problem.limits[PENALTY] * tau * (1 + tau) * h)
     )
     return (psi_eval @ z).T, bound
 

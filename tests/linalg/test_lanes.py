@@ -16,7 +16,7 @@ EPS = np.finfo(float).eps
 def run(triangles, inverse, x, rows, offsets, scratch, largest, start):
     size = x.shape[0] // LANES
     lanes.cholesky(triangles, start, inverse, 0, size)
-    lanes.largest_forms(triangles, start, inverse, 0, rows, offsets, scratch, largest, 0)
+    lanes.largest_forms(triangles, start, inverse, 0, rows, offsets, scratch, largest)
     lanes.solve_lower(triangles, start, inverse, 0, x, 0, size)
     lanes.solve_upper(triangles, start, inverse, 0, x, 0, size)
 
