@@ -67,7 +67,7 @@ def bootstrap_band(
         The band holds the middle `confidence_level` of the replicates: 0.9 means the 5% and the 95%
         percentile.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
-        Seed of the resamples. Replicate b depends on the seed and b alone, not on n_resamples.
+        Seed of the resamples. The rows of resample b depend on the seed and b alone.
     solver : {"auto", "lowrank", "cholesky"}, default "auto"
         How the replicates are computed (docs/band.md); ``result.reason`` says why. ``"lowrank"`` gives
         way to ``"cholesky"`` where it cannot be certified.
