@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from bench.timing import PAUSE, garbage_collection_off
-from fastkb.runtime import jit, prange
+from fastkb.runtime import jit, pages, prange
 from fastkb.runtime.memory import empty
 from fastkb.scalar.kernels import Parameters, epilogue_code, find
 from fastkb.tile import vector as simd
@@ -149,6 +149,7 @@ def _write_rates() -> tuple[float, float]:
     existing = empty((SIDE, SIDE), np.float64, "the matrix to fill")
 
     def into_fresh(fill):
+        pages.release()
         fresh = empty((SIDE, SIDE), np.float64, "the matrix to fill")
         fill(fresh, line)
         return fresh  # freed after the clock stops

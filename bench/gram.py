@@ -27,13 +27,14 @@ class Gram:
     dtype: str = "float64"
     two: bool = False  # Y differs from X, with as many rows
     out: bool = False  # fastkb writes into an array that is there (no rival can)
+    fresh: bool = False  # fastkb keeps no pages of an earlier result, as in a first call
     rivals_offered: tuple[str, ...] = tuple(GRAM_RIVALS)
 
     @property
     def name(self) -> str:
         parts = [self.kernel, f"n{self.n}", f"d{self.d}"]
         parts += [self.dtype] * (self.dtype != "float64")
-        parts += ["xy"] * self.two + ["out"] * self.out
+        parts += ["xy"] * self.two + ["out"] * self.out + ["fresh"] * self.fresh
         return "-".join(parts)
 
     group = "Gram matrix"
@@ -41,7 +42,7 @@ class Gram:
     @property
     def title(self) -> str:
         what = f"{self.kernel}, {self.dtype}, n = {self.n}, d = {self.d}"
-        return what + ", X and Y" * self.two + ", `out=`" * self.out
+        return what + ", X and Y" * self.two + ", `out=`" * self.out + ", new pages" * self.fresh
 
     @property
     def rivals(self) -> tuple[str, ...]:
@@ -61,6 +62,7 @@ class Gram:
 
     def fastkb(self) -> Contender:
         import fastkb
+        from fastkb.runtime import pages
 
         X, Y = self.data
         p = self.parameters
@@ -72,7 +74,13 @@ class Gram:
             options["degree"] = p.degree
         if self.out:
             options["out"] = np.zeros((self.n, self.n), self.dtype)  # touched: its pages are there
-        return Contender(FASTKB, lambda: function(X, Y, **options))
+
+        def call():
+            if self.fresh:
+                pages.release()
+            return function(X, Y, **options)
+
+        return Contender(FASTKB, call)
 
     def rival(self, name: str) -> Contender | Absent:
         X, Y = self.data
@@ -98,7 +106,7 @@ class Gram:
             (self.n, self.n, self.d),
             symmetric=not self.two,
             itemsize=np.dtype(self.dtype).itemsize,
-            write_rate=ceilings.write_existing if self.out else ceilings.write_fresh,
+            write_rate=ceilings.write_fresh if self.fresh else ceilings.write_existing,
             epilogue_seconds=ceilings.epilogue(self.kernel, self.dtype),
             flop_rate=ceilings.flop_rate(self.dtype, form),
         )

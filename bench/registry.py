@@ -24,6 +24,7 @@ GRAMS = (
     Gram("rbf", N, 200),
     Gram("rbf", N, 784),
     Gram("rbf", N, 10, out=True),
+    Gram("rbf", N, 10, fresh=True),
     Gram("rbf", N, 10, two=True),
     Gram("rbf", N, 10, dtype="float32"),
     Gram("polynomial", N, 10),

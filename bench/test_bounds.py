@@ -80,5 +80,5 @@ def test_works_find_their_ceilings(ceilings):
     assert c.epilogue("linear", "float64") == 0.0
     rbf, laplacian = Gram("rbf", 10, 1000), Gram("laplacian", 10, 1000)
     assert laplacian.bound(c, None).seconds == 8 * rbf.bound(c, None).seconds
-    assert Gram("rbf", 10, 1).bound(c, None).seconds == 100 * 8 / 0.5
-    assert Gram("rbf", 10, 1, out=True).bound(c, None).seconds == 100 * 8 / 1.0
+    assert Gram("rbf", 10, 1).bound(c, None).seconds == 100 * 8 / 1.0
+    assert Gram("rbf", 10, 1, fresh=True).bound(c, None).seconds == 100 * 8 / 0.5

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fastkb.runtime import pages
+
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 # Below this size a look at the free memory costs more than it can save.
@@ -26,9 +28,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 def empty(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np.ndarray:
     """An uninitialised C-contiguous array whose first element stands on a cache line.
 
-    NumPy allocates it (compiled code's own allocator does not ask for huge pages: filling a fresh
-    128 MB array then takes five times as long), with room to move its start to a multiple of 64
-    bytes: vector stores that straddle cache lines cost up to twice as much.
+    Compiled code's own allocator does not ask for huge pages (filling a fresh 128 MB array then takes
+    five times as long), and vector stores that straddle cache lines cost up to twice as much. A large
+    array stands on pages of its own: :mod:`fastkb.runtime.pages`.
 
     Parameters
     ----------
@@ -45,12 +47,18 @@ def empty(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if size >= _CHECKED_FROM:
-        check_available(size, what)
-    try:
-        buffer = np.empty(size + ALIGNMENT, dtype=np.uint8)
-    except MemoryError as error:
-        raise MemoryError(f"{what} needs {_gigabytes(size)}, which cannot be allocated") from error
+    buffer = pages.kept(size) if size >= pages.SMALLEST else None
+    if buffer is None:
+        if size >= _CHECKED_FROM:
+            check_available(size, what)
+        try:
+            buffer = pages.new(size) if size >= pages.SMALLEST else None
+            if buffer is None:
+                buffer = np.empty(size + ALIGNMENT, dtype=np.uint8)
+        except MemoryError as error:
+            raise MemoryError(
+                f"{what} needs {_gigabytes(size)}, which cannot be allocated"
+            ) from error
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + size].view(dtype).reshape(shape)
 
