@@ -185,35 +185,34 @@ class LowRank:
             worst = max(worst, float((np.maximum(bounds, difference) / group.scale).max()))
         return out, worst
 
-    def predict(self, key: np.ndarray, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Predictions of replicates `first`, …, and certified bounds of their errors.
+    def predict(self, key: np.ndarray, first: int, out: np.ndarray) -> np.ndarray:
+        """Write the predictions of replicates `first`, … into `out`, with certified bounds.
 
         Parameters
         ----------
         key : ndarray of uint32, shape (4,)
         first : int
             A multiple of BATCH.
-        count : int
+        out : ndarray
+            C-contiguous.  # shape: (count, n_eval, n_targets)
 
         Returns
         -------
-        predictions : ndarray
-            # shape: (count, n_eval, n_targets)
-        bounds : ndarray
-            As a fraction of the range, the worst target's; NaN where a factorisation failed.
-            # shape: (count,)
+        ndarray
+            Bounds of the errors as a fraction of the range, the worst target's; NaN where a
+            factorisation failed.  # shape: (count,)
         """
-        n_targets = self._y.shape[1]
-        n_eval = self._groups[0].sizes.n_eval
-        out = np.empty((count, n_eval, n_targets))
+        count, n_eval, n_targets = out.shape
         worst = np.zeros(count)
         for group, work in zip(self._groups, self._work, strict=True):
-            values = np.empty((len(group.targets), count, n_eval))
+            shape = (len(group.targets), count, n_eval)
+            values = out.reshape(shape) if n_targets == 1 else np.empty(shape)
             bounds = np.empty((len(group.targets), count))
             solve_blocks(group.problem, group.sizes, key, first, work, values, bounds)
-            out[:, :, group.targets] = values.transpose(1, 2, 0)
+            if n_targets > 1:
+                out[:, :, group.targets] = values.transpose(1, 2, 0)
             worst = np.maximum(worst, (bounds / group.scale[:, None]).max(axis=0))
-        return out, worst
+        return worst
 
 
 __all__ = ["BATCH", "LowRank"]

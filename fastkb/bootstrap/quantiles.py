@@ -9,17 +9,20 @@ import numpy as np
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.threads import n_threads
 
+_SAMPLE = 31  # elements that a bound for a quantile is guessed from
+_SAMPLED_FROM = 8 * _SAMPLE  # below so many elements a guess saves nothing
+_COLUMNS = 8  # gathered at a time: a cache line of a row of samples
+
 
 @inline
-def _select(values, first, rank):
-    """Rearrange values[first:] so that values[rank] is in its sorted place, smaller ones before.
+def _select(values, rank):
+    """Rearrange values so that values[rank] is in its sorted place, smaller ones before.
 
     Hoare's quickselect, the pivot being the median of three.
     """
-    low, high = first, len(values) - 1
+    low, high = 0, len(values) - 1
     while low < high:
-        middle = (low + high) // 2
-        a, b, c = values[low], values[middle], values[high]
+        a, b, c = values[low], values[(low + high) // 2], values[high]
         pivot = max(min(a, b), min(max(a, b), c))
         i, j = low, high
         while i <= j:
@@ -39,32 +42,88 @@ def _select(values, first, rank):
             return
 
 
+@inline
+def _sorted_sample(values, sample):
+    """Elements at even distances, sorted by insertion."""
+    step = len(values) // _SAMPLE
+    for k in range(_SAMPLE):
+        value = values[k * step]
+        place = k
+        while place > 0 and sample[place - 1] > value:
+            sample[place] = sample[place - 1]
+            place -= 1
+        sample[place] = value
+
+
+@inline
+def _candidates(values, rank, sample, some):
+    """Copy into `some` what the order statistics `rank` and `rank` + 1 can be; their number and offset.
+
+    All elements up to a bound, or from a bound on, that the sample suggests: rank's place among them is
+    rank - offset. A pass without branches, after which few elements are left for 5% or 95% (the idea is
+    Floyd and Rivest's, 1975). If the bound was too tight, all elements.
+    """
+    n = len(values)
+    place = rank * _SAMPLE // n
+    count = 0
+    if n >= _SAMPLED_FROM:
+        if 2 * rank < n:
+            bound = sample[min(place + 2, _SAMPLE - 1)]
+            for k in range(n):
+                some[count] = values[k]
+                count += values[k] <= bound
+            if rank + 1 < count:
+                return count, 0
+        else:
+            bound = sample[max(place - 2, 0)]
+            for k in range(n):
+                some[count] = values[k]
+                count += values[k] >= bound
+            if n - count <= rank:
+                return count, n - count
+    some[:n] = values
+    return n, 0
+
+
+@inline
+def _two_neighbours(values, rank, sample, some):
+    """The order statistics `rank` and `rank` + 1 (or twice the last)."""
+    count, offset = _candidates(values, rank, sample, some)
+    found = some[:count]
+    at = rank - offset
+    _select(found, at)
+    lower = upper = found[at]
+    if at + 1 < count:
+        # What lies behind is not smaller: its minimum is the next order statistic.
+        upper = found[at + 1]
+        for k in range(at + 2, count):
+            upper = min(upper, found[k])
+    return lower, upper
+
+
 @jit(parallel=True)
 def _order_statistics(samples, ranks, scratch, lower, upper):
-    """The order statistics ranks[q] and ranks[q] + 1 of each column of samples, at [q, column]."""
+    """The order statistics ranks[q] and ranks[q] + 1 of each column of samples, at [q, column].
+
+    # shape of scratch: (workers, _COLUMNS + 1, n + _SAMPLE + 1)
+    """
     n, columns = samples.shape
     workers = scratch.shape[0]
     for worker in prange(workers):
-        values = scratch[worker]
-        for i in range(worker, columns, workers):
+        some = scratch[worker, _COLUMNS, : n + 1]  # a rejected element may stand behind the others
+        sample = scratch[worker, _COLUMNS, n + 1 :]
+        for start in range(worker * _COLUMNS, columns, workers * _COLUMNS):
+            count = min(_COLUMNS, columns - start)
             for k in range(n):
-                values[k] = samples[k, i]
-            sorted_up_to = 0
-            for q in range(len(ranks)):
-                rank = ranks[q]
-                if rank >= sorted_up_to:
-                    _select(values, sorted_up_to, rank)
-                    sorted_up_to = rank + 1
-                lower[q, i] = values[rank]
-                if rank + 1 < n:
-                    # What lies behind is not smaller: its minimum is the next order statistic.
-                    place = rank + 1
-                    for k in range(rank + 2, n):
-                        if values[k] < values[place]:
-                            place = k
-                    values[rank + 1], values[place] = values[place], values[rank + 1]
-                    sorted_up_to = rank + 2
-                upper[q, i] = values[min(rank + 1, n - 1)]
+                for c in range(count):
+                    scratch[worker, c, k] = samples[k, start + c]
+            for c in range(count):
+                values = scratch[worker, c, :n]
+                if n >= _SAMPLED_FROM:
+                    _sorted_sample(values, sample)
+                for q in range(len(ranks)):
+                    pair = _two_neighbours(values, ranks[q], sample, some)
+                    lower[q, start + c], upper[q, start + c] = pair
 
 
 def column_quantiles(samples: np.ndarray, probabilities: Sequence[float]) -> np.ndarray:
@@ -95,7 +154,8 @@ def column_quantiles(samples: np.ndarray, probabilities: Sequence[float]) -> np.
     virtual = (n - 1) * np.asarray(probabilities, dtype=np.float64)
     ranks = np.minimum(np.floor(virtual).astype(np.intp), n - 1)
     lower, upper = np.empty((2, len(ranks), flat.shape[1]))
-    _order_statistics(flat, ranks, np.empty((n_threads(), n)), lower, upper)
+    scratch = np.empty((n_threads(), _COLUMNS + 1, n + 1 + _SAMPLE))
+    _order_statistics(flat, ranks, scratch, lower, upper)
     # NumPy's interpolation, from the nearer end: outside compiled code, where the multiplication and
     # the addition would round once together.
     t = (virtual - ranks)[:, None]

@@ -123,9 +123,11 @@ def _with_basis(
                 job, Plan("cholesky", f"one factorisation for each replicate, since {why}")
             )
         with progress_bar(job.n_resamples, job.progress) as bar:
-            for first, count in _chunks(job.n_resamples, BATCH * n_threads(), bar):
+            together = BATCH * n_threads()
+            guess = BATCH * sum(split.seconds for split in lowrank.splits)
+            for first, count in _chunks(job.n_resamples, together, bar, guess):
                 part = slice(first, first + count)
-                distribution[part], bounds[part] = lowrank.predict(job.key, first, count)
+                bounds[part] = lowrank.predict(job.key, first, distribution[part])
         uncertified = np.flatnonzero(~(bounds <= _LIMIT))
         if len(uncertified) <= _MANY * job.n_resamples or attempt == _ATTEMPTS:
             break
@@ -227,9 +229,15 @@ def _weights(job: Job, replicates: np.ndarray) -> np.ndarray:
     return counts.astype(np.float64)
 
 
-def _chunks(total: int, unit: int, bar: Any) -> Iterator[tuple[int, int]]:
-    """(first, count) of chunks of whole units, each of about a quarter of a second."""
-    first, units = 0, 1
+def _chunks(
+    total: int, unit: int, bar: Any, guess: float = _SECONDS_A_CHUNK
+) -> Iterator[tuple[int, int]]:
+    """(first, count) of chunks of whole units, each of about a quarter of a second.
+
+    `guess` is what a unit may take, in seconds. It may be wrong, or the first chunk may have to
+    compile: the first is a tenth of a full chunk, if it can be.
+    """
+    first, units = 0, max(1, int(0.1 * _SECONDS_A_CHUNK / max(guess, 1e-6)))
     while first < total:
         count = min(units * unit, total - first)
         start = time.perf_counter()
@@ -237,7 +245,7 @@ def _chunks(total: int, unit: int, bar: Any) -> Iterator[tuple[int, int]]:
         seconds = time.perf_counter() - start
         bar.update(count)
         first += count
-        # The first chunk may have compiled: never shrink below one unit, grow fourfold at most.
+        # Never shrink below one unit, grow fourfold at most.
         wanted = units * _SECONDS_A_CHUNK / max(seconds, 1e-6)
         units = max(1, min(int(wanted), 4 * units))
 

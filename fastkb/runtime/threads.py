@@ -92,6 +92,8 @@ class ParallelFunction:
     def __call__(self, *arguments: Any) -> Any:
         current = layer()
         if current == "tbb":
+            if not self._chunk:
+                return self.dispatcher(*arguments)
             # Only TBB hands out small chunks at little cost.
             before = numba.set_parallel_chunksize(self._chunk)
             try:

@@ -10,7 +10,11 @@ from hypothesis.extra import numpy as hnp
 from fastkb.bootstrap.quantiles import column_quantiles
 
 values = st.one_of(st.floats(-1e6, 1e6), st.integers(-3, 3).map(float))
-samples = hnp.arrays(np.float64, st.tuples(st.integers(1, 40), st.integers(1, 4)), elements=values)
+samples = hnp.arrays(
+    np.float64,
+    st.tuples(st.integers(1, 40) | st.integers(240, 400), st.integers(1, 20)),
+    elements=values,
+)
 
 
 @given(samples, st.lists(st.floats(0, 1), min_size=1, max_size=5).map(sorted))
@@ -19,7 +23,7 @@ def test_numpys_quantiles(sample, probabilities):
     np.testing.assert_array_equal(column_quantiles(sample, probabilities), expected)
 
 
-@pytest.mark.parametrize("n", [2, 999, 1000])
+@pytest.mark.parametrize("n", [2, 247, 248, 999, 1000])
 @pytest.mark.parametrize("kind", ["random", "sorted", "reversed", "equal", "few"])
 def test_all_orders(n, kind):
     sample = np.random.default_rng(n).normal(size=(n, 3))

@@ -40,6 +40,13 @@ def test_chunks_grow_to_a_quarter_of_a_second(monkeypatch):
     assert max(b / a for a, b in itertools.pairwise(counts)) <= 4
 
 
+def test_the_first_chunk_is_a_tenth_if_a_guess_says_how_much_that_is(monkeypatch):
+    clock = iter(np.arange(1000) * 0.01)
+    monkeypatch.setattr(replicates.time, "perf_counter", lambda: next(clock))
+    chunks = replicates._chunks(5000, 2, Bar(), guess=0.1 * replicates._SECONDS_A_CHUNK / 3)
+    assert [count for _, count in chunks][:2] == [6, 24]
+
+
 def test_slow_units_are_taken_one_by_one(monkeypatch):
     clock = iter(np.arange(1000) * 10.0)
     monkeypatch.setattr(replicates.time, "perf_counter", lambda: next(clock))
