@@ -67,19 +67,6 @@ _EXP: dict[Any, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-_TANH: dict[Any, Any] = {
-    np.float64: polynomial(
-        -0.33333333333332351545, 0.13333333333173759758, -0.053968253878380903725,
-        0.02186948602622734448, -0.0088631951541597055068, 0.0035917246610689880933,
-        -0.0014532401052963491596, 0.00057920319413025170892, -0.00021040604433031412109,
-        0.000051090371085124900567,
-    ),
-    np.float32: polynomial(
-        -0.333333327678, 0.13333295629, -0.0539599254144, 0.0217845733785, -0.00841905930815,
-        0.00240140673066,
-    ),
-}  # fmt: skip
-
 
 def whole_power(x: float, exponent: float) -> float:
     """x to a whole power from 0 to 63, by repeated multiplication; 0⁰ is 1."""
@@ -143,16 +130,28 @@ def _make_reduction(kind: type) -> Callable:
 
 
 def _make_tanh(kind: type) -> Callable:
-    """tanh x = x + x·z·q(z) with z = x² near zero, and ±(1 - 2/(e^{2|x|} + 1)) elsewhere."""
-    ONE, TWO, SMALL = kind(1), kind(2), kind(0.55)
-    q = _TANH[kind]
+    """tanh x = ±u / (u + 2) with u = e^{2|x|} - 1 = (2ᵏ - 1) + 2ᵏ·(eʳ - 1), exact near 0 too.
+
+    Where k is large, an error of u hardly moves the quotient: ln 2 in one part will do.
+    """
+    table = _EXP[kind]
+    ONE, TWO, MAGIC, LOG2E = kind(1), kind(2), kind(table["magic"]), kind(1 / math.log(2))
+    LN2, HIGHEST = kind(math.log(2)), kind(40)  # tanh 20 is 1 in either type
+    q = table["q"]
 
     def implementation(x):
-        z = x * x
-        near = fma(x * z, q(z), x)
-        size = abs(x)
-        far = ONE - TWO / (exp(TWO * size) + ONE)
-        return copysign(near if size < SMALL else far, x)
+        t = TWO * abs(x)
+        t = HIGHEST if t > HIGHEST else t  # NaN fails the comparison and is passed on
+        shifted = fma(t, LOG2E, MAGIC)
+        r = fma(MAGIC - shifted, LN2, t)
+        power = power_of_two(shifted)
+        u = fma(power, fma(r * r, q(r), r), power - ONE)
+        # One step of iterative refinement saves the roundings of u + 2 and of the quotient.
+        below = u + TWO
+        inverse = ONE / below
+        quotient = u * inverse
+        left = fma(-quotient, u - (below - TWO), fma(-quotient, below, u))
+        return copysign(fma(left, inverse, quotient), x)
 
     return implementation
 
