@@ -17,9 +17,10 @@ PAUSE = 0.05
 # A sample is as many calls as last this long together: the clock and the loop then cost nothing.
 SHORTEST_SAMPLE = 2e-3
 
-# Below this, an untimed call goes before the sample: after a pause the system may leave a second
-# thread on the first one's core for up to 4 ms (some virtual machines do), and that is not the call's.
-WOKEN_BELOW = 0.1
+# What is shorter than WOKEN_BELOW runs untimed for WAKE seconds before each sample. After a pause, or
+# after the neighbour's work on one thread, the system may leave a second thread on the first one's core
+# (some virtual machines do, for some 10 ms), and that is not the call's.
+WOKEN_BELOW, WAKE = 0.5, 0.05
 
 FEWEST, MOST = 5, 21
 
@@ -49,7 +50,7 @@ def repeats_for(seconds: float) -> int:
 
 def rounds_for(seconds: Iterable[float], budget: float) -> int:
     """How many rounds of one sample each fit into `budget` seconds, within fixed limits."""
-    one = sum(max(s, SHORTEST_SAMPLE) + PAUSE for s in seconds)
+    one = sum(max(s, SHORTEST_SAMPLE) + PAUSE + WAKE * (s < WOKEN_BELOW) for s in seconds)
     return min(MOST, max(FEWEST, int(budget / one)))
 
 
@@ -76,9 +77,17 @@ def interleave(
                 name = names[(turn + k) % len(names)]
                 time.sleep(PAUSE)
                 if estimates[name] < WOKEN_BELOW:
-                    calls[name]()
+                    wake(calls[name])
                 samples[name].append(sample(calls[name], repeats_for(estimates[name])))
     return samples
+
+
+def wake(call: Callable[[], Any]) -> None:
+    """Run untimed for WAKE seconds, and once at least."""
+    until = time.perf_counter() + WAKE
+    call()
+    while time.perf_counter() < until:
+        call()
 
 
 @contextmanager
