@@ -15,7 +15,7 @@ _COLUMNS = 8  # gathered at a time: a cache line of a row of samples
 
 
 @inline
-def _select(values, rank):
+def select(values, rank):
     """Rearrange values so that values[rank] is in its sorted place, smaller ones before.
 
     Hoare's quickselect, the pivot being the median of three.
@@ -91,7 +91,7 @@ def _two_neighbours(values, rank, sample, some):
     count, offset = _candidates(values, rank, sample, some)
     found = some[:count]
     at = rank - offset
-    _select(found, at)
+    select(found, at)
     lower = upper = found[at]
     if at + 1 < count:
         # What lies behind is not smaller: its minimum is the next order statistic.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,63 +15,45 @@ from numba.core.event import install_timer
 
 import fastkb
 from fastkb.cli import CommandError
-from fastkb.cli.outputs import Output, publish_all
+from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.report import Band, Choice, Seconds, draw, summary, write_csv
-from fastkb.cli.table import Table, read_table
+from fastkb.cli.table import Table, deviation, read_table
+from fastkb.cli.terminal import status, tell, watched
 
 # How the width sigma enters each kernel that has one (DESIGN: the textbook's terms).
 _GAMMA = {"rbf": lambda sigma: 0.5 / sigma**2, "laplacian": lambda sigma: 1.0 / sigma}
 _SIGMA = {"rbf": lambda gamma: math.sqrt(0.5 / gamma), "laplacian": lambda gamma: 1.0 / gamma}
 
-PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
-
 
 def run(options: argparse.Namespace) -> None:
     """Do the whole job that the command line describes."""
-    _require_matplotlib()
+    check_picture("--out", options.out)
     _check_sigma(options)
-    outputs = _reserve(options)
-    try:
-        compiling: list[float] = []
-        with (
-            warnings.catch_warnings(record=True) as caught,
-            install_timer("numba:compile", compiling.append),
-        ):
-            start = time.perf_counter()
-            table = read_table(options.data, options.x, options.y)
-            center, scale, offset = _standardisation(table)
-            X, y = (table.X - center) / scale, table.y - offset
-            with _status("choosing by leave-one-out", options):
-                choice = choose(X, y, options)
-            chosen = time.perf_counter()
-            grid = evaluation_points(table.X, options.grid)
-            result = _bootstrap(X, y, (grid - center) / scale, choice, options)
-            fitted = time.perf_counter()
-            band = Band(
-                grid, *(v + offset for v in (result.center, result.mean, result.low, result.high))
-            )
-            figure = draw(table, band, options)
-            suffix = options.out.rpartition(".")[2].lower()
-            outputs[0].write(lambda file: figure.savefig(file, format=suffix, dpi=150))
-            outputs[1].write(lambda file: write_csv(file, table, band))
-        publish_all(outputs)
-    finally:
-        for output in outputs:
-            output.discard()
+    compiling: list[float] = []
+    with (
+        reserved([("--out", options.out), ("--csv", options.csv)], options.data) as outputs,
+        warnings.catch_warnings(record=True) as caught,
+        install_timer("numba:compile", compiling.append),
+    ):
+        start = time.perf_counter()
+        table = read_table(options.data, options.x, options.y)
+        center, scale, offset = _standardisation(table)
+        X, y = (table.X - center) / scale, table.y - offset
+        with _clear_errors(), status("choosing by leave-one-out", options):
+            choice = choose(X, y, options)
+        chosen = time.perf_counter()
+        grid = evaluation_points(table.X, options.grid)
+        result = _bootstrap(X, y, (grid - center) / scale, choice, options)
+        fitted = time.perf_counter()
+        band = Band(
+            grid, *(v + offset for v in (result.center, result.mean, result.low, result.high))
+        )
+        write_picture(outputs[0], draw(table, band, options))
+        outputs[1].write(lambda file: write_csv(file, table, band))
     if not options.quiet:
         total = time.perf_counter() - start
         seconds = Seconds(chosen - start, fitted - chosen, total, sum(compiling))
-        for name, text in summary(table, choice, result, seconds, options):
-            print(f"{name:<9}  {text}")
-        for message in dict.fromkeys(str(w.message) for w in caught):
-            print(f"warning    {' '.join(message.split())}")
-
-
-def _require_matplotlib() -> None:
-    try:
-        import matplotlib as _matplotlib  # noqa: F401
-    except ImportError:
-        raise CommandError("the picture needs matplotlib: pip install 'fastkb[cli]'") from None
+        tell(summary(table, choice, result, seconds, options), caught)
 
 
 def _check_sigma(options: argparse.Namespace) -> None:
@@ -85,58 +66,22 @@ def _check_sigma(options: argparse.Namespace) -> None:
         raise CommandError(f"--sigma {options.sigma:g}: expected standard deviations, 1e-9 to 1e9")
 
 
-def _reserve(options: argparse.Namespace) -> list[Output]:
-    """Both outputs, found to be writable before any work."""
-    if not options.out.lower().endswith(PICTURE_SUFFIXES):
-        raise CommandError(
-            f"--out {options.out}: expected a name ending in {', '.join(PICTURE_SUFFIXES)}"
-        )
-    outputs: list[Output] = []
-    try:
-        for option, path in (("--out", options.out), ("--csv", options.csv)):
-            output = Output(option, path)
-            outputs.append(output)
-            if options.data not in (None, "-") and output.same_file(options.data):
-                raise CommandError(f"{option} {path} would overwrite the data")
-        if outputs[0].same_file(options.csv):
-            raise CommandError(f"--out and --csv name the same file: {options.csv}")
-    except BaseException:
-        for output in outputs:
-            output.discard()
-        raise
-    return outputs
-
-
-def _watched(options: argparse.Namespace) -> bool:
-    """Whether somebody is looking at the progress."""
-    return not options.quiet and sys.stderr.isatty()
-
-
 @contextlib.contextmanager
-def _status(text: str, options: argparse.Namespace) -> Iterator[None]:
-    """Show `text` while the body runs; a system that cannot be solved is a mistake to put right."""
-    watched = _watched(options)
-    if watched:
-        print(f"{text} ...", end="\r", file=sys.stderr, flush=True)
+def _clear_errors() -> Iterator[None]:
+    """A system that cannot be solved is a mistake to put right."""
     try:
         yield
     except np.linalg.LinAlgError as error:
         raise CommandError(f"{error} (try a larger --alpha)") from None
-    finally:
-        if watched:
-            print(" " * (len(text) + 4), end="\r", file=sys.stderr, flush=True)
 
 
 def _standardisation(table: Table) -> tuple[np.ndarray, np.ndarray, float]:
     """Means and standard deviations of the inputs, and the mean of the target."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        center, scale, offset = table.X.mean(axis=0), table.X.std(axis=0), float(table.y.mean())
-        spread = [*scale, table.y.std()]
-    for name, deviation in zip([*table.x_names, table.y_name], spread, strict=True):
-        # Numbers near the ends of the floating-point range, whose squares are infinite or 0.
-        if not 0 < deviation < math.inf:
-            raise CommandError(f"column {name!r} has values too large or too close to standardise")
-    return center, scale, offset
+    scale = np.array(
+        [deviation(name, column) for name, column in zip(table.x_names, table.X.T, strict=True)]
+    )
+    deviation(table.y_name, table.y)
+    return table.X.mean(axis=0), scale, float(table.y.mean())
 
 
 def choose(X: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> Choice:
@@ -202,5 +147,5 @@ def _bootstrap(X: np.ndarray, y: np.ndarray, grid: np.ndarray, choice: Choice, o
         confidence_level=options.level,
         rng=options.seed,
         keep_distribution=False,
-        progress=_watched(options),
+        progress=watched(options),
     )

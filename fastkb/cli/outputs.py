@@ -9,10 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable
-from typing import IO
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING
 
 from fastkb.cli import CommandError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 class Output:
@@ -96,3 +101,49 @@ def publish_all(outputs: list[Output]) -> None:
             written = f" ({', '.join(done)} was written)" if done else ""
             raise CommandError(f"{error}{written}") from None
         done.append(output.path)
+
+
+def check_picture(option: str, path: str) -> None:
+    """Before any work: whether a picture can be drawn, and `path` names a format."""
+    try:
+        import matplotlib as _matplotlib  # noqa: F401
+    except ImportError:
+        raise CommandError("the picture needs matplotlib: pip install 'fastkb[cli]'") from None
+    if not path.lower().endswith(PICTURE_SUFFIXES):
+        raise CommandError(
+            f"{option} {path}: expected a name ending in {', '.join(PICTURE_SUFFIXES)}"
+        )
+
+
+def write_picture(output: Output, figure: Figure) -> None:
+    """The figure in the format that the output's name ends with."""
+    suffix = output.path.rpartition(".")[2].lower()
+    output.write(lambda file: figure.savefig(file, format=suffix, dpi=150))
+
+
+@contextlib.contextmanager
+def reserved(wanted: Sequence[tuple[str, str]], data: str | None) -> Iterator[list[Output]]:
+    """Outputs that are found to be writable before the body, and seen only when it has succeeded.
+
+    Parameters
+    ----------
+    wanted : sequence of (option, path)
+        Each file, and the option that asked for it.
+    data : str or None
+        The file that is read, which none of them may replace; ``"-"`` is standard input.
+    """
+    outputs: list[Output] = []
+    try:
+        for option, path in wanted:
+            output = Output(option, path)
+            outputs.append(output)
+            if data not in (None, "-") and output.same_file(data):
+                raise CommandError(f"{option} {path} would overwrite the data")
+            for (other, _), earlier in zip(wanted, outputs[:-1], strict=False):
+                if earlier.same_file(path):
+                    raise CommandError(f"{other} and {option} name the same file: {path}")
+        yield outputs
+        publish_all(outputs)
+    finally:
+        for output in outputs:
+            output.discard()

@@ -11,6 +11,10 @@ from fastkb._version import __version__
 from fastkb.cli import CommandError
 
 KERNELS = ("rbf", "laplacian", "polynomial", "linear")
+# Those of fastkb.bootstrap, which need not be loaded for "fastkb --help".
+ONE_COLUMN = ("mean", "sum", "std", "var", "median", "min", "max", "ptp")
+TWO_COLUMNS = ("pearson", "spearman", "mean_difference", "mean_ratio")
+METHODS = ("bca", "percentile", "basic")
 
 _BAND = """\
 Fit kernel ridge regression to a column of a table, refit it to many bootstrap resamples of
@@ -32,6 +36,25 @@ examples:
     fastkb band --x bmi,bp
   your own table, which is any file with a header line:
     fastkb band houses.csv --x area --y price --level 0.95 --out houses.pdf --csv houses-band.csv
+"""
+
+_CI = """\
+Compute a statistic of a column of a table, and its confidence interval from many bootstrap
+resamples of the rows: the numbers of scipy.stats.bootstrap with the same seed.
+
+Rows with a missing value in a chosen column are dropped and counted. Statistics of two columns
+(pearson, spearman, mean_difference, mean_ratio) take the other column from --paired; rows are
+drawn whole, so that the pairs stay together.
+"""
+
+_CI_EXAMPLES = """\
+examples:
+  the diabetes data that scikit-learn ships, the mean of bmi:
+    fastkb ci
+  the correlation of two of its columns, with a picture:
+    fastkb ci --column bmi --paired target --statistic pearson --out ci.png
+  your own table, which is any file with a header line:
+    fastkb ci houses.csv --column price --quantile 0.9 --level 0.99
 """
 
 
@@ -59,10 +82,15 @@ def _number(what: str, convert: Callable[[str], Any], accept: Callable[[Any], bo
 
 _positive = _number("a number above 0", float, lambda v: math.isfinite(v) and v > 0)
 _whole_positive = _number("a whole number of at least 2", int, lambda v: v >= 2)
+_at_most_32_bits = _number(f"a number below 2**32 ({2**32:,})", int, lambda v: v < 2**32)
 _seed = _number("a whole number of at least 0", int, lambda v: v >= 0)
 
 
-def _level(text: str) -> float:
+def _resamples(text: str) -> int:
+    return min(_whole_positive(text), _at_most_32_bits(text))
+
+
+def _fraction(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -77,12 +105,15 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; each command sets ``run`` to its function."""
     parser = _Parser(
         prog="fastkb",
-        description="Fast kernel methods and bootstrap bands.",
-        epilog="Start with 'fastkb band': it needs no data of yours.",
+        description="Fast kernel methods, bootstrap bands and bootstrap confidence intervals.",
+        epilog="Start with 'fastkb band' or 'fastkb ci': they need no data of yours.",
     )
     parser.add_argument("--version", action="version", version=f"fastkb {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="{band,info,warmup}", required=True)
+    commands = parser.add_subparsers(
+        title="commands", metavar="{band,ci,info,warmup}", required=True
+    )
     _add_band(commands)
+    _add_ci(commands)
     info = commands.add_parser("info", help="what fastkb found on this machine")
     info.set_defaults(run=_run_info)
     warmup = commands.add_parser(
@@ -104,13 +135,7 @@ def _add_band(commands: Any) -> None:
         epilog=_BAND_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    band.add_argument(
-        "data",
-        nargs="?",
-        metavar="DATA.csv",
-        help="a table with a header line, separated by commas, semicolons or tabs; '-' reads "
-        "standard input (default: the diabetes data of scikit-learn)",
-    )
+    _add_data(band)
     band.add_argument("--x", metavar="COL[,COL...]", help="the input column or columns")
     band.add_argument("--y", metavar="COL", help="the column to explain")
     band.add_argument("--kernel", choices=KERNELS, default="rbf", help="default: %(default)s")
@@ -127,12 +152,10 @@ def _add_band(commands: Any) -> None:
         metavar="L",
         help="the penalty, lambda (default: chosen by leave-one-out)",
     )
-    band.add_argument(
-        "--resamples", type=_whole_positive, default=1000, metavar="B", help="default: %(default)s"
-    )
+    _add_resampling(band, 1000)
     band.add_argument(
         "--level",
-        type=_level,
+        type=_fraction,
         default=0.9,
         metavar="P",
         help="share of the curves in the band (%(default)s)",
@@ -153,11 +176,60 @@ def _add_band(commands: Any) -> None:
     band.add_argument(
         "--csv", default="band.csv", metavar="FILE", help="the band as a table (%(default)s)"
     )
-    band.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="of the resamples (%(default)s)"
-    )
     band.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     band.set_defaults(run=_run_band)
+
+
+def _add_ci(commands: Any) -> None:
+    ci = commands.add_parser(
+        "ci",
+        help="a bootstrap confidence interval of a statistic of your data",
+        description=_CI,
+        epilog=_CI_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_data(ci)
+    ci.add_argument("--column", metavar="COL", help="the column (bmi of the diabetes data)")
+    statistic = ci.add_mutually_exclusive_group()
+    statistic.add_argument(
+        "--statistic",
+        choices=(*ONE_COLUMN, *TWO_COLUMNS),
+        default="mean",
+        metavar="NAME",
+        help=f"of one column: {', '.join(ONE_COLUMN)}; of two: {', '.join(TWO_COLUMNS)} "
+        "(%(default)s)",
+    )
+    statistic.add_argument(
+        "--quantile", type=_fraction, metavar="Q", help="this quantile as the statistic"
+    )
+    ci.add_argument("--paired", metavar="COL", help="the second column of statistics of two")
+    ci.add_argument(
+        "--level", type=_fraction, default=0.95, metavar="P", help="of the interval (%(default)s)"
+    )
+    ci.add_argument("--method", choices=METHODS, default="bca", help="default: %(default)s")
+    _add_resampling(ci, 9999)
+    ci.add_argument("--out", metavar="FILE", help="a picture, too: png, pdf or svg (default: none)")
+    ci.add_argument("--quiet", action="store_true", help="no summary")
+    ci.set_defaults(run=_run_ci)
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA.csv",
+        help="a table with a header line, separated by commas, semicolons or tabs; '-' reads "
+        "standard input (default: the diabetes data of scikit-learn)",
+    )
+
+
+def _add_resampling(command: argparse.ArgumentParser, resamples: int) -> None:
+    command.add_argument(
+        "--resamples", type=_resamples, default=resamples, metavar="B", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="of the resamples (%(default)s)"
+    )
 
 
 # The commands load when run: 'fastkb --help' answers at once.
@@ -165,6 +237,12 @@ def _add_band(commands: Any) -> None:
 
 def _run_band(options: argparse.Namespace) -> None:
     from fastkb.cli.band import run
+
+    run(options)
+
+
+def _run_ci(options: argparse.Namespace) -> None:
+    from fastkb.cli.ci import run
 
     run(options)
 

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastkb.cli.table import Table
+from fastkb.cli.terminal import compiling, dropped
 from fastkb.plot import INK, draw_band, frame, new_figure
 
 if TYPE_CHECKING:
@@ -65,11 +66,11 @@ def draw(table: Table, band: Band, options: argparse.Namespace) -> Figure:
             points=(table.X[:, j], table.y),
             points_label=f"{len(table.y):,} observations",
         )
-        label = _plain(table.label(table.x_names[j]), 64 if d == 1 else 32)
+        label = plain(table.label(table.x_names[j]), 64 if d == 1 else 32)
         ax.set_xlabel(label, color=INK, fontsize=11)
         place = ax.get_subplotspec()
         if place is not None and place.is_first_col():
-            ax.set_ylabel(_plain(table.label(table.y_name), 46), color=INK, fontsize=11)
+            ax.set_ylabel(plain(table.label(table.y_name), 46), color=INK, fontsize=11)
     inputs = [table.meaning(name) for name in table.x_names]
     target = table.meaning(table.y_name)
     if target != table.y_name:  # words, not the name of a column, may take a capital
@@ -84,7 +85,7 @@ def draw(table: Table, band: Band, options: argparse.Namespace) -> Figure:
     return figure
 
 
-def _plain(label: str, width: int) -> str:
+def plain(label: str, width: int) -> str:
     """A column's name on lines of its own, and no formula where it has two dollar signs."""
     return textwrap.fill(label, width).replace("$", r"\$")
 
@@ -116,9 +117,8 @@ def summary(
     options: argparse.Namespace,
 ) -> list[tuple[str, str]]:
     """The job in a few lines: a word and a sentence each."""
-    dropped = f"{table.n_dropped} dropped for missing values" if table.n_dropped else "none dropped"
     lines = [
-        ("data", f"{table.source}: {len(table.y)} rows used, {dropped}"),
+        ("data", f"{table.source}: {len(table.y)} rows used, {dropped(table.n_dropped)}"),
         ("model", f"kernel ridge regression of {table.y_name} on {', '.join(table.x_names)}"),
         (
             "units",
@@ -137,9 +137,6 @@ def summary(
     solver = result.solver
     if result.rank is not None and "rank" not in result.reason:
         solver += f", rank {result.rank}"
-    compiled = ""
-    if seconds.compiling > 0.05:
-        compiled = f"; {seconds.compiling:.2f} s of it compiling, for this and all later runs"
     rate = options.resamples / seconds.replicates
     lines += [
         ("solver", f"{solver}: {result.reason}"),
@@ -147,7 +144,7 @@ def summary(
             "time",
             f"{seconds.total:.2f} s: {seconds.choosing:.2f} s to load, read and choose, "
             f"{seconds.replicates:.2f} s for {options.resamples:,} replicates "
-            f"({rate:,.0f} a second){compiled}",
+            f"({rate:,.0f} a second){compiling(seconds.compiling)}",
         ),
         ("written", f"{options.out} (picture), {options.csv} (table)"),
     ]

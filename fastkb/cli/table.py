@@ -1,4 +1,4 @@
-"""Reads the columns that a regression needs, and says exactly what is wrong with them.
+"""Reads the columns that a command needs, and says exactly what is wrong with them.
 
 Python's own ``csv`` reads the file: it keeps the line number of every record, which the messages
 need, and saves the half second that importing a data-frame library takes.
@@ -12,7 +12,8 @@ import difflib
 import io
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -55,16 +56,10 @@ _DIABETES = {
 }
 
 
-class Table(NamedTuple):
-    """The numbers of a regression, in the units of the source."""
+class _Named:
+    """Columns whose meaning may be known."""
 
-    source: str
-    x_names: list[str]
-    y_name: str
     meanings: dict[str, str]  # of the columns, where they are known
-    X: np.ndarray  # shape: (n, d)
-    y: np.ndarray  # shape: (n,)
-    n_dropped: int
 
     def meaning(self, name: str) -> str:
         """What the column is, in words; its name where nothing more is known."""
@@ -75,55 +70,110 @@ class Table(NamedTuple):
         return f"{self.meanings[name]} ({name})" if name in self.meanings else name
 
 
+@dataclass(frozen=True)
+class Columns(_Named):
+    """The numbers of some columns, in the units of the source."""
+
+    source: str
+    names: list[str]
+    meanings: dict[str, str]
+    values: np.ndarray  # shape: (n, len(names))
+    n_dropped: int
+
+
+@dataclass(frozen=True)
+class Table(_Named):
+    """The numbers of a regression, in the units of the source."""
+
+    source: str
+    x_names: list[str]
+    y_name: str
+    meanings: dict[str, str]
+    X: np.ndarray  # shape: (n, d)
+    y: np.ndarray  # shape: (n,)
+    n_dropped: int
+
+
+class Wanted(NamedTuple):
+    """What an option asks for."""
+
+    option: str
+    spec: str | None  # a column, or several with commas; None or "" if the user gave none
+    default: str  # in the diabetes data
+    several: bool = False
+
+
 def read_table(path: str | None, x: str | None, y: str | None) -> Table:
     """Read the columns `x` (one name, or several with commas) and `y` of the table at `path`.
+
+    ``None`` reads the diabetes data of scikit-learn, ``"-"`` standard input.
+    """
+    wanted = [Wanted("--x", x, "bmi", several=True), Wanted("--y", y, "target")]
+    columns = read_columns(path, wanted)
+    *x_names, y_name = columns.names
+    return Table(
+        columns.source,
+        x_names,
+        y_name,
+        columns.meanings,
+        np.ascontiguousarray(columns.values[:, :-1]),
+        np.ascontiguousarray(columns.values[:, -1]),
+        columns.n_dropped,
+    )
+
+
+def read_columns(path: str | None, wanted: Sequence[Wanted]) -> Columns:
+    """Read the columns that the options ask for; rows that miss a value in one of them are dropped.
 
     ``None`` reads the diabetes data of scikit-learn, ``"-"`` standard input.
     """
     if path is None:
         source = "diabetes data of scikit-learn"
         names, rows = _diabetes()
-        x, y = x or "bmi", y or "target"
+        wanted = [w._replace(spec=w.spec or w.default) for w in wanted]
         meanings = _DIABETES
     else:
         source = "standard input" if path == "-" else path
         names, rows = _records(path, source)
         meanings = {}
-        for option, value in (("--x", x), ("--y", y)):
-            if not value:
-                raise CommandError(f"{option} is needed with {source}: name one of {_list(names)}")
-    assert x is not None
-    assert y is not None
-    x_names = _columns(x, names, "--x", source)
-    (y_name,) = _columns(y, names, "--y", source, several=False)
-    if y_name in x_names:
-        raise CommandError(f"column {y_name!r} is in both --x and --y")
-    values, n_dropped = _numbers(
-        rows, [names.index(name) for name in [*x_names, y_name]], names, source
-    )
-    table = Table(
-        source,
-        x_names,
-        y_name,
-        meanings,
-        np.ascontiguousarray(values[:, :-1]),
-        np.ascontiguousarray(values[:, -1]),
-        n_dropped,
-    )
-    _check_usable(table)
-    return table
+    chosen: dict[str, str] = {}  # column -> option
+    for option, spec, _, _ in wanted:
+        if not spec:
+            raise CommandError(f"{option} is needed with {source}: name one of {_list(names)}")
+    for option, spec, _, several in wanted:
+        assert spec is not None
+        for name in _columns(spec, names, option, source, several):
+            if name in chosen:
+                raise CommandError(f"column {name!r} is in both {chosen[name]} and {option}")
+            chosen[name] = option
+    values, n_dropped = _numbers(rows, [names.index(name) for name in chosen], names, source)
+    columns = Columns(source, list(chosen), meanings, values, n_dropped)
+    _check_usable(columns)
+    return columns
 
 
-def _check_usable(table: Table) -> None:
-    n = len(table.y)
+def _check_usable(columns: Columns) -> None:
+    n = len(columns.values)
     if n < MIN_ROWS:
         dropped = (
-            f" after dropping {table.n_dropped} with missing values" if table.n_dropped else ""
+            f" after dropping {columns.n_dropped} with missing values" if columns.n_dropped else ""
         )
-        raise CommandError(f"{table.source}: {n} rows{dropped}, and at least {MIN_ROWS} are needed")
-    for name, column in zip([*table.x_names, table.y_name], [*table.X.T, table.y], strict=True):
+        raise CommandError(
+            f"{columns.source}: {n} rows{dropped}, and at least {MIN_ROWS} are needed"
+        )
+    for name, column in zip(columns.names, columns.values.T, strict=True):
         if column.min() == column.max():
             raise CommandError(f"column {name!r} is constant ({column[0]:g} in all {n} rows)")
+
+
+def deviation(name: str, column: np.ndarray) -> float:
+    """The standard deviation of a column, whose square must be neither infinite nor 0."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        value = float(column.std())
+    # Numbers near the ends of the floating-point range.
+    if not 0 < value < math.inf:
+        raise CommandError(f"column {name!r} has values too large or too close to compute with")
+    return value
 
 
 def _diabetes() -> tuple[list[str], Iterable[tuple[str, list]]]:

@@ -32,6 +32,7 @@ def jobs() -> Iterator[Job]:
         yield from _gram_jobs(dtype)
         yield from _ridge_jobs(dtype)
         yield from _band_jobs(dtype)
+        yield from _bootstrap_jobs(dtype)
 
 
 def _sample(dtype: type, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,6 +81,16 @@ def _band_jobs(dtype: type) -> Iterator[Job]:
     sampler = _Rows(X, y)
     band = partial(fastkb.sampling_band, model, sampler, X[:5], n_resamples=5, rng=0)
     yield f"sampling_band {X.dtype}", band
+
+
+def _bootstrap_jobs(dtype: type) -> Iterator[Job]:
+    X, _ = _sample(dtype, WIDTHS[0])
+    x, y = np.ascontiguousarray(X.T)
+    # All rows' statistics are one function, and PCG64 and Philox two.
+    for generator in (np.random.PCG64, np.random.Philox):
+        options = {"n_resamples": 200, "rng": np.random.Generator(generator(0))}
+        yield f"bootstrap {X.dtype}", partial(fastkb.bootstrap, (x,), np.median, **options)
+    yield f"bootstrap {X.dtype}", partial(fastkb.bootstrap, (x, y), "mean_ratio", **options)
 
 
 class _Rows:

@@ -29,6 +29,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from fastkb.runtime import inline
+from fastkb.runtime.stack import stack_array
 from fastkb.scalar.bits import multiply_add
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import blocking
@@ -101,8 +102,8 @@ def factor(panels, size, n_right, left):
 
     Returns 0, or the number of the first column whose pivot is not positive, counted from 1.
     """
-    square = simd.scratch(_SQUARE, panels)
-    inverse = simd.scratch(BLOCK, panels)
+    square = stack_array(_SQUARE, panels)
+    inverse = stack_array(BLOCK, panels)
     n_panels = size // NR + (n_right + NR - 1) // NR
     for j in range(0, size, BLOCK):
         if j > 0:

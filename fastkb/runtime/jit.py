@@ -115,15 +115,19 @@ def vector(element: types.Float) -> types.Array:
     return types.Array(element, 1, "C")
 
 
-def inline(function: Callable) -> Any:
+def inline(function: Callable | None = None, *, any_order: bool = False) -> Any:
     """Compile a small function that only other compiled functions call: inlined, never cached.
 
     The caller's file holds its code, and :func:`fastkb.runtime.cache.source_digest` sees its edits.
+    With `any_order` its sums are formed in the order that suits the vector unit: the same each time,
+    for it depends on the number of terms alone. (Only for plain sums, see above.)
     """
+    if function is None:
+        return lambda f: inline(f, any_order=any_order)
     return numba.njit(
         function,
         error_model="numpy",
-        fastmath=set(FASTMATH),
+        fastmath=set(FASTMATH) | ({"reassoc"} if any_order else set()),
         forceinline=True,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from numba.core import types
 
 from fastkb.runtime import inline, jit, matrix, prange, vector
+from fastkb.runtime.stack import stack_array
 from fastkb.scalar.kernels import Form, Parameters
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import TILES_AT_A_TIME, blocking
@@ -108,7 +109,7 @@ def _write(values, out, down, across, task):
 def _write_transposed(values, out, down, across, task):
     """The tile's mirror image, a strip of one vector's width at a time."""
     width = simd.width(values)
-    strip = simd.scratch(STRIP, values)
+    strip = stack_array(STRIP, values)
     left = down.origin + down.first - task.lead
     count = down.stop - down.first
     for column in range(across.first // width * width, across.stop, width):
@@ -125,7 +126,7 @@ def _tile(a, b, out, place, task, sizes, p):
     """One tile: multiply, epilogue, write, mirror."""
     down = _span(place[0], task.tile, task.lead if task.symmetric == 1 else 0, out.shape[0])
     across = _span(place[1], task.tile, task.lead, out.shape[1])
-    values = simd.scratch(AREA, a)
+    values = stack_array(AREA, a)
     _multiply(a, b, values, down, across, sizes, task.form, task.d)
     # A tile of full width is one run of elements; another, one for each row.
     whole = across.stop - across.first == TILE

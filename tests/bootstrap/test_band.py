@@ -17,6 +17,8 @@ from scipy.linalg import LinAlgWarning
 
 import fastkb
 from fastkb import bootstrap_band, sampling_band
+from fastkb.bootstrap import band as band_module
+from fastkb.bootstrap import replicates
 from fastkb.random.streams import bootstrap_indices, key_from_rng
 from fastkb.reference import band as reference
 
@@ -167,7 +169,7 @@ def test_neither_threads_nor_chunks_change_a_bit(solver, gamma, monkeypatch):
     expected = run()
     before = numba.get_num_threads()
     for n_threads, seconds in ((before, 0.0), (1, 0.0), (1, 0.25), (1, 1e9)):
-        monkeypatch.setattr("fastkb.bootstrap.replicates._SECONDS_A_CHUNK", seconds)
+        monkeypatch.setattr(replicates, "_SECONDS_A_CHUNK", seconds)
         try:
             numba.set_num_threads(n_threads)
             result = run()
@@ -204,9 +206,9 @@ def test_replicates_without_certificate_are_factorised(monkeypatch):
         # A limit that the basis was not made for: some, or all, replicates exceed it.
         certified = bootstrap_band(model, X, y, X_eval, n_resamples=200, rng=0, solver="lowrank")
         limit = scale * certified.error_bound
-        monkeypatch.setattr("fastkb.bootstrap.replicates._LIMIT", limit)
-        monkeypatch.setattr("fastkb.bootstrap.replicates._ATTEMPTS", 1)
-        monkeypatch.setattr("fastkb.bootstrap.replicates._CENTER_LIMIT", 1.0)
+        monkeypatch.setattr(replicates, "_LIMIT", limit)
+        monkeypatch.setattr(replicates, "_ATTEMPTS", 1)
+        monkeypatch.setattr(replicates, "_CENTER_LIMIT", 1.0)
         result = bootstrap_band(model, X, y, X_eval, n_resamples=200, rng=0, solver="lowrank")
         monkeypatch.undo()
         assert low <= result.n_exact <= high
@@ -336,7 +338,7 @@ def test_constant_targets():
 
 def test_bad_input_is_refused_before_any_work(monkeypatch):
     X, y, X_eval = data()
-    monkeypatch.setattr("fastkb.bootstrap.band.compute_replicates", None)
+    monkeypatch.setattr(band_module, "compute_replicates", None)
     model = fastkb.KernelRidge(kernel="rbf")
     for arguments, options, error in (
         ((sklearn.linear_model.Ridge(), X, y, X_eval), {}, TypeError),

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from fastkb.cli import CommandError
-from fastkb.cli.outputs import Output, publish_all
+from fastkb.cli.outputs import Output, check_picture, publish_all, reserved, write_picture
 
 
 def filled(path, text=b"new"):
@@ -125,3 +125,62 @@ def test_same_file(tmp_path):
     assert output.same_file(str(path))
     assert not output.same_file(str(tmp_path / "other.csv"))
     output.discard()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_reserved_files_appear_after_the_body(folder):
+    with reserved([("--out", "a"), ("--csv", "b")], None) as outputs:
+        for output in outputs:
+            output.write(lambda file: file.write(b"new"))
+        assert not {"a", "b"} & set(os.listdir())
+    assert sorted(os.listdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [CommandError, KeyboardInterrupt])
+def test_reserved_files_disappear_with_an_error(folder, error):
+    def fail():
+        with reserved([("--out", "a")], None) as outputs:
+            outputs[0].write(lambda file: file.write(b"half"))
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert not os.listdir()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ([("--out", "./data")], "--out ./data would overwrite the data"),
+        ([("--out", "a"), ("--csv", "./a")], "--out and --csv name the same file: ./a"),
+        ([("--out", "a"), ("--csv", "no/b")], "no such folder: no"),
+    ],
+)
+def test_files_that_cannot_be_reserved(folder, wanted, message):
+    (folder / "data").write_bytes(b"")
+    with pytest.raises(CommandError, match=message), reserved(wanted, "data"):
+        raise AssertionError
+    assert os.listdir() == ["data"]
+
+
+def test_standard_input_is_no_file(folder):
+    (folder / "-").write_bytes(b"")
+    with reserved([("--out", "./-")], "-") as outputs:
+        outputs[0].write(lambda file: file.write(b"new"))
+    assert (folder / "-").read_bytes() == b"new"
+
+
+def test_the_suffix_decides_the_format_of_a_picture(folder):
+    from fastkb.plot import new_figure
+
+    check_picture("--out", "a.SVG")
+    with reserved([("--out", "a.SVG")], None) as (output,):
+        write_picture(output, new_figure()[0])
+    assert (folder / "a.SVG").read_bytes().startswith(b"<?xml")
+    with pytest.raises(CommandError, match=r"--out a\.gif: expected a name ending in \.png"):
+        check_picture("--out", "a.gif")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes
 
 from fastkb.cli import CommandError
-from fastkb.cli.table import MISSING, read_table
+from fastkb.cli.table import MISSING, Wanted, deviation, read_columns, read_table
 
 ROWS = "x,y,z\n1,2,9\n2,4,8\n3,5,7\n4,4,6\n5,6,6\n"
 
@@ -36,6 +36,21 @@ def test_reads_the_named_columns(write):
     np.testing.assert_array_equal(table.y, [2, 4, 5, 4, 6])
     assert (table.x_names, table.y_name, table.n_dropped) == (["z", "x"], "y", 0)
     assert table.label("x") == table.meaning("x") == "x"
+
+
+def test_reads_what_the_options_ask_for(write):
+    columns = read_columns(write(ROWS), [Wanted("--a", "z", ""), Wanted("--b", "x", "")])
+    assert columns.names == ["z", "x"]
+    np.testing.assert_array_equal(columns.values, [[9, 1], [8, 2], [7, 3], [6, 4], [6, 5]])
+    with pytest.raises(CommandError, match="column 'z' is in both --a and --b"):
+        read_columns(write(ROWS), [Wanted("--a", "z", ""), Wanted("--b", "z", "")])
+
+
+def test_deviation():
+    assert deviation("x", np.array([1.0, 3.0])) == 1.0
+    for wrong in ([1.5e308, -1.5e308], [1e-300, 2e-300]):
+        with pytest.raises(CommandError, match="column 'x' has values too large or too close"):
+            deviation("x", np.array(wrong))
 
 
 def test_default_is_the_diabetes_data_in_real_units():

@@ -40,4 +40,10 @@ SUITES = {
         {"KernelRidge": "fastkb:KernelRidge", "pairwise_kernels": "fastkb:pairwise_kernels"},
         at_least=10,
     ),
+    "bootstrap": Suite(
+        "scipy.stats.tests.test_resampling",
+        {"bootstrap": "fastkb:bootstrap", "stats.bootstrap": "fastkb:bootstrap"},
+        at_least=40,
+        under="TestBootstrap",
+    ),
 }

@@ -95,6 +95,17 @@ def test_replicates_are_independent(lag):
     assert stats.chisquare(pairs.ravel()).pvalue > FALSE_ALARM
 
 
+def test_counts_of_successive_replicates_are_uncorrelated():
+    """Fails by chance with probability FALSE_ALARM, wherever in a replicate a row was drawn."""
+    n, replicates = 500, 2000
+    weights = bootstrap_counts(key_from_rng(15), 0, replicates, n) - 1.0
+    # The weights of one replicate have covariance I - 1/n, whose square has trace n - 1: so much is
+    # the variance of two independent replicates' inner product. Successive ones are uncorrelated.
+    products = (weights[:-1] * weights[1:]).sum(axis=1)
+    z = products.sum() / np.sqrt((replicates - 1) * (n - 1))
+    assert abs(z) < stats.norm.isf(FALSE_ALARM / 2)
+
+
 def test_seeds_are_independent():
     one = bootstrap_indices(key_from_rng(0), 0, 40, 5000).ravel() // 500
     other = bootstrap_indices(key_from_rng(1), 0, 40, 5000).ravel() // 500

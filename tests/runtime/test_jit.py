@@ -1,5 +1,9 @@
 """The compile decorators: one function for each element type, and the rules of arithmetic."""
 
+import functools
+import math
+import operator
+
 import numpy as np
 import pytest
 from numba.core import types
@@ -32,6 +36,32 @@ def _divide(a, b):
     return a / b
 
 
+@inline
+def _in_order(values):
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+@inline(any_order=True)
+def _in_any_order(values):
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+@jit(cache=False)
+def _sum_in_order(values):
+    return _in_order(values)
+
+
+@jit(cache=False)
+def _sum_in_any_order(values):
+    return _in_any_order(values)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_any_layout_runs_the_same_compiled_function(dtype):
     X = np.arange(24, dtype=dtype).reshape(4, 6)
@@ -55,6 +85,22 @@ def test_parallel_functions():
 def test_division_by_zero_is_numpys():
     assert _divide(1.0, 0.0) == np.inf
     assert np.isnan(_divide(0.0, 0.0))
+
+
+def test_only_sums_in_any_order_are_rearranged():
+    values = np.random.default_rng(0).standard_normal(10_007)
+    assert _sum_in_order(values) == functools.reduce(operator.add, values.tolist(), 0.0)
+    total = _sum_in_any_order(values)
+    # One rounding for each addition, of partial sums that no order makes larger than this.
+    bound = len(values) * np.finfo(float).eps / 2 * math.fsum(np.abs(values))
+    assert abs(total - math.fsum(values)) <= bound
+    for start in range(9):  # the order does not depend on where the terms stand
+        moved = np.empty(len(values) + start)[start:]
+        moved[:] = values
+        assert _sum_in_any_order(moved) == total
+    for function, rearranged in ((_sum_in_order, False), (_sum_in_any_order, True)):
+        (code,) = function.inspect_llvm().values()
+        assert ("reassoc" in code) == rearranged
 
 
 def test_closures_are_refused_where_they_would_be_cached():

@@ -1,0 +1,87 @@
+"""Confidence intervals from a bootstrap distribution: percentile, basic, and BCa.
+
+References
+----------
+Efron, Tibshirani (1993), An Introduction to the Bootstrap, chapters 13 and 14 (equation 15.36 for several
+samples).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def quantiles(distribution: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Quantiles along the last axis, linearly interpolated, at levels of its own for each series.
+
+    Parameters
+    ----------
+    distribution : ndarray
+        # shape: (…, B)
+    levels : ndarray
+        NaN where there is none.  # shape: (…, k), or (k,) for all alike
+
+    Returns
+    -------
+    ndarray
+        NaN where the level or a value of the series is.  # shape: (…, k)
+    """
+    ordered = np.sort(distribution, axis=-1)  # NaN last
+    n = ordered.shape[-1]
+    levels = np.broadcast_to(levels, (*ordered.shape[:-1], np.shape(levels)[-1]))
+    known = np.isfinite(levels) & ~np.isnan(ordered[..., -1:])
+    virtual = np.where(known, levels, 0.0) * (n - 1)
+    place = np.minimum(virtual.astype(np.intp), n - 1)
+    low = np.take_along_axis(ordered, place, axis=-1)
+    high = np.take_along_axis(ordered, np.minimum(place + 1, n - 1), axis=-1)
+    part = virtual - place
+    with np.errstate(invalid="ignore"):
+        between = np.where(part > 0, (1 - part) * low + part * high, low)
+    kind = distribution.dtype if distribution.dtype.kind == "f" else np.float64
+    return np.where(known, between, np.nan).astype(kind)
+
+
+def bca_levels(
+    distribution: np.ndarray,
+    observed: np.ndarray,
+    jackknife: Sequence[np.ndarray],
+    alpha: float,
+) -> np.ndarray:
+    """The levels that correct for bias and skewness; NaN where the distribution is degenerate.
+
+    Parameters
+    ----------
+    distribution : ndarray
+        # shape: (…, B)
+    observed : ndarray
+        The statistic of the data.  # shape: (…)
+    jackknife : sequence of ndarray
+        For each sample, the statistic without each of its observations.  # shapes: (…, n_j)
+    alpha : float
+        The lower nominal level.
+
+    Returns
+    -------
+    ndarray
+        # shape: (…, 2)
+    """
+    from scipy.special import ndtr, ndtri
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = observed[..., None]
+        below = (distribution < value).sum(axis=-1) + (distribution <= value).sum(axis=-1)
+        bias = ndtri(below / (2 * distribution.shape[-1]))
+        influences = [
+            (x.shape[-1] - 1) * (x.mean(axis=-1, keepdims=True) - x)
+            for x in (np.asarray(values, np.float64) for values in jackknife)
+        ]
+        cubes = sum((u**3).sum(axis=-1) / u.shape[-1] ** 3 for u in influences)
+        squares = sum((u**2).sum(axis=-1) / u.shape[-1] ** 2 for u in influences)
+        acceleration = np.asarray(cubes / np.asarray(squares) ** 1.5 / 6)
+        levels = []
+        for z in (ndtri(alpha), -ndtri(alpha)):
+            shifted = bias + z
+            levels.append(ndtr(bias + shifted / (1 - acceleration * shifted)))
+    return np.stack(levels, axis=-1)

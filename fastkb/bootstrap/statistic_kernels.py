@@ -1,0 +1,248 @@
+"""The compiled statistics over blocks of resamples, each given by a row of indices.
+
+A replicate's result depends on its own indices alone, so that neither threads nor blocks can be seen in
+it. Sums are NumPy's to the last bit: those of a contiguous row (:mod:`fastkb.scalar.pairwise`) for data
+of one series; for several, whose resamples NumPy adds up row by row, term after term.
+
+Statistics that only compare observations look at *ranks* (places in the sorted data) in place of
+values: the k-th smallest rank of a resample is found within a narrow window around k, where it nearly
+always lies, and a resample's ranks outside that window are only counted.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba.core import types
+
+from fastkb.bootstrap.quantiles import select
+from fastkb.bootstrap.statistics import Code
+from fastkb.runtime import inline, jit, prange
+from fastkb.scalar.pairwise import pairwise_sum
+
+MEAN, VARIANCE, DEVIATION = int(Code.MEAN), int(Code.VARIANCE), int(Code.DEVIATION)
+MINIMUM, MAXIMUM, RANGE = int(Code.MINIMUM), int(Code.MAXIMUM), int(Code.RANGE)
+QUANTILE, MEDIAN, SUM = int(Code.QUANTILE), int(Code.MEDIAN), int(Code.SUM)
+PEARSON = int(Code.PEARSON)
+
+# Half the window's width, in standard deviations of a rank's place.
+_WINDOW = 4.5
+
+
+@inline
+def _gather(values, indices, out):
+    for k in range(len(indices)):
+        out[k] = values[indices[k]]
+
+
+@inline
+def _total(sample, leaves, merges):
+    """NumPy's sum; term after term if there are no leaves."""
+    if len(leaves) > 0:
+        return pairwise_sum(sample, leaves, merges)
+    total = sample[0]
+    for k in range(1, len(sample)):
+        total += sample[k]
+    return total
+
+
+@inline
+def _moment(values, indices, code, ddof, leaves, merges, scratch):
+    """Mean, sum, variance or standard deviation, each operation rounded to the data's type."""
+    n = len(indices)
+    sample = scratch[:n]
+    _gather(values, indices, sample)
+    total = _total(sample, leaves, merges)
+    if code == SUM:
+        return total
+    mean = sample.dtype.type(total / n)
+    if code == MEAN:
+        return mean
+    for k in range(n):
+        deviation = sample[k] - mean
+        sample[k] = deviation * deviation
+    variance = sample.dtype.type(_total(sample, leaves, merges) / max(n - ddof, 0.0))
+    return variance if code == VARIANCE else sample.dtype.type(math.sqrt(variance))
+
+
+@inline
+def _rank_and_next(ranks, indices, target, spread, some):
+    """The order statistics `target` and `target` + 1 (or twice the last) of the resampled ranks."""
+    n = len(indices)
+    low = np.uint32(max(0, target - spread))
+    high = np.uint32(min(target + 1 + spread, n - 1))
+    below = 0
+    count = 0
+    for k in range(n):
+        rank = ranks[indices[k]]
+        some[count] = rank
+        below += rank < low
+        count += (rank >= low) & (rank <= high)
+    at = target - below
+    if at < 0 or at + (1 if target + 1 < n else 0) >= count:
+        for k in range(n):
+            some[k] = ranks[indices[k]]
+        count = n
+        at = target
+    found = some[:count]
+    select(found, at)
+    lower = upper = found[at]
+    if at + 1 < count:
+        upper = found[at + 1]
+        for k in range(at + 2, count):
+            upper = min(upper, found[k])
+    return lower, upper
+
+
+@inline
+def _extreme_ranks(ranks, indices):
+    smallest = ranks[indices[0]]
+    largest = smallest
+    for k in range(len(indices)):
+        rank = ranks[indices[k]]
+        smallest = min(smallest, rank)
+        largest = max(largest, rank)
+    return smallest, largest
+
+
+@inline
+def _neighbours(ordered, ranks, indices, code, probability, some):
+    """The two order statistics that minimum and maximum, range, median or quantile are made of."""
+    if code <= RANGE:
+        smallest, largest = _extreme_ranks(ranks, indices)
+        return ordered[smallest], ordered[largest]
+    n = len(indices)
+    target = min(int(probability * (n - 1)), n - 1)
+    spread = int(_WINDOW * math.sqrt(n * probability * (1.0 - probability))) + 8
+    low, high = _rank_and_next(ranks, indices, target, spread, some)
+    return ordered[low], ordered[high]
+
+
+@inline
+def _is_constant(values):
+    different = 0
+    for k in range(len(values)):
+        different += values[k] != values[0]
+    return different == 0
+
+
+@inline(any_order=True)
+def _sum(values):
+    total = 0.0
+    for k in range(len(values)):
+        total += values[k]
+    return total
+
+
+@inline(any_order=True)
+def _sum_of_products(a, a_mean, b, b_mean):
+    total = 0.0
+    for k in range(len(a)):
+        total += (a[k] - a_mean) * (b[k] - b_mean)
+    return total
+
+
+@inline
+def _pearson(a, b):
+    n = len(a)
+    if _is_constant(a) or _is_constant(b):
+        return math.nan
+    a_mean, b_mean = _sum(a) / n, _sum(b) / n
+    a_norm = math.sqrt(_sum_of_products(a, a_mean, a, a_mean))
+    b_norm = math.sqrt(_sum_of_products(b, b_mean, b, b_mean))
+    r = _sum_of_products(a, a_mean, b, b_mean) / a_norm / b_norm
+    return min(max(r, -1.0), 1.0)
+
+
+@inline
+def _resampled_ranks(groups, indices, sizes, table, out):
+    """Ranks within the resample, equal values sharing their mean; `groups` number the values' order."""
+    sizes[:] = 0
+    for k in range(len(indices)):
+        sizes[groups[indices[k]]] += 1
+    before = 0
+    for g in range(len(sizes)):
+        table[g] = before + (sizes[g] + 1) / 2.0
+        before += sizes[g]
+    for k in range(len(indices)):
+        out[k] = table[groups[indices[k]]]
+
+
+@inline
+def _correlation(x, y, x_groups, y_groups, rows, y_rows, code, scratch, some):
+    n, most = len(rows), max(len(x_groups), len(y_groups))
+    a, b, table = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 2 * n + most]
+    if code == PEARSON:
+        _gather(x, rows, a)
+        _gather(y, y_rows, b)
+    else:
+        _resampled_ranks(x_groups, rows, some[:most], table, a)
+        _resampled_ranks(y_groups, y_rows, some[:most], table, b)
+    return _pearson(a, b)
+
+
+def _signature(T):
+    words = types.Array(types.uint32, 2, "C")
+    values = types.Array(T, 2, "C")
+    order = types.Array(types.intp, 1, "C")
+    data = (values, values, words, words, words, words)
+    return (*data, types.intp, types.float64, order, order, values, words, types.Array(T, 3, "C"))
+
+
+@jit(parallel=True, signature=_signature)
+def resample(
+    x,
+    y,
+    x_ranks,
+    y_ranks,
+    x_indices,
+    y_indices,
+    code,
+    parameter,
+    leaves,
+    merges,
+    scratch,
+    some,
+    out,
+):
+    """out[:, series, replicate] = the statistic of one series over the rows of one resample.
+
+    Parameters
+    ----------
+    x, y : array of shape (series, n), (series, m)
+        Values; sorted along the last axis for statistics that only compare; y is x for those of one
+        sample; float64 for correlations.
+    x_ranks, y_ranks : array of uint32
+        Place of each observation among the sorted ones, or, for Spearman's correlation, among the
+        different ones.  # shapes as x and y; (series, any) if unused
+    x_indices, y_indices : array of uint32
+        # shapes: (replicates, n), (replicates, m)
+    code : int
+        :class:`fastkb.bootstrap.statistics.Code`
+    parameter : float
+        ddof, or a probability.
+    leaves, merges : array of int
+        :func:`fastkb.scalar.pairwise.summation_tree` of a row's length; empty: term after term.
+    scratch, some : array as x, array of uint32
+        # shapes: (workers, 3·longest), (workers, longest) for the longest row of values or indices
+    out : array as x
+        Two numbers for statistics that only compare: the neighbouring order statistics, or minimum and
+        maximum; else one.  # shape: (1 or 2, series, replicates)
+    """
+    workers = len(scratch)
+    for worker in prange(workers):
+        mine, words = scratch[worker], some[worker]
+        for b in range(worker, len(x_indices), workers):
+            rows, y_rows = x_indices[b], y_indices[b]
+            for s in range(len(x)):
+                if code <= DEVIATION or code == SUM:
+                    out[0, s, b] = _moment(x[s], rows, code, parameter, leaves, merges, mine)
+                elif code <= MEDIAN:
+                    low, high = _neighbours(x[s], x_ranks[s], rows, code, parameter, words)
+                    out[0, s, b] = low
+                    out[1, s, b] = high
+                else:
+                    out[0, s, b] = _correlation(
+                        x[s], y[s], x_ranks[s], y_ranks[s], rows, y_rows, code, mine, words
+                    )

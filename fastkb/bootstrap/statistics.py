@@ -1,0 +1,194 @@
+"""Statistics that are compiled, and how they are recognised: by the function's identity alone.
+
+``np.mean`` is known because it *is* ``numpy.mean``; a lambda around it is a Python function like any
+other and is called as SciPy calls it. Nothing is guessed from values.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from enum import IntEnum
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Code(IntEnum):
+    """Which formula of :mod:`fastkb.bootstrap.statistic_kernels`."""
+
+    MEAN = 0
+    VARIANCE = 1
+    DEVIATION = 2
+    MINIMUM = 3
+    MAXIMUM = 4
+    RANGE = 5
+    QUANTILE = 6
+    MEDIAN = 7
+    SUM = 8
+    # of two samples
+    PEARSON = 9
+    SPEARMAN = 10
+    DIFFERENCE = 11
+    RATIO = 12
+
+
+class Statistic(NamedTuple):
+    """A compiled statistic."""
+
+    name: str
+    code: Code
+    n_samples: int = 1
+    parameter: float = 0.0  # ddof, or the probability of a quantile
+    pair: bool = False  # the observations of two samples belong together
+    with_pvalue: bool = False  # scipy.stats' result: the statistic and its p-value
+
+    @property
+    def orders(self) -> bool:
+        """Whether the observations are only compared: the result is one of them, or between two."""
+        return Code.MINIMUM <= self.code <= Code.MEDIAN
+
+    @property
+    def alone(self) -> bool:
+        """Whether the kernel computes the statistic itself, and not two numbers that it is made of."""
+        return not (self.orders or self.code in (Code.DIFFERENCE, Code.RATIO))
+
+    @property
+    def probability(self) -> float:
+        """Of a quantile; the median is one."""
+        return 0.5 if self.code == Code.MEDIAN else self.parameter
+
+
+NAMED: dict[str, Statistic] = {
+    "mean": Statistic("mean", Code.MEAN),
+    "sum": Statistic("sum", Code.SUM),
+    "std": Statistic("std", Code.DEVIATION),
+    "var": Statistic("var", Code.VARIANCE),
+    "median": Statistic("median", Code.MEDIAN),
+    "min": Statistic("min", Code.MINIMUM),
+    "max": Statistic("max", Code.MAXIMUM),
+    "ptp": Statistic("ptp", Code.RANGE),
+    "pearson": Statistic("pearson", Code.PEARSON, n_samples=2, pair=True),
+    "spearman": Statistic("spearman", Code.SPEARMAN, n_samples=2, pair=True),
+    "mean_difference": Statistic("mean_difference", Code.DIFFERENCE, n_samples=2),
+    "mean_ratio": Statistic("mean_ratio", Code.RATIO, n_samples=2),
+}
+
+
+def recognise(statistic: Any) -> Statistic | None:
+    """The compiled twin of what the user passed, if there is one.
+
+    Parameters
+    ----------
+    statistic : callable or str
+        A name of :data:`NAMED`; a function of NumPy or SciPy; ``functools.partial`` of ``numpy.std`` or
+        ``numpy.var`` with `ddof`, of ``numpy.quantile`` with `q` or of ``numpy.percentile`` with `q`.
+
+    Examples
+    --------
+    >>> import functools
+    >>> import numpy as np
+    >>> from fastkb.bootstrap.statistics import recognise
+    >>> recognise(np.median).name
+    'median'
+    >>> recognise(functools.partial(np.percentile, q=90)).parameter
+    0.9
+    >>> recognise(lambda x, axis: np.mean(x, axis=axis)) is None
+    True
+    """
+    if isinstance(statistic, str):
+        return NAMED.get(statistic)
+    if isinstance(statistic, functools.partial):
+        return _of_partial(statistic)
+    return _known().get(id(statistic))
+
+
+@functools.cache
+def _known() -> dict[int, Statistic]:
+    from scipy import stats
+
+    pairs: list[tuple[Callable, Statistic]] = [
+        (np.mean, NAMED["mean"]),
+        (np.sum, NAMED["sum"]),
+        (np.std, NAMED["std"]),
+        (np.var, NAMED["var"]),
+        (np.median, NAMED["median"]),
+        (np.min, NAMED["min"]),
+        (np.amin, NAMED["min"]),
+        (np.max, NAMED["max"]),
+        (np.amax, NAMED["max"]),
+        (np.ptp, NAMED["ptp"]),
+        (stats.pearsonr, NAMED["pearson"]._replace(with_pvalue=True)),
+        (stats.spearmanr, NAMED["spearman"]._replace(with_pvalue=True)),
+    ]
+    return {id(function): statistic for function, statistic in pairs}
+
+
+def _of_partial(partial: functools.partial) -> Statistic | None:
+    options = dict(partial.keywords)
+    if partial.args:
+        return None
+    if partial.func in (np.std, np.var) and set(options) <= {"ddof"}:
+        base = NAMED["std" if partial.func is np.std else "var"]
+        ddof = _number(options.get("ddof", 0))
+        return None if ddof is None else base._replace(parameter=ddof)
+    if partial.func in (np.quantile, np.percentile):
+        if options.pop("method", "linear") != "linear" or set(options) != {"q"}:
+            return None
+        q = _number(options["q"])
+        if q is None:
+            return None
+        q = q / 100.0 if partial.func is np.percentile else q
+        return Statistic(f"quantile({q:g})", Code.QUANTILE, parameter=q) if 0 <= q <= 1 else None
+    known = _known().get(id(partial.func))
+    return known if known is not None and not options else None
+
+
+def _number(value: Any) -> float | None:
+    """A finite real number; None for anything else."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def plain_function(statistic: Statistic) -> Callable:
+    """A statistic that was asked for by name as a function of arrays, with `axis`."""
+    return _PLAIN[statistic.code]
+
+
+def _mean_difference(x: Any, y: Any, axis: int = -1) -> Any:
+    return np.mean(x, axis=axis) - np.mean(y, axis=axis)
+
+
+def _mean_ratio(x: Any, y: Any, axis: int = -1) -> Any:
+    return np.mean(x, axis=axis) / np.mean(y, axis=axis)
+
+
+def _pearson(x: Any, y: Any, axis: int = -1) -> Any:
+    from scipy import stats
+
+    return stats.pearsonr(x, y, axis=axis)[0]
+
+
+def _spearman(x: Any, y: Any) -> Any:
+    from scipy import stats
+
+    return stats.spearmanr(x, y)[0]
+
+
+_PLAIN: dict[Code, Callable] = {
+    Code.MEAN: np.mean,
+    Code.SUM: np.sum,
+    Code.DEVIATION: np.std,
+    Code.VARIANCE: np.var,
+    Code.MEDIAN: np.median,
+    Code.MINIMUM: np.min,
+    Code.MAXIMUM: np.max,
+    Code.RANGE: np.ptp,
+    Code.PEARSON: _pearson,
+    Code.SPEARMAN: _spearman,
+    Code.DIFFERENCE: _mean_difference,
+    Code.RATIO: _mean_ratio,
+}

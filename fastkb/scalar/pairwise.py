@@ -1,0 +1,115 @@
+"""Sums as NumPy forms them, to the last bit: ``numpy.sum`` of a contiguous row.
+
+NumPy halves a row until at most 128 terms are left, adds those in eight interleaved sums, and adds the
+parts up again. The order depends on the number of terms alone, so it is written down once as a list of
+leaves and of the additions that follow each (:func:`summation_tree`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import default_manager
+from numba.extending import intrinsic
+
+from fastkb.runtime import inline
+from fastkb.runtime.stack import stack_array
+
+_LEAF = 128
+_LANES = 8
+_DEPTH = 64  # levels of the tree: enough for any number of terms
+_INDEX = ir.IntType(64)
+
+
+class Tree(NamedTuple):
+    """The order of a sum."""
+
+    leaves: np.ndarray  # terms of each leaf.                                shape: (count,)
+    merges: np.ndarray  # additions of two partial sums that follow a leaf.  shape: (count,)
+
+
+def summation_tree(n: int) -> Tree:
+    """The order in which NumPy adds n terms.
+
+    Examples
+    --------
+    >>> from fastkb.scalar.pairwise import summation_tree
+    >>> [part.tolist() for part in summation_tree(300)]
+    [[72, 72, 72, 84], [0, 1, 0, 2]]
+    """
+    leaves: list[int] = []
+    merges: list[int] = []
+    todo = [n] if n else []
+    while todo:
+        count = todo.pop()
+        if count < 0:  # both halves are there
+            merges[-1] += 1
+        elif count <= _LEAF:
+            leaves.append(count)
+            merges.append(0)
+        else:
+            half = count // 2 // _LANES * _LANES
+            todo += [-1, count - half, half]
+    return Tree(np.array(leaves, np.intp), np.array(merges, np.intp))
+
+
+@intrinsic
+def _leaf(typing_context, values, start, count):
+    """Sum of 8 to 128 contiguous values, in eight interleaved sums."""
+    kind = values.dtype
+
+    def codegen(context, builder, signature, arguments):
+        element = default_manager[kind].get_data_type()
+        vector = ir.VectorType(element, _LANES)
+        data = context.make_array(values)(context, builder, arguments[0]).data
+        start, count = arguments[1], arguments[2]
+
+        def load(offset):
+            pointer = builder.gep(data, [builder.add(start, offset)])
+            return builder.load(
+                builder.bitcast(pointer, vector.as_pointer()), align=kind.bitwidth // 8
+            )
+
+        sums = cgutils.alloca_once_value(builder, load(_INDEX(0)))
+        whole = builder.sdiv(count, _INDEX(_LANES))
+        with cgutils.for_range(builder, builder.sub(whole, _INDEX(1)), intp=_INDEX) as loop:
+            offset = builder.mul(builder.add(loop.index, _INDEX(1)), _INDEX(_LANES))
+            # (No flags: nothing may be reordered or fused.)
+            builder.store(builder.fadd(builder.load(sums), load(offset)), sums)
+        parts = [builder.extract_element(builder.load(sums), _INDEX(k)) for k in range(_LANES)]
+        while len(parts) > 1:
+            parts = [builder.fadd(*parts[k : k + 2]) for k in range(0, len(parts), 2)]
+        total = cgutils.alloca_once_value(builder, parts[0])
+        done = builder.mul(whole, _INDEX(_LANES))
+        with cgutils.for_range(builder, builder.sub(count, done), intp=_INDEX) as loop:
+            place = builder.add(start, builder.add(done, loop.index))
+            value = builder.load(builder.gep(data, [place]))
+            builder.store(builder.fadd(builder.load(total), value), total)
+        return builder.load(total)
+
+    return kind(values, types.intp, types.intp), codegen
+
+
+@inline
+def pairwise_sum(values, leaves, merges):
+    """``values.sum()``, given the leaves and merges of its length."""
+    partial = stack_array(_DEPTH, values)
+    depth = 0
+    start = 0
+    for i in range(len(leaves)):
+        count = leaves[i]
+        if count >= _LANES:
+            partial[depth] = _leaf(values, start, count)
+        else:
+            partial[depth] = -0.0
+            for k in range(count):
+                partial[depth] += values[start + k]
+        depth += 1
+        start += count
+        for _ in range(merges[i]):
+            depth -= 1
+            partial[depth - 1] += partial[depth]
+    return partial[0]

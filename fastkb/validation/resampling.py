@@ -1,0 +1,241 @@
+"""Checks of what users pass to :func:`fastkb.bootstrap`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkb.validation.bootstrap import check_level
+
+ALTERNATIVES = ("two-sided", "less", "greater")
+METHODS = ("percentile", "basic", "bca")
+
+
+class Samples(NamedTuple):
+    """Checked data: observations along the last axis, the other axes broadcast against each other."""
+
+    arrays: tuple[np.ndarray, ...]  # shapes: (…, n_j)
+    finite: bool
+
+
+class Request(NamedTuple):
+    """Everything else."""
+
+    vectorized: bool
+    paired: bool
+    level: float
+    alternative: str
+    n_resamples: int
+    batch: int | None
+    method: str
+    previous: np.ndarray | None  # the distribution to go on from.  # shape: (…, B)
+
+
+def check_flag(name: str, value: Any, allowed: tuple) -> Any:
+    """One of a few values, such as True, False or None."""
+    if not any(value is one for one in allowed) and not isinstance(value, np.bool_):
+        *most, last = (f"`{one}`" for one in allowed)
+        comma = "," if len(most) > 1 else ""
+        raise ValueError(f"`{name}` must be {', '.join(most)}{comma} or {last}, got {value!r}")
+    return value
+
+
+def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
+    """A sequence of samples, each with two observations or more along `axis`."""
+    whole = _whole(axis)
+    if whole is None:
+        raise ValueError(f"`axis` must be an integer, got {axis!r}")
+    try:
+        count = len(data)
+    except TypeError:
+        raise ValueError(
+            f"`data` must be a sequence of samples, got {type(data).__name__}: for one sample x write "
+            "(x,)"
+        ) from None
+    if count == 0:
+        raise ValueError("`data` must contain at least one sample, got none")
+    arrays = [_numbers(sample, j) for j, sample in enumerate(data)]
+    for j, array in enumerate(arrays):
+        if array.ndim == 0:
+            raise ValueError(
+                "each sample in `data` must contain two or more observations along `axis`: data["
+                f"{j}] is a single number (for one sample x write (x,))"
+            )
+    most = max(array.ndim for array in arrays)
+    if not -most <= whole < most:
+        raise ValueError(f"`axis` is {whole}, and the samples in `data` have {most} axes")
+    arrays = _broadcast(arrays, whole)
+    for j, array in enumerate(arrays):
+        if array.shape[-1] < 2:
+            raise ValueError(
+                "each sample in `data` must contain two or more observations along `axis`: data["
+                f"{j}] has {array.shape[-1]}"
+            )
+    lengths = {array.shape[-1] for array in arrays}
+    if paired and len(lengths) > 1:
+        raise ValueError(
+            "When `paired is True`, all samples must have the same length along `axis`: they have "
+            f"{', '.join(str(array.shape[-1]) for array in arrays)}"
+        )
+    finite = all(a.dtype.kind != "f" or bool(np.isfinite(a).all()) for a in arrays)
+    return Samples(tuple(arrays), finite)
+
+
+def _numbers(sample: Any, j: int) -> np.ndarray:
+    try:
+        array = np.asarray(sample)
+    except ValueError as error:
+        raise ValueError(f"data[{j}] is not an array of numbers: {error}") from None
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if array.dtype.kind not in "biuf":
+        example = f", such as {array.flat[0]!r}" if array.size else ""
+        raise ValueError(f"data[{j}] must hold real numbers, got {array.dtype}{example}")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _broadcast(arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:
+    """All axes but the observations', which becomes the last one.
+
+    Axes are matched from the last one on, as NumPy does it, before the observations' is moved.
+    """
+    most = max(array.ndim for array in arrays)
+    padded = [array.reshape((1,) * (most - array.ndim) + array.shape) for array in arrays]
+    moved = [np.moveaxis(array, axis, -1) for array in padded]
+    try:
+        lead = np.broadcast_shapes(*(array.shape[:-1] for array in moved))
+    except ValueError:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(
+            "Array shapes are incompatible for broadcasting: the samples in `data` must agree in all "
+            f"axes but `axis`, or have length 1 there, and their shapes are {shapes}"
+        ) from None
+    return [np.broadcast_to(array, (*lead, array.shape[-1])) for array in moved]
+
+
+def check_request(
+    *,
+    statistic: Any,
+    vectorized: Any,
+    paired: Any,
+    confidence_level: Any,
+    alternative: Any,
+    n_resamples: Any,
+    batch: Any,
+    method: Any,
+    bootstrap_result: Any,
+) -> Request:
+    """All arguments but the data and the generator."""
+    vectorized = check_flag("vectorized", vectorized, (True, False, None))
+    paired = bool(check_flag("paired", paired, (True, False)))
+    if vectorized is None:
+        vectorized = takes_axis(statistic)
+    level = check_level("confidence_level", _as_number(confidence_level))
+    number = _whole(n_resamples)
+    if number is None or number < 0:
+        raise ValueError(f"`n_resamples` must be a non-negative integer, got {n_resamples!r}")
+    size = None
+    if batch is not None:
+        size = _whole(batch)
+        if size is None or size <= 0:
+            raise ValueError(f"`batch` must be a positive integer or None, got {batch!r}")
+    return Request(
+        bool(vectorized),
+        paired,
+        level,
+        _name("alternative", alternative, ALTERNATIVES),
+        number,
+        size,
+        _name("method", method, METHODS),
+        _previous(bootstrap_result, number),
+    )
+
+
+def takes_axis(statistic: Any) -> bool:
+    """Whether a function has a parameter `axis`: then it works on many resamples at once."""
+    try:
+        return "axis" in inspect.signature(statistic).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _previous(result: Any, n_resamples: int) -> np.ndarray | None:
+    if result is None:
+        distribution = None
+    elif not hasattr(result, "bootstrap_distribution"):
+        raise ValueError(
+            "`bootstrap_result` must have attribute `bootstrap_distribution', as a result of this "
+            f"function has; got {type(result).__name__}"
+        )
+    else:
+        distribution = np.asarray(result.bootstrap_distribution)
+    if n_resamples == 0 and (distribution is None or not distribution.size):
+        raise ValueError(
+            "Either `bootstrap_result.bootstrap_distribution.size` or `n_resamples` must be positive"
+        )
+    return distribution
+
+
+def check_statistic(statistic: Any, names: Iterable[str]) -> Callable:
+    """Something that can be called, or one of `names`."""
+    if isinstance(statistic, str) and statistic not in names:
+        raise ValueError(
+            f"statistic must be a function or one of {', '.join(names)}, got {statistic!r}"
+        )
+    if not isinstance(statistic, str) and not callable(statistic):
+        raise TypeError(f"statistic must be a function or a name, got {statistic!r}")
+    return statistic
+
+
+def check_rng_of_numpy(
+    rng: Any, random_state: Any, given: Any
+) -> np.random.Generator | np.random.RandomState:
+    """A generator, by SciPy's rules for `rng` and for the older `random_state`.
+
+    Parameters
+    ----------
+    rng, random_state
+        `given` where the caller passed nothing.
+    """
+    if rng is not given and random_state is not given:
+        raise TypeError(
+            "bootstrap() got multiple values for argument now known as `rng`. Specify one of `rng` or "
+            "`random_state`"
+        )
+    if rng is not given:
+        return np.random.default_rng(rng)
+    state = None if random_state is given else random_state
+    if state is None or state is np.random:
+        return np.random.mtrand._rand
+    if isinstance(state, np.random.Generator | np.random.RandomState):
+        return state
+    if _whole(state) is not None:
+        return np.random.RandomState(int(state))
+    raise ValueError(
+        f"random_state must be None, an integer, a numpy.random.RandomState or a Generator, got {state!r}"
+    )
+
+
+def _whole(value: Any) -> int | None:
+    """10 and 10.0 as 10; None for what is no whole number."""
+    if isinstance(value, bool | np.bool_ | str):
+        return None
+    try:
+        number = int(value)
+        return number if number == value else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _as_number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) else value
+
+
+def _name(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value.lower() not in allowed:
+        relation = "one of" if name == "alternative" else "in"  # SciPy's words
+        raise ValueError(f"`{name}` must be {relation} {{{', '.join(allowed)}}}, got {value!r}")
+    return value.lower()

@@ -1,0 +1,277 @@
+"""fastkb.bootstrap: SciPy's numbers for the same seed, whatever the data and the options."""
+
+import functools
+import warnings
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import fastkb
+
+QUANTILE = functools.partial(np.quantile, q=0.3)
+
+
+def close(ours, theirs, rtol=1e-12, atol=1e-12):
+    """Distribution, interval and standard error: shapes, types and values."""
+    a, b = ours.bootstrap_distribution, theirs.bootstrap_distribution
+    assert a.dtype == b.dtype
+    np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+    for mine, other in (
+        (ours.confidence_interval.low, theirs.confidence_interval.low),
+        (ours.confidence_interval.high, theirs.confidence_interval.high),
+        (ours.standard_error, theirs.standard_error),
+    ):
+        assert np.shape(mine) == np.shape(other)
+        np.testing.assert_allclose(mine, other, rtol=100 * rtol, atol=100 * atol)
+
+
+def both(data, statistic, **options):
+    """Ours and SciPy's, and that both leave a generator in the same state."""
+    make = options.pop("make", lambda: 7)
+    results, states = [], []
+    for function in (fastkb.bootstrap, stats.bootstrap):
+        rng = make()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.append(function(data, statistic, rng=rng, **options))
+        if isinstance(rng, np.random.Generator):
+            states.append(rng.bit_generator.state)
+    if states:
+        # (A Philox generator's state holds arrays.)
+        np.testing.assert_equal(states[0], states[1])
+    return results
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    statistic=st.sampled_from(
+        [np.mean, np.std, np.var, np.median, np.min, np.max, np.ptp, np.sum, QUANTILE]
+    ),
+    method=st.sampled_from(["percentile", "basic", "BCa"]),
+    alternative=st.sampled_from(["two-sided", "less", "greater"]),
+    n=st.integers(3, 30),
+    n_resamples=st.integers(2, 60),
+    level=st.sampled_from([0.5, 0.9, 0.95]),
+    batch=st.sampled_from([None, 1, 7]),
+    dtype=st.sampled_from([np.float64, np.float32, np.int32]),
+    seed=st.integers(0, 2**32),
+)
+def test_one_sample(statistic, method, alternative, n, n_resamples, level, batch, dtype, seed):
+    x = (100 * np.random.default_rng(seed).normal(size=n)).astype(dtype)
+    if dtype == np.int32 and statistic in (np.min, np.max, np.ptp, np.sum):
+        x = x.astype(np.float64)  # SciPy fails on a distribution of whole numbers, or gives NaN
+    ours, theirs = both(
+        (x,),
+        statistic,
+        method=method,
+        alternative=alternative,
+        n_resamples=n_resamples,
+        confidence_level=level,
+        batch=batch,
+        make=lambda: np.random.default_rng(seed),
+    )
+    single = dtype == np.float32
+    # SciPy's BCa levels of float32 data are rounded to float32.
+    close(ours, theirs, *((2e-5, 2e-3) if single else (1e-12, 1e-11)))
+
+
+@pytest.mark.parametrize("generator", [np.random.PCG64, np.random.Philox, np.random.SFC64])
+@pytest.mark.parametrize("batch", [None, 1, 4, 100])
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_samples(generator, batch, paired, count):
+    rng = np.random.default_rng(count)
+    samples = [rng.normal(size=15 if paired else 10 + 3 * j) for j in range(count)]
+
+    def statistic(*arrays, axis=-1):
+        return sum((j + 1) * np.mean(a, axis=axis) ** 2 for j, a in enumerate(arrays))
+
+    ours, theirs = both(
+        samples,
+        statistic,
+        paired=paired,
+        batch=batch,
+        n_resamples=25,
+        vectorized=True,
+        make=lambda: np.random.Generator(generator(3)),
+    )
+    close(ours, theirs)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
+@pytest.mark.parametrize("statistic", [np.mean, np.median, QUANTILE, np.std])
+@pytest.mark.parametrize("method", ["percentile", "basic", "BCa"])
+def test_axes(axis, statistic, method):
+    x = np.random.default_rng(0).normal(size=(4, 5, 6))
+    close(*both((x,), statistic, axis=axis, method=method, n_resamples=30))
+
+
+def test_samples_are_broadcast():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 1, 7)), rng.normal(size=(3, 9))
+
+    def difference(a, b, axis=-1):
+        return np.mean(a, axis=axis) - np.mean(b, axis=axis)
+
+    close(*both((x, y), difference, axis=-1, n_resamples=20))
+    named = fastkb.bootstrap((x, y), "mean_difference", axis=-1, n_resamples=20, rng=7)
+    close(named, both((x, y), difference, axis=-1, n_resamples=20)[1])
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+def test_correlations(method):
+    x, y = np.random.default_rng(1).normal(size=(2, 20))
+    options = {"paired": True, "method": method, "n_resamples": 200}
+    ours, theirs = both((x, y), stats.pearsonr, **options)
+    close(ours, theirs, 1e-9, 1e-10)
+    close(*both((x, y), stats.spearmanr, vectorized=False, **options), 1e-9, 1e-10)
+    alone = fastkb.bootstrap((x, y), "pearson", rng=7, **options)
+    np.testing.assert_array_equal(alone.bootstrap_distribution, ours.bootstrap_distribution[0])
+    assert alone.confidence_interval.low == pytest.approx(ours.confidence_interval.low[0])
+
+
+def test_the_older_generators():
+    x, y = np.random.default_rng(2).normal(size=(2, 12))
+
+    def statistic(a, b, axis=-1):
+        return np.mean(a, axis=axis) - np.median(b, axis=axis)
+
+    for make in (lambda: 5, lambda: np.random.RandomState(5)):
+        ours = fastkb.bootstrap((x, y), statistic, n_resamples=40, random_state=make())
+        theirs = stats.bootstrap((x, y), statistic, n_resamples=40, random_state=make())
+        close(ours, theirs)
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        np.random.seed(9)  # noqa: NPY002
+        ours = fastkb.bootstrap((x,), np.mean, n_resamples=40)
+        np.random.seed(9)  # noqa: NPY002
+        close(ours, stats.bootstrap((x,), np.mean, n_resamples=40))
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+def test_python_functions_of_one_sample_at_a_time():
+    x = np.random.default_rng(3).normal(size=14)
+    close(*both((x,), lambda a: float(np.sort(a)[3:-3].mean()), n_resamples=50))
+    close(*both((x,), lambda a: np.array([a.min(), a.max()]), n_resamples=50, method="percentile"))
+    close(*both((x,), np.mean, vectorized=False, n_resamples=50))
+
+
+def test_functions_that_know_nan_get_it():
+    x = np.array([1.0, np.nan, 3.0, 4.0, 7.0])
+    close(*both((x,), np.nanmean, n_resamples=50))
+    ours, theirs = both((x,), lambda a, axis: np.mean(a, axis=axis), n_resamples=50)
+    np.testing.assert_array_equal(ours.bootstrap_distribution, theirs.bootstrap_distribution)
+    assert np.isnan(ours.confidence_interval.low)
+
+
+def test_infinite_observations_are_left_to_numpy():
+    x = np.array([1.0, np.inf, 3.0, 4.0, 7.0])
+    for statistic in (np.mean, np.median, np.max):
+        ours, theirs = both((x,), statistic, n_resamples=50, method="percentile")
+        np.testing.assert_array_equal(ours.bootstrap_distribution, theirs.bootstrap_distribution)
+
+
+def test_large_whole_numbers_keep_their_digits():
+    x = np.array([2**62 + 1, 2**62 + 3, 2**62 + 5, 2**62 + 9])
+    ours, theirs = both((x,), np.max, n_resamples=50)
+    assert ours.bootstrap_distribution.dtype == np.int64
+    np.testing.assert_array_equal(ours.bootstrap_distribution, theirs.bootstrap_distribution)
+
+
+def test_whole_numbers_have_intervals_too():
+    x = np.random.default_rng(0).integers(0, 50, 20)
+    whole = fastkb.bootstrap((x,), np.max, n_resamples=99, method="percentile", rng=0)
+    floats = fastkb.bootstrap(
+        (x.astype(float),), np.max, n_resamples=99, method="percentile", rng=0
+    )
+    assert whole.bootstrap_distribution.dtype == x.dtype
+    assert whole.confidence_interval == floats.confidence_interval
+
+
+@pytest.mark.parametrize("method", ["percentile", "basic", "BCa"])
+def test_degenerate_data(method):
+    x = np.full(9, 3.5)
+    if method == "BCa":
+        with pytest.warns(stats.DegenerateDataWarning):
+            result = fastkb.bootstrap((x,), np.mean, method=method, rng=0)
+        assert np.isnan(result.confidence_interval).all()
+    else:
+        result = fastkb.bootstrap((x,), np.mean, method=method, rng=0)
+        assert result.confidence_interval == (3.5, 3.5)
+    assert result.standard_error == 0
+
+
+def test_going_on_from_a_result():
+    x = np.random.default_rng(4).exponential(size=30)
+    results = []
+    for function in (fastkb.bootstrap, stats.bootstrap):
+        rng = np.random.default_rng(1)
+        first = function((x,), np.median, n_resamples=100, rng=rng)
+        more = function((x,), np.median, n_resamples=50, rng=rng, bootstrap_result=first)
+        again = function((x,), np.median, n_resamples=0, bootstrap_result=more, method="percentile")
+        results.append((more, again))
+    for ours, theirs in zip(*results, strict=True):
+        close(ours, theirs)
+    assert results[0][0].bootstrap_distribution.size == 150
+
+
+@numba.njit
+def _trimmed(x):
+    x = np.sort(x)
+    cut = len(x) // 10
+    return x[cut : len(x) - cut].mean()
+
+
+@numba.njit
+def _gap(x, y):
+    return np.median(x) - np.median(y)
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+def test_jitted_statistics(method):
+    x = np.random.default_rng(5).normal(size=(2, 30))
+    close(*both((x,), _trimmed, axis=1, n_resamples=60, method=method))
+    y = np.random.default_rng(6).normal(size=(2, 20))
+    close(*both((x, y), _gap, axis=1, n_resamples=60, method=method, batch=16))
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.std, np.median, "spearman", _trimmed])
+def test_threads_and_batches_do_not_matter(statistic):
+    rng = np.random.default_rng(8)
+    data = tuple(rng.normal(size=(2 if statistic == "spearman" else 1, 501)))
+    options = {"n_resamples": 333, "rng": 3, "paired": len(data) == 2, "method": "percentile"}
+    many = fastkb.bootstrap(data, statistic, **options)
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        one = fastkb.bootstrap(data, statistic, batch=10, **options)
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_array_equal(many.bootstrap_distribution, one.bootstrap_distribution)
+    assert many.confidence_interval == one.confidence_interval
+
+
+def test_data_are_left_as_they_are():
+    x = np.arange(40.0)[::-2]
+    x.flags.writeable = False
+    close(*both((x,), np.median, n_resamples=30))
+    np.testing.assert_array_equal(x, np.arange(40.0)[::-2])
+
+
+def test_memory_does_not_grow_with_resamples_times_rows():
+    import tracemalloc
+
+    x = np.random.default_rng(0).normal(size=100_000)
+    fastkb.bootstrap((x,), np.mean, n_resamples=3, method="percentile", rng=0)
+    tracemalloc.start()
+    try:
+        fastkb.bootstrap((x,), np.mean, n_resamples=300, method="percentile", rng=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6  # all indices alone would be 120 MB

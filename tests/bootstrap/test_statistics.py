@@ -1,0 +1,81 @@
+"""Statistics are recognised by identity and by nothing else."""
+
+import functools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fastkb.bootstrap.statistics import NAMED, Code, Statistic, plain_function, recognise
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (np.mean, "mean"),
+        (np.sum, "sum"),
+        (np.std, "std"),
+        (np.var, "var"),
+        (np.median, "median"),
+        (np.min, "min"),
+        (np.amin, "min"),
+        (np.max, "max"),
+        (np.amax, "max"),
+        (np.ptp, "ptp"),
+    ],
+)
+def test_numpys_functions(function, name):
+    assert recognise(function) == NAMED[name]
+    assert recognise(functools.partial(function)) == NAMED[name]
+    assert recognise(name) == NAMED[name]
+
+
+def test_scipys_correlations_come_with_their_pvalue():
+    assert recognise(stats.pearsonr) == NAMED["pearson"]._replace(with_pvalue=True)
+    assert recognise(stats.spearmanr) == NAMED["spearman"]._replace(with_pvalue=True)
+
+
+def test_partials_that_are_understood():
+    assert recognise(functools.partial(np.std, ddof=1)) == NAMED["std"]._replace(parameter=1.0)
+    assert recognise(functools.partial(np.var, ddof=0)) == NAMED["var"]
+    quantile = recognise(functools.partial(np.quantile, q=0.25))
+    assert quantile == Statistic("quantile(0.25)", Code.QUANTILE, parameter=0.25)
+    assert recognise(functools.partial(np.percentile, q=25, method="linear")) == quantile
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, axis: np.mean(x, axis=axis),
+        np.nanmean,
+        functools.partial(np.mean, dtype=np.float32),
+        functools.partial(np.std, ddof="one"),
+        functools.partial(np.std, ddof=1, keepdims=True),
+        functools.partial(np.quantile, q=[0.1, 0.9]),
+        functools.partial(np.quantile, q=1.5),
+        functools.partial(np.quantile, q=0.5, method="lower"),
+        functools.partial(np.quantile, [1.0, 2.0], q=0.5),
+        functools.partial(np.quantile),
+        "modus",
+        3,
+    ],
+)
+def test_everything_else_is_left_to_python(function):
+    assert recognise(function) is None
+
+
+def test_names_have_functions_of_arrays():
+    rng = np.random.default_rng(0)
+    samples = rng.random((2, 3, 8)) + 1.0
+    for name, statistic in NAMED.items():
+        function = plain_function(statistic)
+        arrays = samples[: statistic.n_samples]
+        if name == "spearman":
+            assert np.ndim(function(*arrays[:, 0])) == 0
+        else:
+            assert function(*arrays, axis=-1).shape == (3,)
+
+
+def test_which_statistics_only_compare():
+    assert {name for name, s in NAMED.items() if s.orders} == {"median", "min", "max", "ptp"}
+    assert NAMED["median"].probability == 0.5

@@ -1,0 +1,347 @@
+import argparse
+import builtins
+import csv
+import functools
+import io
+import os
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.datasets import load_diabetes
+
+import fastkb
+from fastkb.bootstrap.statistics import NAMED
+from fastkb.cli import main
+from fastkb.cli.ci import describe, draw, summary
+from fastkb.cli.parser import METHODS, ONE_COLUMN, TWO_COLUMNS
+from fastkb.cli.table import Columns
+
+QUICK = ["--resamples", "99"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A path to a table with two columns of numbers, a text column and a constant one."""
+    rows = np.random.default_rng(0).normal([100, 5], size=(60, 2))
+    path = tmp_path / "in" / "table.csv"
+    path.parent.mkdir()
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["size", "age", "town", "country"])
+        writer.writerows([*row, "Oslo", 1] for row in rows.tolist())
+    return str(path)
+
+
+def diabetes(name):
+    data = load_diabetes(scaled=False)
+    return {**dict(zip(data.feature_names, data.data.T, strict=True)), "target": data.target}[name]
+
+
+def told(capsys, *words):
+    """What the command printed, line by line."""
+    assert main(["ci", *words]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    return {line[:16].strip(): line[16:] for line in shown.out.splitlines()}
+
+
+def ends(lines):
+    low, _, high = lines["interval"].split(" ")[:3]
+    return float(low), float(high)
+
+
+def test_default_data(capsys):
+    lines = told(capsys)
+    assert lines["data"] == "diabetes data of scikit-learn: 442 rows used, none dropped"
+    assert lines["statistic"] == "mean of bmi"
+    assert lines["observed"] == f"{diabetes('bmi').mean():.6g}"
+    assert lines["interval"].endswith("(95%, BCa, two-sided)")
+    assert lines["resamples"] == "9,999"
+    assert not {"written", "look", "warning"} & set(lines)
+    wanted = stats.bootstrap((diabetes("bmi"),), np.mean, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(ends(lines), wanted.confidence_interval, rtol=5e-6)  # six digits
+    assert not os.listdir()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["std", "mean"])
+def test_the_numbers_are_those_of_scipy(capsys, name, method):
+    words = ["--column", "bp", "--statistic", name, "--method", method, "--level", "0.8"]
+    lines = told(capsys, *words, "--seed", "5", "--resamples", "499")
+    wanted = stats.bootstrap(
+        (diabetes("bp"),),
+        getattr(np, name),
+        n_resamples=499,
+        method=method,
+        confidence_level=0.8,
+        rng=np.random.default_rng(5),
+    )
+    np.testing.assert_allclose(ends(lines), wanted.confidence_interval, rtol=5e-6)
+    assert "(80%, " in lines["interval"]
+
+
+def test_a_quantile(capsys):
+    lines = told(capsys, "--quantile", "0.25", "--method", "percentile", *QUICK)
+    assert lines["statistic"] == "0.25-quantile of bmi"
+    statistic = functools.partial(np.quantile, q=0.25)
+    assert float(lines["observed"]) == statistic(diabetes("bmi"))
+    wanted = fastkb.bootstrap(
+        (diabetes("bmi"),), statistic, n_resamples=99, method="percentile", rng=0
+    )
+    np.testing.assert_allclose(ends(lines), wanted.confidence_interval, rtol=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "function"),
+    [
+        ("pearson", "Pearson correlation of bmi and s5", lambda x, y: stats.pearsonr(x, y)[0]),
+        ("spearman", "Spearman correlation of bmi and s5", lambda x, y: stats.spearmanr(x, y)[0]),
+        ("mean_difference", "difference of the means of bmi minus s5", lambda x, y: np.mean(x - y)),
+        ("mean_ratio", "ratio of the means of bmi over s5", lambda x, y: x.mean() / y.mean()),
+    ],
+)
+def test_two_columns_are_drawn_in_pairs(capsys, name, words, function):
+    lines = told(capsys, "--statistic", name, "--paired", "s5", *QUICK)
+    assert lines["statistic"] == words
+    pair = diabetes("bmi"), diabetes("s5")
+    assert float(lines["observed"]) == pytest.approx(function(*pair), rel=5e-6)
+    wanted = fastkb.bootstrap(pair, name, n_resamples=99, paired=True, rng=0)
+    np.testing.assert_allclose(ends(lines), wanted.confidence_interval, rtol=5e-6)
+
+
+def test_the_parser_knows_all_statistics():
+    for n_samples, names in ((1, ONE_COLUMN), (2, TWO_COLUMNS)):
+        assert names == tuple(n for n, known in NAMED.items() if known.n_samples == n_samples)
+
+
+@pytest.mark.parametrize("name", [*ONE_COLUMN, *TWO_COLUMNS])
+def test_every_statistic_can_be_named(name, capsys):
+    paired = ["--paired", "target"] if name in TWO_COLUMNS else []
+    lines = told(capsys, "--statistic", name, *paired, *QUICK, "--out", "ci.png")
+    assert lines["written"] == "ci.png (picture)"
+
+
+def test_missing_values_are_dropped_in_pairs_and_counted(data, capsys):
+    with open(data, "a") as file:
+        file.write(",5,Oslo,1\n101,NA,Oslo,1\n")
+    one = told(capsys, data, "--column", "size", *QUICK)
+    assert one["data"].endswith("61 rows used, 1 dropped for missing values")
+    words = ["--paired", "age", "--statistic", "pearson"]
+    two = told(capsys, data, "--column", "size", *words, *QUICK)
+    assert two["data"].endswith("60 rows used, 2 dropped for missing values")
+
+
+def test_standard_input(monkeypatch, capsys):
+    text = "x\n" + "".join(f"{i}\n" for i in range(9))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    lines = told(capsys, "-", "--column", "x", *QUICK)
+    assert lines["data"] == "standard input: 9 rows used, none dropped"
+    assert lines["observed"] == "4"
+
+
+def test_quiet_says_nothing_and_writes_the_picture(capsys):
+    assert main(["ci", "--quiet", "--out", "ci.png", *QUICK]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "")
+    assert os.listdir() == ["ci.png"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "head"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89PNG")]
+)
+def test_formats_of_the_picture(suffix, head):
+    assert main(["ci", "--out", f"b.{suffix}", "--quiet", *QUICK]) == 0
+    with open(f"b.{suffix}", "rb") as file:
+        assert file.read(5).startswith(head)
+
+
+def test_no_bca_interval_gets_advice(capsys):
+    # More than half of the rows are 1: the median is, in nearly all resamples.
+    lines = told(capsys, "--column", "sex", "--statistic", "median")
+    assert lines["interval"].startswith("nan to nan")
+    assert "--method percentile" in lines["look"]
+    assert "warning" not in lines
+
+
+def test_resamples_without_a_correlation_are_counted(capsys):
+    with open("few.csv", "w") as file:
+        file.write("x,y\n1,2\n1,3\n1,1\n1,5\n2,7\n")
+    words = ["few.csv", "--column", "x", "--paired", "y", "--statistic", "pearson"]
+    lines = told(capsys, *words, "--out", "ci.png")
+    assert "resamples have no finite Pearson correlation" in lines["look"]
+    assert lines["observed"] == "0.789205"
+
+
+# --- the picture ----------------------------------------------------------------------------------
+
+
+def options(**values):
+    defaults = {"statistic": "mean", "quantile": None, "method": "bca"}
+    return argparse.Namespace(
+        **{**defaults, "level": 0.95, "resamples": 99, "out": "o.png", **values}
+    )
+
+
+def columns(names=("x",), meanings=None):
+    values = np.random.default_rng(0).normal(size=(40, len(names)))
+    return Columns("data.csv", list(names), meanings or {}, values, 3)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.texts]
+
+
+def test_title_axes_and_caption():
+    table = columns(meanings={"x": "width"})
+    result = fastkb.bootstrap((table.values[:, 0],), "std", n_resamples=99, rng=0)
+    figure = draw(table, result, options(statistic="std"))
+    assert figure.axes[0].get_xlabel() == "standard deviation of x"
+    assert texts(figure) == [
+        "Standard deviation of width",
+        "The standard deviation in each of 99 bootstrap resamples of 40 rows, and the 95% BCa interval.",
+    ]
+    assert len(figure.legends[0].get_texts()) == 3
+
+
+def test_caption_without_an_interval():
+    table = columns()
+    result = fastkb.bootstrap((table.values[:, 0],), "mean", n_resamples=99, rng=0)
+    result.confidence_interval = (np.nan, np.nan)
+    figure = draw(table, result, options())
+    assert texts(figure)[1] == "The mean in each of 99 bootstrap resamples of 40 rows."
+
+
+def test_dollar_signs_are_no_formulas():
+    table = columns(["$\\frac$ and $"])
+    result = fastkb.bootstrap((table.values[:, 0],), "mean", n_resamples=99, rng=0)
+    draw(table, result, options()).canvas.draw()
+
+
+def test_describe():
+    pair = columns(["p", "q"], {"p": "price"})
+    assert describe(pair, options(statistic="mean_ratio")) == "ratio of the means of p over q"
+    words = describe(pair, options(statistic="pearson"), words=True)
+    assert words == "Pearson correlation of price and q"
+    assert describe(columns(), options(quantile=0.5)) == "0.5-quantile of x"
+
+
+def test_summary():
+    table = columns()
+    result = fastkb.bootstrap((table.values[:, 0],), "mean", n_resamples=99, rng=0)
+    lines = summary(table, result, options())
+    assert lines[0] == ("data", "data.csv: 40 rows used, 3 dropped for missing values")
+    assert lines[1] == ("statistic", "mean of x")
+    assert "\n".join(f"{name:<14}  {text}" for name, text in lines[2:]) == result.summary()
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+def fails(capsys, *words):
+    before = sorted(os.listdir())
+    assert main(["ci", *words]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("fastkb: ")
+    assert shown.err.count("\n") == 1
+    assert sorted(os.listdir()) == before, "a file was left behind"
+    return shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--column is needed with"),
+        (["--column", "sise"], "no column 'sise'; the closest names are size"),
+        (["--column", "town"], "line 2, column 'town': expected a number, got 'Oslo'"),
+        (["--column", "country"], "column 'country' is constant"),
+        (["--column", "size", "--out", "no/ci.png"], "no such folder: no"),
+        (["--column", "size", "--out", "ci.txt"], "expected a name ending in .png"),
+        (["--column", "town", "--out", "ci.png"], "expected a number"),
+        (["--column", "size", "--statistic", "pearson"], "name the other with --paired"),
+        (["--column", "size", "--paired", "age"], "--paired: mean takes one column"),
+        (["--column", "size", "--paired", "age", "--quantile", "0.5"], "a quantile takes one"),
+        (
+            ["--column", "size", "--paired", "size", "--statistic", "pearson"],
+            "column 'size' is in both --column and --paired",
+        ),
+        (["--column", "size", "--paired", "", "--statistic", "pearson"], "--paired is needed"),
+        (["--column", "size", "--level", "95"], "did you mean 0.95?"),
+    ],
+)
+def test_mistakes(data, capsys, words, message):
+    assert message in fails(capsys, data, *words)
+
+
+def test_two_columns_of_the_default_data_need_a_name(capsys):
+    assert "--paired is needed" in fails(capsys, "--paired", "", "--statistic", "mean_ratio")
+
+
+def test_the_data_are_not_overwritten(capsys):
+    with open("data.png", "w") as file:
+        file.write("x\n1\n2\n3\n4\n5\n")
+    message = fails(capsys, "data.png", "--column", "x", "--out", "./data.png")
+    assert "would overwrite the data" in message
+
+
+def test_numbers_that_cannot_be_computed_with(capsys):
+    with open("wide.csv", "w") as file:
+        file.write("x\n" + "".join(f"{(-1) ** i * 1.5e308}\n" for i in range(6)))
+    assert "column 'x' has values too large" in fails(capsys, "wide.csv", "--column", "x")
+
+
+def test_a_ratio_over_zero(capsys):
+    with open("zero.csv", "w") as file:
+        file.write("x,y\n" + "".join(f"{i},{i - 3}\n" for i in range(7)))
+    words = ["zero.csv", "--column", "x", "--paired", "y", "--statistic", "mean_ratio"]
+    assert "the ratio of the means of x over y is inf" in fails(capsys, *words)
+
+
+def test_no_resample_with_a_number(monkeypatch, capsys):
+    real = fastkb.bootstrap
+
+    def nothing(*arguments, **values):
+        result = real(*arguments, **values)
+        result.bootstrap_distribution[:] = np.nan
+        return result
+
+    monkeypatch.setattr(fastkb, "bootstrap", nothing)
+    assert "no resample has a finite mean" in fails(capsys, "--out", "ci.png", *QUICK)
+
+
+def test_existing_files_survive_a_failure(data, capsys):
+    with open("ci.png", "w") as file:
+        file.write("precious")
+    fails(capsys, data, "--column", "town", "--out", "ci.png")
+    with open("ci.png") as file:
+        assert file.read() == "precious"
+
+
+def test_control_c_leaves_no_file(monkeypatch, capsys):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fastkb, "bootstrap", interrupted)
+    assert main(["ci", "--out", "ci.png"]) == 130
+    assert capsys.readouterr().err == "fastkb: interrupted\n"
+    assert not os.listdir()
+
+
+def test_matplotlib_is_needed_for_the_picture_only(monkeypatch, capsys):
+    real = builtins.__import__
+
+    def no_matplotlib(name, *arguments, **options):
+        if name.split(".")[0] == "matplotlib":
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", no_matplotlib)
+    assert "observed" in told(capsys, *QUICK)
+    assert "pip install 'fastkb[cli]'" in fails(capsys, "--out", "ci.png")

@@ -1,0 +1,42 @@
+"""Sums in NumPy's order, to the last bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastkb.runtime import jit
+from fastkb.scalar.pairwise import pairwise_sum, summation_tree
+
+
+@jit(cache=False)
+def _sum(values, leaves, merges):
+    return pairwise_sum(values, leaves, merges)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n=st.integers(1, 600) | st.sampled_from([1024, 4095, 9999, 100_007]), seed=st.integers(0, 99)
+)
+def test_numpys_sum(dtype, n, seed):
+    x = np.random.default_rng(seed).standard_cauchy(n).astype(dtype)
+    total = _sum(x, *summation_tree(n))
+    assert total == x.sum()
+    assert type(dtype(total)) is dtype
+
+
+@pytest.mark.parametrize("n", [1, 5, 8, 130])
+def test_special_values(n):
+    for value in (-0.0, np.inf, np.nan):
+        x = np.full(n, value)
+        np.testing.assert_array_equal(_sum(x, *summation_tree(n)), x.sum())
+
+
+@given(st.integers(0, 10**7))
+def test_a_tree_has_all_terms_and_one_root(n):
+    leaves, merges = summation_tree(n)
+    assert leaves.sum() == n
+    assert len(leaves) == merges.sum() + (n > 0)
+    assert ((leaves <= 128) & (leaves > 0)).all()
+    # No merge takes more than there is.
+    assert (np.cumsum(1 - merges) >= 1).all()
