@@ -19,6 +19,13 @@ exponentials of 2 ulp each, the rounding of their argument z (worth at most u·z
 square root and square in exp(-γ·cdist²).
 
 Bands: every replicate's prediction is promised to be within 1e-6 of y's range of an exact refit.
+
+Bootstrap intervals: SciPy's resamples are fastkb's, and every number must be the same to 1e-12 of the
+largest; what comes out of sums of n terms errs by some n·u at most. Another library draws resamples of
+its own. Of its interval, an end at level p of its B' replicates stands in our B at a level whose variance
+is p(1-p)(1/B + 1/B'); and with BCa p itself comes from z₀ = Φ⁻¹(share of replicates below the observed
+value): its variance of π/2·(1/B + 1/B') is that of p once it is multiplied by (2φ(z_p))². The correlation
+of the two lowers the sum. Five standard deviations are one tolerance.
 """
 
 from __future__ import annotations
@@ -28,6 +35,9 @@ from typing import NamedTuple
 import numpy as np
 
 BAND_TOLERANCE = 1e-6  # of y's range: what bootstrap_band promises for each prediction
+
+INTERVAL_TOLERANCE = 1e-12  # of the largest value: SciPy's numbers
+DEVIATIONS = 5.0  # of the level at which an interval's end from other resamples stands
 
 # Rows compared at a time: the temporaries stay small beside the matrices.
 ROWS = 256
@@ -89,3 +99,51 @@ def band_disagreement(ours: np.ndarray, theirs: np.ndarray, y: np.ndarray) -> fl
         return np.inf
     worst = float(np.max(np.abs(ours - theirs))) / (BAND_TOLERANCE * float(np.ptp(y)))
     return worst if worst < np.inf else np.inf
+
+
+def interval_disagreement(ours: np.ndarray, theirs: np.ndarray | None) -> float:
+    """The largest difference of two arrays, in units of INTERVAL_TOLERANCE of the largest value."""
+    if theirs is None or ours.shape != theirs.shape:
+        return np.inf
+    difference = float(np.max(np.abs(ours - theirs)))
+    if difference == 0.0:
+        return 0.0
+    worst = difference / (INTERVAL_TOLERANCE * float(np.max(np.abs(ours))))
+    return worst if worst < np.inf else np.inf
+
+
+def drawn_interval_disagreement(
+    distribution: np.ndarray,  # ours.  # shape: (B,)
+    ours: np.ndarray,  # low and high
+    theirs: np.ndarray,  # low and high
+    n_resamples: int,  # theirs
+    bca: bool,
+) -> float:
+    """How far the ends of an interval from other resamples stand from ours, as levels.
+
+    Where replicates tie, an end stands at a range of levels, and the nearest ones count.
+    """
+    from scipy.special import ndtri
+
+    if ours.shape != theirs.shape or not np.isfinite(theirs).all():
+        return np.inf
+    ordered = np.sort(distribution)
+    B = len(ordered)
+    worst = 0.0
+    for our_end, their_end in zip(ours, theirs, strict=True):
+        (a, b), (c, d) = (_levels(ordered, end) for end in (our_end, their_end))
+        p = float(np.clip((a + b) / 2, 1 / B, 1 - 1 / B))
+        variance = p * (1 - p) * (1 / n_resamples + 1 / B)
+        if bca:
+            density = np.exp(-(ndtri(p) ** 2) / 2) / np.sqrt(2 * np.pi)
+            variance += (2 * density) ** 2 * (np.pi / 2) * (1 / n_resamples + 1 / B)
+        worst = max(worst, max(c - b, a - d, 0.0) / (DEVIATIONS * np.sqrt(variance)))
+    return worst
+
+
+def _levels(ordered: np.ndarray, end: float) -> tuple[float, float]:
+    """The shares of replicates below and up to an end, but for rounding errors."""
+    rounding = INTERVAL_TOLERANCE * float(np.max(np.abs(ordered)))
+    below = np.searchsorted(ordered, end - rounding, "left")
+    up_to = np.searchsorted(ordered, end + rounding, "right")
+    return below / len(ordered), up_to / len(ordered)

@@ -24,6 +24,14 @@ if s = r. The cheapest s counts, whichever fastkb chose.
 Flops over the GEMM rate: the bound of the *method*, at the speed of the fastest arithmetic that the
 machine was seen to do. Drawing resamples, building the basis, certificates and percentiles are not
 counted.
+
+Bootstrap interval of B resamples of n observations, in one sample or two: every index must be drawn, and
+a value gathered by it from each sample::
+
+    B·n · (seconds a drawn index + samples · seconds a gathered value)
+
+Both are arithmetic on all cores, so neither hides behind the other. What the statistic does with the
+values beyond adding them up, quantiles and jackknife are not counted.
 """
 
 from __future__ import annotations
@@ -41,7 +49,7 @@ class Bound(NamedTuple):
     """A least time, and what sets it."""
 
     seconds: float
-    limit: str  # "write", "epilogue", "multiply", or the solver
+    limit: str  # "write", "epilogue", "multiply", the solver, or "draw, gather"
     parts: dict[str, float]
 
 
@@ -109,3 +117,9 @@ def band_bound(n: int, n_eval: int, band: BandFigures, flop_rate: float) -> Boun
         limit = f"{band.solver}, rank {len(band.ratios)}"
     seconds = flops / flop_rate
     return Bound(seconds, limit, {"flops": flops, "seconds": seconds})
+
+
+def interval_bound(indices: int, samples: int, draw: float, gather: float) -> Bound:
+    """The bound of a bootstrap interval; see the module's text."""
+    parts = {"draw": indices * draw, "gather": indices * samples * gather}
+    return Bound(sum(parts.values()), "draw, gather", parts)

@@ -16,6 +16,7 @@ import numba
 import numpy as np
 
 from bench.timing import PAUSE, garbage_collection_off
+from fastkb.random.numpy_words import SEGMENT, pcg_indices, pcg_jumps, split_words
 from fastkb.runtime import jit, pages, prange
 from fastkb.runtime.memory import empty
 from fastkb.scalar.kernels import Parameters, epilogue_code, find
@@ -35,6 +36,10 @@ ROWS_AT_A_TIME = 8  # the other way to share a fill: small pieces near each othe
 GEMM_SIDE = 2000
 RESIDENT = 2048  # elements of an epilogue's buffer: 16 KB in float64, within any first-level cache
 PANEL_DEPTHS = (64, 256)  # columns of a micro-kernel's panels: the fastest counts
+OBSERVATIONS = 10_000  # of a bootstrap: 80 KB of values
+DRAWN = (2**17, 2**19)  # indices drawn in one call, 0.5 and 2 MB: the fastest counts
+PIECE = 200  # values gathered at a time: they divide OBSERVATIONS
+RESAMPLES = 4  # rows of indices, of each thread, that values are gathered by
 SECONDS = 0.02  # about how long one measurement in a loop lasts
 
 
@@ -48,6 +53,8 @@ class Ceilings:
     epilogues: dict[str, float]  # "rbf float64" (a row of the engine's table) -> seconds an element
     blas: dict[str, float]  # dtype -> flops a second
     micro_kernel: dict[str, float]  # "dot float64" -> flops a second
+    draw: float  # seconds an index of a resample
+    gather: float  # seconds a value at such an index, added up
 
     def epilogue(self, kernel: str, dtype: str) -> float:
         """Seconds an element of a kernel's scalar function in cache."""
@@ -74,6 +81,8 @@ class Ceilings:
             best(min, "epilogues"),
             best(max, "blas"),
             best(max, "micro_kernel"),
+            min(self.draw, other.draw),
+            min(self.gather, other.gather),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,6 +109,8 @@ def measure() -> Ceilings:
                 for form in FORMS
                 for dtype in DTYPES
             },
+            min(_draw_seconds(count) for count in DRAWN),
+            _gather_seconds(),
         )
 
 
@@ -220,6 +231,75 @@ def _micro_kernel_rate(form: str, dtype: str) -> float:
         repeats = _repeats(run)
         flops = 2.0 * c.size * depth * repeats
         best = max(best, flops / _fastest(partial(run, repeats)))
+    return best
+
+
+def _draw_seconds(count: int) -> float:
+    """Seconds an index below OBSERVATIONS of NumPy's PCG64, into memory that stays in the caches."""
+    inner = np.random.PCG64(0).state["state"]
+    out = empty((count,), np.uint32, "the indices of some resamples")
+    counts = np.empty(-(-count // (2 * SEGMENT)), np.int64)
+    draw = partial(
+        pcg_indices,
+        split_words(inner["state"]),
+        split_words(inner["inc"]),
+        pcg_jumps(inner["inc"], len(counts)),
+        np.uint64(OBSERVATIONS),
+        np.uint64(2**32 % OBSERVATIONS),
+        out,
+        counts,
+    )
+
+    def run(repeats):
+        for _ in range(repeats):
+            draw()
+
+    repeats = _repeats(run)
+    return _fastest(partial(run, repeats)) / (repeats * count)
+
+
+@jit(parallel=True, cache=False)
+def _gather_repeatedly(values, indices, sums, repeats):
+    for t in prange(indices.shape[0]):
+        a = b = c = d = values[0]
+        for repeat in range(repeats):
+            row = indices[t, repeat % indices.shape[1]]
+            for k in range(0, len(row) - 3, 4):
+                a += values[row[k]]
+                b += values[row[k + 1]]
+                c += values[row[k + 2]]
+                d += values[row[k + 3]]
+        sums[t] = a + b + c + d
+
+
+@jit(parallel=True, cache=False)
+def _gather_aside_repeatedly(values, indices, sums, repeats):
+    """The other way: gather a piece, then add it up in vectors."""
+    for t in prange(indices.shape[0]):
+        piece = np.empty(PIECE, values.dtype)
+        partial_sums = np.zeros(PIECE, values.dtype)
+        for repeat in range(repeats):
+            row = indices[t, repeat % indices.shape[1]]
+            for start in range(0, len(row), PIECE):
+                for k in range(PIECE):
+                    piece[k] = values[row[start + k]]
+                for k in range(PIECE):
+                    partial_sums[k] += piece[k]
+        sums[t] = partial_sums.sum()
+
+
+def _gather_seconds() -> float:
+    """Seconds a value of OBSERVATIONS at a random place, added up: the best of two ways."""
+    rng = np.random.default_rng(0)
+    threads = numba.get_num_threads()
+    values = rng.exponential(size=OBSERVATIONS)
+    indices = rng.integers(0, OBSERVATIONS, (threads, RESAMPLES, OBSERVATIONS), dtype=np.uint32)
+    sums = np.empty(threads)
+    best = np.inf
+    for gather in (_gather_repeatedly, _gather_aside_repeatedly):
+        run = partial(gather, values, indices, sums)
+        repeats = _repeats(run)
+        best = min(best, _fastest(partial(run, repeats)) / (repeats * threads * OBSERVATIONS))
     return best
 
 

@@ -25,6 +25,8 @@ def ceilings():
                 "dot float32": 4 * rate,
                 "absdiff float64": rate / 4,
             },
+            draw=1 / rate,
+            gather=2 / rate,
         )
 
     return make

@@ -14,7 +14,17 @@ from typing import NamedTuple
 # Processor time that others may use before the report warns, as a fraction of all cores.
 BUSY = 0.05
 
-PACKAGES = ("fastkb", "numba", "llvmlite", "numpy", "scipy", "scikit-learn", "joblib", "torch")
+PACKAGES = (
+    "fastkb",
+    "numba",
+    "llvmlite",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "joblib",
+    "torch",
+    "arch",
+)
 
 
 def available_cores() -> int:

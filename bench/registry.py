@@ -11,8 +11,9 @@ from dataclasses import replace
 from fnmatch import fnmatch
 
 from bench.band import Band
+from bench.bootstrap import Interval
 from bench.gram import Gram
-from bench.rivals import SKLEARN
+from bench.rivals import ARCH, SCIPY, SCIPY_BATCH, SKLEARN
 from bench.work import Work
 
 N = 4000
@@ -42,6 +43,27 @@ BANDS = (
     Band(n=1000, d=8, sigma=2.0, alpha=1e-2, timed_refits=60),
 )
 
+# SciPy's default batch, all resamples at once, takes 1.6 GB for n = 10000, where one row offers it, and
+# 16 GB for 100000.
+SMALL = (SCIPY, ARCH)
+INTERVALS = (
+    Interval("mean", 10_000, rivals_offered=(SCIPY, SCIPY_BATCH, ARCH)),
+    Interval("std", 10_000),
+    Interval("median", 10_000, arch_part=10),
+    Interval("pearsonr", 10_000, arch_part=10),
+    Interval("trimmed", 10_000, arch_part=10),
+    Interval("mean", 10_000, "BCa"),
+    Interval("std", 10_000, "BCa"),
+    Interval("median", 10_000, "BCa"),
+    Interval("mean", 100_000, "BCa", scipy_part=100, rivals_offered=(SCIPY_BATCH,)),
+    Interval("mean", 20, rivals_offered=SMALL),
+    Interval("std", 20, rivals_offered=SMALL),
+    Interval("median", 20, rivals_offered=SMALL),
+    Interval("mean", 20, "BCa", rivals_offered=SMALL),
+    Interval("std", 20, "BCa", rivals_offered=SMALL),
+    Interval("median", 20, "BCa", rivals_offered=SMALL),
+)
+
 # The band whose peak memory is reported.
 MEMORY_BAND = "band-n3000-d2"
 
@@ -49,7 +71,7 @@ MEMORY_BAND = "band-n3000-d2"
 GRID_N = (2, 10, 100, 1000, 4000)
 GRID_D = (1, 2, 10, 50, 200, 784)
 
-QUICK_N, QUICK_RESAMPLES, QUICK_REFITS = 500, 100, 8
+QUICK_N, QUICK_RESAMPLES, QUICK_REFITS, QUICK_PART = 500, 100, 8, 2
 
 
 def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) -> list[Work]:
@@ -69,11 +91,12 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
     ValueError
         If one of `only` matches no work.
     """
-    chosen: list[Gram | Band] = []
+    every = (*GRAMS, *BANDS, *INTERVALS)
+    chosen: list[Gram | Band | Interval] = []
     for pattern in only or ["*"]:
-        found = [work for work in (*GRAMS, *BANDS) if _matches(work.name, pattern)]
+        found = [work for work in every if _matches(work.name, pattern)]
         if not found:
-            names = ", ".join(work.name for work in (*GRAMS, *BANDS))
+            names = ", ".join(work.name for work in every)
             raise ValueError(f"no work is called {pattern!r}; there are: {names}")
         chosen += [work for work in found if work not in chosen]
     chosen = [replace(w, processes=processes) if isinstance(w, Band) else w for w in chosen]
@@ -84,9 +107,17 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatch(name, pattern) or name.startswith(f"{pattern}-")
 
 
-def _shortened(work: Gram | Band) -> Gram | Band:
+def _shortened(work: Gram | Band | Interval) -> Gram | Band | Interval:
     if isinstance(work, Gram):
         return replace(work, n=QUICK_N)
+    if isinstance(work, Interval):
+        return replace(
+            work,
+            n=min(work.n, QUICK_N),
+            n_resamples=QUICK_RESAMPLES,
+            scipy_part=min(work.scipy_part, QUICK_PART),
+            arch_part=min(work.arch_part, QUICK_PART),
+        )
     return replace(
         work,
         n=min(work.n, QUICK_N),

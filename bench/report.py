@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine, memory, registry, startup, table
+from bench.bootstrap import Interval
 from bench.rivals import SKLEARN, stop_processes
 from bench.run import Row, run_all
+from bench.work import Work
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
-# Seconds of timed calls for each work, and for each of the grid's sixty.
-BUDGET, GRID_BUDGET = 10.0, 2.0
+# Seconds of timed calls for each work, for each of the many intervals, for each of the grid's sixty, and
+# with --quick. There are some rounds in any case.
+BUDGET, INTERVAL_BUDGET, GRID_BUDGET, QUICK_BUDGET = 10.0, 4.0, 2.0, 0.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ def _measure(options: Options, works: Sequence[Any], threads: int) -> Report:
             print(f"{name}: {value}")
         print("\nmeasuring the machine's ceilings", flush=True)
         before = ceilings.measure()
-        measured.rows = run_all(works, _say, BUDGET)
+        for work in works:
+            measured.rows += run_all([work], _say, _budget(work, options.quick))
         if options.grid:
             for name, two in (("K(X, X)", False), ("K(X, Y)", True)):
                 grid = registry.grid(two, quick=options.quick)
@@ -123,6 +127,12 @@ def _measure(options: Options, works: Sequence[Any], threads: int) -> Report:
     if options.startup:
         measured.startup = startup.measure()
     return measured
+
+
+def _budget(work: Work, quick: bool) -> float:
+    if quick:
+        return QUICK_BUDGET
+    return INTERVAL_BUDGET if isinstance(work, Interval) else BUDGET
 
 
 def _say(line: str) -> None:
@@ -154,7 +164,8 @@ def _facts(measured: Report) -> list[str]:
         f"{c.flop_rate('float32', 'gemm') / 1e9:.0f} GF/s (float64 and float32; BLAS "
         f"{c.blas['float64'] / 1e9:.0f} and {c.blas['float32'] / 1e9:.0f}), writes of "
         f"{c.write_existing / 1e9:.1f} GB/s into existing and {c.write_fresh / 1e9:.1f} into fresh "
-        f"memory, exp {c.epilogue('rbf', 'float64') * 1e9:.2f} ns an element.",
+        f"memory, exp {c.epilogue('rbf', 'float64') * 1e9:.2f} ns an element, "
+        f"{c.draw * 1e9:.2f} ns a drawn index, {c.gather * 1e9:.2f} ns a gathered value.",
     ]
     facts += table.notes(measured.rows)
     if measured.memory:

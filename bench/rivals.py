@@ -7,7 +7,8 @@ It raises ImportError where its library is missing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,8 @@ Prepare = Callable[[np.ndarray, "np.ndarray | None", GramParameters], Call]
 
 SKLEARN, CDIST, ADDMM, NUMPY = "scikit-learn", "torch cdist", "torch addmm", "NumPy"
 REFIT = "scikit-learn + joblib"
+SCIPY, SCIPY_BATCH, ARCH = "SciPy", "SciPy, batch=100", "arch"
+BATCH = 100
 
 
 def sklearn_gram(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
@@ -173,6 +176,65 @@ def joblib_refit(
                 delayed(refit_chunk)(X, y, X_eval, chunk, alpha, gamma) for chunk in chunks
             )
         return np.concatenate(parts)
+
+    return call
+
+
+class Interval(NamedTuple):
+    """A rival's bootstrap interval, or as much of it as was computed."""
+
+    n_resamples: int
+    ends: np.ndarray | None  # low and high
+    distribution: np.ndarray | None = None  # of SciPy's resamples, which are fastkb's too
+    jackknife: np.ndarray | None = None  # of the first rows
+    drawn_otherwise: bool = False  # resamples of its own: agreement is a matter of statistics
+
+
+def scipy_interval(
+    data: tuple[np.ndarray, ...], statistic: Callable, options: dict[str, Any]
+) -> Call:
+    """``scipy.stats.bootstrap``."""
+    from scipy.stats import bootstrap
+
+    def call():
+        result = bootstrap(data, statistic, **options)
+        ends = np.array(result.confidence_interval)
+        distribution = result.bootstrap_distribution
+        return Interval(distribution.shape[-1], ends, distribution)
+
+    return call
+
+
+def scipy_part(x: np.ndarray, statistic: Callable, options: dict[str, Any], rows: int) -> Call:
+    """Some resamples, and the first `rows` rows of SciPy's own jackknife, a batch at a time."""
+    from scipy.stats import bootstrap
+    from scipy.stats._resampling import _jackknife_resample
+
+    batch = options["batch"] or len(x)
+
+    def call():
+        result = bootstrap((x,), statistic, **options | {"method": "percentile"})
+        distribution = result.bootstrap_distribution
+        if not rows:
+            return Interval(len(distribution), None, distribution)
+        samples = islice(_jackknife_resample(x, min(batch, rows), xp=np), -(-rows // batch))
+        jackknife = np.concatenate([statistic(sample, axis=-1) for sample in samples])
+        return Interval(len(distribution), None, distribution, jackknife)
+
+    return call
+
+
+def arch_interval(
+    data: tuple[np.ndarray, ...], statistic: Callable, n_resamples: int, method: str, seed: int
+) -> Call:
+    """arch's bootstrap of independent observations; two samples are drawn together."""
+    from arch.bootstrap import IIDBootstrap
+
+    def call():
+        ends = IIDBootstrap(*data, seed=seed).conf_int(
+            statistic, n_resamples, method=method.lower()
+        )
+        return Interval(n_resamples, ends.ravel(), drawn_otherwise=True)
 
     return call
 

@@ -7,8 +7,9 @@ import pytest
 
 from bench import agreement
 from bench.band import Band
+from bench.bootstrap import STATISTICS, Interval
 from bench.gram import Gram
-from bench.rivals import REFIT, joblib_refit, refit_chunk, stop_processes
+from bench.rivals import ARCH, REFIT, SCIPY, SCIPY_BATCH, joblib_refit, refit_chunk, stop_processes
 from bench.work import Absent
 
 KERNELS = ("linear", "polynomial", "sigmoid", "rbf", "laplacian")
@@ -75,3 +76,67 @@ def test_processes_change_no_prediction():
         np.testing.assert_array_equal(joblib_refit(*arguments, 1)(), joblib_refit(*arguments, 2)())
     finally:
         stop_processes()
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_intervals_of_all_rivals_agree_and_others_do_not(statistic, method):
+    work = Interval(statistic, 60, method, n_resamples=300)
+    ours = work.fastkb().call()
+    for name in (SCIPY, SCIPY_BATCH, ARCH):
+        rival = work.rival(name)
+        if isinstance(rival, Absent):
+            continue
+        theirs = rival.call()
+        assert work.disagreement(ours, theirs) <= 1.0, name
+        width = theirs.ends.ravel()[-1] - theirs.ends.ravel()[0]
+        for wrong in (theirs.ends + 0.6 * abs(width), theirs.ends * np.nan, theirs.ends[:1]):
+            assert work.disagreement(ours, theirs._replace(ends=wrong)) > 1.0, name
+        if theirs.distribution is not None:
+            for distribution in (theirs.distribution * (1 + 1e-11), theirs.distribution[..., :-1]):
+                wrong = theirs._replace(distribution=distribution)
+                assert work.disagreement(ours, wrong) > 1.0
+
+
+@pytest.mark.parametrize("statistic", ["mean", "std", "median"])
+def test_a_part_of_an_interval_is_the_first_of_its_numbers(statistic):
+    work = Interval(statistic, 205, "BCa", n_resamples=100, scipy_part=2)
+    ours = work.fastkb().call()
+    for name in (SCIPY, SCIPY_BATCH):
+        rival = work.rival(name)
+        assert (rival.scale, rival.part) == (
+            2,
+            "50 of 100 resamples and 103 of 205 rows of the jackknife",
+        )
+        theirs = rival.call()
+        assert (len(theirs.distribution), theirs.ends) == (50, None)
+        assert len(theirs.jackknife) >= 103
+        assert work.disagreement(ours, theirs) <= 1.0
+        for wrong in (
+            {"jackknife": theirs.jackknife[::-1]},
+            {"distribution": ours.bootstrap_distribution[50:]},
+        ):
+            assert work.disagreement(ours, theirs._replace(**wrong)) > 1.0
+
+
+def test_a_part_of_archs_resamples_is_scaled():
+    rival = Interval("mean", 60, n_resamples=300, arch_part=10).rival(ARCH)
+    if isinstance(rival, Absent):
+        pytest.skip(rival.reason)
+    assert (rival.scale, rival.part) == (10, "30 of 300 resamples")
+    assert rival.call().n_resamples == 30
+
+
+def test_ends_from_other_resamples_may_stray_by_some_deviations_of_their_level():
+    ordered = np.arange(1000.0)
+    ours = np.array([25.0, 975.0])
+    deviation = 1000 * math.sqrt(0.025 * 0.975 * 2 / 1000)
+    for shift, expected in ((0.0, 0.0), (deviation, 0.2), (6 * deviation, 1.2)):
+        found = agreement.drawn_interval_disagreement(ordered, ours, ours + shift, 1000, False)
+        assert found == pytest.approx(expected, abs=0.05)
+        assert (
+            agreement.drawn_interval_disagreement(ordered, ours, ours + shift, 1000, True) <= found
+        )
+    # All replicates tie: every level is that of the one value there is.
+    end = np.ones(2)
+    assert agreement.drawn_interval_disagreement(np.ones(9), end, end, 1000, False) == 0.0

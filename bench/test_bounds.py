@@ -7,6 +7,7 @@ import pytest
 
 import bench.ceilings
 from bench import bounds, registry
+from bench.bootstrap import Interval
 from bench.gram import Gram
 
 
@@ -49,6 +50,11 @@ def test_band_flops_of_each_solver():
         assert found.limit == "lowrank, rank 20"
 
 
+def test_indices_are_drawn_once_and_values_gathered_from_each_sample():
+    bound = bounds.interval_bound(1000, 2, draw=3.0, gather=0.5)
+    assert bound == (4000.0, "draw, gather", {"draw": 3000.0, "gather": 1000.0})
+
+
 def test_conjugate_gradients_take_more_steps_the_worse_the_condition():
     steps = [bounds.conjugate_gradient_steps(r) for r in (0.0, 1e-14, 1e-3, 0.1, 1.0, 100.0)]
     assert steps[0] == steps[1] == 1
@@ -61,6 +67,7 @@ def test_conjugate_gradients_take_more_steps_the_worse_the_condition():
 def test_every_ceiling_that_a_work_asks_for_is_measured(monkeypatch):
     for name, small in (("SIDE", 256), ("GEMM_SIDE", 128), ("ROUNDS", 1), ("SECONDS", 1e-4)):
         monkeypatch.setattr(bench.ceilings, name, small)
+    monkeypatch.setattr(bench.ceilings, "DRAWN", (2**12,))
     measured = bench.ceilings.measure()
     assert measured.write_existing > 0
     assert measured.write_fresh > 0
@@ -81,4 +88,7 @@ def test_works_find_their_ceilings(ceilings):
     rbf, laplacian = Gram("rbf", 10, 1000), Gram("laplacian", 10, 1000)
     assert laplacian.bound(c, None).seconds == 8 * rbf.bound(c, None).seconds
     assert Gram("rbf", 10, 1).bound(c, None).seconds == 100 * 8 / 1.0
+    for statistic, samples in (("mean", 1), ("pearsonr", 2)):
+        interval = Interval(statistic, 10, n_resamples=7)
+        assert interval.bound(c, None).seconds == 7 * 10 * (1.0 + 2.0 * samples)
     assert Gram("rbf", 10, 1, fresh=True).bound(c, None).seconds == 100 * 8 / 0.5

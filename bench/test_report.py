@@ -21,6 +21,7 @@ def test_names_are_unique_and_select():
     assert registry.MEMORY_BAND in names
     assert [w.name for w in registry.works([registry.MEMORY_BAND])] == [registry.MEMORY_BAND]
     assert {w.group for w in registry.works(["band"])} == {"Bootstrap band"}
+    assert {w.group for w in registry.works(["ci"])} == {"Bootstrap interval"}
     d2 = registry.works(["rbf-n4000-d2"])
     assert [w.d for w in d2] == [2], "d200 does not start with the words of d2"
     assert len(registry.works(["rbf-*", "rbf-n4000-d2"])) == len(registry.works(["rbf-*"]))
@@ -30,7 +31,10 @@ def test_names_are_unique_and_select():
 
 def test_quick_works_are_the_same_works_on_fewer_rows():
     for work, quick in zip(registry.works(), registry.works(quick=True), strict=True):
-        assert (quick.group, quick.rivals, quick.d) == (work.group, work.rivals, work.d)
+        assert (quick.group, quick.rivals) == (work.group, work.rivals)
+        assert [getattr(quick, name, None) for name in ("d", "statistic", "method")] == [
+            getattr(work, name, None) for name in ("d", "statistic", "method")
+        ]
         assert quick.n <= min(work.n, registry.QUICK_N)
 
 
@@ -93,6 +97,7 @@ def test_a_page_without_its_markers_is_refused(tmp_path, text):
 def test_a_report_writes_its_table_and_its_raw_figures(tmp_path, monkeypatch, capsys, ceilings):
     monkeypatch.setattr(registry, "GRAMS", (Gram("linear", 60, 3), Gram("linear", 60, 3, out=True)))
     monkeypatch.setattr(registry, "BANDS", ())
+    monkeypatch.setattr(registry, "INTERVALS", ())
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(bench.ceilings, "measure", lambda: ceilings(1e9))

@@ -32,6 +32,7 @@ _PUBLIC: dict[str, str | None] = {
     "sampling_band": "fastkb.bootstrap.band",
     "BandResult": "fastkb.bootstrap.result",
     "kernels": "fastkb.gram.kernels",
+    "schemes": "fastkb.bootstrap.schemes",
     "reference": None,
     "testing": None,
 }

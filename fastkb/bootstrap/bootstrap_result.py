@@ -37,7 +37,9 @@ class BootstrapResult:
         The statistic of the data themselves.
     confidence_level : float
     alternative : {"two-sided", "less", "greater"}
-    method : {"percentile", "basic", "bca"}
+    method : {"percentile", "basic", "bca", "studentized", "cheap"}
+    scheme : Scheme or None
+        How resamples were drawn, with the block length that was chosen; None: row by row.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class BootstrapResult:
     confidence_level: float | None = None
     alternative: str = "two-sided"
     method: str = ""
+    scheme: Any = None
 
     def summary(self) -> str:
         r"""The result in a few lines of text.

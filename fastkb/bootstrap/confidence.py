@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastkb.bootstrap.bootstrap_result import BootstrapResult, ConfidenceInterval
-from fastkb.bootstrap.evaluators import Compiled, Evaluator, JittedFunction, PythonFunction
-from fastkb.bootstrap.index_blocks import index_blocks
-from fastkb.bootstrap.intervals import bca_levels, quantiles
-from fastkb.bootstrap.statistics import NAMED, Code, Statistic, plain_function, recognise
+from fastkb.bootstrap.evaluators import Evaluator, make_evaluator
+from fastkb.bootstrap.index_blocks import index_blocks, row_blocks, scheme_blocks
+from fastkb.bootstrap.intervals import bca_levels, cheap_ends, quantiles, studentized_ends
+from fastkb.bootstrap.nested import Nested, nested_key
+from fastkb.bootstrap.python_function import PythonFunction
+from fastkb.bootstrap.schemes import Scheme
+from fastkb.bootstrap.statistics import NAMED, recognise
+from fastkb.random.numpy_indices import is_computed
+from fastkb.random.streams import key_from_rng
 from fastkb.runtime.threads import limit_blas
+from fastkb.validation.bootstrap import check_rng
 from fastkb.validation.resampling import (
     Request,
     Samples,
+    check_combination,
+    check_previous,
     check_request,
     check_rng_of_numpy,
     check_samples,
@@ -33,9 +43,6 @@ class _NotGiven:
 
 _NOT_GIVEN: Any = _NotGiven()
 
-# Indices at a time for a Python function, which takes a copy of the data for each.
-_PYTHON_BLOCK = 2**18
-
 
 def bootstrap(
     data: Any,
@@ -52,6 +59,8 @@ def bootstrap(
     bootstrap_result: Any = None,
     rng: Any = _NOT_GIVEN,
     random_state: Any = _NOT_GIVEN,
+    scheme: Any = None,
+    standard_error: Any = None,
 ) -> BootstrapResult:
     r"""Confidence interval of a statistic, from resamples of the data.
 
@@ -84,7 +93,11 @@ def bootstrap(
     confidence_level : float, default 0.95
     alternative : {"two-sided", "less", "greater"}, default "two-sided"
         One-sided intervals end at infinity on the other side.
-    method : {"percentile", "basic", "BCa"}, default "BCa"
+    method : {"percentile", "basic", "BCa", "studentized", "cheap"}, default "BCa"
+        The last two are not SciPy's. ``"studentized"`` (bootstrap-t; Efron 1981) takes the quantiles of
+        (θ* - θ̂) / s*, where s* is the resample's own standard error: second-order accurate, for location
+        parameters above all. ``"cheap"`` (Lam 2022) is θ̂ ± t·S, with Student's t of n_resamples degrees
+        of freedom and S² the mean of (θ* - θ̂)²: valid for smooth statistics from very few resamples.
     bootstrap_result : BootstrapResult, optional
         An earlier result, whose distribution is gone on from; with ``n_resamples=0`` only the interval is
         computed again.
@@ -93,6 +106,14 @@ def bootstrap(
         would leave it.
     random_state : None, int, numpy.random.RandomState or Generator
         SciPy's older name, with NumPy's older generator.
+    scheme : Scheme, optional
+        Another way to draw than row by row with replacement: see :mod:`fastkb.schemes` for strata,
+        clusters, blocks of a series, m out of n, and subsampling. One sample, or several that are paired.
+        Resamples are then drawn from this package's own streams; a Generator is advanced by four draws.
+    standard_error : callable or str, optional
+        For ``method="studentized"``: the standard error of `statistic`, as a function of the same samples
+        (up to a constant factor: for a mean ``"std"`` will do). None: by a nested bootstrap of 50
+        resamples for each resample (not with a scheme).
 
     Returns
     -------
@@ -112,7 +133,8 @@ def bootstrap(
 
     References
     ----------
-    Efron, Tibshirani (1993), An Introduction to the Bootstrap.
+    Efron, Tibshirani (1993), An Introduction to the Bootstrap. Efron (1981), Canadian Journal of
+    Statistics 9. Lam (2022), A cheap bootstrap method for fast inference, arXiv 2202.00090.
 
     Examples
     --------
@@ -126,8 +148,6 @@ def bootstrap(
     """
     known = recognise(statistic)
     check_statistic(statistic, NAMED)
-    if isinstance(statistic, str) and known is not None:
-        statistic = plain_function(known)
     request = check_request(
         statistic=statistic,
         vectorized=vectorized,
@@ -140,132 +160,166 @@ def bootstrap(
         bootstrap_result=bootstrap_result,
     )
     samples = check_samples(data, axis, request.paired)
-    generator = check_rng_of_numpy(rng, random_state, _NOT_GIVEN)
+    check_combination(request, samples, scheme, standard_error, random_state is not _NOT_GIVEN)
+    if scheme is None:
+        plan = None
+        generator = check_rng_of_numpy(rng, random_state, _NOT_GIVEN)
+    else:
+        plan = scheme.prepare(samples.arrays[0].shape[-1], samples.arrays)
+        generator = check_rng(None if rng is _NOT_GIVEN else rng)
+    evaluator = make_evaluator(statistic, known, samples, request)
+    check_previous(request.previous, evaluator.observed.shape)
+    spread = _spread(standard_error, samples, request, evaluator, generator)
+    with _alone(evaluator, spread, plan, generator):
+        draws = _distribution(evaluator, spread, plan, samples, request, generator)
+        return _result(evaluator, spread, draws, plan, request)
+
+
+@contextlib.contextmanager
+def _alone(
+    evaluator: Evaluator, spread: Evaluator | None, plan: Scheme | None, generator: Any
+) -> Iterator[None]:
+    """Nobody else draws from the generator, and BLAS does not disturb the threads.
+
+    Python functions may do either.
+    """
+    if any(isinstance(one, PythonFunction) for one in (evaluator, spread)):
+        yield
+        return
     with limit_blas(1):
-        evaluator = _evaluator(statistic, known, samples, request)
-        distribution = _distribution(evaluator, samples, request, generator)
-        return _result(evaluator, distribution, request)
+        # (NumPy takes the lock for each of its own draws.)
+        if plan is None and is_computed(generator):
+            with generator.bit_generator.lock:
+                yield
+        else:
+            yield
 
 
-def _evaluator(
-    statistic: Any, known: Statistic | None, samples: Samples, request: Request
-) -> Evaluator:
-    if known is not None and _compiled_serves(known, samples, request):
-        observed = PythonFunction(
-            statistic, samples.arrays, request.paired, _on_arrays(known), None
-        ).observed
-        return Compiled(known, samples.arrays, request.paired, observed)
-    if _is_jitted(statistic) and not request.vectorized and len(samples.arrays) <= 3:
-        return JittedFunction(statistic, samples.arrays, request.paired)
-    return PythonFunction(
-        statistic, samples.arrays, request.paired, request.vectorized, request.batch
-    )
+class _Draws(NamedTuple):
+    """What the resamples gave."""
+
+    values: np.ndarray  # of the statistic.             # shape: (…, B)
+    errors: np.ndarray | None  # its standard errors.   # shape: (…, B)
 
 
-def _on_arrays(known: Statistic) -> bool:
-    """scipy.stats.spearmanr takes the columns of a matrix for variables: series are passed one by one."""
-    return known.code != Code.SPEARMAN
-
-
-def _compiled_serves(known: Statistic, samples: Samples, request: Request) -> bool:
-    arrays = samples.arrays
-    if len(arrays) != known.n_samples:
-        raise ValueError(
-            f"statistic {known.name} takes {known.n_samples} sample{'s' * (known.n_samples > 1)}, and "
-            f"`data` has {len(arrays)}"
-        )
-    lengths = {array.shape[-1] for array in arrays}
-    if known.pair and len(lengths) > 1:
-        raise ValueError(
-            f"statistic {known.name} takes two samples of the same length, and those of `data` have "
-            f"{arrays[0].shape[-1]} and {arrays[1].shape[-1]}"
-        )
-    for j, array in enumerate(arrays):
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise ValueError(
-                f"data[{j}] contains {int(np.isnan(array).sum())} NaN, and so {known.name} would be NaN: "
-                "drop them, or pass a function that leaves them out, such as numpy.nanmean"
-            )
-    # Infinity makes no order and no correlation, and whole numbers beyond 2**53 are no float64: Python's
-    # function says what then is.
-    exact = all(a.dtype.kind == "f" or a.itemsize < 8 or _small(a) for a in arrays)
-    return samples.finite and exact and not (known.pair and not request.paired and len(lengths) > 1)
-
-
-def _small(array: np.ndarray) -> bool:
-    return bool(np.abs(array.astype(np.float64)).max(initial=0.0) < 2.0**52 / array.shape[-1])
-
-
-def _is_jitted(statistic: Any) -> bool:
-    from numba.core.registry import CPUDispatcher
-
-    return isinstance(statistic, CPUDispatcher) and not takes_axis(statistic)
+def _spread(
+    standard_error: Any, samples: Samples, request: Request, evaluator: Evaluator, generator: Any
+) -> Evaluator | None:
+    """What evaluates a resample's own standard error, if the method needs it."""
+    if request.method != "studentized":
+        return None
+    if standard_error is None:
+        lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
+        return Nested(evaluator, lengths, nested_key(generator))
+    check_statistic(standard_error, NAMED)
+    options = request._replace(vectorized=takes_axis(standard_error))
+    return make_evaluator(standard_error, recognise(standard_error), samples, options)
 
 
 def _distribution(
-    evaluator: Evaluator, samples: Samples, request: Request, generator: Any
-) -> np.ndarray:
-    lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
+    evaluator: Evaluator,
+    spread: Evaluator | None,
+    plan: Scheme | None,
+    samples: Samples,
+    request: Request,
+    generator: Any,
+) -> _Draws:
     shape = (*evaluator.observed.shape, request.n_resamples)
-    out = np.empty(shape, evaluator.observed.dtype)
-    options = {} if not isinstance(evaluator, PythonFunction) else {"largest": _PYTHON_BLOCK}
-    for block in index_blocks(generator, lengths, request.n_resamples, request.batch, **options):
-        values = evaluator.replicates(block.indices)
-        rows = len(block.indices[0])
-        if values.shape != (*evaluator.observed.shape, rows):
+    values: np.ndarray | None = None
+    errors = None if spread is None else np.empty(shape)
+    size = evaluator.largest_block
+    if plan is None:
+        lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
+        ahead = isinstance(evaluator, PythonFunction)
+        blocks = index_blocks(generator, lengths, request.n_resamples, request.batch, size, ahead)
+    else:
+        blocks = scheme_blocks(plan, key_from_rng(generator), request.n_resamples, size)
+    for block in blocks:
+        expected = (*evaluator.observed.shape, len(block.indices[0]))
+        part = evaluator.replicates(block.indices)
+        if part.shape != expected:
             raise ValueError(
-                f"statistic returned shape {values.shape} for {rows} resamples, expected "
-                f"{(*evaluator.observed.shape, rows)}: it must reduce `axis` and no other"
+                f"statistic returned shape {part.shape} for {expected[-1]} resamples, expected "
+                f"{expected}: it must reduce `axis` and no other"
             )
-        out[..., block.first : block.first + rows] = values
-    if request.previous is None:
-        return out
-    if request.previous.shape[:-1] != out.shape[:-1]:
-        raise ValueError(
-            f"`bootstrap_result` has a distribution of shape {request.previous.shape}, and this data "
-            f"and statistic give {out.shape[:-1]} before the last axis"
-        )
-    return np.concatenate([request.previous, out], axis=-1)
+        if values is None:
+            values = np.empty(shape, part.dtype)
+        elif not np.can_cast(part.dtype, values.dtype):
+            # A function that returned whole numbers before.
+            values = values.astype(np.result_type(part, values))
+        values[..., block.places] = part
+        if spread is not None and errors is not None:
+            errors[..., block.places] = spread.replicates(block.indices)
+    if values is None:
+        values = np.empty(shape, evaluator.observed.dtype)
+    if request.previous is not None:
+        values = np.concatenate([request.previous, values], axis=-1)
+    return _Draws(values, errors)
 
 
-class _Ends(NamedTuple):
-    low: Any
-    high: Any
+def _jackknife(evaluator: Evaluator, plan: Scheme | None) -> list[np.ndarray]:
+    """The statistic without each observation, or without each of a scheme's independent groups."""
+    if plan is None:
+        return evaluator.jackknife()
+    out = []
+    for rows in plan.left_out() or []:
+        parts = [
+            (block.places, evaluator.replicates(block.indices))
+            for block in row_blocks(rows, evaluator.largest_block)
+        ]
+        places = np.concatenate([place for place, _ in parts])
+        values = np.concatenate([value for _, value in parts], axis=-1)
+        out.append(values[..., np.argsort(places)])
+    return out
 
 
-def _result(evaluator: Evaluator, distribution: np.ndarray, request: Request) -> BootstrapResult:
+def _result(
+    evaluator: Evaluator,
+    spread: Evaluator | None,
+    draws: _Draws,
+    plan: Scheme | None,
+    request: Request,
+) -> BootstrapResult:
     alpha = 1 - request.level
     alpha = alpha / 2 if request.alternative == "two-sided" else alpha
-    observed = evaluator.observed
-    if request.method == "bca":
-        levels = bca_levels(distribution, observed, evaluator.jackknife(), alpha)
+    observed, distribution = evaluator.observed, draws.values
+    if observed.dtype.kind != "f":  # (small whole numbers would wrap around)
+        observed = observed.astype(np.float64)
+    scaled = distribution
+    if plan is not None and plan.scale() != 1.0:
+        scaled = observed[..., None] + plan.scale() * (distribution - observed[..., None])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        count = distribution.shape[-1]
+        error = scaled.std(axis=-1, ddof=1) if count > 1 else np.full(observed.shape, np.nan)
+    levels = np.array([alpha, 1 - alpha])
+    if request.method == "cheap":
+        low, high = cheap_ends(scaled, observed, alpha)
+    elif request.method == "studentized":
+        own = error if isinstance(spread, Nested) or spread is None else spread.observed
+        low, high = studentized_ends(distribution, observed, draws.errors, own, levels)
     else:
-        levels = np.array([alpha, 1 - alpha])
-    ends = quantiles(distribution, levels)
-    if np.isnan(ends).any():
+        if request.method == "bca":
+            levels = bca_levels(distribution, observed, _jackknife(evaluator, plan), alpha)
+        ends = quantiles(scaled, levels)
+        low, high = ends[..., 0], ends[..., 1]
+        if request.method == "basic":
+            low, high = 2 * observed - high, 2 * observed - low
+    if np.isnan(low).any() or np.isnan(high).any():
         _warn_of_nan()
-    low, high = ends[..., 0], ends[..., 1]
-    if request.method == "basic":
-        low, high = 2 * observed - high, 2 * observed - low
     if request.alternative == "less":
         low = np.full_like(low, -np.inf)
     elif request.alternative == "greater":
         high = np.full_like(high, np.inf)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = distribution.std(axis=-1, ddof=1) if distribution.shape[-1] > 1 else _nan(low)
     return BootstrapResult(
         confidence_interval=ConfidenceInterval(low[()], high[()]),
         bootstrap_distribution=distribution,
         standard_error=error[()],
-        observed=observed[()],
+        observed=evaluator.observed[()],
         confidence_level=request.level,
         alternative=request.alternative,
         method=request.method,
+        scheme=plan,
     )
-
-
-def _nan(like: np.ndarray) -> np.ndarray:
-    return np.full_like(like, np.nan)
 
 
 def _warn_of_nan() -> None:

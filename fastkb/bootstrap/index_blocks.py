@@ -1,23 +1,31 @@
-"""The resamples of a bootstrap as blocks of rows of indices, in the order in which SciPy draws them."""
+"""The resamples of a bootstrap as blocks of rows of indices: SciPy's draws, or those of a scheme."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.random.numpy_indices import index_stream
+from fastkb.random.bounded import bounded_rows
+from fastkb.random.numpy_indices import drawn_by_numpy, index_stream
 from fastkb.runtime.threads import n_threads
 
 # Indices of a block: enough for the threads to share, and few enough to stay in the caches.
-_BLOCK = 2**19
+INDICES = 2**19
+
+# Values that a statistic gets at a time at most, where that is not a matter of indices.
+VALUES = 2**21
+
+# Indices of a batch below which NumPy draws it as fast as all threads together.
+_SMALL_BATCH = 2**15
 
 
 class Block(NamedTuple):
     """Some replicates' indices."""
 
-    first: int  # the first replicate
+    places: slice | np.ndarray  # which replicates
     indices: list[np.ndarray]  # one array for each sample.  # shapes: (rows, n_j)
 
 
@@ -26,7 +34,8 @@ def index_blocks(
     lengths: Sequence[int],
     n_resamples: int,
     batch: int | None,
-    largest: int = _BLOCK,
+    largest: int,
+    ahead: bool = False,
 ) -> Iterator[Block]:
     """All replicates' indices; at the end the generator is where NumPy would have left it.
 
@@ -43,29 +52,119 @@ def index_blocks(
         None: all replicates are one batch.
     largest : int
         Indices of a block, roughly; a block has at least a row for each thread.
+    ahead : bool, default False
+        Whether the generator has moved past a batch before its first block is handed out, as SciPy's
+        has: a statistic that draws from it too then sees what it would see there.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastkb.bootstrap.index_blocks import index_blocks
-    >>> (block,) = index_blocks(np.random.default_rng(0), [10], 3, None)
+    >>> (block,) = index_blocks(np.random.default_rng(0), [10], 3, None, 1000)
     >>> block.indices[0].tolist() == np.random.default_rng(0).integers(0, 10, (3, 10)).tolist()
     True
     """
     together = max(n_threads(), largest // max(1, sum(lengths)))
-    stream = index_stream(rng)
-    several = len(lengths) > 1
-    size = (batch or n_resamples) if several else n_resamples
-    for start in range(0, n_resamples, max(1, size)):
+    size = max(1, batch or n_resamples)
+    if len(lengths) > 1 and not ahead and size * sum(lengths) <= _SMALL_BATCH:
+        yield from _small_batches(rng, lengths, n_resamples, size, together)
+        return
+    if len(lengths) == 1 and not ahead:
+        size = max(1, n_resamples)
+    stream = None
+    for start in range(0, n_resamples, size):
         count = min(size, n_resamples - start)
-        streams = [stream]
+        if stream is None or ahead:  # (the statistic may have drawn)
+            stream = index_stream(rng)
+        streams = [stream.copy() if ahead else stream]
         for n in lengths[:-1]:
             following = streams[-1].copy()
             following.skip(count, n)
             streams.append(following)
+        if ahead:
+            for n in lengths:
+                stream.skip(count, n)
+            stream.commit(rng)
         for first in range(0, count, together):
             rows = min(together, count - first)
             drawn = [one.rows(rows, n) for one, n in zip(streams, lengths, strict=True)]
-            yield Block(start + first, drawn)
-        stream = streams[-1]
-    stream.commit(rng)
+            yield Block(slice(start + first, start + first + rows), drawn)
+        if not ahead:
+            stream = streams[-1]
+    if stream is not None and not ahead:
+        stream.commit(rng)
+
+
+def _small_batches(
+    rng: np.random.Generator | np.random.RandomState,
+    lengths: Sequence[int],
+    n_resamples: int,
+    size: int,
+    together: int,
+) -> Iterator[Block]:
+    """Several batches in one block, drawn by NumPy, which is quicker for some thousand numbers."""
+    stream = drawn_by_numpy(rng)
+    batches = max(1, together // size)
+    for first in range(0, n_resamples, size * batches):
+        last = min(first + size * batches, n_resamples)
+        drawn: list[list[np.ndarray]] = [[] for _ in lengths]
+        for start in range(first, last, size):
+            for rows, n in zip(drawn, lengths, strict=True):
+                rows.append(stream.rows(min(size, last - start), n))
+        yield Block(slice(first, last), [np.concatenate(rows) for rows in drawn])
+
+
+def scheme_blocks(scheme: Any, key: np.ndarray, n_resamples: int, largest: int) -> Iterator[Block]:
+    """All replicates of a prepared :class:`fastkb.bootstrap.schemes.Scheme`.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    key : ndarray of uint32
+        From :func:`fastkb.random.streams.key_from_rng`: replicate b of a key is always the same.
+        # shape: (4,)
+    n_resamples : int
+    largest : int
+        Random numbers of a block, roughly.
+    """
+    bounds = scheme.bounds()
+    together = max(n_threads(), largest // max(1, len(bounds)))
+    for first in range(0, n_resamples, together):
+        count = min(together, n_resamples - first)
+        rows = scheme.rows(bounded_rows(key, first, count, bounds))
+        yield from row_blocks(rows, largest, first)
+
+
+def row_blocks(rows: Iterable[np.ndarray], largest: int, start: int = 0) -> Iterator[Block]:
+    """Rows of indices, which may differ in length, as blocks of rows of one length.
+
+    Their places are counted from `start`.
+    """
+    rows = iter(rows)
+    while True:
+        some: list[np.ndarray] = []
+        taken = 0
+        for row in itertools.islice(rows, largest):
+            some.append(row)
+            taken += len(row)
+            if taken >= largest:
+                break
+        if not some:
+            return
+        lengths = np.array([len(row) for row in some])
+        for length in np.unique(lengths):
+            members = np.flatnonzero(lengths == length)
+            stacked = np.array([some[k] for k in members], np.uint32)
+            yield Block(start + members, [stacked])
+        start += len(some)
+
+
+def left_out_rows(n: int, together: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of the n - 1 indices without i, for i = start, …, `together` at a time.
+
+    # shape: (rows, n - 1), uint32
+    """
+    base = np.arange(n - 1, dtype=np.uint32)
+    for start in range(0, n, together):
+        omitted = np.arange(start, min(start + together, n), dtype=np.uint32)[:, None]
+        yield start, base + (base >= omitted).astype(np.uint32)

@@ -85,3 +85,41 @@ def bca_levels(
             shifted = bias + z
             levels.append(ndtr(bias + shifted / (1 - acceleration * shifted)))
     return np.stack(levels, axis=-1)
+
+
+def cheap_ends(
+    distribution: np.ndarray, observed: np.ndarray, alpha: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """θ̂ ± t·S of Lam (2022): Student's t with as many degrees of freedom as there are resamples."""
+    from scipy.special import stdtrit
+
+    spread = np.sqrt(((distribution - observed[..., None]) ** 2).mean(axis=-1))
+    half = stdtrit(distribution.shape[-1], 1 - alpha) * spread
+    return observed - half, observed + half
+
+
+def studentized_ends(
+    distribution: np.ndarray,
+    observed: np.ndarray,
+    errors: np.ndarray | None,
+    own: np.ndarray,
+    levels: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """θ̂ - s·t, for quantiles t of (θ* - θ̂) / s*.
+
+    Parameters
+    ----------
+    distribution, errors : ndarray
+        θ* and s*.  # shape: (…, B)
+    observed, own : ndarray
+        θ̂ and s.  # shape: (…)
+    levels : ndarray
+        # shape: (2,)
+    """
+    assert errors is not None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviations = distribution - observed[..., None]
+        # A resample without spread: no deviation, or one beyond all.
+        ratios = np.where(deviations == 0, 0.0, deviations / errors)
+    t = quantiles(ratios, levels)
+    return observed - own * t[..., 1], observed - own * t[..., 0]

@@ -7,7 +7,7 @@ one observation makes up nearly the whole sum of squares, it is computed afresh.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from fastkb.bootstrap.statistics import Code, Statistic
 
 # Of a sum of squares, the fraction that must remain when an observation's share is subtracted.
 _REMAINS = 1e-3
+
+# Values that are looked at together where one must be left out in earnest.
+_PART = 2**20
 
 
 def leave_one_out(statistic: Statistic, x: np.ndarray) -> np.ndarray:
@@ -49,13 +52,37 @@ def leave_one_out(statistic: Statistic, x: np.ndarray) -> np.ndarray:
 def _squares_without_each(x: np.ndarray) -> np.ndarray:
     """Σ_{k≠i} (x_k - mean of the others)².  # shape: as x"""
     n = x.shape[1]
-    deviations = x - x.mean(axis=1, keepdims=True)
+    deviations = _deviations(x)
     total = (deviations**2).sum(axis=1, keepdims=True)
     left = total - deviations**2 * (n / (n - 1))
-    for s, i in np.argwhere(left < _REMAINS * total):
-        others = np.delete(x[s], i)
-        left[s, i] = ((others - others.mean()) ** 2).sum()
+    for s, i in _in_parts(left < _REMAINS * total):
+        left[s, i] = (_others(deviations, s, i) ** 2).sum(axis=1)
     return left
+
+
+def _deviations(x: np.ndarray) -> np.ndarray:
+    """From the mean; twice, as the first mean is rounded."""
+    deviations = x - x.mean(axis=1, keepdims=True)
+    return deviations - deviations.mean(axis=1, keepdims=True)
+
+
+def _in_parts(wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Places (series, observation) where `wanted` is true, so many at a time that memory stays small."""
+    places = np.argwhere(wanted)
+    step = max(1, _PART // wanted.shape[1])
+    for start in range(0, len(places), step):
+        s, i = places[start : start + step].T
+        yield s, i
+
+
+def _others(x: np.ndarray, s: np.ndarray, i: np.ndarray) -> np.ndarray:
+    """Deviations of the others from their mean; zero in place of i.  # shape: (len(s), n)"""
+    rows = x[s]
+    one = np.arange(len(s)), i
+    rows[one] = 0.0
+    rows -= rows.sum(axis=1, keepdims=True) / (x.shape[1] - 1)
+    rows[one] = 0.0
+    return rows
 
 
 def _order_statistics(statistic: Statistic, x: np.ndarray) -> np.ndarray:
@@ -70,9 +97,10 @@ def _order_statistics(statistic: Statistic, x: np.ndarray) -> np.ndarray:
         return np.where(place <= k, ordered[:, k + 1 : k + 2], ordered[:, k : k + 1])
 
     if statistic.code <= Code.RANGE:
-        return combine(statistic, [kth(0), kth(n - 2)], n - 1)
-    k = min(int(statistic.probability * (n - 2)), n - 2)
-    return combine(statistic, [kth(k), kth(min(k + 1, n - 2))], n - 1)
+        return combine(statistic, [kth(0), kth(n - 2)], n - 1, 0)
+    virtual = virtual_index(statistic, n - 1)
+    k = min(int(virtual), n - 2)
+    return combine(statistic, [kth(k), kth(min(k + 1, n - 2))], n - 1, virtual)
 
 
 def leave_one_pair_out(statistic: Statistic, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -87,29 +115,33 @@ def leave_one_pair_out(statistic: Statistic, x: np.ndarray, y: np.ndarray) -> np
     """
     if statistic.code in (Code.DIFFERENCE, Code.RATIO):
         mean = Statistic("mean", Code.MEAN)
-        return combine(statistic, [leave_one_out(mean, x), leave_one_out(mean, y)], 0)
+        return combine(statistic, [leave_one_out(mean, x), leave_one_out(mean, y)], 0, 0)
     n = x.shape[1]
-    a = x - x.mean(axis=1, keepdims=True)
-    b = y - y.mean(axis=1, keepdims=True)
+    a, b = _deviations(x), _deviations(y)
     products = (a * b).sum(axis=1, keepdims=True) - a * b * (n / (n - 1))
     a_squares, b_squares = _squares_without_each(x), _squares_without_each(y)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = products / np.sqrt(a_squares) / np.sqrt(b_squares)
-    # Where a square was computed afresh, so must the product be.
-    for part, whole in ((a_squares, (a**2).sum(axis=1)), (b_squares, (b**2).sum(axis=1))):
-        for s, i in np.argwhere(part < 2 * _REMAINS * whole[:, None]):
-            values[s, i] = _pearson(np.delete(x[s], i), np.delete(y[s], i))
+        # Where a square was computed afresh, so must the product be.
+        afresh = a_squares < 2 * _REMAINS * (a**2).sum(axis=1, keepdims=True)
+        afresh |= b_squares < 2 * _REMAINS * (b**2).sum(axis=1, keepdims=True)
+        for s, i in _in_parts(afresh):
+            p, q = _others(a, s, i), _others(b, s, i)
+            r = (p * q).sum(axis=1) / np.sqrt((p**2).sum(axis=1)) / np.sqrt((q**2).sum(axis=1))
+            constant = _constant_but(x, s, i) | _constant_but(y, s, i)
+            values[s, i] = np.where(constant, np.nan, r)
     return np.clip(values, -1.0, 1.0)
 
 
-def _pearson(x: np.ndarray, y: np.ndarray) -> float:
-    a, b = x - x.mean(), y - y.mean()
-    norms = np.sqrt((a**2).sum()) * np.sqrt((b**2).sum())
-    constant = (x == x[0]).all() or (y == y[0]).all()
-    return float("nan") if constant else float((a * b).sum() / norms)
+def _constant_but(x: np.ndarray, s: np.ndarray, i: np.ndarray) -> np.ndarray:
+    """Whether all observations but one are equal.  # shape: (len(s),)"""
+    rows = x[s]
+    other = rows[np.arange(len(s)), (i + 1) % x.shape[1]]
+    rows[np.arange(len(s)), i] = other
+    return (rows == other[:, None]).all(axis=1)
 
 
-def combine(statistic: Statistic, parts: Sequence[np.ndarray], n: int) -> np.ndarray:
+def combine(statistic: Statistic, parts: Sequence[np.ndarray], n: int, place: float) -> np.ndarray:
     """The statistic, from the one or two numbers that it is made of.
 
     Parameters
@@ -119,6 +151,8 @@ def combine(statistic: Statistic, parts: Sequence[np.ndarray], n: int) -> np.nda
         Two neighbouring order statistics, minimum and maximum, or two means; else the statistic itself.
     n : int
         Observations that they come from.
+    place : float
+        For a quantile, :func:`virtual_index`.
     """
     if statistic.alone:
         return parts[0]
@@ -132,8 +166,14 @@ def combine(statistic: Statistic, parts: Sequence[np.ndarray], n: int) -> np.nda
         return high - low
     if statistic.code == Code.MEDIAN:
         return low if n % 2 else (low + high) / 2
-    # NumPy's interpolation, from the nearer end.
-    virtual = statistic.probability * (n - 1)
-    t = np.asarray(virtual - math.floor(virtual), low.dtype)[()]
+    # NumPy's interpolation, from the nearer end, in the data's type.
+    t = place - math.floor(place)
     step = high - low
     return high - step * (1 - t) if t >= 0.5 else low + step * t
+
+
+def virtual_index(statistic: Statistic, n: int) -> float:
+    """Where among n sorted observations a quantile lies."""
+    if statistic.code == Code.MEDIAN:
+        return (n - 1) / 2
+    return (n - 1) * (statistic.parameter / 100 if statistic.percent else statistic.parameter)

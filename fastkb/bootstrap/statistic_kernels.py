@@ -19,7 +19,7 @@ from numba.core import types
 from fastkb.bootstrap.quantiles import select
 from fastkb.bootstrap.statistics import Code
 from fastkb.runtime import inline, jit, prange
-from fastkb.scalar.pairwise import pairwise_sum
+from fastkb.scalar.pairwise import LEAF, pairwise_sum_of
 
 MEAN, VARIANCE, DEVIATION = int(Code.MEAN), int(Code.VARIANCE), int(Code.DEVIATION)
 MINIMUM, MAXIMUM, RANGE = int(Code.MINIMUM), int(Code.MAXIMUM), int(Code.RANGE)
@@ -28,6 +28,8 @@ PEARSON = int(Code.PEARSON)
 
 # Half the window's width, in standard deviations of a rank's place.
 _WINDOW = 4.5
+# Up to so many observations, counting every rank is quicker.
+_COUNTED = 256
 
 
 @inline
@@ -37,13 +39,29 @@ def _gather(values, indices, out):
 
 
 @inline
-def _total(sample, leaves, merges):
-    """NumPy's sum; term after term if there are no leaves."""
-    if len(leaves) > 0:
-        return pairwise_sum(sample, leaves, merges)
-    total = sample[0]
-    for k in range(1, len(sample)):
-        total += sample[k]
+def _take(values, indices, _, sample, start, count):
+    """A part of the resample, kept in its place."""
+    part, rows = sample[start : start + count], indices[start : start + count]
+    for k in range(count):
+        part[k] = values[rows[k]]
+    return start
+
+
+@inline
+def _take_squares(sample, _, mean, buffer, start, count):
+    """Squared deviations of a part of the resample."""
+    part, squares = sample[start : start + count], buffer[:count]
+    for k in range(count):
+        deviation = part[k] - mean
+        squares[k] = deviation * deviation
+    return 0
+
+
+@inline
+def _sum_in_turn(values):
+    total = values[0]
+    for k in range(1, len(values)):
+        total += values[k]
     return total
 
 
@@ -51,25 +69,54 @@ def _total(sample, leaves, merges):
 def _moment(values, indices, code, ddof, leaves, merges, scratch):
     """Mean, sum, variance or standard deviation, each operation rounded to the data's type."""
     n = len(indices)
-    sample = scratch[:n]
-    _gather(values, indices, sample)
-    total = _total(sample, leaves, merges)
+    sample, buffer = scratch[:n], scratch[n : n + LEAF]
+    in_turn = len(leaves) == 0
+    if in_turn:
+        _gather(values, indices, sample)
+        total = _sum_in_turn(sample)
+    else:
+        total = pairwise_sum_of(_take, values, indices, 0, sample, leaves, merges)
     if code == SUM:
         return total
     mean = sample.dtype.type(total / n)
     if code == MEAN:
         return mean
-    for k in range(n):
-        deviation = sample[k] - mean
-        sample[k] = deviation * deviation
-    variance = sample.dtype.type(_total(sample, leaves, merges) / max(n - ddof, 0.0))
+    if in_turn:
+        for k in range(n):
+            deviation = sample[k] - mean
+            sample[k] = deviation * deviation
+        squares = _sum_in_turn(sample)
+    else:
+        squares = pairwise_sum_of(_take_squares, sample, 0, mean, buffer, leaves, merges)
+    variance = sample.dtype.type(squares / max(n - ddof, 0.0))
     return variance if code == VARIANCE else sample.dtype.type(math.sqrt(variance))
+
+
+@inline
+def _by_counting(ranks, indices, target, counts):
+    """The same from how often each rank occurs."""
+    counts[:] = 0
+    for k in range(len(indices)):
+        counts[ranks[indices[k]]] += 1
+    lower = 0
+    seen = counts[0]
+    while seen <= target:
+        lower += 1
+        seen += counts[lower]
+    upper = lower
+    if target + 1 < len(indices):
+        while seen <= target + 1:
+            upper += 1
+            seen += counts[upper]
+    return np.uint32(lower), np.uint32(upper)
 
 
 @inline
 def _rank_and_next(ranks, indices, target, spread, some):
     """The order statistics `target` and `target` + 1 (or twice the last) of the resampled ranks."""
     n = len(indices)
+    if len(ranks) <= _COUNTED:
+        return _by_counting(ranks, indices, target, some[: len(ranks)])
     low = np.uint32(max(0, target - spread))
     high = np.uint32(min(target + 1 + spread, n - 1))
     below = 0
@@ -107,14 +154,15 @@ def _extreme_ranks(ranks, indices):
 
 
 @inline
-def _neighbours(ordered, ranks, indices, code, probability, some):
+def _neighbours(ordered, ranks, indices, code, place, some):
     """The two order statistics that minimum and maximum, range, median or quantile are made of."""
     if code <= RANGE:
         smallest, largest = _extreme_ranks(ranks, indices)
         return ordered[smallest], ordered[largest]
     n = len(indices)
-    target = min(int(probability * (n - 1)), n - 1)
-    spread = int(_WINDOW * math.sqrt(n * probability * (1.0 - probability))) + 8
+    target = min(int(place), n - 1)
+    level = min(place / (n - 1), 1.0) if n > 1 else 0.5
+    spread = int(_WINDOW * math.sqrt(n * level * (1.0 - level))) + 8
     low, high = _rank_and_next(ranks, indices, target, spread, some)
     return ordered[low], ordered[high]
 
@@ -221,11 +269,11 @@ def resample(
     code : int
         :class:`fastkb.bootstrap.statistics.Code`
     parameter : float
-        ddof, or a probability.
+        ddof, or a quantile's place among n sorted observations, from 0 to n - 1.
     leaves, merges : array of int
         :func:`fastkb.scalar.pairwise.summation_tree` of a row's length; empty: term after term.
     scratch, some : array as x, array of uint32
-        # shapes: (workers, 3·longest), (workers, longest) for the longest row of values or indices
+        # shapes: (workers, 3·longest + LEAF), (workers, longest), the longest row of values or indices
     out : array as x
         Two numbers for statistics that only compare: the neighbouring order statistics, or minimum and
         maximum; else one.  # shape: (1 or 2, series, replicates)

@@ -41,7 +41,8 @@ class Statistic(NamedTuple):
     name: str
     code: Code
     n_samples: int = 1
-    parameter: float = 0.0  # ddof, or the probability of a quantile
+    parameter: float = 0.0  # ddof, or the level of a quantile
+    percent: bool = False  # whether that level is in per cent
     pair: bool = False  # the observations of two samples belong together
     with_pvalue: bool = False  # scipy.stats' result: the statistic and its p-value
 
@@ -54,11 +55,6 @@ class Statistic(NamedTuple):
     def alone(self) -> bool:
         """Whether the kernel computes the statistic itself, and not two numbers that it is made of."""
         return not (self.orders or self.code in (Code.DIFFERENCE, Code.RATIO))
-
-    @property
-    def probability(self) -> float:
-        """Of a quantile; the median is one."""
-        return 0.5 if self.code == Code.MEDIAN else self.parameter
 
 
 NAMED: dict[str, Statistic] = {
@@ -93,8 +89,8 @@ def recognise(statistic: Any) -> Statistic | None:
     >>> from fastkb.bootstrap.statistics import recognise
     >>> recognise(np.median).name
     'median'
-    >>> recognise(functools.partial(np.percentile, q=90)).parameter
-    0.9
+    >>> recognise(functools.partial(np.percentile, q=90)).name
+    'percentile(90)'
     >>> recognise(lambda x, axis: np.mean(x, axis=axis)) is None
     True
     """
@@ -138,10 +134,14 @@ def _of_partial(partial: functools.partial) -> Statistic | None:
         if options.pop("method", "linear") != "linear" or set(options) != {"q"}:
             return None
         q = _number(options["q"])
-        if q is None:
+        # (With a number of NumPy's own the result's type would be another.)
+        if q is None or type(options["q"]) not in (int, float):
             return None
-        q = q / 100.0 if partial.func is np.percentile else q
-        return Statistic(f"quantile({q:g})", Code.QUANTILE, parameter=q) if 0 <= q <= 1 else None
+        percent = partial.func is np.percentile
+        if not 0 <= q <= (100 if percent else 1):
+            return None
+        name = f"{'percentile' if percent else 'quantile'}({q:g})"
+        return Statistic(name, Code.QUANTILE, parameter=q, percent=percent)
     known = _known().get(id(partial.func))
     return known if known is not None and not options else None
 

@@ -226,6 +226,16 @@ _COMPUTED: dict[str, Callable[[dict[str, Any]], IndexStream | None]] = {
 }
 
 
+def is_computed(rng: Any) -> bool:
+    """Whether :func:`index_stream` leaves the generator alone until it is committed."""
+    return isinstance(rng, np.random.Generator) and not isinstance(index_stream(rng), _Drawn)
+
+
+def drawn_by_numpy(rng: np.random.Generator | np.random.RandomState) -> IndexStream:
+    """A stream for which the generator itself draws, and moves on with each row."""
+    return _Drawn(rng)
+
+
 def index_stream(rng: np.random.Generator | np.random.RandomState) -> IndexStream:
     """A stream that begins where the generator is; the generator itself may move on with it or not.
 

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from fastkb.runtime import inline
 from fastkb.runtime.stack import stack_array
 
-_LEAF = 128
+LEAF = 128  # terms of a leaf at most
 _LANES = 8
 _DEPTH = 64  # levels of the tree: enough for any number of terms
 _INDEX = ir.IntType(64)
@@ -47,7 +47,7 @@ def summation_tree(n: int) -> Tree:
         count = todo.pop()
         if count < 0:  # both halves are there
             merges[-1] += 1
-        elif count <= _LEAF:
+        elif count <= LEAF:
             leaves.append(count)
             merges.append(0)
         else:
@@ -94,19 +94,25 @@ def _leaf(typing_context, values, start, count):
 
 
 @inline
-def pairwise_sum(values, leaves, merges):
-    """``values.sum()``, given the leaves and merges of its length."""
-    partial = stack_array(_DEPTH, values)
+def pairwise_sum_of(prepare, a, b, c, buffer, leaves, merges):
+    """NumPy's sum of terms that are made leaf by leaf, while they are in the first-level cache.
+
+    ``prepare(a, b, c, buffer, start, count)`` writes terms start, …, start + count - 1 somewhere into
+    `buffer`, one after another, and returns where they begin. `leaves` and `merges` are those of
+    :func:`summation_tree`.
+    """
+    partial = stack_array(_DEPTH, buffer)
     depth = 0
     start = 0
     for i in range(len(leaves)):
         count = leaves[i]
+        place = prepare(a, b, c, buffer, start, count)
         if count >= _LANES:
-            partial[depth] = _leaf(values, start, count)
+            partial[depth] = _leaf(buffer, place, count)
         else:
             partial[depth] = -0.0
             for k in range(count):
-                partial[depth] += values[start + k]
+                partial[depth] += buffer[place + k]
         depth += 1
         start += count
         for _ in range(merges[i]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from fastkb.validation.bootstrap import check_level
 
 ALTERNATIVES = ("two-sided", "less", "greater")
-METHODS = ("percentile", "basic", "bca")
+METHODS = ("percentile", "basic", "bca", "studentized", "cheap")
 
 
 class Samples(NamedTuple):
@@ -35,8 +37,9 @@ class Request(NamedTuple):
 
 
 def check_flag(name: str, value: Any, allowed: tuple) -> Any:
-    """One of a few values, such as True, False or None."""
-    if not any(value is one for one in allowed) and not isinstance(value, np.bool_):
+    """One of a few values, such as True, False or None (or what equals them)."""
+    simple = value is None or isinstance(value, bool | np.bool_ | int)
+    if not simple or value not in allowed:
         *most, last = (f"`{one}`" for one in allowed)
         comma = "," if len(most) > 1 else ""
         raise ValueError(f"`{name}` must be {', '.join(most)}{comma} or {last}, got {value!r}")
@@ -74,6 +77,11 @@ def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
                 "each sample in `data` must contain two or more observations along `axis`: data["
                 f"{j}] has {array.shape[-1]}"
             )
+    if 0 in arrays[0].shape[:-1]:
+        raise ValueError(
+            f"`data` must not have an axis of length 0: its shape without `axis` is "
+            f"{arrays[0].shape[:-1]}"
+        )
     lengths = {array.shape[-1] for array in arrays}
     if paired and len(lengths) > 1:
         raise ValueError(
@@ -172,6 +180,11 @@ def _previous(result: Any, n_resamples: int) -> np.ndarray | None:
         )
     else:
         distribution = np.asarray(result.bootstrap_distribution)
+        if distribution.ndim == 0:
+            raise ValueError(
+                "`bootstrap_result.bootstrap_distribution` must have resamples along its last axis, got "
+                f"the single value {distribution!r}"
+            )
     if n_resamples == 0 and (distribution is None or not distribution.size):
         raise ValueError(
             "Either `bootstrap_result.bootstrap_distribution.size` or `n_resamples` must be positive"
@@ -239,3 +252,93 @@ def _name(name: str, value: Any, allowed: tuple[str, ...]) -> str:
         relation = "one of" if name == "alternative" else "in"  # SciPy's words
         raise ValueError(f"`{name}` must be {relation} {{{', '.join(allowed)}}}, got {value!r}")
     return value.lower()
+
+
+def check_labels(scheme: str, labels: Any, n: int) -> np.ndarray:
+    """The group of each observation as a number from 0.  # shape: (n,)"""
+    array = np.asarray(labels)
+    if array.shape != (n,):
+        raise ValueError(
+            f"{scheme}: labels must be one for each of the {n} observations, got shape {array.shape}"
+        )
+    try:
+        names, codes = np.unique(array, return_inverse=True)
+    except TypeError:
+        raise ValueError(f"{scheme}: labels must be of one kind, got {array.dtype}") from None
+    if scheme == "Clusters" and len(names) < 2:
+        raise ValueError(f"{scheme}: labels must name two clusters at least, got only {names[0]!r}")
+    return codes
+
+
+def check_length(scheme: str, length: Any, n: int, whole: bool) -> float:
+    """The length of a block, from 1 to n - 1."""
+    kind = "an integer" if whole else "a number"
+    if (
+        isinstance(length, bool)
+        or not isinstance(length, Real)
+        or (whole and _whole(length) is None)
+    ):
+        raise TypeError(f"{scheme}: length must be {kind} or None, got {length!r}")
+    number = float(length)
+    if not 1 <= number < n:
+        raise ValueError(
+            f"{scheme}: length must be at least 1 and below the number of observations, {n}, "
+            f"got {length}"
+        )
+    return int(number) if whole else number
+
+
+def check_fraction_of(scheme: str, m: Any, rate: Any, n: int) -> tuple[int, float]:
+    """How many of n observations a resample has, and the rate of convergence."""
+    number = _whole(m)
+    if number is None:
+        raise TypeError(f"{scheme}: m must be an integer, got {m!r}")
+    most = n - 1 if scheme == "Subsampling" else n
+    if not 2 <= number <= most:
+        raise ValueError(f"{scheme}: m must be from 2 to {most}, got {m}")
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 < float(rate) < math.inf:
+        raise ValueError(f"{scheme}: rate must be a positive number, got {rate!r}")
+    return number, float(rate)
+
+
+def check_previous(previous: np.ndarray | None, shape: tuple[int, ...]) -> None:
+    """A distribution that is gone on from is of the same statistic of the same data."""
+    if previous is not None and previous.shape[:-1] != shape:
+        raise ValueError(
+            f"`bootstrap_result` has a distribution of shape {previous.shape}, and this data and "
+            f"statistic give {shape} before the last axis"
+        )
+
+
+def check_combination(
+    request: Request, samples: Samples, scheme: Any, standard_error: Any, random_state: bool
+) -> None:
+    """Options that exclude each other."""
+    if request.method == "studentized":
+        if request.previous is not None:
+            raise ValueError(
+                "`bootstrap_result` cannot be gone on from with method='studentized': the standard "
+                "errors of its resamples are not known"
+            )
+        if scheme is not None and standard_error is None:
+            raise ValueError("method='studentized' with a scheme needs `standard_error`, got None")
+    elif standard_error is not None:
+        raise ValueError(
+            f"`standard_error` is used by method='studentized' alone, and method is {request.method!r}"
+        )
+    if scheme is None:
+        return
+    if isinstance(scheme, type) or not hasattr(scheme, "prepare"):
+        hint = f": write {scheme.__name__}(…)" if isinstance(scheme, type) else ""
+        raise TypeError(f"scheme must be None or one of fastkb.schemes, got {scheme!r}{hint}")
+    if random_state:
+        raise TypeError("with a scheme the seed is `rng`, not `random_state`")
+    if len(samples.arrays) > 1 and not request.paired:
+        raise ValueError(
+            f"a scheme draws one sample, or several with paired=True; `data` has {len(samples.arrays)}"
+        )
+    if request.method == "bca" and hasattr(scheme, "rate"):
+        raise ValueError(
+            f"method='BCa' is not valid with {type(scheme).__name__}: use 'percentile', 'basic' or "
+            "'cheap'"
+        )

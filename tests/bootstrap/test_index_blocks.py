@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from fastkb.bootstrap.index_blocks import index_blocks
+from fastkb.bootstrap.index_blocks import index_blocks, row_blocks, scheme_blocks
+from fastkb.bootstrap.schemes import Clusters, MOutOfN
+from fastkb.random.streams import key_from_rng
 from fastkb.reference import bootstrap as reference
 
 
@@ -11,7 +13,7 @@ def collect(rng, lengths, n_resamples, batch, largest):
     out = [np.full((n_resamples, n), 2**32 - 1, np.int64) for n in lengths]
     for block in index_blocks(rng, lengths, n_resamples, batch, largest):
         for whole, part in zip(out, block.indices, strict=True):
-            whole[block.first : block.first + len(part)] = part
+            whole[block.places] = part
     return out
 
 
@@ -46,6 +48,36 @@ def test_random_state():
 
 def test_no_resamples():
     rng = np.random.default_rng(0)
-    assert list(index_blocks(rng, [5], 0, None)) == []
-    assert list(index_blocks(rng, [5, 6], 0, None)) == []
+    assert list(index_blocks(rng, [5], 0, None, 9)) == []
+    assert list(index_blocks(rng, [5, 6], 0, None, 9)) == []
     assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
+
+
+@pytest.mark.parametrize("largest", [1, 12, 10**6])
+def test_rows_of_different_lengths_keep_their_places(largest):
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(0, 9, n).astype(np.uint32) for n in (3, 5, 3, 4, 5, 5, 1)]
+    found = {}
+    for block in row_blocks(iter(rows), largest, start=10):
+        (indices,) = block.indices
+        assert indices.dtype == np.uint32
+        found.update(zip(block.places.tolist(), indices.tolist(), strict=True))
+    assert found == {10 + k: row.tolist() for k, row in enumerate(rows)}
+
+
+@pytest.mark.parametrize("scheme", [MOutOfN(3), Clusters([0, 0, 0, 1, 2, 2])])
+def test_a_schemes_replicate_depends_on_its_number_alone(scheme):
+    prepared = scheme.prepare(6, [np.zeros(6)])
+    key = key_from_rng(5)
+
+    def collect_rows(n_resamples, largest):
+        return {
+            place: row
+            for block in scheme_blocks(prepared, key, n_resamples, largest)
+            for place, row in zip(block.places.tolist(), block.indices[0].tolist(), strict=True)
+        }
+
+    many = collect_rows(50, 10**6)
+    assert sorted(many) == list(range(50))
+    few = collect_rows(20, 1)
+    assert few == {place: many[place] for place in range(20)}

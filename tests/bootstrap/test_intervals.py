@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastkb.bootstrap.intervals import bca_levels, quantiles
+from fastkb.bootstrap.intervals import (
+    bca_levels,
+    cheap_ends,
+    quantiles,
+    studentized_ends,
+)
 from fastkb.reference import bootstrap as reference
 
 
@@ -64,3 +69,19 @@ def test_bca_is_the_oracles(seed, n_samples):
 def test_degenerate_distributions_have_no_levels():
     ones = np.ones(10)
     assert np.isnan(bca_levels(ones, np.asarray(1.0), [ones], 0.05)).all()
+
+
+def test_cheap_interval_of_one_resample():
+    """θ̂ ± t₁·|θ* - θ̂|; the 95% quantile of Student's t with one degree of freedom is 6.3138."""
+    low, high = cheap_ends(np.array([[2.0], [7.0]]), np.array([1.0, 7.0]), 0.05)
+    np.testing.assert_allclose(low, [1 - 6.313752, 7.0], rtol=1e-6)
+    np.testing.assert_allclose(high, [1 + 6.313752, 7.0], rtol=1e-6)
+
+
+def test_studentized_interval_by_hand():
+    values, errors = np.array([1.0, 2.0, 4.0, 3.0]), np.array([1.0, 2.0, 1.0, 0.0])
+    # t = -2, -1/2, 1, 0 (a deviation of zero with no spread)
+    low, high = studentized_ends(
+        values, np.asarray(3.0), errors, np.asarray(0.5), np.array([0.0, 1.0])
+    )
+    assert (low, high) == (3 - 0.5 * 1, 3 + 0.5 * 2)

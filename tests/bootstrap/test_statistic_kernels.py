@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fastkb.bootstrap.evaluators import Compiled
+from fastkb.bootstrap.compiled_statistic import Compiled
 from fastkb.bootstrap.statistics import plain_function, recognise
 
 ONE_SAMPLE = [

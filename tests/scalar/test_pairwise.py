@@ -5,13 +5,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastkb.runtime import jit
-from fastkb.scalar.pairwise import pairwise_sum, summation_tree
+from fastkb.runtime import inline, jit
+from fastkb.scalar.pairwise import pairwise_sum_of, summation_tree
+
+
+@inline
+def _scaled(values, factor, _, buffer, start, count):
+    for k in range(count):
+        buffer[3 + k] = factor * values[start + k]
+    return 3
 
 
 @jit(cache=False)
+def _sum_scaled(values, factor, buffer, leaves, merges):
+    return pairwise_sum_of(_scaled, values, factor, 0, buffer, leaves, merges)
+
+
 def _sum(values, leaves, merges):
-    return pairwise_sum(values, leaves, merges)
+    """The sum by way of terms that are made leaf by leaf."""
+    buffer = np.full(3 + 128, np.nan, values.dtype)
+    return _sum_scaled(values / 2, values.dtype.type(2), buffer, leaves, merges)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,0 +1,140 @@
+"""A statistic that the user compiled with Numba: all resamples in parallel."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastkb.bootstrap.index_blocks import INDICES, VALUES, left_out_rows
+from fastkb.runtime import inline, jit, prange
+from fastkb.runtime.threads import n_threads
+
+
+class NotANumber(TypeError):
+    """A compiled function that returns something else than a number."""
+
+
+class JittedFunction:
+    """A function that the user compiled with :func:`numba.njit`: all replicates in parallel.
+
+    Its code is compiled into a loop over replicates once for each number and type of samples.
+    """
+
+    def __init__(self, function: Any, samples: Sequence[np.ndarray], paired: bool) -> None:
+        self.largest_block = INDICES
+        self._paired = paired
+        self._lead = samples[0].shape[:-1]
+        kind = np.result_type(*samples)  # one type, as SciPy joins the samples in one array
+        kind = np.dtype(np.float64) if kind == np.float16 else kind
+        self._series = tuple(
+            np.ascontiguousarray(s, kind).reshape(-1, s.shape[-1]) for s in samples
+        )
+        self._loop = _loop(function, len(samples))
+        self._function = function
+        self.observed = np.array(
+            [self._call(s, None) for s in range(len(self._series[0]))], np.float64
+        ).reshape(self._lead)
+        self.replicates([np.zeros((1, x.shape[1]), np.uint32) for x in self._series])  # compiles
+
+    def _call(self, s: int, rows: Sequence[np.ndarray] | None) -> float:
+        """The function itself on one series, or on one resample of it."""
+        samples = [series[s].copy() for series in self._series]
+        if rows is not None:
+            samples = [x[row] for x, row in zip(samples, rows, strict=True)]
+        value = self._function(*samples)
+        if np.ndim(value) != 0 or not np.issubdtype(np.asarray(value).dtype, np.number):
+            raise NotANumber
+        return float(value)
+
+    def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
+        rows = (
+            tuple(indices)
+            if len(indices) == len(self._series)
+            else (indices[0],) * len(self._series)
+        )
+        workers = min(n_threads(), len(rows[0]))
+        total = sum(r.shape[1] for r in rows)
+        scratch = np.empty((workers, total), self._series[0].dtype)
+        out = np.empty((len(self._series[0]), len(rows[0])))
+        failed = np.zeros((len(self._series[0]), len(rows[0])), np.bool_)
+        self._loop(self._series, rows, scratch, out, failed)
+        for s, b in np.argwhere(failed):
+            # Threads cannot pass an exception on: the function raises it here, again.
+            try:
+                out[s, b] = self._call(s, [r[b] for r in rows])
+            except Exception as error:
+                raise ValueError(
+                    f"statistic failed on a resample: {type(error).__name__}: {error}"
+                ) from error
+        return out.reshape((*self._lead, len(rows[0])))
+
+    def jackknife(self) -> list[np.ndarray]:
+        out = []
+        for j in range(1 if self._paired else len(self._series)):
+            n = self._series[j].shape[1]
+            parts = []
+            for _, left in left_out_rows(n, max(n_threads(), VALUES // n)):
+                rows = [
+                    left
+                    if self._paired or k == j
+                    else np.broadcast_to(
+                        np.arange(x.shape[1], dtype=np.uint32), (len(left), x.shape[1])
+                    ).copy()
+                    for k, x in enumerate(self._series)
+                ]
+                parts.append(self.replicates(rows))
+            out.append(np.concatenate(parts, axis=-1))
+        return out
+
+
+@functools.lru_cache(maxsize=32)
+def _loop(function: Any, n_samples: int) -> Any:
+    """The parallel loop around a compiled function. (A closure over it cannot be cached on disk.)"""
+    if n_samples == 1:
+
+        @inline
+        def call(values, starts):
+            return function(values[starts[0] : starts[1]])
+
+    elif n_samples == 2:
+
+        @inline
+        def call(values, starts):
+            return function(values[starts[0] : starts[1]], values[starts[1] : starts[2]])
+
+    else:
+
+        @inline
+        def call(values, starts):
+            return function(
+                values[starts[0] : starts[1]],
+                values[starts[1] : starts[2]],
+                values[starts[2] : starts[3]],
+            )
+
+    @jit(cache=False)
+    def guarded(values, starts):
+        try:
+            return float(call(values, starts)), False
+        except Exception:
+            return 0.0, True
+
+    @jit(parallel=True, cache=False)
+    def loop(series, rows, scratch, out, failed):
+        workers = len(scratch)
+        starts = np.zeros(n_samples + 1, np.int64)
+        for j in range(n_samples):
+            starts[j + 1] = starts[j] + rows[j].shape[1]
+        for worker in prange(workers):
+            values = scratch[worker]
+            for b in range(worker, out.shape[1], workers):
+                for s in range(out.shape[0]):
+                    for j in range(n_samples):
+                        for k in range(rows[j].shape[1]):
+                            values[starts[j] + k] = series[j][s, rows[j][b, k]]
+                    out[s, b], failed[s, b] = guarded(values, starts)
+
+    return loop

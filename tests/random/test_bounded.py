@@ -1,0 +1,57 @@
+"""Numbers below bounds of their own: the stream's, uniform, and each row's by itself."""
+
+import numba
+import numpy as np
+import pytest
+from scipy import stats
+
+from fastkb.random.bounded import bounded_rows
+from fastkb.random.streams import bootstrap_indices, key_from_rng
+from fastkb.reference import streams as reference
+
+KEY = key_from_rng(0)
+
+
+def test_equal_bounds_give_the_packages_resamples():
+    rows = bounded_rows(KEY, 3, 5, np.full(1000, 1000))
+    np.testing.assert_array_equal(rows, bootstrap_indices(KEY, 3, 5, 1000))
+
+
+@pytest.mark.parametrize("k", [1, 7, 127, 128, 129, 400])
+def test_the_oracle(k):
+    bounds = np.random.default_rng(k).integers(1, 2**32, k)
+    words = iter(reference.words(KEY, 9, 4 * k + 100).astype(object))
+    expected = []
+    for bound in bounds.tolist():
+        product = next(words) * bound
+        while product % 2**32 < 2**32 % bound:
+            product = next(words) * bound
+        expected.append(product >> 32)
+    np.testing.assert_array_equal(bounded_rows(KEY, 9, 1, bounds)[0], expected)
+
+
+def test_uniform():
+    """A chi-square test for each of three bounds, together with a false-alarm rate of 1e-4."""
+    bounds = np.array([2, 10, 101])
+    rows = bounded_rows(KEY, 0, 20_000, bounds)
+    for column, bound in zip(rows.T, bounds, strict=True):
+        counts = np.bincount(column, minlength=bound)
+        assert len(counts) == bound
+        assert stats.chisquare(counts).pvalue > 1e-4 / 3
+
+
+def test_threads_do_not_matter():
+    bounds = np.arange(1, 300)
+    many = bounded_rows(KEY, 0, 20, bounds)
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        np.testing.assert_array_equal(bounded_rows(KEY, 0, 20, bounds), many)
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_array_equal(bounded_rows(KEY, 7, 1, bounds)[0], many[7])
+
+
+def test_nothing_to_draw():
+    assert bounded_rows(KEY, 0, 0, np.array([3])).shape == (0, 1)
+    assert bounded_rows(KEY, 0, 2, np.array([], int)).shape == (2, 0)
