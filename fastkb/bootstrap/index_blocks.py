@@ -64,7 +64,7 @@ def index_blocks(
     >>> block.indices[0].tolist() == np.random.default_rng(0).integers(0, 10, (3, 10)).tolist()
     True
     """
-    together = max(n_threads(), largest // max(1, sum(lengths)))
+    together = _rows(largest, sum(lengths))
     size = max(1, batch or n_resamples)
     if len(lengths) > 1 and not ahead and size * sum(lengths) <= _SMALL_BATCH:
         yield from _small_batches(rng, lengths, n_resamples, size, together)
@@ -128,7 +128,7 @@ def scheme_blocks(scheme: Any, key: np.ndarray, n_resamples: int, largest: int) 
         Random numbers of a block, roughly.
     """
     bounds = scheme.bounds()
-    together = max(n_threads(), largest // max(1, len(bounds)))
+    together = _rows(largest, len(bounds))
     for first in range(0, n_resamples, together):
         count = min(together, n_resamples - first)
         rows = scheme.rows(bounded_rows(key, first, count, bounds))
