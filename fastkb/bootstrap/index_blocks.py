@@ -114,6 +114,12 @@ def _small_batches(
         yield Block(slice(first, last), [np.concatenate(rows) for rows in drawn])
 
 
+def _rows(largest: int, each: int) -> int:
+    """How many rows of `each` numbers are a block: as many for every thread."""
+    threads = n_threads()
+    return threads * max(1, largest // (threads * max(1, each)))
+
+
 def scheme_blocks(scheme: Any, key: np.ndarray, n_resamples: int, largest: int) -> Iterator[Block]:
     """All replicates of a prepared :class:`fastkb.bootstrap.schemes.Scheme`.
 
