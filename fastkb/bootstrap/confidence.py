@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ from fastkb.bootstrap.nested import Nested, nested_key
 from fastkb.bootstrap.python_function import PythonFunction
 from fastkb.bootstrap.schemes import Scheme
 from fastkb.bootstrap.statistics import NAMED, recognise
-from fastkb.random.numpy_indices import is_computed
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.threads import limit_blas
 from fastkb.validation.bootstrap import check_rng
@@ -170,29 +168,11 @@ def bootstrap(
     evaluator = make_evaluator(statistic, known, samples, request)
     check_previous(request.previous, evaluator.observed.shape)
     spread = _spread(standard_error, samples, request, evaluator, generator)
-    with _alone(evaluator, spread, plan, generator):
-        draws = _distribution(evaluator, spread, plan, samples, request, generator)
+    # Idle threads of BLAS would disturb the compiled loops; a Python function may want them.
+    python = any(isinstance(one, PythonFunction) for one in (evaluator, spread))
+    with contextlib.nullcontext() if python else limit_blas(1):
+        draws = _distribution(evaluator, spread, plan, samples, request, generator, ahead=python)
         return _result(evaluator, spread, draws, plan, request)
-
-
-@contextlib.contextmanager
-def _alone(
-    evaluator: Evaluator, spread: Evaluator | None, plan: Scheme | None, generator: Any
-) -> Iterator[None]:
-    """Nobody else draws from the generator, and BLAS does not disturb the threads.
-
-    Python functions may do either.
-    """
-    if any(isinstance(one, PythonFunction) for one in (evaluator, spread)):
-        yield
-        return
-    with limit_blas(1):
-        # (NumPy takes the lock for each of its own draws.)
-        if plan is None and is_computed(generator):
-            with generator.bit_generator.lock:
-                yield
-        else:
-            yield
 
 
 class _Draws(NamedTuple):
@@ -223,6 +203,7 @@ def _distribution(
     samples: Samples,
     request: Request,
     generator: Any,
+    ahead: bool,
 ) -> _Draws:
     shape = (*evaluator.observed.shape, request.n_resamples)
     values: np.ndarray | None = None
@@ -230,26 +211,26 @@ def _distribution(
     size = evaluator.largest_block
     if plan is None:
         lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
-        ahead = isinstance(evaluator, PythonFunction)
         blocks = index_blocks(generator, lengths, request.n_resamples, request.batch, size, ahead)
     else:
         blocks = scheme_blocks(plan, key_from_rng(generator), request.n_resamples, size)
-    for block in blocks:
-        expected = (*evaluator.observed.shape, len(block.indices[0]))
-        part = evaluator.replicates(block.indices)
-        if part.shape != expected:
-            raise ValueError(
-                f"statistic returned shape {part.shape} for {expected[-1]} resamples, expected "
-                f"{expected}: it must reduce `axis` and no other"
-            )
-        if values is None:
-            values = np.empty(shape, part.dtype)
-        elif not np.can_cast(part.dtype, values.dtype):
-            # A function that returned whole numbers before.
-            values = values.astype(np.result_type(part, values))
-        values[..., block.places] = part
-        if spread is not None and errors is not None:
-            errors[..., block.places] = spread.replicates(block.indices)
+    with contextlib.closing(blocks):  # the generator's lock is given back whatever happens
+        for block in blocks:
+            expected = (*evaluator.observed.shape, len(block.indices[0]))
+            part = evaluator.replicates(block.indices)
+            if part.shape != expected:
+                raise ValueError(
+                    f"statistic returned shape {part.shape} for {expected[-1]} resamples, expected "
+                    f"{expected}: it must reduce `axis` and no other"
+                )
+            if values is None:
+                values = np.empty(shape, part.dtype)
+            elif not np.can_cast(part.dtype, values.dtype):
+                # A function that returned whole numbers before.
+                values = values.astype(np.result_type(part, values))
+            values[..., block.places] = part
+            if spread is not None and errors is not None:
+                errors[..., block.places] = spread.replicates(block.indices)
     if values is None:
         values = np.empty(shape, evaluator.observed.dtype)
     if request.previous is not None:

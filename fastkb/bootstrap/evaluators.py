@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numba.core.errors import TypingError
 
 from fastkb.bootstrap.compiled_statistic import Compiled
 from fastkb.bootstrap.jitted_function import JittedFunction, NotANumber
@@ -46,8 +47,6 @@ def make_evaluator(
         ).observed
         return Compiled(known, samples.arrays, request.paired, observed)
     if _is_jitted(statistic) and not request.vectorized and len(samples.arrays) <= 3:
-        from numba.core.errors import TypingError
-
         # (What returns an array, or needs Python's objects, runs as any other function.)
         with contextlib.suppress(NotANumber, TypingError):
             return JittedFunction(statistic, samples.arrays, request.paired)

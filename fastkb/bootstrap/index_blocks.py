@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastkb.random.bounded import bounded_rows
-from fastkb.random.numpy_indices import drawn_by_numpy, index_stream
+from fastkb.random.numpy_indices import (
+    IndexStream,
+    drawn_by_numpy,
+    index_stream,
+    is_computed,
+)
 from fastkb.runtime.threads import n_threads
 
 # Indices of a block: enough for the threads to share, and few enough to stay in the caches.
@@ -36,7 +42,7 @@ def index_blocks(
     batch: int | None,
     largest: int,
     ahead: bool = False,
-) -> Iterator[Block]:
+) -> Generator[Block, None, None]:
     """All replicates' indices; at the end the generator is where NumPy would have left it.
 
     SciPy draws a batch's rows for the first sample, then for the second, …. What `batch` is matters for
@@ -69,30 +75,52 @@ def index_blocks(
     if len(lengths) > 1 and not ahead and size * sum(lengths) <= _SMALL_BATCH:
         yield from _small_batches(rng, lengths, n_resamples, size, together)
         return
-    if len(lengths) == 1 and not ahead:
-        size = max(1, n_resamples)
-    stream = None
-    for start in range(0, n_resamples, size):
-        count = min(size, n_resamples - start)
-        if stream is None or ahead:  # (the statistic may have drawn)
-            stream = index_stream(rng)
-        streams = [stream.copy() if ahead else stream]
-        for n in lengths[:-1]:
-            following = streams[-1].copy()
-            following.skip(count, n)
-            streams.append(following)
-        if ahead:
+    if ahead:
+        for start in range(0, n_resamples, size):
+            count = min(size, n_resamples - start)
+            stream = index_stream(rng)  # (the statistic may have drawn)
+            streams = _side_by_side(stream.copy(), lengths, count)
             for n in lengths:
                 stream.skip(count, n)
             stream.commit(rng)
-        for first in range(0, count, together):
-            rows = min(together, count - first)
-            drawn = [one.rows(rows, n) for one, n in zip(streams, lengths, strict=True)]
-            yield Block(slice(start + first, start + first + rows), drawn)
-        if not ahead:
+            yield from _batch(streams, lengths, start, count, together)
+        return
+    if len(lengths) == 1:
+        size = max(1, n_resamples)
+    # Nobody else draws meanwhile. (NumPy takes the lock for each of its own draws.)
+    with _undisturbed(rng):
+        stream = index_stream(rng)
+        for start in range(0, n_resamples, size):
+            count = min(size, n_resamples - start)
+            streams = _side_by_side(stream, lengths, count)
+            yield from _batch(streams, lengths, start, count, together)
             stream = streams[-1]
-    if stream is not None and not ahead:
         stream.commit(rng)
+
+
+def _undisturbed(rng: Any) -> contextlib.AbstractContextManager:
+    """The generator's lock, where nobody here draws from the generator itself."""
+    return rng.bit_generator.lock if is_computed(rng) else contextlib.nullcontext()
+
+
+def _side_by_side(stream: IndexStream, lengths: Sequence[int], count: int) -> list[IndexStream]:
+    """A stream for each sample, each beginning where the one before has drawn `count` rows."""
+    streams = [stream]
+    for n in lengths[:-1]:
+        following = streams[-1].copy()
+        following.skip(count, n)
+        streams.append(following)
+    return streams
+
+
+def _batch(
+    streams: list[IndexStream], lengths: Sequence[int], start: int, count: int, together: int
+) -> Generator[Block, None, None]:
+    """The rows of one batch, some at a time."""
+    for first in range(0, count, together):
+        rows = min(together, count - first)
+        drawn = [one.rows(rows, n) for one, n in zip(streams, lengths, strict=True)]
+        yield Block(slice(start + first, start + first + rows), drawn)
 
 
 def _small_batches(
@@ -101,7 +129,7 @@ def _small_batches(
     n_resamples: int,
     size: int,
     together: int,
-) -> Iterator[Block]:
+) -> Generator[Block, None, None]:
     """Several batches in one block, drawn by NumPy, which is quicker for some thousand numbers."""
     stream = drawn_by_numpy(rng)
     batches = max(1, together // size)
@@ -120,7 +148,9 @@ def _rows(largest: int, each: int) -> int:
     return threads * max(1, largest // (threads * max(1, each)))
 
 
-def scheme_blocks(scheme: Any, key: np.ndarray, n_resamples: int, largest: int) -> Iterator[Block]:
+def scheme_blocks(
+    scheme: Any, key: np.ndarray, n_resamples: int, largest: int
+) -> Generator[Block, None, None]:
     """All replicates of a prepared :class:`fastkb.bootstrap.schemes.Scheme`.
 
     Parameters
@@ -141,7 +171,9 @@ def scheme_blocks(scheme: Any, key: np.ndarray, n_resamples: int, largest: int) 
         yield from row_blocks(rows, largest, first)
 
 
-def row_blocks(rows: Iterable[np.ndarray], largest: int, start: int = 0) -> Iterator[Block]:
+def row_blocks(
+    rows: Iterable[np.ndarray], largest: int, start: int = 0
+) -> Generator[Block, None, None]:
     """Rows of indices, which may differ in length, as blocks of rows of one length.
 
     Their places are counted from `start`.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numba.core.errors import TypingError
 
 from fastkb.bootstrap.index_blocks import INDICES, VALUES, left_out_rows
 from fastkb.runtime import inline, jit, prange
@@ -34,9 +35,15 @@ class JittedFunction:
         )
         self._loop = _loop(function, len(samples))
         self._function = function
-        self.observed = np.array(
-            [self._call(s, None) for s in range(len(self._series[0]))], np.float64
-        ).reshape(self._lead)
+        try:
+            values = [self._call(s, None) for s in range(len(self._series[0]))]
+        except (NotANumber, TypingError):
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"statistic failed on the data: {type(error).__name__}: {error}"
+            ) from error
+        self.observed = np.array(values, np.float64).reshape(self._lead)
         self.replicates([np.zeros((1, x.shape[1]), np.uint32) for x in self._series])  # compiles
 
     def _call(self, s: int, rows: Sequence[np.ndarray] | None) -> float:
