@@ -15,7 +15,7 @@ _COLUMNS = 8  # gathered at a time: a cache line of a row of samples
 
 
 @inline
-def select(values, rank):
+def _select(values, rank):
     """Rearrange values so that values[rank] is in its sorted place, smaller ones before.
 
     Hoare's quickselect, the pivot being the median of three.
@@ -40,6 +40,19 @@ def select(values, rank):
             low = i
         else:
             return
+
+
+@inline
+def select_two(values, rank):
+    """The order statistics `rank` and `rank` + 1 (or twice the last); rearranges values."""
+    _select(values, rank)
+    lower = upper = values[rank]
+    if rank + 1 < len(values):
+        # What lies behind is not smaller: its minimum is the next order statistic.
+        upper = values[rank + 1]
+        for k in range(rank + 2, len(values)):
+            upper = min(upper, values[k])
+    return lower, upper
 
 
 @inline
@@ -89,16 +102,7 @@ def _candidates(values, rank, sample, some):
 def _two_neighbours(values, rank, sample, some):
     """The order statistics `rank` and `rank` + 1 (or twice the last)."""
     count, offset = _candidates(values, rank, sample, some)
-    found = some[:count]
-    at = rank - offset
-    select(found, at)
-    lower = upper = found[at]
-    if at + 1 < count:
-        # What lies behind is not smaller: its minimum is the next order statistic.
-        upper = found[at + 1]
-        for k in range(at + 2, count):
-            upper = min(upper, found[k])
-    return lower, upper
+    return select_two(some[:count], rank - offset)
 
 
 @jit(parallel=True)

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numba.core import types
 
-from fastkb.bootstrap.quantiles import select
+from fastkb.bootstrap.quantiles import select_two
 from fastkb.bootstrap.statistics import Code
 from fastkb.runtime import inline, jit, prange
 from fastkb.scalar.pairwise import LEAF, pairwise_sum_of
@@ -132,14 +132,7 @@ def _rank_and_next(ranks, indices, target, spread, some):
             some[k] = ranks[indices[k]]
         count = n
         at = target
-    found = some[:count]
-    select(found, at)
-    lower = upper = found[at]
-    if at + 1 < count:
-        upper = found[at + 1]
-        for k in range(at + 2, count):
-            upper = min(upper, found[k])
-    return lower, upper
+    return select_two(some[:count], at)
 
 
 @inline
