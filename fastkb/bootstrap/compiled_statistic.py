@@ -47,7 +47,7 @@ class Compiled:
         self._lead = samples[0].shape[:-1]
         single = statistic.n_samples == 1 and samples[0].dtype == np.float32
         self._series = [_series(sample, np.float32 if single else np.float64) for sample in samples]
-        self.largest_block = INDICES // max(1, len(self._series[0]))
+        self.largest_block = max(1, INDICES // len(self._series[0]))
         nothing = np.zeros((1, 1), np.uint32)
         nothing = np.broadcast_to(nothing, (len(self._series[0]), 1)).copy()
         values: list[Any] = list(self._series)
@@ -67,14 +67,17 @@ class Compiled:
         self._ranks = tuple(np.ascontiguousarray(r, np.uint32) for r in ranks)
 
     def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
+        return self._finish(self._evaluate(indices), indices[0].shape[1])
+
+    def _evaluate(self, indices: Sequence[np.ndarray]) -> np.ndarray:
+        """The statistic of each series.  # shape: (series, rows)"""
         n = indices[0].shape[1]
         if self._statistic.code in (Code.DIFFERENCE, Code.RATIO):
             pairs = zip(self._values, (indices[0], indices[-1]), strict=True)
             parts: Any = [self._run(Code.MEAN, (x, x), (rows, rows))[0] for x, rows in pairs]
         else:
             parts = self._run(self._statistic.code, self._values, (indices[0], indices[-1]))
-        place = virtual_index(self._statistic, n)
-        return self._finish(combine(self._statistic, parts, n, place), n)
+        return combine(self._statistic, parts, n, virtual_index(self._statistic, n))
 
     def _run(
         self,
@@ -129,15 +132,8 @@ class Compiled:
         n = self._series[0].shape[1]
         out = np.empty((len(self._series[0]), n))
         for start, rows in left_out_rows(n, max(n_threads(), VALUES // n)):
-            part = self._without_pvalue(rows)
-            out[:, start : start + len(rows)] = part
+            out[:, start : start + len(rows)] = self._evaluate([rows, rows])
         return out
-
-    def _without_pvalue(self, rows: np.ndarray) -> np.ndarray:
-        plain = self._statistic._replace(with_pvalue=False)
-        twin = object.__new__(Compiled)
-        twin.__dict__.update(self.__dict__, _statistic=plain, observed=np.zeros(self._lead))
-        return twin.replicates([rows, rows]).reshape(len(self._series[0]), -1)
 
     def _finish(self, values: np.ndarray, n: int) -> np.ndarray:
         """From (series, count) to the shape and type of what the user's function returns.
