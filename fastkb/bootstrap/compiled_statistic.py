@@ -12,6 +12,7 @@ from fastkb.bootstrap.jackknife import (
     combine,
     leave_one_out,
     leave_one_pair_out,
+    trimmed,
     virtual_index,
 )
 from fastkb.bootstrap.statistic_kernels import resample
@@ -57,7 +58,7 @@ class Compiled:
             values = self._series = [_centred(x) for x in values]
         elif statistic.code == Code.SPEARMAN:
             ranks = [np.array([np.unique(s, return_inverse=True)[1] for s in x]) for x in values]
-        elif statistic.orders:
+        elif statistic.ranked:
             order = np.argsort(values[0], axis=1, kind="stable")
             place = np.empty_like(order)
             np.put_along_axis(place, order, np.arange(order.shape[1])[None, :], axis=1)
@@ -109,6 +110,8 @@ class Compiled:
     def _parameter(self, n: int) -> float:
         if self._statistic.code in (Code.MEDIAN, Code.QUANTILE):
             return virtual_index(self._statistic, n)
+        if self._statistic.code == Code.TRIMMED_MEAN:
+            return trimmed(self._statistic, n)
         return self._statistic.parameter
 
     def jackknife(self) -> list[np.ndarray]:

@@ -10,11 +10,12 @@ import numpy as np
 
 from fastkb.bootstrap.bootstrap_result import BootstrapResult, ConfidenceInterval
 from fastkb.bootstrap.evaluators import Evaluator, make_evaluator
-from fastkb.bootstrap.index_blocks import index_blocks, row_blocks, scheme_blocks
+from fastkb.bootstrap.index_blocks import index_blocks, row_blocks
 from fastkb.bootstrap.intervals import bca_levels, cheap_ends, quantiles, studentized_ends
 from fastkb.bootstrap.nested import Nested, nested_key
 from fastkb.bootstrap.python_function import PythonFunction
-from fastkb.bootstrap.schemes import Scheme
+from fastkb.bootstrap.response_statistic import OfResponses
+from fastkb.bootstrap.scheme import Scheme
 from fastkb.bootstrap.statistics import NAMED, recognise
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.threads import limit_blas
@@ -74,9 +75,10 @@ def bootstrap(
         Compiled, and recognised as these functions themselves: ``np.mean``, ``np.sum``, ``np.std``,
         ``np.var``, ``np.median``, ``np.min``, ``np.max``, ``np.ptp``, ``scipy.stats.pearsonr`` and
         ``scipy.stats.spearmanr``, ``functools.partial`` of ``np.std`` or ``np.var`` with `ddof`, of
-        ``np.quantile`` or ``np.percentile`` with `q`; or by name: ``"mean"``, ``"sum"``, ``"std"``,
-        ``"var"``, ``"median"``, ``"min"``, ``"max"``, ``"ptp"``, and of two samples ``"pearson"``,
-        ``"spearman"``, ``"mean_difference"``, ``"mean_ratio"``.
+        ``np.quantile`` or ``np.percentile`` with `q`, of ``scipy.stats.trim_mean`` with
+        `proportiontocut`; or by name: ``"mean"``, ``"sum"``, ``"std"``, ``"var"``, ``"median"``,
+        ``"min"``, ``"max"``, ``"ptp"``, ``"trimmed_mean"`` (10% at each end), and of two samples
+        ``"pearson"``, ``"spearman"``, ``"mean_difference"``, ``"mean_ratio"``.
         A function compiled by ``numba.njit`` (of up to three one-dimensional arrays, returning a number)
         runs in parallel. Any other function is called as SciPy calls it.
     n_resamples : int, default 9999
@@ -106,7 +108,8 @@ def bootstrap(
         SciPy's older name, with NumPy's older generator.
     scheme : Scheme, optional
         Another way to draw than row by row with replacement: see :mod:`fastkb.schemes` for strata,
-        clusters, blocks of a series, m out of n, and subsampling. One sample, or several that are paired.
+        clusters, blocks of a series, m out of n, subsampling, Bayesian weights, and residuals of a
+        regression. One sample, or several that are paired.
         Resamples are then drawn from this package's own streams; a Generator is advanced by four draws.
     standard_error : callable or str, optional
         For ``method="studentized"``: the standard error of `statistic`, as a function of the same samples
@@ -163,13 +166,13 @@ def bootstrap(
         plan = None
         generator = check_rng_of_numpy(rng, random_state, _NOT_GIVEN)
     else:
-        plan = scheme.prepare(samples.arrays[0].shape[-1], samples.arrays)
+        plan = scheme.prepare(samples.arrays, request.paired)
         generator = check_rng(None if rng is _NOT_GIVEN else rng)
-    evaluator = make_evaluator(statistic, known, samples, request)
+    evaluator = make_evaluator(statistic, known, samples, request, plan)
     check_previous(request.previous, evaluator.observed.shape)
-    spread = _spread(standard_error, samples, request, evaluator, generator)
+    spread = _spread(standard_error, samples, request, plan, evaluator, generator)
     # Idle threads of BLAS would disturb the compiled loops; a Python function may want them.
-    python = any(isinstance(one, PythonFunction) for one in (evaluator, spread))
+    python = any(isinstance(one, PythonFunction | OfResponses) for one in (evaluator, spread))
     with contextlib.nullcontext() if python else limit_blas(1):
         draws = _distribution(evaluator, spread, plan, samples, request, generator, ahead=python)
         return _result(evaluator, spread, draws, plan, request)
@@ -183,7 +186,12 @@ class _Draws(NamedTuple):
 
 
 def _spread(
-    standard_error: Any, samples: Samples, request: Request, evaluator: Evaluator, generator: Any
+    standard_error: Any,
+    samples: Samples,
+    request: Request,
+    plan: Scheme | None,
+    evaluator: Evaluator,
+    generator: Any,
 ) -> Evaluator | None:
     """What evaluates a resample's own standard error, if the method needs it."""
     if request.method != "studentized":
@@ -193,7 +201,7 @@ def _spread(
         return Nested(evaluator, lengths, nested_key(generator))
     check_statistic(standard_error, NAMED)
     options = request._replace(vectorized=takes_axis(standard_error))
-    return make_evaluator(standard_error, recognise(standard_error), samples, options)
+    return make_evaluator(standard_error, recognise(standard_error), samples, options, plan)
 
 
 def _distribution(
@@ -213,11 +221,11 @@ def _distribution(
         lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
         blocks = index_blocks(generator, lengths, request.n_resamples, request.batch, size, ahead)
     else:
-        blocks = scheme_blocks(plan, key_from_rng(generator), request.n_resamples, size)
+        blocks = plan.blocks(key_from_rng(generator), request.n_resamples, size)
     with contextlib.closing(blocks):  # the generator's lock is given back whatever happens
         for block in blocks:
-            expected = (*evaluator.observed.shape, len(block.indices[0]))
-            part = evaluator.replicates(block.indices)
+            expected = (*evaluator.observed.shape, block.rows[0].shape[-2])
+            part = evaluator.replicates(block.rows)
             if part.shape != expected:
                 raise ValueError(
                     f"statistic returned shape {part.shape} for {expected[-1]} resamples, expected "
@@ -230,7 +238,7 @@ def _distribution(
                 values = values.astype(np.result_type(part, values))
             values[..., block.places] = part
             if spread is not None and errors is not None:
-                errors[..., block.places] = spread.replicates(block.indices)
+                errors[..., block.places] = spread.replicates(block.rows)
     if values is None:
         values = np.empty(shape, evaluator.observed.dtype)
     if request.previous is not None:
@@ -243,9 +251,9 @@ def _jackknife(evaluator: Evaluator, plan: Scheme | None) -> list[np.ndarray]:
     if plan is None:
         return evaluator.jackknife()
     out = []
-    for rows in plan.left_out() or []:
+    for rows in plan.left_out():
         parts = [
-            (block.places, evaluator.replicates(block.indices))
+            (block.places, evaluator.replicates(block.rows))
             for block in row_blocks(rows, evaluator.largest_block)
         ]
         places = np.concatenate([place for place, _ in parts])

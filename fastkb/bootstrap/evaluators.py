@@ -1,8 +1,9 @@
-"""What evaluates a statistic: one of three kinds, chosen here.
+"""What evaluates a statistic, chosen here.
 
-Compiled by this package (:mod:`fastkb.bootstrap.compiled_statistic`), by the user with Numba
-(:mod:`fastkb.bootstrap.jitted_function`), or any Python function
-(:mod:`fastkb.bootstrap.python_function`).
+Of rows that are drawn: compiled by this package (:mod:`fastkb.bootstrap.compiled_statistic`), by the user
+with Numba (:mod:`fastkb.bootstrap.jitted_function`), or any Python function
+(:mod:`fastkb.bootstrap.python_function`). Of weights: :mod:`fastkb.bootstrap.weighted_statistic`. Of new
+responses: :mod:`fastkb.bootstrap.response_statistic`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from numba.core.errors import TypingError
 from fastkb.bootstrap.compiled_statistic import Compiled
 from fastkb.bootstrap.jitted_function import JittedFunction, NotANumber
 from fastkb.bootstrap.python_function import PythonFunction
+from fastkb.bootstrap.response_schemes import ResponseScheme
+from fastkb.bootstrap.response_statistic import OfResponses
+from fastkb.bootstrap.scheme import Scheme
 from fastkb.bootstrap.statistics import Code, Statistic, plain_function
+from fastkb.bootstrap.weight_schemes import Bayesian
+from fastkb.bootstrap.weighted_statistic import Weighted
 from fastkb.validation.resampling import Request, Samples, takes_axis
 
 
@@ -27,20 +33,28 @@ class Evaluator(Protocol):
     observed: np.ndarray  # of the data.  # shape: (…)
     largest_block: int  # indices that are evaluated at a time, roughly
 
-    def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
-        """Of resamples, given by rows of indices for each sample.  # shape: (…, rows)"""
+    def replicates(self, rows: Sequence[np.ndarray], /) -> np.ndarray:
+        """Of resamples, given by the rows of a :class:`Block`.  # shape: (…, rows)"""
 
     def jackknife(self) -> list[np.ndarray]:
         """For each sample, without each of its observations.  # shapes: (…, n_j)"""
 
 
 def make_evaluator(
-    statistic: Any, known: Statistic | None, samples: Samples, request: Request
+    statistic: Any,
+    known: Statistic | None,
+    samples: Samples,
+    request: Request,
+    plan: Scheme | None = None,
 ) -> Evaluator:
     """What evaluates the statistic, given as `statistic` and, if it is compiled, as `known`."""
+    if isinstance(plan, Bayesian):
+        return Weighted(statistic, known, samples, request)
     if isinstance(statistic, str) and known is not None:
         statistic = plain_function(known)
         request = request._replace(vectorized=_on_arrays(known))
+    if isinstance(plan, ResponseScheme):
+        return OfResponses(statistic, samples.arrays, request.vectorized, request.batch)
     if known is not None and _compiled_serves(known, samples, request):
         observed = PythonFunction(
             statistic, samples.arrays, request.paired, _on_arrays(known), None

@@ -1,22 +1,21 @@
-"""The resamples of a bootstrap as blocks of rows of indices: SciPy's draws, or those of a scheme."""
+"""The resamples of a bootstrap as blocks of rows of indices, drawn as SciPy draws them."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from fastkb.random.bounded import bounded_rows
+from fastkb.bootstrap.scheme import Block, rows_together
 from fastkb.random.numpy_indices import (
     IndexStream,
     drawn_by_numpy,
     index_stream,
     is_computed,
 )
-from fastkb.runtime.threads import n_threads
 
 # Indices of a block: enough for the threads to share, and few enough to stay in the caches.
 INDICES = 2**19
@@ -26,13 +25,6 @@ VALUES = 2**21
 
 # Indices of a batch below which NumPy draws it as fast as all threads together.
 _SMALL_BATCH = 2**15
-
-
-class Block(NamedTuple):
-    """Some replicates' indices."""
-
-    places: slice | np.ndarray  # which replicates
-    indices: list[np.ndarray]  # one array for each sample.  # shapes: (rows, n_j)
 
 
 def index_blocks(
@@ -67,10 +59,10 @@ def index_blocks(
     >>> import numpy as np
     >>> from fastkb.bootstrap.index_blocks import index_blocks
     >>> (block,) = index_blocks(np.random.default_rng(0), [10], 3, None, 1000)
-    >>> block.indices[0].tolist() == np.random.default_rng(0).integers(0, 10, (3, 10)).tolist()
+    >>> block.rows[0].tolist() == np.random.default_rng(0).integers(0, 10, (3, 10)).tolist()
     True
     """
-    together = _rows(largest, sum(lengths))
+    together = rows_together(largest, sum(lengths))
     size = max(1, batch or n_resamples)
     if len(lengths) > 1 and not ahead and size * sum(lengths) <= _SMALL_BATCH:
         yield from _small_batches(rng, lengths, n_resamples, size, together)
@@ -140,35 +132,6 @@ def _small_batches(
             for rows, n in zip(drawn, lengths, strict=True):
                 rows.append(stream.rows(min(size, last - start), n))
         yield Block(slice(first, last), [np.concatenate(rows) for rows in drawn])
-
-
-def _rows(largest: int, each: int) -> int:
-    """How many rows of `each` numbers are a block: as many for every thread."""
-    threads = n_threads()
-    return threads * max(1, largest // (threads * max(1, each)))
-
-
-def scheme_blocks(
-    scheme: Any, key: np.ndarray, n_resamples: int, largest: int
-) -> Generator[Block, None, None]:
-    """All replicates of a prepared :class:`fastkb.bootstrap.schemes.Scheme`.
-
-    Parameters
-    ----------
-    scheme : Scheme
-    key : ndarray of uint32
-        From :func:`fastkb.random.streams.key_from_rng`: replicate b of a key is always the same.
-        # shape: (4,)
-    n_resamples : int
-    largest : int
-        Random numbers of a block, roughly.
-    """
-    bounds = scheme.bounds()
-    together = _rows(largest, len(bounds))
-    for first in range(0, n_resamples, together):
-        count = min(together, n_resamples - first)
-        rows = scheme.rows(bounded_rows(key, first, count, bounds))
-        yield from row_blocks(rows, largest, first)
 
 
 def row_blocks(

@@ -43,6 +43,8 @@ def leave_one_out(statistic: Statistic, x: np.ndarray) -> np.ndarray:
         return x.sum(axis=1, keepdims=True) - x
     if statistic.orders:
         return _order_statistics(statistic, x)
+    if statistic.code == Code.TRIMMED_MEAN:
+        return _trimmed_means(statistic, x)
     squares = _squares_without_each(x)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = squares / max(n - 1 - statistic.parameter, 0.0)
@@ -101,6 +103,22 @@ def _order_statistics(statistic: Statistic, x: np.ndarray) -> np.ndarray:
     virtual = virtual_index(statistic, n - 1)
     k = min(int(virtual), n - 2)
     return combine(statistic, [kth(k), kth(min(k + 1, n - 2))], n - 1, virtual)
+
+
+def _trimmed_means(statistic: Statistic, x: np.ndarray) -> np.ndarray:
+    """Of the sorted data x_0 ≤ … ≤ x_{n-1} without x_i, c trimmed at each end of the n - 1.
+
+    What is kept are x_c, …, x_{n-1-c} without x_i, or, if x_i lies outside, without the nearest of them:
+    (Σ_{c≤k≤n-1-c} x_k - min(max(x_i, x_c), x_{n-1-c})) / (n - 1 - 2c).
+    """
+    n = x.shape[1]
+    cut = trimmed(statistic, n - 1)
+    ordered = np.sort(x, axis=1)
+    # Deviations from the middle: a common offset does not cancel.
+    centre = ordered[:, n // 2 : n // 2 + 1]
+    kept = ordered[:, cut : n - cut] - centre
+    nearest = np.clip(x - centre, kept[:, :1], kept[:, -1:])
+    return centre + (kept.sum(axis=1, keepdims=True) - nearest) / (n - 1 - 2 * cut)
 
 
 def leave_one_pair_out(statistic: Statistic, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -177,3 +195,8 @@ def virtual_index(statistic: Statistic, n: int) -> float:
     if statistic.code == Code.MEDIAN:
         return (n - 1) / 2
     return (n - 1) * (statistic.parameter / 100 if statistic.percent else statistic.parameter)
+
+
+def trimmed(statistic: Statistic, n: int) -> int:
+    """How many of n observations a trimmed mean leaves out at each end; some are always left."""
+    return int(statistic.parameter * n)

@@ -1,4 +1,4 @@
-r"""Ways to draw a resample other than row by row with replacement, for ``bootstrap(..., scheme=…)``.
+r"""Ways to resample other than row by row with replacement, for ``bootstrap(..., scheme=…)`` and bands.
 
 =========================  ==========================================================================
 scheme                     valid where
@@ -10,6 +10,9 @@ scheme                     valid where
 :class:`StationaryBlocks`  the same; resamples are stationary themselves
 :class:`MOutOfN`           the ordinary bootstrap fails (extremes, boundaries, heavy tails): m/n → 0
 :class:`Subsampling`       almost always, if the rate of convergence is known: m/n → 0
+:class:`Bayesian`          as the ordinary bootstrap; the replicates are draws from a posterior
+:class:`Residual`          regression, inputs held fixed: errors independent, equally distributed
+:class:`Wild`              regression, inputs held fixed: errors independent, of any spread
 =========================  ==========================================================================
 
 References
@@ -18,358 +21,37 @@ Künsch (1989), Annals of Statistics 17 (moving blocks). Politis, Romano (1992),
 of Bootstrap (circular blocks); (1994), JASA 89 (stationary bootstrap); (1994), Annals of Statistics 22
 (subsampling). Politis, White (2004), Econometric Reviews 23, and Patton, Politis, White (2009), ibid. 28
 (length of blocks). Bickel, Götze, van Zwet (1997), Statistica Sinica 7 (m out of n). Davison, Hinkley
-(1997), Bootstrap Methods and their Application, chapters 2, 3 and 8.
+(1997), Bootstrap Methods and their Application, chapters 2, 3, 6 and 8. Rubin (1981), Annals of
+Statistics 9 (Bayesian). Efron (1979), ibid. 7 (residuals). Wu (1986), ibid. 14; Liu (1988), ibid. 16;
+Mammen (1993), ibid. 21 (wild). Cameron, Gelbach, Miller (2008), Review of Economics and Statistics 90
+(wild, clusters).
 """
 
-from __future__ import annotations
-
-import math
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-import numpy as np
-
 from fastkb.bootstrap.block_length import optimal_block_length
-from fastkb.validation.resampling import check_fraction_of, check_labels, check_length
-
-
-class Scheme:
-    """How rows of indices are made from bounded random numbers; see the subclasses."""
-
-    def prepare(self, n: int, samples: Sequence[np.ndarray]) -> Scheme:
-        """The scheme for n observations (along the samples' last axis), its arguments checked."""
-        raise NotImplementedError
-
-    def bounds(self) -> np.ndarray:
-        """Bounds of the random numbers that a resample takes.  # shape: (k,)"""
-        raise NotImplementedError
-
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        """A resample's indices for each row of random numbers.  # drawn: (rows, k)"""
-        raise NotImplementedError
-
-    def left_out(self) -> list[Iterator[np.ndarray]] | None:
-        """Indices without each of the independent groups, for each independent part of the data.
-
-        None if BCa is not valid.
-        """
-        raise NotImplementedError
-
-    def scale(self) -> float:
-        """What a deviation of the resampled statistic is multiplied by."""
-        return 1.0
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(
-            f"{name}={value if np.ndim(value) == 0 else '…'}" for name, value in self._arguments()
-        )
-        return f"{type(self).__name__}({arguments})"
-
-    def _arguments(self) -> list[tuple[str, Any]]:
-        return []
-
-
-class _Grouped(Scheme):
-    """Rows that carry a label."""
-
-    def __init__(self, labels: Any) -> None:
-        self.labels = labels
-
-    def _arguments(self) -> list[tuple[str, Any]]:
-        return [("labels", self.labels)]
-
-    def prepare(self, n: int, samples: Sequence[np.ndarray]) -> _Grouped:
-        prepared = type(self)(self.labels)
-        codes = check_labels(type(self).__name__, self.labels, n)
-        order = np.argsort(codes, kind="stable").astype(np.uint32)
-        sizes = np.bincount(codes)
-        prepared._order, prepared._sizes = order, sizes
-        prepared._starts = np.cumsum(sizes) - sizes
-        return prepared
-
-    _order: np.ndarray  # rows, group after group.  # shape: (n,)
-    _sizes: np.ndarray  # rows of each group.       # shape: (groups,)
-    _starts: np.ndarray  # where a group begins.    # shape: (groups,)
-
-
-class Stratified(_Grouped):
-    """Rows are drawn within each stratum, as many as it has.
-
-    Parameters
-    ----------
-    labels : array_like
-        Stratum of each observation.  # shape: (n,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastkb import bootstrap, schemes
-    >>> x = np.array([1.0, 2.0, 3.0, 101.0, 102.0, 103.0])
-    >>> result = bootstrap((x,), np.mean, scheme=schemes.Stratified([0, 0, 0, 1, 1, 1]), rng=0)
-    >>> bool(result.standard_error < 1)  # every resample has three large values
-    True
-    """
-
-    def bounds(self) -> np.ndarray:
-        return np.repeat(self._sizes, self._sizes)
-
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        return list(self._order[np.repeat(self._starts, self._sizes) + drawn])
-
-    def left_out(self) -> list[Iterator[np.ndarray]]:
-        ends = self._starts + self._sizes
-        return [
-            (np.delete(self._order, i) for i in range(start, end))
-            for start, end in zip(self._starts.tolist(), ends.tolist(), strict=True)
-        ]
-
-
-class Clusters(_Grouped):
-    """Whole clusters are drawn with replacement, as many as there are.
-
-    Parameters
-    ----------
-    labels : array_like
-        Cluster of each observation.  # shape: (n,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastkb import bootstrap, schemes
-    >>> x, patient = np.repeat([1.0, 2.0, 5.0], 10), np.repeat([0, 1, 2], 10)
-    >>> result = bootstrap((x,), np.mean, scheme=schemes.Clusters(patient), rng=0)
-    >>> bool(result.standard_error > 0.9)  # three independent values, not thirty
-    True
-    """
-
-    def bounds(self) -> np.ndarray:
-        return np.full(len(self._sizes), len(self._sizes))
-
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        members = np.split(self._order, self._starts[1:])
-        return [np.concatenate([members[g] for g in clusters]) for clusters in drawn]
-
-    def left_out(self) -> list[Iterator[np.ndarray]]:
-        groups = zip(self._starts, self._sizes, strict=True)
-        return [(np.delete(self._order, np.s_[start : start + size]) for start, size in groups)]
-
-
-class _Blocks(Scheme):
-    """Stretches of neighbouring observations."""
-
-    def __init__(self, length: float | None = None) -> None:
-        self.length = length
-
-    def _arguments(self) -> list[tuple[str, Any]]:
-        return [("length", self.length)]
-
-    def prepare(self, n: int, samples: Sequence[np.ndarray]) -> _Blocks:
-        length = self.length
-        if length is None:
-            automatic = [self._automatic(series) for series in _all_series(samples)]
-            length = max(1.0, max(automatic))
-            length = length if isinstance(self, StationaryBlocks) else math.ceil(length)
-        prepared = type(self)(check_length(type(self).__name__, length, n, self._whole))
-        prepared._n = n
-        return prepared
-
-    _n: int
-    _whole = True
-
-    def _automatic(self, series: np.ndarray) -> float:
-        return optimal_block_length(series)[1]
-
-    def _count(self) -> int:
-        return math.ceil(self._n / int(self.length or 1))
-
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        steps = np.arange(int(self.length or 1), dtype=np.uint32)
-        whole = (drawn[:, :, None] + steps) % np.uint32(self._n)
-        return list(whole.reshape(len(drawn), -1)[:, : self._n])
-
-    def left_out(self) -> list[Iterator[np.ndarray]]:
-        """Without each of the blocks that lie side by side."""
-        length = max(1, round(float(self.length or 1)))
-        everything = np.arange(self._n, dtype=np.uint32)
-        starts = range(0, self._n - length + 1, length)
-        return [(np.delete(everything, np.s_[start : start + length]) for start in starts)]
-
-
-class MovingBlocks(_Blocks):
-    """Blocks of `length` neighbours, from anywhere in the series, until n observations are drawn.
-
-    Parameters
-    ----------
-    length : int, optional
-        None: :func:`optimal_block_length` of the data (the longest, for several series).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastkb import bootstrap, schemes
-    >>> noise = np.random.default_rng(0).standard_normal(200)
-    >>> x = np.convolve(noise, np.ones(5), mode="valid")  # neighbours are alike
-    >>> blocks = bootstrap((x,), np.mean, scheme=schemes.MovingBlocks(), rng=0)
-    >>> bool(blocks.standard_error > 1.5 * bootstrap((x,), np.mean, rng=0).standard_error)
-    True
-    """
-
-    def bounds(self) -> np.ndarray:
-        return np.full(self._count(), self._n - int(self.length or 1) + 1)
-
-
-class CircularBlocks(_Blocks):
-    """:class:`MovingBlocks` on a circle: the first observation follows the last.
-
-    Parameters
-    ----------
-    length : int, optional
-        None: :func:`optimal_block_length` of the data (the longest, for several series).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastkb import bootstrap, schemes
-    >>> x = np.sin(np.arange(100.0))
-    >>> bootstrap((x,), np.mean, scheme=schemes.CircularBlocks(10), rng=0).scheme
-    CircularBlocks(length=10)
-    """
-
-    def bounds(self) -> np.ndarray:
-        return np.full(self._count(), self._n)
-
-
-class StationaryBlocks(_Blocks):
-    """Blocks on a circle whose lengths are geometrically distributed with mean `length`.
-
-    Parameters
-    ----------
-    length : float, optional
-        The mean; None: :func:`optimal_block_length` of the data (the longest, for several series).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastkb import bootstrap, schemes
-    >>> x = np.sin(np.arange(100.0))
-    >>> bootstrap((x,), np.mean, scheme=schemes.StationaryBlocks(7.5), rng=0).scheme
-    StationaryBlocks(length=7.5)
-    """
-
-    _whole = False
-    _EVERY = 2**31
-
-    def _automatic(self, series: np.ndarray) -> float:
-        return optimal_block_length(series)[0]
-
-    def bounds(self) -> np.ndarray:
-        # For each place: where a block would begin, and whether one does.
-        return np.tile([self._n, self._EVERY], self._n)
-
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        starts, lots = drawn[:, 0::2].astype(np.int64), drawn[:, 1::2]
-        begins = lots < self._EVERY / float(self.length or 1)
-        begins[:, 0] = True
-        places = np.arange(self._n)
-        last = np.maximum.accumulate(np.where(begins, places, 0), axis=1)
-        start = np.take_along_axis(starts, last, axis=1)
-        return list(((start + places - last) % self._n).astype(np.uint32))
-
-
-class _Fewer(Scheme):
-    """Fewer observations than there are; deviations are scaled down to the size of all."""
-
-    def __init__(self, m: int, rate: float = 0.5) -> None:
-        self.m, self.rate = m, rate
-
-    def _arguments(self) -> list[tuple[str, Any]]:
-        return [("m", self.m), ("rate", self.rate)]
-
-    def prepare(self, n: int, samples: Sequence[np.ndarray]) -> _Fewer:
-        m, rate = check_fraction_of(type(self).__name__, self.m, self.rate, n)
-        prepared = type(self)(m, rate)
-        prepared._n = n
-        return prepared
-
-    _n: int
-
-    def left_out(self) -> None:
-        return None
-
-    def scale(self) -> float:
-        return (self.m / self._n) ** self.rate
-
-
-class MOutOfN(_Fewer):
-    """m observations with replacement.
-
-    The interval (percentile or basic) is for n: the deviations θ* - θ̂ are scaled by (m/n)^rate.
-
-    Parameters
-    ----------
-    m : int
-        From 2 to n; much smaller than n where the ordinary bootstrap fails.
-    rate : float, default 0.5
-        The statistic's error is of order n^-rate: 0.5 for most, 1 for an extreme.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastkb import bootstrap, schemes
-    >>> x = np.random.default_rng(0).uniform(size=1000)
-    >>> scheme = schemes.MOutOfN(50, rate=1)
-    >>> low, high = bootstrap((x,), np.max, method="basic", scheme=scheme, rng=0).confidence_interval
-    >>> bool(low <= 1 <= high)
-    True
-    """
-
-    def bounds(self) -> np.ndarray:
-        return np.full(self.m, self._n)
-
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        return list(drawn)
-
-
-class Subsampling(_Fewer):
-    """m different observations.
-
-    The interval (percentile or basic) is for n: the deviations θ* - θ̂ are scaled by (m/n)^rate.
-
-    Parameters
-    ----------
-    m : int
-        From 2 to n - 1; much smaller than n.
-    rate : float, default 0.5
-        The statistic's error is of order n^-rate: 0.5 for most, 1 for an extreme.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastkb import bootstrap, schemes
-    >>> x = np.random.default_rng(0).normal(size=1000)
-    >>> scheme = schemes.Subsampling(100)
-    >>> result = bootstrap((x,), np.mean, method="basic", scheme=scheme, rng=0)
-    >>> bool(result.confidence_interval.low < result.observed < result.confidence_interval.high)
-    True
-    """
-
-    def bounds(self) -> np.ndarray:
-        return self._n - np.arange(self.m)
-
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        """Fisher and Yates: the j-th draw is exchanged with place j."""
-        out = []
-        for row in drawn:
-            moved: dict[int, int] = {}
-            chosen = np.empty(self.m, np.uint32)
-            for j, step in enumerate(row.tolist()):
-                place = j + step
-                chosen[j] = moved.get(place, place)
-                moved[place] = moved.get(j, j)
-            out.append(chosen)
-        return out
-
-
-def _all_series(samples: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    for sample in samples:
-        yield from np.asarray(sample, np.float64).reshape(-1, sample.shape[-1])
+from fastkb.bootstrap.index_schemes import (
+    CircularBlocks,
+    Clusters,
+    MOutOfN,
+    MovingBlocks,
+    StationaryBlocks,
+    Stratified,
+    Subsampling,
+)
+from fastkb.bootstrap.response_schemes import Residual, Wild
+from fastkb.bootstrap.scheme import Scheme
+from fastkb.bootstrap.weight_schemes import Bayesian
+
+__all__ = [
+    "Bayesian",
+    "CircularBlocks",
+    "Clusters",
+    "MOutOfN",
+    "MovingBlocks",
+    "Residual",
+    "Scheme",
+    "StationaryBlocks",
+    "Stratified",
+    "Subsampling",
+    "Wild",
+    "optimal_block_length",
+]

@@ -6,7 +6,8 @@ of one series; for several, whose resamples NumPy adds up row by row, term after
 
 Statistics that only compare observations look at *ranks* (places in the sorted data) in place of
 values: the k-th smallest rank of a resample is found within a narrow window around k, where it nearly
-always lies, and a resample's ranks outside that window are only counted.
+always lies, and a resample's ranks outside that window are only counted. A trimmed mean needs how often
+each rank occurs, and no more.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from fastkb.scalar.pairwise import LEAF, pairwise_sum_of
 MEAN, VARIANCE, DEVIATION = int(Code.MEAN), int(Code.VARIANCE), int(Code.DEVIATION)
 MINIMUM, MAXIMUM, RANGE = int(Code.MINIMUM), int(Code.MAXIMUM), int(Code.RANGE)
 QUANTILE, MEDIAN, SUM = int(Code.QUANTILE), int(Code.MEDIAN), int(Code.SUM)
-PEARSON = int(Code.PEARSON)
+TRIMMED_MEAN, PEARSON = int(Code.TRIMMED_MEAN), int(Code.PEARSON)
 
 # Half the window's width, in standard deviations of a rank's place.
 _WINDOW = 4.5
 # Up to so many observations, counting every rank is quicker.
 _COUNTED = 256
+# A trimmed mean counts up to so many observations for each one drawn: 0.6 ns a draw where n = 10,000 are
+# drawn of n, against 13 ns for selecting; it is as slow for n/30 (45% trimmed at each end) to n/80 (10%).
+_COUNTED_FOR_EACH = 32
 
 
 @inline
@@ -160,6 +164,75 @@ def _neighbours(ordered, ranks, indices, code, place, some):
     return ordered[low], ordered[high]
 
 
+@inline(any_order=True)
+def _sum_of_counted(counts, ordered, centre):
+    total = 0.0
+    for r in range(len(counts)):
+        # (Signed, as not every vector unit converts unsigned words.)
+        total += np.int32(counts[r]) * (np.float64(ordered[r]) - centre)
+    return total
+
+
+@inline(any_order=True)
+def _sum_of_ranked(ranks, ordered, centre):
+    total = 0.0
+    for k in range(len(ranks)):
+        total += np.float64(ordered[ranks[k]]) - centre
+    return total
+
+
+@inline
+def _kept_by_counting(ordered, ranks, indices, cut, counts):
+    """What is left without the `cut` smallest and largest: the sum of deviations from its centre."""
+    counts[:] = 0
+    for k in range(len(indices)):
+        counts[ranks[indices[k]]] += 1
+    low, below = 0, np.intp(counts[0])
+    while below <= cut:
+        low += 1
+        below += counts[low]
+    high = len(counts) - 1
+    above = np.intp(counts[high])
+    while above <= cut:
+        high -= 1
+        above += counts[high]
+    centre = np.float64(ordered[(low + high) // 2])
+    total = _sum_of_counted(counts[low + 1 : high], ordered[low + 1 : high], centre)
+    # Of the two values at the ends a part may be trimmed. (If they are one, it is the centre.)
+    total += (below - cut) * (np.float64(ordered[low]) - centre)
+    total += (above - cut) * (np.float64(ordered[high]) - centre)
+    return total, centre
+
+
+@inline
+def _kept_by_selecting(ordered, ranks, indices, cut, some):
+    """The same where few of many observations are drawn, and counts would nearly all be zero."""
+    n = len(indices)
+    for k in range(n):
+        some[k] = ranks[indices[k]]
+    low, _ = select_two(some, cut)
+    high, _ = select_two(some[cut:], n - 2 * cut - 1)
+    centre = np.float64(ordered[(low + high) // 2])
+    return _sum_of_ranked(some[cut : n - cut], ordered, centre), centre
+
+
+@inline
+def _trimmed_mean(ordered, ranks, indices, cut, some):
+    """Mean without the `cut` smallest and the `cut` largest.
+
+    Deviations from a value in the middle are added up, in double precision: the sum of their sizes is
+    smallest there. They make a sum of all values before it is divided, so that sums which are exact
+    (of whole numbers) give NumPy's mean to the last bit, and resamples that tie still do.
+    """
+    n = len(indices)
+    if len(ranks) <= _COUNTED_FOR_EACH * n:
+        total, centre = _kept_by_counting(ordered, ranks, indices, cut, some[: len(ranks)])
+    else:
+        total, centre = _kept_by_selecting(ordered, ranks, indices, cut, some[:n])
+    kept = n - 2 * cut
+    return ordered.dtype.type((total + kept * centre) / kept)
+
+
 @inline
 def _is_constant(values):
     different = 0
@@ -252,8 +325,8 @@ def resample(
     Parameters
     ----------
     x, y : array of shape (series, n), (series, m)
-        Values; sorted along the last axis for statistics that only compare; y is x for those of one
-        sample; float64 for correlations.
+        Values; sorted along the last axis for statistics that only compare and for the trimmed mean; y
+        is x for those of one sample; float64 for correlations.
     x_ranks, y_ranks : array of uint32
         Place of each observation among the sorted ones, or, for Spearman's correlation, among the
         different ones.  # shapes as x and y; (series, any) if unused
@@ -262,7 +335,8 @@ def resample(
     code : int
         :class:`fastkb.bootstrap.statistics.Code`
     parameter : float
-        ddof, or a quantile's place among n sorted observations, from 0 to n - 1.
+        ddof, a quantile's place among n sorted observations, from 0 to n - 1, or how many of them are
+        trimmed at each end.
     leaves, merges : array of int
         :func:`fastkb.scalar.pairwise.summation_tree` of a row's length; empty: term after term.
     scratch, some : array as x, array of uint32
@@ -283,6 +357,8 @@ def resample(
                     low, high = _neighbours(x[s], x_ranks[s], rows, code, parameter, words)
                     out[0, s, b] = low
                     out[1, s, b] = high
+                elif code == TRIMMED_MEAN:
+                    out[0, s, b] = _trimmed_mean(x[s], x_ranks[s], rows, int(parameter), words)
                 else:
                     out[0, s, b] = _correlation(
                         x[s], y[s], x_ranks[s], y_ranks[s], rows, y_rows, code, mine, words

@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# What "trimmed_mean", asked for by name, leaves out at each end.
+_TRIMMED = 0.1
+
 
 class Code(IntEnum):
     """Which formula of :mod:`fastkb.bootstrap.statistic_kernels`."""
@@ -28,11 +31,12 @@ class Code(IntEnum):
     QUANTILE = 6
     MEDIAN = 7
     SUM = 8
+    TRIMMED_MEAN = 9
     # of two samples
-    PEARSON = 9
-    SPEARMAN = 10
-    DIFFERENCE = 11
-    RATIO = 12
+    PEARSON = 10
+    SPEARMAN = 11
+    DIFFERENCE = 12
+    RATIO = 13
 
 
 class Statistic(NamedTuple):
@@ -41,7 +45,7 @@ class Statistic(NamedTuple):
     name: str
     code: Code
     n_samples: int = 1
-    parameter: float = 0.0  # ddof, or the level of a quantile
+    parameter: float = 0.0  # ddof, the level of a quantile, or the part trimmed at each end
     percent: bool = False  # whether that level is in per cent
     pair: bool = False  # the observations of two samples belong together
     with_pvalue: bool = False  # scipy.stats' result: the statistic and its p-value
@@ -50,6 +54,11 @@ class Statistic(NamedTuple):
     def orders(self) -> bool:
         """Whether the observations are only compared: the result is one of them, or between two."""
         return Code.MINIMUM <= self.code <= Code.MEDIAN
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the kernel works on sorted data and on the observations' places in them."""
+        return self.orders or self.code == Code.TRIMMED_MEAN
 
     @property
     def alone(self) -> bool:
@@ -66,6 +75,7 @@ NAMED: dict[str, Statistic] = {
     "min": Statistic("min", Code.MINIMUM),
     "max": Statistic("max", Code.MAXIMUM),
     "ptp": Statistic("ptp", Code.RANGE),
+    "trimmed_mean": Statistic("trimmed_mean", Code.TRIMMED_MEAN, parameter=_TRIMMED),
     "pearson": Statistic("pearson", Code.PEARSON, n_samples=2, pair=True),
     "spearman": Statistic("spearman", Code.SPEARMAN, n_samples=2, pair=True),
     "mean_difference": Statistic("mean_difference", Code.DIFFERENCE, n_samples=2),
@@ -80,7 +90,8 @@ def recognise(statistic: Any) -> Statistic | None:
     ----------
     statistic : callable or str
         A name of :data:`NAMED`; a function of NumPy or SciPy; ``functools.partial`` of ``numpy.std`` or
-        ``numpy.var`` with `ddof`, of ``numpy.quantile`` with `q` or of ``numpy.percentile`` with `q`.
+        ``numpy.var`` with `ddof`, of ``numpy.quantile`` with `q`, of ``numpy.percentile`` with `q` or of
+        ``scipy.stats.trim_mean`` with `proportiontocut`.
 
     Examples
     --------
@@ -133,15 +144,21 @@ def _of_partial(partial: functools.partial) -> Statistic | None:
     if partial.func in (np.quantile, np.percentile):
         if options.pop("method", "linear") != "linear" or set(options) != {"q"}:
             return None
-        q = _number(options["q"])
+        q = _plain_number(options["q"])
         # (With a number of NumPy's own the result's type would be another.)
-        if q is None or type(options["q"]) not in (int, float):
+        if q is None:
             return None
         percent = partial.func is np.percentile
         if not 0 <= q <= (100 if percent else 1):
             return None
         name = f"{'percentile' if percent else 'quantile'}({q:g})"
         return Statistic(name, Code.QUANTILE, parameter=q, percent=percent)
+    if _is_trim_mean(partial.func):
+        cut = _plain_number(options.get("proportiontocut"))
+        # (From one half on nothing may be left: SciPy's function says what then is.)
+        if set(options) != {"proportiontocut"} or cut is None or not 0 <= cut < 0.5:
+            return None
+        return Statistic(f"trim_mean({cut:g})", Code.TRIMMED_MEAN, parameter=cut)
     known = _known().get(id(partial.func))
     return known if known is not None and not options else None
 
@@ -153,9 +170,26 @@ def _number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def _plain_number(value: Any) -> float | None:
+    """The same, of Python's own types alone."""
+    return _number(value) if type(value) in (int, float) else None
+
+
+def _is_trim_mean(function: Any) -> bool:
+    from scipy import stats
+
+    return function is stats.trim_mean
+
+
 def plain_function(statistic: Statistic) -> Callable:
     """A statistic that was asked for by name as a function of arrays, with `axis`."""
     return _PLAIN[statistic.code]
+
+
+def _trimmed_mean(x: Any, axis: int = -1) -> Any:
+    from scipy import stats
+
+    return stats.trim_mean(x, _TRIMMED, axis=axis)
 
 
 def _mean_difference(x: Any, y: Any, axis: int = -1) -> Any:
@@ -187,6 +221,7 @@ _PLAIN: dict[Code, Callable] = {
     Code.MINIMUM: np.min,
     Code.MAXIMUM: np.max,
     Code.RANGE: np.ptp,
+    Code.TRIMMED_MEAN: _trimmed_mean,
     Code.PEARSON: _pearson,
     Code.SPEARMAN: _spearman,
     Code.DIFFERENCE: _mean_difference,

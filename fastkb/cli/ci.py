@@ -135,6 +135,7 @@ _WORDS = {
     "min": "minimum",
     "max": "maximum",
     "ptp": "range",
+    "trimmed_mean": "trimmed mean",
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
     "mean_difference": "difference of the means",

@@ -12,7 +12,7 @@ from fastkb.cli import CommandError
 
 KERNELS = ("rbf", "laplacian", "polynomial", "linear")
 # Those of fastkb.bootstrap, which need not be loaded for "fastkb --help".
-ONE_COLUMN = ("mean", "sum", "std", "var", "median", "min", "max", "ptp")
+ONE_COLUMN = ("mean", "sum", "std", "var", "median", "min", "max", "ptp", "trimmed_mean")
 TWO_COLUMNS = ("pearson", "spearman", "mean_difference", "mean_ratio")
 METHODS = ("bca", "percentile", "basic")
 

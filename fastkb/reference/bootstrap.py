@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from statistics import NormalDist
 
 import numpy as np
@@ -63,3 +64,39 @@ def bca(values, observed, left_out, level):
         z = bias + normal.inv_cdf(tail)
         ends.append(np.quantile(values, normal.cdf(bias + z / (1 - acceleration * z))))
     return tuple(ends)
+
+
+def weighted_mean(x, w):
+    """Σ w x / Σ w, exactly.  # shapes: (n,), (n,)"""
+    x, w = _exact(x), _exact(w)
+    return sum(a * b for a, b in zip(w, x, strict=True)) / sum(w)
+
+
+def weighted_covariance(x, y, w):
+    """Σ w (x - m)(y - l) / Σ w with the weighted means m and l, exactly."""
+    mean_x, mean_y = weighted_mean(x, w), weighted_mean(y, w)
+    products = [(a - mean_x) * (b - mean_y) for a, b in zip(_exact(x), _exact(y), strict=True)]
+    return weighted_mean(products, w)
+
+
+def weighted_correlation(x, y, w):
+    """Pearson's, of a distribution with mass w at (x, y)."""
+    spread = weighted_covariance(x, x, w) * weighted_covariance(y, y, w)
+    return float(weighted_covariance(x, y, w)) / math.sqrt(spread) if spread else math.nan
+
+
+def weighted_ranks(x, w):
+    """The mass below each value, and half the mass at it, exactly."""
+    pairs = list(zip(x, _exact(w), strict=True))
+    return [sum(v for b, v in pairs if b < a) + sum(v for b, v in pairs if b == a) / 2 for a in x]
+
+
+def weighted_quantile(x, w, level):
+    """The smallest value with mass `level` or more at it and below."""
+    pairs = list(zip(x, _exact(w), strict=True))
+    total = sum(v for _, v in pairs)
+    return min(a for a in x if sum(v for b, v in pairs if b <= a) >= Fraction(level) * total)
+
+
+def _exact(numbers):
+    return [one if isinstance(one, Fraction) else Fraction(float(one)) for one in numbers]

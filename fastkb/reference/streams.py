@@ -1,4 +1,4 @@
-"""Philox4x32-10 and bounded integers from their definitions, in plain NumPy."""
+"""Philox4x32-10, bounded integers and weights from their definitions, in plain NumPy."""
 
 from __future__ import annotations
 
@@ -50,3 +50,11 @@ def bootstrap_indices(key, replicate, n):
 def bootstrap_counts(key, replicate, n):
     """How often each index is drawn.  # shape: (n,)"""
     return np.bincount(bootstrap_indices(key, replicate, n), minlength=n)
+
+
+def dirichlet(key, replicate, lengths):
+    """Normalised unit exponentials for each sample, two words each.  # shapes: (n_j,)"""
+    high, low = words(key, replicate, 2 * sum(lengths)).reshape(-1, 2).astype(np.uint64).T
+    k = (high >> np.uint64(6)) * np.uint64(2**26) + (low >> np.uint64(6))
+    parts = np.split(-np.log((k + 0.5) * 2.0**-52), np.cumsum(lengths)[:-1])
+    return [part / part.sum() for part in parts]

@@ -265,7 +265,7 @@ def check_labels(scheme: str, labels: Any, n: int) -> np.ndarray:
         names, codes = np.unique(array, return_inverse=True)
     except TypeError:
         raise ValueError(f"{scheme}: labels must be of one kind, got {array.dtype}") from None
-    if scheme == "Clusters" and len(names) < 2:
+    if scheme in ("Clusters", "Wild") and len(names) < 2:
         raise ValueError(f"{scheme}: labels must name two clusters at least, got only {names[0]!r}")
     return codes
 
@@ -301,6 +301,42 @@ def check_fraction_of(scheme: str, m: Any, rate: Any, n: int) -> tuple[int, floa
     return number, float(rate)
 
 
+def check_fitted(scheme: str, fitted: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Fitted values of a response of this shape."""
+    if fitted is None:
+        raise ValueError(
+            f"{scheme}: fitted must be the fitted values of the response, of shape {shape}, got None"
+        )
+    try:
+        values = np.asarray(fitted, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{scheme}: fitted must be numbers, got {fitted!r}") from None
+    if values.shape != shape:
+        raise ValueError(
+            f"{scheme}: fitted must have the response's shape {shape}, got {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(f"{scheme}: fitted must be finite, and has NaN or infinity")
+    return values
+
+
+def check_leverage(scheme: str, leverage: Any, n: int) -> np.ndarray:
+    """The diagonal of a hat matrix, from 0 to below 1.  # shape: (n,)"""
+    try:
+        values = np.asarray(leverage, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{scheme}: leverage must be numbers, got {leverage!r}") from None
+    if values.shape != (n,):
+        raise ValueError(
+            f"{scheme}: leverage must be one number for each of the {n} observations, got shape "
+            f"{values.shape}"
+        )
+    wrong = ~((values >= 0) & (values < 1))
+    if wrong.any():
+        raise ValueError(f"{scheme}: leverage must be from 0 to below 1, got {values[wrong][0]:g}")
+    return values
+
+
 def check_previous(previous: np.ndarray | None, shape: tuple[int, ...]) -> None:
     """A distribution that is gone on from is of the same statistic of the same data."""
     if previous is not None and previous.shape[:-1] != shape:
@@ -333,12 +369,16 @@ def check_combination(
         raise TypeError(f"scheme must be None or one of fastkb.schemes, got {scheme!r}{hint}")
     if random_state:
         raise TypeError("with a scheme the seed is `rng`, not `random_state`")
-    if len(samples.arrays) > 1 and not request.paired:
+    if len(samples.arrays) > 1 and not request.paired and not scheme.draws_unpaired:
         raise ValueError(
             f"a scheme draws one sample, or several with paired=True; `data` has {len(samples.arrays)}"
         )
-    if request.method == "bca" and hasattr(scheme, "rate"):
+    if request.method == "bca" and not scheme.knows_bca:
         raise ValueError(
             f"method='BCa' is not valid with {type(scheme).__name__}: use 'percentile', 'basic' or "
             "'cheap'"
+        )
+    if request.method == "studentized" and scheme.draws_unpaired:
+        raise ValueError(
+            f"method='studentized' is not valid with {type(scheme).__name__}: use 'percentile'"
         )

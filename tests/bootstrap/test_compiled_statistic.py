@@ -1,9 +1,12 @@
 """Compiled statistics without an observation, and with their p-value, against the definition."""
 
+import functools
+
 import numpy as np
 import pytest
 from scipy import stats
 
+import fastkb
 from fastkb.bootstrap.compiled_statistic import Compiled
 from fastkb.bootstrap.statistics import NAMED, plain_function, recognise
 from fastkb.reference import bootstrap as reference
@@ -42,3 +45,32 @@ def test_correlations_with_their_pvalues(function, n):
             np.testing.assert_allclose(got[:, b], function(x[row], y[row]), atol=1e-7)
         else:
             assert abs(got[0, b]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+@pytest.mark.parametrize("cut", [0, 0.1, 0.25, 0.49])
+@pytest.mark.parametrize(
+    ("shape", "axis", "kind"),
+    [
+        ((40,), 0, np.float64),
+        ((300,), 0, np.float64),
+        ((2, 30, 3), 1, np.float64),
+        ((300,), 0, np.float32),
+        ((60,), 0, np.int32),
+    ],
+)
+def test_trimmed_means_are_scipys(shape, axis, kind, cut, method):
+    x = (30 * np.random.default_rng(7).exponential(size=shape)).astype(kind)
+    statistic = functools.partial(stats.trim_mean, proportiontocut=cut)
+    options = {"n_resamples": 199, "axis": axis, "method": method, "rng": 3}
+    ours = fastkb.bootstrap((x,), statistic, **options)
+    theirs = stats.bootstrap((x,), statistic, **options)
+    assert ours.bootstrap_distribution.dtype == theirs.bootstrap_distribution.dtype
+    # SciPy's BCa levels of float32 data are rounded to float32.
+    rtol, ends = (1e-6, 2e-4) if kind == np.float32 else (1e-12, 1e-12)
+    for got, expected, tolerance in (
+        (ours.bootstrap_distribution, theirs.bootstrap_distribution, rtol),
+        (ours.standard_error, theirs.standard_error, 10 * rtol),
+        (ours.confidence_interval, theirs.confidence_interval, ends),
+    ):
+        np.testing.assert_allclose(got, expected, rtol=tolerance)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastkb.bootstrap.index_blocks import index_blocks, row_blocks, scheme_blocks
+from fastkb.bootstrap.index_blocks import index_blocks, row_blocks
 from fastkb.bootstrap.schemes import Clusters, MOutOfN
 from fastkb.random.streams import key_from_rng
 from fastkb.reference import bootstrap as reference
@@ -12,7 +12,7 @@ from fastkb.reference import bootstrap as reference
 def collect(rng, lengths, n_resamples, batch, largest):
     out = [np.full((n_resamples, n), 2**32 - 1, np.int64) for n in lengths]
     for block in index_blocks(rng, lengths, n_resamples, batch, largest):
-        for whole, part in zip(out, block.indices, strict=True):
+        for whole, part in zip(out, block.rows, strict=True):
             whole[block.places] = part
     return out
 
@@ -59,7 +59,7 @@ def test_rows_of_different_lengths_keep_their_places(largest):
     rows = [rng.integers(0, 9, n).astype(np.uint32) for n in (3, 5, 3, 4, 5, 5, 1)]
     found = {}
     for block in row_blocks(iter(rows), largest, start=10):
-        (indices,) = block.indices
+        (indices,) = block.rows
         assert indices.dtype == np.uint32
         found.update(zip(block.places.tolist(), indices.tolist(), strict=True))
     assert found == {10 + k: row.tolist() for k, row in enumerate(rows)}
@@ -67,14 +67,14 @@ def test_rows_of_different_lengths_keep_their_places(largest):
 
 @pytest.mark.parametrize("scheme", [MOutOfN(3), Clusters([0, 0, 0, 1, 2, 2])])
 def test_a_schemes_replicate_depends_on_its_number_alone(scheme):
-    prepared = scheme.prepare(6, [np.zeros(6)])
+    prepared = scheme.prepare([np.zeros(6)], False)
     key = key_from_rng(5)
 
     def collect_rows(n_resamples, largest):
         return {
             place: row
-            for block in scheme_blocks(prepared, key, n_resamples, largest)
-            for place, row in zip(block.places.tolist(), block.indices[0].tolist(), strict=True)
+            for block in prepared.blocks(key, n_resamples, largest)
+            for place, row in zip(block.places.tolist(), block.rows[0].tolist(), strict=True)
         }
 
     many = collect_rows(50, 10**6)

@@ -1,10 +1,14 @@
-"""Quantiles with levels of their own, and BCa's levels, against NumPy and the oracle."""
+"""Quantiles and BCa's levels against NumPy and the oracle; how often intervals hold the truth."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtri
+from scipy.stats import beta, binom, norm
+from scipy.stats import t as student
 
+import fastkb
 from fastkb.bootstrap.intervals import (
     bca_levels,
     cheap_ends,
@@ -85,3 +89,110 @@ def test_studentized_interval_by_hand():
         values, np.asarray(3.0), errors, np.asarray(0.5), np.array([0.0, 1.0])
     )
     assert (low, high) == (3 - 0.5 * 1, 3 + 0.5 * 2)
+
+
+# How often 90% intervals of a mean miss the truth, where theory gives the number. Every data set has
+# resamples of its own, so the count is binomial. Seeds are fixed; were they drawn afresh, the 15 counts
+# below would raise a false alarm once in 10⁴ runs at most, if theory's remainder is as small as stated.
+FALSE_ALARM = 1e-4 / 15
+DATASETS = 6000
+LEVEL, TAIL = 0.9, 0.05
+
+
+def misses(draw, truth, method, n_resamples, **options):
+    """How many intervals lie above the truth, and how many below."""
+    rng = np.random.default_rng(1)
+    options |= {"method": method, "n_resamples": n_resamples, "confidence_level": LEVEL}
+    above = below = 0
+    for _ in range(DATASETS):
+        result = fastkb.bootstrap((draw(rng),), "mean", rng=rng, **options)
+        low, high = result.confidence_interval
+        above, below = above + (low > truth), below + (high < truth)
+    return above, below
+
+
+def accepted(share, remainder):
+    """Bounds of a count of that share, give or take the remainder; exact."""
+    low = binom.ppf(FALSE_ALARM / 2, DATASETS, share - remainder)
+    return low, binom.isf(FALSE_ALARM / 2, DATASETS, share + remainder)
+
+
+def holds(count, share, remainder):
+    low, high = accepted(share, remainder)
+    return low <= count <= high
+
+
+def tail(n_resamples):
+    """How much of a distribution lies below the 5% quantile of so many draws, on average."""
+    return (TAIL * (n_resamples - 1) + 1) / (n_resamples + 1)
+
+
+def plug_in_misses(n, n_resamples):
+    """Of x̄ ± q·s/√n for normal data, where s divides by n and q is a quantile of normal draws."""
+    place = TAIL * (n_resamples - 1) + 1
+    q = ndtri(beta.ppf((np.arange(1000) + 0.5) / 1000, place, n_resamples + 1 - place))
+    return 2 * student.cdf(np.sqrt((n - 1) / n) * q, n - 1).mean()
+
+
+@pytest.mark.parametrize("method", ["percentile", "basic"])
+def test_intervals_of_a_small_normal_sample_miss_as_often_as_a_plug_in_interval(method):
+    """Too often: 13.4% for n = 20. The sample's skewness and kurtosis matter at order 1/n² only."""
+    missed = sum(misses(lambda rng: rng.standard_normal(20), 0.0, method, 201))
+    assert holds(missed, plug_in_misses(20, 201), 1 / 20**2)
+
+
+@pytest.mark.parametrize(
+    ("draw", "truth", "remainder"),
+    [
+        (lambda rng: rng.standard_normal(20), 0.0, 20**-2),
+        (lambda rng: rng.exponential(size=50), 1.0, 50**-1.5),
+    ],
+    ids=["normal", "exponential"],
+)
+def test_studentized_intervals_hold_the_truth_as_often_as_they_say(draw, truth, remainder):
+    """The error of order 1/n has the factor κ - 3γ²/2 (Hall 1988), which is zero for both."""
+    missed = sum(misses(draw, truth, "studentized", 201, standard_error="std"))
+    assert holds(missed, 2 * tail(201), remainder)
+
+
+@pytest.mark.parametrize("n_resamples", [1, 2, 5])
+def test_cheap_intervals_hold_the_truth_as_often_as_they_say(n_resamples):
+    """However few the resamples are (Lam 2022): asymptotically exact in n."""
+    missed = sum(misses(lambda rng: rng.standard_normal(400), 0.0, "cheap", n_resamples))
+    assert holds(missed, 2 * TAIL, 1 / 400)
+
+
+# The first term of Edgeworth's expansion: by what multiple of φ(z)γ/√n an end misses more or less
+# often than it says (Hall 1988, Annals of Statistics 16).
+Z = norm.ppf(1 - TAIL)
+FIRST_ORDER = {
+    "percentile": (Z**2 + 2) / 6,
+    "basic": Z**2 / 2,
+    "BCa": 0.0,
+    "studentized": 0.0,
+}
+
+
+def one_sided_misses(method, n, n_resamples):
+    """Of exponential data, whose skewness is 2: above the truth, and below."""
+    more = FIRST_ORDER[method] * norm.pdf(Z) * 2 / np.sqrt(n)
+    return tail(n_resamples) - more, tail(n_resamples) + more
+
+
+@pytest.mark.parametrize("method", FIRST_ORDER)
+def test_each_end_of_a_skewed_means_interval_misses_as_often_as_theory_says(method):
+    """BCa and studentized have no error of order 1/√n; percentile and basic have."""
+    options = {"standard_error": "std"} if method == "studentized" else {}
+    counts = misses(lambda rng: rng.exponential(size=200), 1.0, method, 401, **options)
+    for count, share in zip(counts, one_sided_misses(method, 200, 401), strict=True):
+        assert holds(count, share, 1 / 200)
+
+
+def test_the_accepted_counts_tell_methods_apart():
+    assert not holds(2 * tail(201) * DATASETS, plug_in_misses(20, 201), 1 / 20**2)
+    assert not holds(plug_in_misses(20, 201) * DATASETS, 2 * tail(201), 1 / 20**2)
+    above, below = one_sided_misses("basic", 200, 401)
+    assert not holds(below * DATASETS, tail(401), 1 / 200)
+    assert not holds(above * DATASETS, tail(401), 1 / 200)
+    # Normal quantiles in the place of Student's, with one resample: P(|Z/Z*| > 1.645)
+    assert not holds(2 * student.sf(Z, 1) * DATASETS, 2 * TAIL, 1 / 400)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 
 from fastkb.bootstrap.jackknife import leave_one_out, leave_one_pair_out
 from fastkb.bootstrap.statistics import NAMED, Code, Statistic
@@ -21,6 +22,7 @@ ONE = {
     NAMED["min"]: np.min,
     NAMED["max"]: np.max,
     NAMED["ptp"]: np.ptp,
+    NAMED["trimmed_mean"]: lambda x: stats.trim_mean(x, 0.1),
     QUANTILE: lambda x: np.quantile(x, 0.3),
 }
 values = st.floats(-100, 100) | st.integers(-2, 2).map(float)
@@ -45,6 +47,28 @@ def test_an_observation_that_makes_up_the_whole_variance():
     for name in ("var", "std"):
         (expected,) = reference.jackknife([x], ONE[NAMED[name]])
         np.testing.assert_allclose(leave_one_out(NAMED[name], x[None])[0], expected, rtol=1e-9)
+
+
+@given(
+    x=hnp.arrays(np.float64, st.integers(2, 60), elements=values),
+    cut=st.sampled_from([0, 0.05, 0.1, 0.25, 0.49]),
+    offset=st.sampled_from([0.0, 1e8]),
+)
+def test_trimmed_means(x, cut, offset):
+    x = x + offset
+    statistic = Statistic("trim_mean", Code.TRIMMED_MEAN, parameter=cut)
+    (expected,) = reference.jackknife([x], lambda left: stats.trim_mean(left, cut))
+    # Sums of at most 60 terms, here and in SciPy.
+    tolerance = 60 * np.finfo(np.float64).eps * np.abs(x).max()
+    np.testing.assert_allclose(leave_one_out(statistic, x[None])[0], expected, atol=tolerance)
+
+
+def test_trimmed_means_of_data_far_from_zero_keep_their_differences():
+    # The acceleration of BCa is made of them.
+    x = np.random.default_rng(0).integers(0, 1000, 200).astype(float)
+    statistic = NAMED["trimmed_mean"]
+    near, far = (leave_one_out(statistic, x[None] + offset)[0] for offset in (0.0, 2.0**40))
+    np.testing.assert_allclose(far - 2.0**40, near, rtol=0, atol=2.0**-12)  # one rounding
 
 
 def test_series_are_apart():

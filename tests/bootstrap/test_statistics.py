@@ -42,6 +42,10 @@ def test_partials_that_are_understood():
     assert quantile == Statistic("quantile(0.25)", Code.QUANTILE, parameter=0.25)
     percentile = recognise(functools.partial(np.percentile, q=25, method="linear"))
     assert percentile == Statistic("percentile(25)", Code.QUANTILE, parameter=25, percent=True)
+    trimmed = recognise(functools.partial(stats.trim_mean, proportiontocut=0.25))
+    assert trimmed == Statistic("trim_mean(0.25)", Code.TRIMMED_MEAN, parameter=0.25)
+    whole = recognise(functools.partial(stats.trim_mean, proportiontocut=0))
+    assert whole == Statistic("trim_mean(0)", Code.TRIMMED_MEAN)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,19 @@ def test_partials_that_are_understood():
         functools.partial(np.quantile, q=0.5, method="lower"),
         functools.partial(np.quantile, [1.0, 2.0], q=0.5),
         functools.partial(np.quantile),
+        stats.trim_mean,
+        lambda x, axis: stats.trim_mean(x, 0.1, axis=axis),
+        functools.partial(stats.trim_mean),
+        functools.partial(stats.trim_mean, [1.0, 2.0], 0.1),
+        functools.partial(stats.trim_mean, [1.0, 2.0], proportiontocut=0.1),
+        functools.partial(stats.trim_mean, proportiontocut=0.1, axis=-1),
+        functools.partial(stats.trim_mean, proportiontocut=np.float64(0.1)),
+        functools.partial(stats.trim_mean, proportiontocut=np.float32(0.1)),
+        functools.partial(stats.trim_mean, proportiontocut=False),
+        functools.partial(stats.trim_mean, proportiontocut=-0.1),
+        functools.partial(stats.trim_mean, proportiontocut=0.5),
+        functools.partial(stats.trim_mean, proportiontocut=float("nan")),
+        functools.partial(stats.tmean, proportiontocut=0.1),
         "modus",
         3,
     ],
@@ -79,4 +96,13 @@ def test_names_have_functions_of_arrays():
 
 
 def test_which_statistics_only_compare():
-    assert {name for name, s in NAMED.items() if s.orders} == {"median", "min", "max", "ptp"}
+    compared = {"median", "min", "max", "ptp"}
+    assert {name for name, s in NAMED.items() if s.orders} == compared
+    assert {name for name, s in NAMED.items() if s.ranked} == {*compared, "trimmed_mean"}
+
+
+@pytest.mark.parametrize("n", [9, 10, 11, 40])
+def test_a_trimmed_mean_by_name_leaves_out_a_tenth_at_each_end(n):
+    x = np.random.default_rng(n).normal(size=(3, n))
+    expected = stats.trim_mean(x, 0.1, axis=-1)
+    np.testing.assert_array_equal(plain_function(recognise("trimmed_mean"))(x), expected)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fastkb.reference import bootstrap as reference
 
@@ -43,3 +44,28 @@ def test_symmetric_data_need_no_correction():
 
 def test_no_interval_where_all_replicates_lie_on_one_side():
     assert np.isnan(reference.bca(np.ones(10), 0.0, [np.arange(3.0)], 0.9)).all()
+
+
+def test_weighted_moments_are_those_of_a_repeated_sample():
+    x, y, times = np.array([1.0, 2.0, 4.0, 7.0]), np.array([3.0, 1.0, 4.0, 1.0]), [1, 3, 2, 2]
+    weights = np.array(times) / 8
+    many, others = np.repeat(x, times), np.repeat(y, times)
+    assert reference.weighted_mean(x, weights) == many.mean()
+    assert float(reference.weighted_covariance(x, x, weights)) == pytest.approx(many.var())
+    expected = np.corrcoef(many, others)[0, 1]
+    assert reference.weighted_correlation(x, y, weights) == pytest.approx(expected)
+    assert np.isnan(reference.weighted_correlation(x, np.ones(4), weights))
+
+
+def test_weighted_ranks_are_midranks_of_a_repeated_sample():
+    x, times = np.array([1.0, 4.0, 4.0, 2.0]), [1, 3, 2, 2]
+    ranks = (stats.rankdata(np.repeat(x, times)) - 0.5) / 8
+    got = np.repeat(reference.weighted_ranks(x, np.array(times) / 8), times)
+    np.testing.assert_array_equal(got.astype(float), ranks)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.125, 0.126, 0.5, 0.625, 0.75, 1.0])
+def test_weighted_quantiles_are_those_of_a_repeated_sample(level):
+    x, times = np.array([1.0, 7.0, 4.0, 2.0]), [1, 2, 2, 3]
+    expected = np.quantile(np.repeat(x, times), level, method="inverted_cdf")
+    assert reference.weighted_quantile(x, np.array(times) / 8, level) == expected

@@ -7,15 +7,14 @@ import pytest
 
 import fastkb
 from fastkb import schemes
-from fastkb.bootstrap.index_blocks import scheme_blocks
 from fastkb.random.streams import key_from_rng
 
 
 def rows_of(scheme, n, count=200, seed=0):
-    prepared = scheme.prepare(n, [np.arange(float(n))])
+    prepared = scheme.prepare([np.arange(float(n))], False)
     rows = {}
-    for block in scheme_blocks(prepared, key_from_rng(seed), count, 10**5):
-        rows.update(zip(block.places.tolist(), block.indices[0].astype(int), strict=True))
+    for block in prepared.blocks(key_from_rng(seed), count, 10**5):
+        rows.update(zip(block.places.tolist(), block.rows[0].astype(int), strict=True))
     return [rows[b] for b in range(count)]
 
 
