@@ -7,23 +7,40 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.kernel_source import KernelSource
+from fastkb.bootstrap.model_band import Options, band_of_model, describe_job
+from fastkb.bootstrap.models import Training
+from fastkb.bootstrap.prediction_error import OutOfBag, PredictionError
 from fastkb.bootstrap.quantiles import column_quantiles
-from fastkb.bootstrap.replicates import compute_replicates, progress_bar
+from fastkb.bootstrap.replicates import Replicates, compute_replicates, progress_bar
+from fastkb.bootstrap.response_schemes import ResponseScheme
 from fastkb.bootstrap.result import BandResult
-from fastkb.random.streams import key_from_rng
+from fastkb.bootstrap.smoother import response_replicates
+from fastkb.random.streams import bootstrap_counts, key_from_rng
 from fastkb.validation.bootstrap import (
+    BandData,
     check_band_data,
     check_level,
     check_model,
     check_n_resamples,
+    check_out_of_bag,
     check_predictions,
-    check_ridge,
+    check_refittable,
+    check_response_method,
     check_rng,
     check_sample,
     check_sampler,
+    check_scheme_of_band,
+    check_seed_for_checkpoint,
     check_solver,
+    check_solver_of,
+    check_training,
+    is_ridge,
 )
+
+# Weights that are drawn again at a time, for the out-of-bag error.
+_WEIGHTS = 2**20
 
 
 def bootstrap_band(
@@ -36,10 +53,15 @@ def bootstrap_band(
     confidence_level: float = 0.9,
     rng: Any = None,
     solver: str = "auto",
+    scheme: Any = None,
+    response_method: str = "auto",
+    n_jobs: int | None = None,
+    out_of_bag: bool = False,
+    checkpoint: Any = None,
     keep_distribution: bool = True,
     progress: bool = False,
 ) -> BandResult:
-    r"""Bootstrap confidence band of kernel ridge regression.
+    r"""Bootstrap confidence band of a fitted function: kernel ridge regression, or any other model.
 
     For each replicate b, n rows are drawn from the data with replacement, the estimator is fitted on
     them, duplicates and all, and evaluated:
@@ -47,18 +69,22 @@ def bootstrap_band(
     .. math:: f^{(b)} = \arg\min_f \sum_i w_i^{(b)} (y_i - f(x_i))^2 + \lambda \|f\|^2
 
     where :math:`w_i^{(b)}` counts how often row i was drawn. The band spans, at every evaluation point,
-    the percentiles of :math:`f^{(1)}(x), …, f^{(B)}(x)`. Every prediction agrees with that of an
-    estimator refitted on the duplicated rows to 10⁻⁶ of the range of y, up to rounding, whichever
-    solver ran.
+    the percentiles of :math:`f^{(1)}(x), …, f^{(B)}(x)`. For kernel ridge regression nothing is refitted
+    from scratch, and every prediction agrees with that of an estimator refitted on the duplicated rows to
+    10⁻⁶ of the range of y, up to rounding, whichever solver ran. Any other model is refitted by itself:
+    with the counts as `sample_weight` where its `fit` takes that, else on the drawn rows.
 
     Parameters
     ----------
-    estimator : KernelRidge
-        fastkb's or scikit-learn's, fitted or not; it is not changed. Any kernel, also precomputed.
+    estimator : KernelRidge, scikit-learn estimator or callable
+        It is cloned and not changed. KernelRidge: fastkb's or scikit-learn's, any kernel, also
+        precomputed. A callable is ``fit_predict(X, y, w, X_eval)`` with the counts w as floats, and
+        returns the predictions at X_eval.
     X : array-like or sparse matrix of shape (n, d)
-        Training data; for ``kernel="precomputed"`` the Gram matrix K(X, X) of shape (n, n).
+        Training data; for ``kernel="precomputed"`` the Gram matrix K(X, X) of shape (n, n). Models other
+        than KernelRidge get it as it is, data frames included.
     y : array-like of shape (n,) or (n, n_targets)
-        Targets.
+        Targets, or the labels of classes.
     X_eval : array-like or sparse matrix of shape (n_eval, d)
         Where to evaluate; for ``kernel="precomputed"`` K(X_eval, X) of shape (n_eval, n).
     n_resamples : int, default 1000
@@ -68,9 +94,28 @@ def bootstrap_band(
         percentile.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
         Seed of the resamples. The rows of resample b depend on the seed and b alone.
-    solver : {"auto", "lowrank", "cholesky"}, default "auto"
+    solver : {"auto", "lowrank", "cholesky", "weights", "rows"}, default "auto"
         How the replicates are computed (docs/band.md); ``result.reason`` says why. ``"lowrank"`` gives
-        way to ``"cholesky"`` where it cannot be certified.
+        way to ``"cholesky"`` where it cannot be certified; both are for KernelRidge. ``"weights"`` and
+        ``"rows"`` refit the model itself, with `sample_weight` or on the drawn rows.
+    scheme : Scheme, optional
+        Another way to resample: see :mod:`fastkb.schemes` (strata, clusters, blocks, Bayesian weights,
+        residual and wild bootstrap, whose fitted values are the model's own unless they are given).
+    response_method : {"auto", "predict", "predict_proba", "decision_function"}, default "auto"
+        What the band is of. Auto: `predict`; for classifiers `predict_proba`, or else
+        `decision_function`. Of two classes, the second alone.
+    n_jobs : int, optional
+        Workers of joblib for models that are refitted: None is 1 unless ``joblib.parallel_config`` says
+        otherwise, -1 all processors. Any backend will do (loky, threading, dask); results do not depend
+        on it. KernelRidge runs on all threads in this process.
+    out_of_bag : bool, default False
+        Whether to estimate the prediction error from the rows that each replicate left out
+        (``result.prediction_error``: .632 and .632+). Takes memory of n_resamples · n for KernelRidge; a
+        callable is called twice as often.
+    checkpoint : path, optional
+        Finished replicates are saved to this file (.npz) every ten seconds or so, and when the work
+        ends or is interrupted; the same call goes on from there, to identical results. Needs `rng`. The
+        file remains.
     keep_distribution : bool, default True
         Whether the result keeps every replicate's predictions, n_resamples · n_eval · n_targets
         numbers; :meth:`BandResult.cdf` and :meth:`BandResult.interval` need them.
@@ -86,7 +131,9 @@ def bootstrap_band(
     Raises
     ------
     TypeError, ValueError
-        For bad input, before any work.
+        For bad input, before any work; for a model that fails on a replicate, naming it.
+    OSError
+        If the checkpoint cannot be written.
 
     Warns
     -----
@@ -100,10 +147,12 @@ def bootstrap_band(
 
     Notes
     -----
-    Results are the same to the last bit on any number of threads, and however the work was cut.
+    Results are the same to the last bit on any number of threads, and however the work was cut. A
+    `random_state` of None is replaced by one that depends on `rng` and on the replicate; a number stays.
 
     References
     ----------
+    Efron, Tibshirani (1997), Improvements on cross-validation: the .632+ bootstrap method, JASA 92.
     Efron, Tibshirani (1993), An Introduction to the Bootstrap, chapters 6 and 13.
     Hastie, Tibshirani, Friedman (2009), The Elements of Statistical Learning, section 8.2.
 
@@ -123,34 +172,116 @@ def bootstrap_band(
     True
     """
     start = time.perf_counter()
-    check_ridge(estimator)
+    check_refittable(estimator)
     n_resamples = check_n_resamples(n_resamples)
     level = check_level("confidence_level", confidence_level)
     check_solver(solver)
     rng = check_rng(rng)
-    data = check_band_data(estimator, X, y, X_eval)
-    source = KernelSource(estimator, data.X, data.X_eval)
-    replicates = compute_replicates(
-        source, data.y, data.alpha, key_from_rng(rng), n_resamples, solver, progress
-    )
-    curves = _curves(replicates.center, replicates.distribution, level)
-    curves = {name: curve.astype(data.dtype, copy=False) for name, curve in curves.items()}
-    if data.single_target:
-        curves = {name: curve[..., 0] for name, curve in curves.items()}
+    ridge = is_ridge(estimator) and solver not in ("weights", "rows")
+    check_solver_of(solver, ridge)
+    check_scheme_of_band(scheme)
+    check_out_of_bag(out_of_bag, scheme)
+    check_seed_for_checkpoint(checkpoint, rng)
+    if ridge:
+        check_response_method(estimator, response_method, False)
+        data: Any = check_band_data(estimator, X, y, X_eval)
+    else:
+        check_training(X, y)
+        data = Training(X, y if hasattr(y, "shape") else np.asarray(y), X_eval)
+    key = key_from_rng(rng)
+    options = Options(key, n_resamples, scheme, response_method, n_jobs, out_of_bag, progress)
+    saved = None
+    if checkpoint is not None:
+        given = Training(X, y, X_eval)
+        saved = Checkpoint(checkpoint, describe_job(estimator, given, solver, options))
+    band = _of_ridge if ridge else _of_model
+    center, distribution, about = band(estimator, data, solver, options, saved)
+    dtype = about.pop("dtype")
+    curves: dict[str, Any] = _curves(center, distribution, level)
+    curves = {name: curve.astype(dtype, copy=False) for name, curve in curves.items()}
     distribution = curves.pop("distribution")
     return BandResult(
-        x=np.asarray(X_eval) if isinstance(data.X_eval, np.ndarray) else X_eval,
+        x=X_eval if hasattr(X_eval, "iloc") or hasattr(X_eval, "nnz") else np.asarray(X_eval),
         **curves,
         confidence_level=level,
         distribution=distribution if keep_distribution else None,
-        solver=replicates.plan.solver,
-        reason=replicates.plan.reason,
         n_resamples=n_resamples,
         seconds=time.perf_counter() - start,
-        rank=replicates.rank,
-        error_bound=replicates.error_bound,
-        n_exact=replicates.n_exact,
+        **about,
     )
+
+
+# What a band consists of: the fit on all data, all replicates, and how they came about.
+_Parts = tuple[np.ndarray, np.ndarray, dict[str, Any]]
+
+
+def _of_model(
+    estimator: Any, data: Training, solver: str, options: Options, checkpoint: Checkpoint | None
+) -> _Parts:
+    band = band_of_model(estimator, data, solver, options, checkpoint)
+    about = {
+        "dtype": band.refits.center.dtype,
+        "solver": band.solver,
+        "reason": band.reason,
+        "classes": band.classes,
+        "prediction_error": band.refits.prediction_error,
+    }
+    return band.refits.center, band.refits.distribution, about
+
+
+def _of_ridge(
+    estimator: Any, data: BandData, solver: str, options: Options, checkpoint: Checkpoint | None
+) -> _Parts:
+    n_eval, points = data.X_eval.shape[0], data.X_eval
+    if options.out_of_bag:  # the data themselves are evaluation points too
+        points = _stacked(points, data.X)
+    source = KernelSource(estimator, data.X, points)
+    shared = (source, data.y, data.alpha, options.key, options.n_resamples)
+    plan = options.scheme
+    if isinstance(plan, ResponseScheme):
+        replicates = response_replicates(*shared, plan, options.progress)
+    else:
+        plan = plan if plan is None else plan.prepare([data.y.T], True)
+        replicates = compute_replicates(*shared, solver, options.progress, plan, checkpoint)
+    error = _error_of_ridge(replicates, data, options.key, plan) if options.out_of_bag else None
+    curves = [replicates.center[:n_eval], replicates.distribution[:, :n_eval]]
+    if data.single_target:
+        curves = [curve[..., 0] for curve in curves]
+    about = {
+        "dtype": data.dtype,
+        "solver": replicates.plan.solver,
+        "reason": replicates.plan.reason,
+        "rank": replicates.rank,
+        "error_bound": replicates.error_bound,
+        "n_exact": replicates.n_exact,
+        "prediction_error": error,
+    }
+    return curves[0], curves[1], about
+
+
+def _stacked(first: Any, second: Any) -> Any:
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.concatenate([first, second])
+    from scipy import sparse
+
+    return sparse.vstack([first, second], format="csr")
+
+
+def _error_of_ridge(
+    replicates: Replicates, data: BandData, key: np.ndarray, plan: Any
+) -> PredictionError:
+    """From predictions whose last points are the data."""
+    n = len(data.y)
+    errors = OutOfBag(data.y)
+    together = max(1, _WEIGHTS // n)
+    for first in range(0, len(replicates.distribution), together):
+        some = replicates.distribution[first : first + together, -n:]
+        if plan is None:
+            weights = bootstrap_counts(key, first, len(some), n)
+        else:
+            weights = plan.counts(key, first, len(some))
+        errors.add_many(some, weights)
+    return errors.result(replicates.center[-n:])
 
 
 def sampling_band(

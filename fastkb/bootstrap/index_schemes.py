@@ -27,7 +27,9 @@ class IndexScheme(Scheme):
     def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
         """A resample's indices for each row of random numbers.  # drawn: (rows, k)"""
 
-    def blocks(self, key: np.ndarray, n_resamples: int, largest: int) -> Generator[Block, None, None]:
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
         bounds = self.bounds()
         together = rows_together(largest, len(bounds))
         for first in range(0, n_resamples, together):

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastkb.bootstrap import cholesky
 from fastkb.bootstrap.basis import TOLERANCE, Basis, Refused
+from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.lowrank import BATCH, LowRank
 from fastkb.bootstrap.plan import Plan, choose_solver, largest_useful_rank
@@ -48,6 +49,8 @@ class Job(NamedTuple):
     n_resamples: int
     n_eval: int
     progress: bool
+    scheme: Any  # prepared, or None: rows are drawn one by one
+    checkpoint: Checkpoint | None
 
 
 def compute_replicates(
@@ -58,6 +61,8 @@ def compute_replicates(
     n_resamples: int,
     solver: str,
     progress: bool,
+    scheme: Any = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Replicates:
     """Fit all replicates, and all data, and evaluate.
 
@@ -73,8 +78,12 @@ def compute_replicates(
     n_resamples : int
     solver : str
     progress : bool
+    scheme : IndexScheme, Bayesian or None
+        Prepared; None: rows are drawn one by one.
+    checkpoint : Checkpoint or None
+        Finished replicates are loaded from it, and saved to it.
     """
-    job = Job(source, y, alpha, key, n_resamples, source.n_eval, progress)
+    job = Job(source, y, alpha, key, n_resamples, source.n_eval, progress, scheme, checkpoint)
     # One pool of threads at a time: BLAS would spin beside the compiled regions.
     with limit_blas(1):
         scale = _scale(y)
@@ -96,7 +105,9 @@ def _plan(job: Job, solver: str, scale: np.ndarray) -> tuple[Plan, LowRank | Non
     size = (n, job.n_eval, n_targets)
     lowrank = basis = splits = None
     refusal = "another solver was asked for"
-    if solver != "cholesky":
+    if job.scheme is not None:
+        refusal = "the low-rank solver draws rows one by one"
+    elif solver != "cholesky":
         try:
             limit = n if solver == "lowrank" else largest_useful_rank(*size)
             basis = Basis(job.source, job.y, job.alpha, scale, limit)
@@ -114,7 +125,15 @@ def _with_basis(
 ) -> Replicates:
     distribution = _allocate(job)
     bounds = np.empty(job.n_resamples)
+    saved = _saved(job)
+    done = len(saved.get("bounds", ()))
+    done -= done % BATCH if done < job.n_resamples else 0
+    reached = int(saved.get("attempt", 1))
     for attempt in range(1, _ATTEMPTS + 1):
+        if attempt < reached:  # its replicates were given up, and so will the basis be
+            basis.raise_accuracy(100.0**attempt)
+            lowrank = LowRank(job.source, basis, job.y, job.alpha, scale)
+            continue
         lowrank.prepare()
         center, center_bound = lowrank.center()
         if not center_bound <= _CENTER_LIMIT:
@@ -122,12 +141,19 @@ def _with_basis(
             return _exactly(
                 job, Plan("cholesky", f"one factorisation for each replicate, since {why}")
             )
-        with progress_bar(job.n_resamples, job.progress) as bar:
+        distribution[:done] = saved.get("distribution", distribution[:0])[:done]
+        bounds[:done] = saved.get("bounds", bounds[:0])[:done]
+        with progress_bar(job.n_resamples, job.progress) as bar, _Saving(job.checkpoint) as saving:
             together = BATCH * n_threads()
             guess = BATCH * sum(split.seconds for split in lowrank.splits)
-            for first, count in _chunks(job.n_resamples, together, bar, guess):
+            for first, count in _chunks(job.n_resamples, together, bar, guess, done):
                 part = slice(first, first + count)
                 bounds[part] = lowrank.predict(job.key, first, distribution[part])
+                ready = slice(0, first + count)
+                saving.finished(
+                    distribution=distribution[ready], bounds=bounds[ready], attempt=attempt
+                )
+        saved, done = {}, 0
         uncertified = np.flatnonzero(~(bounds <= _LIMIT))
         if len(uncertified) <= _MANY * job.n_resamples or attempt == _ATTEMPTS:
             break
@@ -151,10 +177,13 @@ def _with_basis(
 def _exactly(job: Job, plan: Plan) -> Replicates:
     exact = _Exact(job)
     distribution = _allocate(job)
-    with progress_bar(job.n_resamples, job.progress) as bar:
-        for first, count in _chunks(job.n_resamples, n_threads(), bar):
+    before = _saved(job).get("exact", distribution[:0])
+    distribution[: len(before)] = before
+    with progress_bar(job.n_resamples, job.progress) as bar, _Saving(job.checkpoint) as saving:
+        for first, count in _chunks(job.n_resamples, n_threads(), bar, start=len(before)):
             some = np.arange(first, first + count)
             distribution[some] = exact.predict(_weights(job, some))
+            saving.finished(exact=distribution[: first + count])
     center = exact.center()
     exact.warn()
     return Replicates(center, distribution, plan, None, None, 0)
@@ -214,6 +243,31 @@ class _Exact:
             )
 
 
+def _saved(job: Job) -> dict[str, np.ndarray]:
+    return (job.checkpoint.load() if job.checkpoint is not None else None) or {}
+
+
+class _Saving:
+    """Saves what is finished: from time to time, and at the end, however it comes."""
+
+    def __init__(self, checkpoint: Checkpoint | None) -> None:
+        self._checkpoint = checkpoint
+        self._arrays: dict[str, Any] = {}
+
+    def __enter__(self) -> _Saving:
+        return self
+
+    def finished(self, **arrays: Any) -> None:
+        """These arrays are the state to save from now on."""
+        self._arrays = arrays
+        if self._checkpoint is not None:
+            self._checkpoint.save_if_due(lambda: arrays)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._checkpoint is not None and self._arrays:
+            self._checkpoint.save(self._arrays)
+
+
 def _allocate(job: Job) -> np.ndarray:
     shape = (job.n_resamples, job.n_eval, job.y.shape[1])
     return empty(shape, np.float64, "the predictions of all replicates")
@@ -222,6 +276,8 @@ def _allocate(job: Job) -> np.ndarray:
 def _weights(job: Job, replicates: np.ndarray) -> np.ndarray:
     """Counts of the given replicates as floats.  # shape: (len(replicates), n)"""
     n = len(job.y)
+    if job.scheme is not None:
+        return job.scheme.counts(job.key, int(replicates[0]), len(replicates)).astype(np.float64)
     if len(replicates) and replicates[-1] - replicates[0] == len(replicates) - 1:
         counts = bootstrap_counts(job.key, int(replicates[0]), len(replicates), n)
     else:
@@ -230,19 +286,20 @@ def _weights(job: Job, replicates: np.ndarray) -> np.ndarray:
 
 
 def _chunks(
-    total: int, unit: int, bar: Any, guess: float = _SECONDS_A_CHUNK
+    total: int, unit: int, bar: Any, guess: float = _SECONDS_A_CHUNK, start: int = 0
 ) -> Iterator[tuple[int, int]]:
     """(first, count) of chunks of whole units, each of about a quarter of a second.
 
     `guess` is what a unit may take, in seconds. It may be wrong, or the first chunk may have to
     compile: the first is a tenth of a full chunk, if it can be.
     """
-    first, units = 0, max(1, int(0.1 * _SECONDS_A_CHUNK / max(guess, 1e-6)))
+    bar.update(start)
+    first, units = start, max(1, int(0.1 * _SECONDS_A_CHUNK / max(guess, 1e-6)))
     while first < total:
         count = min(units * unit, total - first)
-        start = time.perf_counter()
+        begin = time.perf_counter()
         yield first, count
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - begin
         bar.update(count)
         first += count
         # Never shrink below one unit, grow fourfold at most.

@@ -63,7 +63,9 @@ class ResponseScheme(Scheme):
     def responses(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
         """Responses of replicates `first`, `first` + 1, ….  # shape: (…, count, n)"""
 
-    def blocks(self, key: np.ndarray, n_resamples: int, largest: int) -> Generator[Block, None, None]:
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
         together = rows_together(largest, self._fitted.size)
         return equal_blocks(
             lambda first, count: [self.responses(key, first, count)], n_resamples, together

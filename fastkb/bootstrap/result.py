@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.bootstrap.prediction_error import PredictionError
 from fastkb.validation.bootstrap import check_level
 
 
@@ -32,7 +33,8 @@ class BandResult:
     distribution : ndarray of shape (n_resamples, n_eval[, n_targets]), or None
         Every replicate's prediction; None if it was not kept.
     solver : str
-        What computed the replicates: ``"lowrank"``, ``"cholesky"`` or ``"refit"``.
+        What computed the replicates: ``"lowrank"`` or ``"cholesky"`` (kernel ridge regression); for other
+        models ``"weights"``, ``"rows"`` or ``"responses"``; ``"refit"`` (fresh samples).
     reason : str
         Why that solver, and why not the others.
     rank : int or None
@@ -42,6 +44,11 @@ class BandResult:
         range; None where the solver is exact up to rounding.
     n_exact : int
         How many replicates the certificate refused, so that they were factorised in full instead.
+    classes : ndarray or None
+        Of a classifier: those that the last axis counts (`predict_proba` and `decision_function` of two
+        classes are of the second alone).
+    prediction_error : PredictionError or None
+        With ``out_of_bag=True``: the out-of-bag error and the .632 and .632+ estimates.
     n_resamples : int
         The number B of replicates.
     seconds : float
@@ -79,6 +86,8 @@ class BandResult:
     rank: int | None = None
     error_bound: float | None = None
     n_exact: int = 0
+    classes: np.ndarray | None = None
+    prediction_error: PredictionError | None = None
 
     def __repr__(self) -> str:
         points = " x ".join(map(str, self.center.shape))

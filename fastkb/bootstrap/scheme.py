@@ -33,7 +33,9 @@ class Scheme(ABC):
         """The scheme for these samples (observations along the last axis), its arguments checked."""
 
     @abstractmethod
-    def blocks(self, key: np.ndarray, n_resamples: int, largest: int) -> Generator[Block, None, None]:
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
         """All replicates, as blocks of roughly `largest` numbers."""
 
     def left_out(self) -> list[Iterator[np.ndarray]]:

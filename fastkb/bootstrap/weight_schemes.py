@@ -42,7 +42,9 @@ class Bayesian(Scheme):
 
     _lengths: list[int]
 
-    def blocks(self, key: np.ndarray, n_resamples: int, largest: int) -> Generator[Block, None, None]:
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
         together = rows_together(largest, sum(self._lengths))
         return equal_blocks(
             lambda first, count: dirichlet_rows(key, first, count, self._lengths),

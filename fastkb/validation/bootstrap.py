@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SOLVERS = ("auto", "lowrank", "cholesky")
+SOLVERS = ("auto", "lowrank", "cholesky", "weights", "rows")
+RESPONSE_METHODS = ("auto", "predict", "predict_proba", "decision_function")
 
 _RIDGE_PARAMETERS = ("alpha", "kernel", "gamma", "degree", "coef0", "kernel_params")
 
@@ -69,21 +70,103 @@ def check_rng(rng: Any) -> Any:
     )
 
 
-def check_ridge(estimator: Any) -> Any:
-    """An instance of KernelRidge: fastkb's, scikit-learn's or one with their parameters."""
+def is_ridge(estimator: Any) -> bool:
+    """Whether it is a KernelRidge: fastkb's, scikit-learn's or one with their parameters."""
+    if isinstance(estimator, type) or not hasattr(estimator, "_get_kernel"):
+        return False
+    parameters = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    return all(name in parameters for name in _RIDGE_PARAMETERS)
+
+
+def check_refittable(estimator: Any) -> Any:
+    """An instance with `fit` and something that predicts, or a function that does both."""
     if isinstance(estimator, type):
         raise TypeError(
             f"estimator must be an instance, got the class {estimator.__name__}: write "
             f"{estimator.__name__}(...)"
         )
-    parameters = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
-    missing = [name for name in _RIDGE_PARAMETERS if name not in parameters]
-    if missing or not hasattr(estimator, "_get_kernel"):
-        raise TypeError(
-            "estimator must be a fastkb.KernelRidge or a sklearn.kernel_ridge.KernelRidge (other "
-            f"models have no bootstrap band yet), got {estimator!r}"
+    predicts = any(hasattr(estimator, name) for name in RESPONSE_METHODS[1:])
+    if hasattr(estimator, "fit") and (predicts or hasattr(estimator, "get_params")):
+        return estimator
+    if callable(estimator) and not hasattr(estimator, "fit"):
+        return estimator
+    raise TypeError(
+        "estimator must have fit and predict, or be a function fit_predict(X, y, w, X_eval), got "
+        f"{estimator!r}"
+    )
+
+
+def check_response_method(estimator: Any, method: Any, classifier: bool) -> str:
+    """The method of an estimator whose values the band is of."""
+    if method not in RESPONSE_METHODS:
+        raise ValueError(
+            f"response_method must be one of {', '.join(RESPONSE_METHODS)}, got {method!r}"
         )
-    return estimator
+    if method == "auto":
+        if not classifier:
+            return "predict"
+        method = next((m for m in RESPONSE_METHODS[2:] if hasattr(estimator, m)), "predict")
+    if not hasattr(estimator, method):
+        raise ValueError(f"response_method: {estimator!r} has no {method}")
+    if method in RESPONSE_METHODS[2:] and not classifier:
+        raise ValueError(f"response_method={method!r} is for classifiers, got {estimator!r}")
+    return method
+
+
+def check_solver_of(solver: str, ridge: bool) -> None:
+    """A solver that serves the model."""
+    if not ridge and solver in ("lowrank", "cholesky"):
+        raise ValueError(
+            f"solver={solver!r} is for KernelRidge: other models take 'auto', 'weights' or 'rows'"
+        )
+
+
+def check_scheme_of_band(scheme: Any) -> Any:
+    """None, or a scheme whose resamples are as large as the data."""
+    if scheme is None:
+        return None
+    if isinstance(scheme, type) or not hasattr(scheme, "prepare"):
+        hint = f": write {scheme.__name__}(…)" if isinstance(scheme, type) else ""
+        raise TypeError(f"scheme must be None or one of fastkb.schemes, got {scheme!r}{hint}")
+    if hasattr(scheme, "rate"):
+        raise ValueError(
+            f"scheme {scheme!r} draws fewer rows than there are, and a fit to fewer rows is another "
+            "model: it serves fastkb.bootstrap alone"
+        )
+    return scheme
+
+
+def check_out_of_bag(out_of_bag: Any, scheme: Any) -> bool:
+    """Whether the error at rows that were left out is asked for, and can be had."""
+    if out_of_bag not in (True, False):
+        raise TypeError(f"out_of_bag must be True or False, got {out_of_bag!r}")
+    if out_of_bag and scheme is not None and not hasattr(scheme, "bounds"):
+        raise ValueError(f"out_of_bag=True: scheme {scheme!r} leaves no row out")
+    return bool(out_of_bag)
+
+
+def check_seed_for_checkpoint(checkpoint: Any, rng: Any) -> None:
+    """A job that can be gone on from has a seed."""
+    if checkpoint is not None and rng is None:
+        raise ValueError(
+            "checkpoint: resuming to identical results needs a seed, and rng is None: pass a number"
+        )
+
+
+def check_training(X: Any, y: Any) -> None:
+    """Data of one length, for a model that knows itself what else they must be."""
+    from sklearn.utils.validation import _num_samples
+
+    lengths = {}
+    for name, array in (("X", X), ("y", y)):
+        try:
+            lengths[name] = _num_samples(array)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
+    if lengths["X"] != lengths["y"]:
+        raise ValueError(f"y has {lengths['y']} rows and X has {lengths['X']}: they must agree")
+    if lengths["X"] < 2:
+        raise ValueError(f"X must have two rows at least, got {lengths['X']}")
 
 
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:

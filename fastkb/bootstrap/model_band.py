@@ -1,0 +1,181 @@
+"""Bands of any model: what is asked for, made ready for :mod:`fastkb.bootstrap.refits`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkb.bootstrap.checkpoint import Checkpoint, describe_estimator
+from fastkb.bootstrap.models import Model, Training
+from fastkb.bootstrap.refits import Draws, Refits, refit
+from fastkb.bootstrap.response_schemes import ResponseScheme
+from fastkb.bootstrap.weight_schemes import Bayesian
+from fastkb.random.streams import bootstrap_counts
+from fastkb.validation.bootstrap import check_response_method
+
+
+class Options(NamedTuple):
+    """What a band is asked for, beside the data."""
+
+    key: np.ndarray  # shape: (4,)
+    n_resamples: int
+    scheme: Any
+    response_method: str
+    n_jobs: int | None
+    out_of_bag: bool
+    progress: bool
+
+
+class ModelBand(NamedTuple):
+    """A band's replicates, and how they came about."""
+
+    refits: Refits
+    solver: str
+    reason: str
+    classes: np.ndarray | None
+
+
+def band_of_model(
+    estimator: Any, data: Training, solver: str, options: Options, checkpoint: Checkpoint | None
+) -> ModelBand:
+    """Refit the model on every resample.
+
+    Parameters
+    ----------
+    estimator : estimator or callable
+    data : Training
+    solver : {"auto", "weights", "rows"}
+    options : Options
+    checkpoint : Checkpoint or None
+
+    Raises
+    ------
+    ValueError
+        If the options exclude each other; before any fit.
+    """
+    from sklearn.base import is_classifier
+
+    scheme = options.scheme
+    responses = isinstance(scheme, ResponseScheme)
+    model, reason = _model(estimator, data, solver, options)
+    classifier = not model.is_function and is_classifier(estimator)
+    if isinstance(scheme, Bayesian) and not model.weighted:
+        raise ValueError(
+            f"scheme Bayesian needs an estimator whose fit takes sample_weight, and {reason}"
+        )
+    if responses and classifier:
+        raise ValueError(
+            f"scheme {type(scheme).__name__} is for regression, got the classifier {estimator!r}"
+        )
+    loss = ("zero_one" if classifier else "squared_error") if options.out_of_bag else ""
+    draws = _draws(scheme, data.y, options.key)
+    refits = refit(
+        model,
+        data,
+        draws,
+        options.n_resamples,
+        loss,
+        options.n_jobs,
+        checkpoint,
+        options.progress,
+    )
+    solver = "weights" if model.weighted else "rows"
+    if responses:
+        solver, reason = (
+            "responses",
+            "the inputs are held fixed, and every replicate has new responses",
+        )
+    return ModelBand(refits, solver, reason, model.classes)
+
+
+def _model(estimator: Any, data: Training, solver: str, options: Options) -> tuple[Model, str]:
+    """How replicates are fitted and evaluated, and why so."""
+    from sklearn.base import is_classifier
+    from sklearn.utils.validation import has_fit_parameter
+
+    if not hasattr(estimator, "fit"):
+        return Model(estimator, True, "", None, options.key), "the function takes weights"
+    name = type(estimator).__name__
+    takes = has_fit_parameter(estimator, "sample_weight")
+    if solver == "weights" and not takes:
+        raise ValueError(f"solver='weights': the fit of {name} takes no sample_weight")
+    weighted = takes and solver != "rows"
+    if weighted:
+        reason = f"the fit of {name} takes sample_weight"
+    elif takes:
+        reason = "asked for"
+    else:
+        reason = f"the fit of {name} takes no sample_weight"
+    classes = None
+    response = check_response_method(estimator, options.response_method, is_classifier(estimator))
+    if response != "predict":
+        classes = np.unique(np.asarray(data.y))
+        if np.ndim(data.y) != 1:
+            raise ValueError(
+                f"a band of {response} needs y of shape (n,), got {np.shape(data.y)}: one band for each "
+                "target, or response_method='predict'"
+            )
+    return Model(estimator, weighted, response, classes, options.key), reason
+
+
+def _draws(scheme: Any, y: Any, key: np.ndarray) -> Draws:
+    """Weights or responses of replicates."""
+    n = len(y)
+    if scheme is None:
+        return Draws(lambda first, count: bootstrap_counts(key, first, count, n), None)
+    if isinstance(scheme, ResponseScheme):
+        targets = np.asarray(y, np.float64)
+
+        def around(fitted: np.ndarray) -> Any:
+            own = scheme
+            if own.fitted is None:
+                own = own.with_fitted(np.asarray(fitted, np.float64).T)
+            plan = own.prepare([targets.T], True)
+            return lambda first, count: _last_to_first(plan.responses(key, first, count))
+
+        return Draws(None, around)
+    plan = scheme.prepare([numbers_of(y)], True)
+    return Draws(lambda first, count: plan.counts(key, first, count), None)
+
+
+def _last_to_first(responses: np.ndarray) -> np.ndarray:
+    """From (n_targets, count, n) to (count, n, n_targets)."""
+    return responses if responses.ndim == 2 else np.moveaxis(responses, 0, -1)
+
+
+def numbers_of(y: Any) -> np.ndarray:
+    """The response as numbers, observations along the last axis; labels are numbered."""
+    array = np.asarray(y)
+    if array.dtype.kind not in "biuf":
+        array = np.unique(array, return_inverse=True)[1].reshape(array.shape)
+    return np.asarray(array, np.float64).T
+
+
+def describe_job(estimator: Any, data: Training, solver: str, options: Options) -> dict[str, Any]:
+    """What makes a job: a checkpoint of another one is refused."""
+    import fastkb
+
+    return {
+        "version": fastkb.__version__,
+        "estimator": describe_estimator(estimator),
+        **{name: _as_data(value) for name, value in data._asdict().items()},
+        "n_resamples": options.n_resamples,
+        "seed": " ".join(map(str, options.key.tolist())),
+        "solver": solver,
+        "scheme": describe_scheme(options.scheme),
+        "response_method": options.response_method,
+        "out_of_bag": options.out_of_bag,
+    }
+
+
+def _as_data(value: Any) -> Any:
+    return value if hasattr(value, "shape") else np.asarray(value)
+
+
+def describe_scheme(scheme: Any) -> str:
+    """A scheme with its arguments in full."""
+    if scheme is None:
+        return "rows"
+    arguments = [f"{name}={np.asarray(value).tolist()!r}" for name, value in scheme._arguments()]
+    return f"{type(scheme).__name__}({', '.join(arguments)})"

@@ -1,0 +1,163 @@
+"""Models that are refitted: any scikit-learn estimator, or a function that fits and predicts."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Where the fit on all data stands in the sequence of random states; replicate b is at b + 1.
+ALL_DATA = -1
+
+
+class Training(NamedTuple):
+    """Data of a band, as the user gave them."""
+
+    X: Any
+    y: Any
+    X_eval: Any
+
+
+class Model(NamedTuple):
+    """How a replicate is fitted and what is asked of it."""
+
+    estimator: Any  # with fit, or a function fit_predict(X, y, w, X_eval)
+    weighted: bool  # fitted with sample_weight, else on repeated rows
+    response: str  # the method that is called, "" for a function
+    classes: np.ndarray | None
+    key: np.ndarray  # names the random states.  # shape: (4,)
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a function fit_predict(X, y, w, X_eval)."""
+        return not hasattr(self.estimator, "fit")
+
+
+class Prediction(NamedTuple):
+    """What one replicate gave."""
+
+    values: np.ndarray  # at the evaluation points.   # shape: (n_eval, …)
+    out: np.ndarray | None  # rows that were left out
+    at_out: np.ndarray | None  # predictions there.   # shape: (len(out), …)
+
+
+def seeded(estimator: Any, key: np.ndarray, replicate: int) -> Any:
+    """An unfitted copy whose random states are those of this replicate.
+
+    A `random_state` that is a number stays: the user fixed it.
+    """
+    from sklearn.base import clone
+
+    copy = clone(estimator)
+    parameters = copy.get_params(deep=True) if hasattr(copy, "get_params") else {}
+    names = [
+        name
+        for name, value in sorted(parameters.items())
+        if name.rpartition("__")[2] == "random_state"
+        and (value is None or isinstance(value, np.random.RandomState))
+    ]
+    if names:
+        sequence = np.random.SeedSequence([int(k) for k in key], spawn_key=(replicate + 1,))
+        states = sequence.generate_state(len(names)) >> 1  # scikit-learn takes 31 bits
+        copy.set_params(**{n: int(s) for n, s in zip(names, states, strict=True)})
+    return copy
+
+
+def fit(model: Model, data: Training, replicate: int, weights: np.ndarray | None) -> Any:
+    """The estimator, fitted on the rows that have a weight; all rows if `weights` is None."""
+    from sklearn.utils import _safe_indexing
+
+    estimator = seeded(model.estimator, model.key, replicate)
+    if weights is None:
+        return estimator.fit(data.X, data.y)
+    if model.weighted:
+        # Rows of weight zero are left out: not every fit gives them no say.
+        rows = np.flatnonzero(weights)
+        options = {"sample_weight": np.asarray(weights[rows], np.float64)}
+    else:
+        rows, options = np.repeat(np.arange(len(weights)), weights), {}
+    return estimator.fit(_safe_indexing(data.X, rows), _safe_indexing(data.y, rows), **options)
+
+
+def respond(model: Model, fitted: Any, points: Any) -> np.ndarray:
+    """Predictions at `points`; of a classifier one column a class, or the second of two."""
+    values = np.asarray(getattr(fitted, model.response)(points))
+    if model.classes is None or model.response == "predict":
+        return values
+    seen = fitted.classes_
+    if len(seen) < len(model.classes):
+        if model.response != "predict_proba":
+            missing = sorted(set(model.classes.tolist()) - set(seen.tolist()))
+            raise ValueError(
+                f"the resample has no row of class {missing[0]!r}: draw within the classes, with "
+                "scheme=fastkb.schemes.Stratified(y)"
+            )
+        # What was never seen has no probability.
+        all_classes = np.zeros((len(values), len(model.classes)))
+        all_classes[:, np.searchsorted(model.classes, seen)] = values
+        values = all_classes
+    return values[:, 1] if model.response == "predict_proba" and values.shape[1] == 2 else values
+
+
+def predict_replicate(
+    model: Model,
+    data: Training,
+    replicate: int,
+    weights: np.ndarray | None,
+    out_of_bag: bool,
+) -> Prediction:
+    """Fit one replicate and evaluate it, also at the rows that it left out if they are asked for."""
+    from sklearn.utils import _safe_indexing
+
+    out = np.flatnonzero(weights == 0) if out_of_bag and weights is not None else None
+    try:
+        if model.is_function:
+            n = len(data.y)
+            w = np.ones(n) if weights is None else np.asarray(weights, np.float64)
+            values = np.asarray(model.estimator(data.X, data.y, w, data.X_eval))
+            if out is None:
+                return Prediction(values, None, None)
+            left = np.asarray(model.estimator(data.X, data.y, w, _safe_indexing(data.X, out)))
+            return Prediction(values, out, left)
+        fitted = fit(model, data, replicate, weights)
+        values = respond(model, fitted, data.X_eval)
+        if out is None or not len(out):
+            return Prediction(values, out, None)
+        return Prediction(values, out, np.asarray(fitted.predict(_safe_indexing(data.X, out))))
+    except Exception as error:
+        which = "all data" if replicate == ALL_DATA else f"replicate {replicate}"
+        raise ValueError(
+            f"the estimator failed on {which}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def predict_replicates(
+    model: Model,
+    data: Training,
+    first: int,
+    weights: np.ndarray | None,
+    responses: np.ndarray | None,
+    out_of_bag: bool,
+) -> list[Prediction]:
+    """Replicates `first`, `first` + 1, …: a task of a worker process.
+
+    Parameters
+    ----------
+    model : Model
+    data : Training
+    first : int
+    weights : ndarray or None
+        # shape: (count, n)
+    responses : ndarray or None
+        In place of y.  # shape: (count, n) or (count, n, n_targets)
+    out_of_bag : bool
+    """
+    if weights is not None:
+        return [
+            predict_replicate(model, data, first + k, row, out_of_bag)
+            for k, row in enumerate(weights)
+        ]
+    return [
+        predict_replicate(model, data._replace(y=y), first + k, None, False)
+        for k, y in enumerate([] if responses is None else responses)
+    ]

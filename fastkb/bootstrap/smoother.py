@@ -1,0 +1,103 @@
+"""Bands of kernel ridge regression from new responses: one factorisation serves all replicates.
+
+Kernel ridge regression is linear in y: f(x) = k(x)ᵀ (K + λI)⁻¹ y. Where the inputs are held fixed and
+only responses are drawn, the matrix S of k(x)ᵀ (K + λI)⁻¹ at all evaluation points is computed once, and
+a replicate is S y*.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from fastkb.bootstrap.kernel_source import KernelSource
+from fastkb.bootstrap.plan import Plan
+from fastkb.bootstrap.replicates import Replicates, progress_bar
+from fastkb.bootstrap.scheme import rows_together
+from fastkb.gram.pairwise import linear_kernel
+from fastkb.runtime.memory import empty
+from fastkb.runtime.threads import limit_blas
+
+# Responses of a block.
+_VALUES = 2**20
+
+
+def response_replicates(
+    source: KernelSource,
+    y: np.ndarray,
+    alpha: np.ndarray,
+    key: np.ndarray,
+    n_resamples: int,
+    scheme: Any,
+    progress: bool,
+) -> Replicates:
+    """Fit all data and all replicates, and evaluate.
+
+    Parameters
+    ----------
+    source : KernelSource
+    y : ndarray
+        # shape: (n, n_targets)
+    alpha : ndarray
+        # shape: (n_targets,)
+    key : ndarray of uint32
+        # shape: (4,)
+    n_resamples : int
+    scheme : ResponseScheme
+        As the user gave it. Without fitted values it takes those of the fit on all data.
+    progress : bool
+    """
+    with limit_blas(1):
+        smoothers, fitted = _smoothers(source, y, alpha)
+    if scheme.fitted is None:
+        scheme = scheme.with_fitted(fitted.T)
+    elif np.ndim(scheme.fitted) == 1:
+        scheme = scheme.with_fitted(np.asarray(scheme.fitted)[None, :])
+    plan = scheme.prepare([y.T], True)
+    shape = (n_resamples, source.n_eval, y.shape[1])
+    distribution = empty(shape, np.float64, "the predictions of all replicates")
+    together = rows_together(_VALUES, y.size)
+    with progress_bar(n_resamples, progress) as bar:
+        for first in range(0, n_resamples, together):
+            count = min(together, n_resamples - first)
+            responses = plan.responses(key, first, count)
+            for t, smoother in enumerate(smoothers):
+                distribution[first : first + count, :, t] = linear_kernel(responses[t], smoother)
+            bar.update(count)
+    center = np.stack([s @ y[:, t] for t, s in enumerate(smoothers)], axis=1)
+    reason = "predictions are linear in the responses: one factorisation serves all replicates"
+    return Replicates(center, distribution, Plan("cholesky", reason), None, None, 0)
+
+
+def _smoothers(
+    source: KernelSource, y: np.ndarray, alpha: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """S for each target, and the fitted values at the data.  # shapes: (n_eval, n), (n, n_targets)"""
+    from scipy import linalg
+
+    K, cross = source.gram(), source.cross()
+    by_penalty: dict[float, np.ndarray] = {}
+    fitted = np.empty_like(y)
+    for t, penalty in enumerate(alpha.tolist()):
+        A = K + penalty * np.eye(len(K))
+        rhs = np.concatenate([cross.T, y], axis=1)
+        if penalty not in by_penalty:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", linalg.LinAlgWarning)
+                    solution = linalg.solve(A, rhs, assume_a="pos")
+            except (linalg.LinAlgError, linalg.LinAlgWarning):
+                warnings.warn(
+                    "K + alpha·I is singular to working precision and was solved by least squares. A "
+                    "larger alpha makes it well posed.",
+                    linalg.LinAlgWarning,
+                    stacklevel=4,
+                )
+                solution = np.linalg.lstsq(A, rhs, rcond=None)[0]
+            by_penalty[penalty] = solution
+        fitted[:, t] = K @ by_penalty[penalty][:, cross.shape[0] + t]
+    n_eval = len(cross)
+    smoothers = [np.ascontiguousarray(by_penalty[p][:, :n_eval].T) for p in alpha.tolist()]
+    return smoothers, fitted
