@@ -109,7 +109,8 @@ def bootstrap(
     scheme : Scheme, optional
         Another way to draw than row by row with replacement: see :mod:`fastkb.schemes` for strata,
         clusters, blocks of a series, m out of n, subsampling, Bayesian weights, and residuals of a
-        regression. One sample, or several that are paired.
+        regression. One sample, or several that are paired
+        (Bayesian weights: or not).
         Resamples are then drawn from this package's own streams; a Generator is advanced by four draws.
     standard_error : callable or str, optional
         For ``method="studentized"``: the standard error of `statistic`, as a function of the same samples
@@ -166,7 +167,7 @@ def bootstrap(
         plan = None
         generator = check_rng_of_numpy(rng, random_state, _NOT_GIVEN)
     else:
-        plan = scheme.prepare(samples.arrays, request.paired)
+        plan = scheme.prepare(samples.arrays, request.paired, axis)
         generator = check_rng(None if rng is _NOT_GIVEN else rng)
     evaluator = make_evaluator(statistic, known, samples, request, plan)
     check_previous(request.previous, evaluator.observed.shape)

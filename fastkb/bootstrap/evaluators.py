@@ -54,7 +54,8 @@ def make_evaluator(
         statistic = plain_function(known)
         request = request._replace(vectorized=_on_arrays(known))
     if isinstance(plan, ResponseScheme):
-        return OfResponses(statistic, samples.arrays, request.vectorized, request.batch)
+        vectorized = request.vectorized and (known is None or _on_arrays(known))
+        return OfResponses(statistic, samples.arrays, vectorized, request.batch)
     if known is not None and _compiled_serves(known, samples, request):
         observed = PythonFunction(
             statistic, samples.arrays, request.paired, _on_arrays(known), None

@@ -54,7 +54,7 @@ class _Grouped(IndexScheme):
     def _arguments(self) -> list[tuple[str, Any]]:
         return [("labels", self.labels)]
 
-    def prepare(self, samples: Sequence[np.ndarray], paired: bool) -> _Grouped:
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> _Grouped:
         n = samples[0].shape[-1]
         prepared = type(self)(self.labels)
         codes = check_labels(type(self).__name__, self.labels, n)
@@ -140,7 +140,7 @@ class _Blocks(IndexScheme):
     def _arguments(self) -> list[tuple[str, Any]]:
         return [("length", self.length)]
 
-    def prepare(self, samples: Sequence[np.ndarray], paired: bool) -> _Blocks:
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> _Blocks:
         n = samples[0].shape[-1]
         length = self.length
         if length is None:
@@ -264,7 +264,7 @@ class _Fewer(IndexScheme):
     def _arguments(self) -> list[tuple[str, Any]]:
         return [("m", self.m), ("rate", self.rate)]
 
-    def prepare(self, samples: Sequence[np.ndarray], paired: bool) -> _Fewer:
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> _Fewer:
         n = samples[0].shape[-1]
         m, rate = check_fraction_of(type(self).__name__, self.m, self.rate, n)
         prepared = type(self)(m, rate)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.bootstrap.checkpoint import Checkpoint, describe_estimator
+from fastkb.bootstrap.checkpoint import Checkpoint
+from fastkb.bootstrap.identity import describe_estimator
 from fastkb.bootstrap.models import Model, Training
 from fastkb.bootstrap.refits import Draws, Refits, refit
 from fastkb.bootstrap.response_schemes import ResponseScheme

@@ -22,6 +22,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.validation.prediction_error import (
+    check_finite,
+    check_label_targets,
+    check_labels,
+    check_left_out,
+    check_numbers,
+    check_numeric_targets,
+    check_totals,
+)
+
 # Losses that `add_many` computes at a time: 2 MiB of float64, which a core's cache holds.
 _CHUNK = 2**18
 
@@ -167,7 +177,7 @@ class OutOfBag:
         # Replaced as one, never changed in place: an interrupted call has added nothing.
         self._totals = (np.zeros(n), np.zeros(n, np.int64))
         if totals is not None:
-            self._totals = _check_totals(totals, n)
+            self._totals = check_totals(totals, n)
 
     @property
     def totals(self) -> tuple[np.ndarray, np.ndarray]:
@@ -193,10 +203,10 @@ class OutOfBag:
             If shapes do not agree, an index is not in [0, n) or comes twice, or a prediction is not
             finite. Nothing is added then.
         """
-        rows = self._check_out(out)
+        rows = check_left_out(out, len(self._y))
         values = self._shaped("predictions", predictions, (len(rows),))
         losses = self._losses(values, self._y[rows])
-        _check_finite(losses, values)
+        check_finite(losses, values)
         sums, counts = self.totals
         with np.errstate(over="ignore"):
             sums[rows] += losses
@@ -233,7 +243,7 @@ class OutOfBag:
             part = values[first : first + step]
             out = weights[first : first + step] == 0
             losses = np.where(out, self._losses(part, self._y), 0.0)
-            _check_finite(losses, part, out)
+            check_finite(losses, part, out)
             # One row after the other: a sum over the block would depend on where blocks end.
             with np.errstate(over="ignore"):
                 for row in losses:
@@ -261,7 +271,7 @@ class OutOfBag:
         """
         values = self._shaped("fitted", fitted, (len(self._y),))
         losses = self._losses(values, self._y)
-        _check_finite(losses, values, name="fitted")
+        check_finite(losses, values, name="fitted")
         sums, counts = self._totals
         seen = counts > 0
         if not seen.any():
@@ -292,24 +302,6 @@ class OutOfBag:
         with np.errstate(over="ignore", invalid="ignore"):
             return self._loss.losses(values, y)
 
-    def _check_out(self, out: Any) -> np.ndarray:
-        rows = np.asarray(out)
-        if rows.ndim != 1:
-            raise ValueError(f"out must be one-dimensional, got shape {rows.shape}")
-        if rows.size == 0:
-            return rows.astype(np.int64)
-        if rows.dtype.kind not in "iu":
-            hint = ": write np.flatnonzero(out)" if rows.dtype.kind == "b" else ""
-            raise TypeError(f"out must be indices of rows, got {rows.dtype}{hint}")
-        n = len(self._y)
-        if rows.min() < 0 or rows.max() >= n:
-            raise ValueError(
-                f"out must be indices from 0 to {n - 1}, got {rows.min()} to {rows.max()}"
-            )
-        if np.bincount(rows.astype(np.int64)).max() > 1:
-            raise ValueError("out has the same index twice: a replicate leaves a row out only once")
-        return rows.astype(np.int64)
-
     def _shaped(self, name: str, values: Any, leading: tuple) -> np.ndarray:
         """Predictions in the shape of (leading, targets of y); one target may have its axis or not."""
         array = np.asarray(values)
@@ -332,50 +324,7 @@ def _combine(training: float, out_of_bag: float, no_information: float) -> tuple
     return relative, err632, (1 - w) * training + w * capped
 
 
-def _check_finite(
-    losses: np.ndarray, values: np.ndarray, where: Any = True, name: str = "predictions"
-) -> None:
-    if np.isfinite(losses).all() or values.dtype.kind not in "fiub":
-        return
-    finite = np.isfinite(values)
-    if finite.ndim > losses.ndim:
-        finite = finite.all(axis=-1)
-    # A finite prediction whose square overflows is reported with the result.
-    if not np.all(finite | np.logical_not(where)):
-        raise ValueError(f"{name} have NaN or infinity")
-
-
-def _check_totals(totals: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
-    sums, counts = (np.asarray(part) for part in totals)
-    for name, part in (("sums", sums), ("counts", counts)):
-        if part.shape != (n,):
-            raise ValueError(
-                f"totals: the {name} have shape {part.shape}, expected ({n},) as y has"
-            )
-    if counts.dtype.kind not in "iu":
-        raise ValueError(f"totals: the counts must be integers, got {counts.dtype}")
-    if not (sums >= 0).all() or (counts < 0).any() or (sums[counts == 0] != 0).any():
-        raise ValueError("totals: these are no sums of losses and numbers of replicates")
-    return sums.astype(np.float64), counts.astype(np.int64)
-
-
 # --- squared error ------------------------------------------------------------------------------
-
-
-def _check_numbers(name: str, array: np.ndarray, y: np.ndarray | None = None) -> None:
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must be real numbers for squared_error, got {array.dtype}")
-
-
-def _numeric_targets(y: Any) -> np.ndarray:
-    """Finite float64 values.  # shape: (n, n_targets)"""
-    array = np.asarray(y)
-    if array.ndim not in (1, 2) or array.size == 0:
-        raise ValueError(f"y must have shape (n,) or (n, n_targets), got {array.shape}")
-    _check_numbers("y", array)
-    if not np.isfinite(array).all():
-        raise ValueError("y has NaN or infinity")
-    return np.array(array.reshape(len(array), -1), dtype=np.float64, order="C")
 
 
 def _squared_errors(values: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -396,24 +345,6 @@ def _squared_no_information(y: np.ndarray, values: np.ndarray) -> float:
 
 
 # --- zero-one loss ------------------------------------------------------------------------------
-
-
-def _labels(y: Any) -> np.ndarray:
-    """Labels of any type.  # shape: (n,)"""
-    array = np.asarray(y)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"y must have shape (n,) for zero_one, got {array.shape}")
-    if np.any(array != array):
-        raise ValueError("y has NaN: it is no label, as it does not equal itself")
-    return array.copy()
-
-
-def _check_labels(name: str, array: np.ndarray, y: np.ndarray) -> None:
-    # NumPy finds numbers and strings different without a word: all predictions would be wrong.
-    text, number = "UST", "biufc"
-    kinds = {array.dtype.kind, y.dtype.kind}
-    if array.size and kinds & set(text) and kinds & set(number):
-        raise TypeError(f"{name} are labels of {array.dtype} and y of {y.dtype}: use one type")
 
 
 def _wrong(values: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -437,7 +368,7 @@ class _Loss(NamedTuple):
 
 _LOSSES = {
     "squared_error": _Loss(
-        _numeric_targets, _check_numbers, _squared_errors, _squared_no_information
+        check_numeric_targets, check_numbers, _squared_errors, _squared_no_information
     ),
-    "zero_one": _Loss(_labels, _check_labels, _wrong, _zero_one_no_information),
+    "zero_one": _Loss(check_label_targets, check_labels, _wrong, _zero_one_no_information),
 }

@@ -239,7 +239,7 @@ class _Exact:
                 "to working precision and solved by least squares. A larger alpha makes them well "
                 "posed.",
                 LinAlgWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
 
@@ -293,7 +293,8 @@ def _chunks(
     `guess` is what a unit may take, in seconds. It may be wrong, or the first chunk may have to
     compile: the first is a tenth of a full chunk, if it can be.
     """
-    bar.update(start)
+    if start:
+        bar.update(start)
     first, units = start, max(1, int(0.1 * _SECONDS_A_CHUNK / max(guess, 1e-6)))
     while first < total:
         count = min(units * unit, total - first)

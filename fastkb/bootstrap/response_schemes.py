@@ -15,7 +15,12 @@ import numpy as np
 
 from fastkb.bootstrap.scheme import Block, Scheme, equal_blocks, rows_together
 from fastkb.random.bounded import bounded_rows
-from fastkb.validation.resampling import check_fitted, check_labels, check_leverage
+from fastkb.validation.resampling import (
+    check_fitted,
+    check_labels,
+    check_leverage,
+    check_response,
+)
 
 
 class ResponseScheme(Scheme):
@@ -30,11 +35,14 @@ class ResponseScheme(Scheme):
         names = ("fitted", "leverage")
         return [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
 
-    def prepare(self, samples: Sequence[np.ndarray], paired: bool) -> ResponseScheme:
+    def prepare(
+        self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1
+    ) -> ResponseScheme:
         name = type(self).__name__
         y = np.asarray(samples[-1], np.float64)
+        check_response(name, y)
         prepared = self._twin()
-        prepared._fitted = check_fitted(name, self.fitted, y.shape)
+        prepared._fitted = check_fitted(name, self.fitted, y.shape, axis)
         prepared._residuals = y - prepared._fitted
         if self.leverage is not None:
             h = check_leverage(name, self.leverage, y.shape[-1])
@@ -186,7 +194,7 @@ class Wild(ResponseScheme):
         )
 
     def _set_up(self, n: int) -> None:
-        if self.distribution not in _DISTRIBUTIONS:
+        if self.distribution not in tuple(_DISTRIBUTIONS):
             raise ValueError(
                 f"Wild: distribution must be one of {', '.join(_DISTRIBUTIONS)}, got "
                 f"{self.distribution!r}"

@@ -29,8 +29,11 @@ class Scheme(ABC):
     draws_unpaired = False
 
     @abstractmethod
-    def prepare(self, samples: Sequence[np.ndarray], paired: bool) -> Scheme:
-        """The scheme for these samples (observations along the last axis), its arguments checked."""
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> Scheme:
+        """The scheme for these samples (observations along the last axis), its arguments checked.
+
+        `axis` is where arguments of the user's that are shaped as the data have their observations.
+        """
 
     @abstractmethod
     def blocks(

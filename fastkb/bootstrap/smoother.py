@@ -93,7 +93,7 @@ def _smoothers(
                     "K + alpha·I is singular to working precision and was solved by least squares. A "
                     "larger alpha makes it well posed.",
                     linalg.LinAlgWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
                 solution = np.linalg.lstsq(A, rhs, rcond=None)[0]
             by_penalty[penalty] = solution

@@ -35,7 +35,7 @@ class Bayesian(Scheme):
     knows_bca = False
     draws_unpaired = True
 
-    def prepare(self, samples: Sequence[np.ndarray], paired: bool) -> Bayesian:
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> Bayesian:
         prepared = Bayesian()
         prepared._lengths = [sample.shape[-1] for sample in samples][: 1 if paired else None]
         return prepared

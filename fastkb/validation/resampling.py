@@ -301,8 +301,20 @@ def check_fraction_of(scheme: str, m: Any, rate: Any, n: int) -> tuple[int, floa
     return number, float(rate)
 
 
-def check_fitted(scheme: str, fitted: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Fitted values of a response of this shape."""
+def check_response(scheme: str, y: np.ndarray) -> None:
+    """A response that residuals can be formed of."""
+    if not np.isfinite(y).all():
+        raise ValueError(
+            f"{scheme}: the response, the last sample of `data`, has NaN or infinity: drop those "
+            "observations"
+        )
+
+
+def check_fitted(scheme: str, fitted: Any, shape: tuple[int, ...], axis: int = -1) -> np.ndarray:
+    """Fitted values of a response of this shape, with observations along the last axis.
+
+    `axis` is where `fitted` has them.
+    """
     if fitted is None:
         raise ValueError(
             f"{scheme}: fitted must be the fitted values of the response, of shape {shape}, got None"
@@ -311,13 +323,21 @@ def check_fitted(scheme: str, fitted: Any, shape: tuple[int, ...]) -> np.ndarray
         values = np.asarray(fitted, np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{scheme}: fitted must be numbers, got {fitted!r}") from None
-    if values.shape != shape:
+    moved = values
+    if values.ndim > 1 and -values.ndim <= axis < values.ndim:
+        moved = np.moveaxis(values, axis, -1)
+    try:
+        if moved.ndim == 0 or moved.shape[-1] != shape[-1]:
+            raise ValueError
+        moved = np.broadcast_to(moved, shape)
+    except ValueError:
         raise ValueError(
-            f"{scheme}: fitted must have the response's shape {shape}, got {values.shape}"
-        )
-    if not np.isfinite(values).all():
+            f"{scheme}: fitted must have the response's shape {shape}, got {values.shape} "
+            f"(observations along axis {axis})"
+        ) from None
+    if not np.isfinite(moved).all():
         raise ValueError(f"{scheme}: fitted must be finite, and has NaN or infinity")
-    return values
+    return moved
 
 
 def check_leverage(scheme: str, leverage: Any, n: int) -> np.ndarray:
@@ -356,6 +376,10 @@ def check_combination(
                 "`bootstrap_result` cannot be gone on from with method='studentized': the standard "
                 "errors of its resamples are not known"
             )
+        if getattr(scheme, "draws_unpaired", False):
+            raise ValueError(
+                f"method='studentized' is not valid with {type(scheme).__name__}: use 'percentile'"
+            )
         if scheme is not None and standard_error is None:
             raise ValueError("method='studentized' with a scheme needs `standard_error`, got None")
     elif standard_error is not None:
@@ -377,8 +401,4 @@ def check_combination(
         raise ValueError(
             f"method='BCa' is not valid with {type(scheme).__name__}: use 'percentile', 'basic' or "
             "'cheap'"
-        )
-    if request.method == "studentized" and scheme.draws_unpaired:
-        raise ValueError(
-            f"method='studentized' is not valid with {type(scheme).__name__}: use 'percentile'"
         )

@@ -341,7 +341,11 @@ def test_bad_input_is_refused_before_any_work(monkeypatch):
     monkeypatch.setattr(band_module, "compute_replicates", None)
     model = fastkb.KernelRidge(kernel="rbf")
     for arguments, options, error in (
-        ((sklearn.linear_model.Ridge(), X, y, X_eval), {}, TypeError),
+        ((sklearn.linear_model.Ridge, X, y, X_eval), {}, TypeError),
+        ((model, X, y, X_eval), {"scheme": fastkb.schemes.MOutOfN(5)}, ValueError),
+        ((model, X, y, X_eval), {"scheme": fastkb.schemes.Wild(), "out_of_bag": True}, ValueError),
+        ((model, X, y, X_eval), {"response_method": "predict_proba"}, ValueError),
+        ((model, X, y, X_eval), {"checkpoint": "a.npz"}, ValueError),
         ((model, X[:, 0], y, X_eval), {}, ValueError),
         ((model, X, y[:-1], X_eval), {}, ValueError),
         ((model, X, y, X_eval[:, [0, 0]]), {}, ValueError),

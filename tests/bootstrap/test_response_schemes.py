@@ -247,3 +247,41 @@ def _refused(scheme, options, message):
     with pytest.raises(ValueError, match=message):
         fastkb.bootstrap((X, Y), never, scheme=scheme, **options)
     assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
+
+
+def test_fitted_values_follow_the_axis_of_the_data():
+    rng = np.random.default_rng(3)
+    Y = rng.normal(size=(6, 6))
+    F = Y + 0.01 * rng.normal(size=(6, 6)) * (1 + np.arange(6))
+    options = {"method": "percentile", "n_resamples": 200, "rng": 0}
+    first = fastkb.bootstrap((Y,), np.mean, scheme=schemes.Residual(F), **options)
+    last = fastkb.bootstrap((Y.T,), np.mean, axis=1, scheme=schemes.Residual(F.T), **options)
+    np.testing.assert_array_equal(first.standard_error, last.standard_error)
+    one_by_one = [
+        fastkb.bootstrap((Y[:, j],), np.mean, scheme=schemes.Residual(F[:, j]), **options).standard_error
+        for j in range(6)
+    ]
+    np.testing.assert_allclose(first.standard_error, one_by_one, rtol=1e-12)
+
+
+def test_a_response_with_nan_is_refused():
+    y = np.array([1.0, np.nan, 3.0, 4.0])
+    with pytest.raises(ValueError, match="Wild: the response, the last sample of `data`, has NaN"):
+        fastkb.bootstrap((y,), np.mean, scheme=schemes.Wild(np.zeros(4)), method="percentile")
+
+
+def test_scipys_correlations_are_called_as_they_want():
+    from scipy import stats
+
+    x, y = np.random.default_rng(4).normal(size=(2, 15))
+    scheme = schemes.Residual(np.zeros(15))
+    options = {
+        "scheme": scheme,
+        "paired": True,
+        "method": "percentile",
+        "n_resamples": 20,
+        "rng": 0,
+    }
+    named = fastkb.bootstrap((x, y), "spearman", **options).bootstrap_distribution
+    theirs = fastkb.bootstrap((x, y), stats.spearmanr, **options).bootstrap_distribution
+    np.testing.assert_allclose(theirs[0], named, rtol=1e-12)

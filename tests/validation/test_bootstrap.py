@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn.kernel_ridge
 import sklearn.linear_model
+import sklearn.svm
 from scipy import sparse
 
 import fastkb
@@ -52,7 +53,9 @@ def test_numbers_of_resamples_of_the_wrong_kind(given):
 
 def test_solvers():
     assert validation.check_solver("lowrank") == "lowrank"
-    with pytest.raises(ValueError, match="solver must be one of auto, lowrank, cholesky, got 'qr'"):
+    with pytest.raises(
+        ValueError, match="solver must be one of auto, lowrank, cholesky, weights, rows"
+    ):
         validation.check_solver("qr")
 
 
@@ -70,13 +73,72 @@ def test_seeds():
 
 
 def test_estimators():
+    others = (sklearn.linear_model.Ridge(), lambda X, y, w, X_eval: X_eval)
     for model in (RIDGE, sklearn.kernel_ridge.KernelRidge()):
-        assert validation.check_ridge(model) is model
+        assert validation.is_ridge(model)
+        assert validation.check_refittable(model) is model
+    for model in others:
+        assert not validation.is_ridge(model)
+        assert validation.check_refittable(model) is model
     with pytest.raises(TypeError, match=r"got the class KernelRidge: write KernelRidge\(\.\.\.\)"):
-        validation.check_ridge(fastkb.KernelRidge)
-    for wrong in (sklearn.linear_model.Ridge(), None, "rbf"):
-        with pytest.raises(TypeError, match=r"estimator must be a fastkb\.KernelRidge"):
-            validation.check_ridge(wrong)
+        validation.check_refittable(fastkb.KernelRidge)
+    for wrong in (None, "rbf"):
+        with pytest.raises(
+            TypeError, match="estimator must have fit and predict, or be a function"
+        ):
+            validation.check_refittable(wrong)
+
+
+def test_solvers_of_other_models():
+    validation.check_solver_of("weights", False)
+    validation.check_solver_of("lowrank", True)
+    with pytest.raises(ValueError, match="solver='lowrank' is for KernelRidge"):
+        validation.check_solver_of("lowrank", False)
+
+
+def test_response_methods():
+    regressor, classifier = sklearn.linear_model.Ridge(), sklearn.linear_model.LogisticRegression()
+    support = sklearn.svm.SVC()
+    assert validation.check_response_method(regressor, "auto", False) == "predict"
+    assert validation.check_response_method(classifier, "auto", True) == "predict_proba"
+    assert validation.check_response_method(support, "auto", True) == "decision_function"
+    with pytest.raises(ValueError, match="response_method must be one of auto, predict"):
+        validation.check_response_method(regressor, "proba", False)
+    with pytest.raises(ValueError, match="has no predict_proba"):
+        validation.check_response_method(regressor, "predict_proba", False)
+
+
+def test_schemes_of_bands():
+    for scheme in (None, fastkb.schemes.Bayesian(), fastkb.schemes.Wild()):
+        assert validation.check_scheme_of_band(scheme) is scheme
+    with pytest.raises(TypeError, match=r"got <class .*write Wild\(…\)"):
+        validation.check_scheme_of_band(fastkb.schemes.Wild)
+    with pytest.raises(ValueError, match="draws fewer rows than there are"):
+        validation.check_scheme_of_band(fastkb.schemes.MOutOfN(5))
+
+
+def test_out_of_bag():
+    assert validation.check_out_of_bag(True, fastkb.schemes.Clusters([0, 1]))
+    with pytest.raises(ValueError, match="leaves no row out"):
+        validation.check_out_of_bag(True, fastkb.schemes.Bayesian())
+    with pytest.raises(TypeError, match="out_of_bag must be True or False"):
+        validation.check_out_of_bag("yes", None)
+
+
+def test_checkpoints_need_a_seed():
+    validation.check_seed_for_checkpoint(None, None)
+    with pytest.raises(ValueError, match="needs a seed, and rng is None"):
+        validation.check_seed_for_checkpoint("a.npz", None)
+
+
+def test_training_data():
+    validation.check_training([[1], [2]], ["a", "b"])
+    with pytest.raises(ValueError, match="y has 1 rows and X has 2"):
+        validation.check_training([[1], [2]], ["a"])
+    with pytest.raises(ValueError, match="X must have two rows at least, got 1"):
+        validation.check_training([[1]], ["a"])
+    with pytest.raises(TypeError, match=r"^X: "):
+        validation.check_training(3, ["a"])
 
 
 def test_models():
