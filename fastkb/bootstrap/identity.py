@@ -110,7 +110,7 @@ def _shown(value: Any) -> str | None:
     return text if len(text) <= _LONGEST_SHOWN else None
 
 
-# --- data ------------------------------------------------------------------------------------------
+# --- data ---------------------------------------------------------------------------------------
 
 
 def digest(value: Any) -> str:
@@ -185,7 +185,7 @@ def _update(state: Any, array: np.ndarray) -> None:
         state.update(rows[first : first + step].tobytes())  # in C order
 
 
-# --- estimators and functions ---------------------------------------------------------------------
+# --- estimators and functions -------------------------------------------------------------------
 
 
 def describe_estimator(estimator: Any) -> str:

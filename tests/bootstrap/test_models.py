@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from fastkb import bootstrap_band
 from fastkb.bootstrap.models import (
@@ -128,6 +128,19 @@ def test_a_class_that_was_not_drawn_has_no_probability():
         missing += len(one.classes_) == 2
     assert missing  # else nothing was tested
     np.testing.assert_allclose(band.distribution.sum(axis=-1), 1.0)
+
+
+def test_resamples_of_one_class():
+    """A tree is content with one class; the probability of the other is 0 then."""
+    X, _, X_eval = data()
+    labels = np.array(["n"] * 38 + ["y"] * 2)
+    model = DecisionTreeClassifier(random_state=0)
+    band = bootstrap_band(model, X, labels, X_eval, n_resamples=30, rng=0, out_of_bag=True)
+    alone = [b for b, (weights, _) in enumerate(drawn(0, 30, 40)) if not weights[38:].any()]
+    assert alone
+    assert (band.distribution[alone] == 0).all()
+    assert band.distribution.shape == (30, 7)
+    assert band.prediction_error.loss == "zero_one"
 
 
 @pytest.mark.parametrize("names", [["n", "y"], ["a", "b", "c"]])

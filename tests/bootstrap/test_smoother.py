@@ -1,0 +1,143 @@
+"""Kernel ridge regression with new responses: every replicate is the refit on them."""
+
+import warnings
+
+import numpy as np
+import pytest
+import sklearn.kernel_ridge
+from scipy.linalg import LinAlgWarning
+
+import fastkb
+from fastkb import bootstrap_band, schemes
+from fastkb.bootstrap import smoother
+from fastkb.bootstrap.kernel_source import KernelSource
+from fastkb.bootstrap.smoother import response_replicates
+from fastkb.random.streams import key_from_rng
+
+KEY = key_from_rng(3)
+
+
+def data(n=35, seed=0, n_eval=8, n_targets=3):
+    rng = np.random.default_rng(seed)
+    X, X_eval = rng.uniform(size=(n, 2)), rng.uniform(size=(n_eval, 2))
+    waves = np.sin(5 * X[:, :1] + np.arange(n_targets))
+    return X, waves + 0.2 * rng.standard_normal((n, n_targets)), X_eval
+
+
+def replicates(model, X, Y, X_eval, scheme, n_resamples=12):
+    alpha = np.broadcast_to(np.asarray(model.alpha, float), Y.shape[1:]).copy()
+    source = KernelSource(model, X, X_eval)
+    return response_replicates(source, Y, alpha, KEY, n_resamples, scheme, False)
+
+
+SCHEMES = [
+    schemes.Residual(),
+    schemes.Wild(),
+    schemes.Wild(distribution="mammen"),
+    schemes.Wild(labels=np.arange(35) // 5),
+    schemes.Residual(leverage=np.linspace(0.0, 0.5, 35)),
+]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("alpha", [0.1, np.array([0.1, 2.0, 0.1])])
+def test_every_replicate_is_a_refit(scheme, alpha):
+    X, Y, X_eval = data()
+    model = fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=3.0)
+    result = replicates(model, X, Y, X_eval, scheme)
+    assert result.distribution.shape == (12, 8, 3)
+
+    def peer(targets):
+        return sklearn.kernel_ridge.KernelRidge(alpha=alpha, kernel="rbf", gamma=3.0).fit(
+            X, targets
+        )
+
+    fitted = peer(Y).predict(X)
+    plan = scheme.with_fitted(fitted.T).prepare([Y.T], True)
+    responses = plan.responses(KEY, 0, 12)  # (targets, replicates, rows)
+    for b in range(12):
+        expected = peer(responses[:, b].T).predict(X_eval)
+        np.testing.assert_allclose(result.distribution[b], expected, atol=1e-10)
+    np.testing.assert_allclose(result.center, peer(Y).predict(X_eval), atol=1e-10)
+    assert result.plan.solver == "cholesky"
+    assert result.rank is None
+    assert result.n_exact == 0
+
+
+def test_targets_are_drawn_together():
+    """Rows of several targets belong together, and each target is as it is alone."""
+    X, Y, X_eval = data()
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=3.0)
+    for scheme in (schemes.Residual(), schemes.Wild()):
+        together = replicates(model, X, Y, X_eval, scheme).distribution
+        for t in range(3):
+            alone = replicates(model, X, Y[:, t : t + 1], X_eval, scheme).distribution
+            np.testing.assert_allclose(together[:, :, t], alone[:, :, 0], atol=1e-12)
+
+
+def test_given_fitted_values():
+    X, Y, X_eval = data(n_targets=1)
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=3.0)
+    around = np.linspace(-1.0, 1.0, 35)
+    result = replicates(model, X, Y, X_eval, schemes.Wild(around)).distribution
+    signs = schemes.Wild(around).prepare([Y[:, 0]], True).responses(KEY, 0, 12)
+    peer = sklearn.kernel_ridge.KernelRidge(alpha=0.1, kernel="rbf", gamma=3.0)
+    expected = peer.fit(X, signs.T).predict(X_eval).T
+    np.testing.assert_allclose(result[:, :, 0], expected, atol=1e-10)
+    # The user's scheme is as it was.
+    scheme = schemes.Residual()
+    replicates(model, X, Y, X_eval, scheme)
+    assert scheme.fitted is None
+
+
+def test_blocks_change_nothing(monkeypatch):
+    X, Y, X_eval = data()
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=3.0)
+    for scheme in (schemes.Residual(), schemes.Wild()):
+        whole = replicates(model, X, Y, X_eval, scheme).distribution
+        with monkeypatch.context() as patch:
+            patch.setattr(smoother, "_VALUES", 5 * Y.size)
+            cut = replicates(model, X, Y, X_eval, scheme).distribution
+        np.testing.assert_array_equal(cut, whole)
+        fewer = replicates(model, X, Y, X_eval, scheme, 4).distribution
+        np.testing.assert_array_equal(fewer, whole[:4])
+
+
+def test_precomputed_kernel():
+    X, Y, X_eval = data()
+    K, cross = fastkb.rbf_kernel(X, gamma=3.0), fastkb.rbf_kernel(X_eval, X, gamma=3.0)
+    named = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=3.0)
+    model = fastkb.KernelRidge(alpha=0.1, kernel="precomputed")
+    before = K.copy()
+    one = bootstrap_band(model, K, Y, cross, n_resamples=9, rng=3, scheme=schemes.Wild())
+    other = bootstrap_band(named, X, Y, X_eval, n_resamples=9, rng=3, scheme=schemes.Wild())
+    np.testing.assert_allclose(one.distribution, other.distribution, atol=1e-10)
+    np.testing.assert_array_equal(K, before)
+
+
+def test_singular_systems_are_solved_by_least_squares():
+    X, Y, X_eval = data(20, n_targets=2)
+    X, Y = np.concatenate([X, X[:10]]), np.concatenate([Y, Y[:10] + 0.5])
+    model = fastkb.KernelRidge(alpha=[0.0, 0.5], kernel="linear")
+    with pytest.warns(LinAlgWarning, match="singular to working precision"):
+        band = bootstrap_band(model, X, Y, X_eval, n_resamples=9, rng=3, scheme=schemes.Wild())
+    assert np.isfinite(band.distribution).all()
+    # Of rank two: the shortest solution is least squares of y on X.
+    slope = np.linalg.lstsq(X, Y[:, 0], rcond=None)[0]
+    np.testing.assert_allclose(band.center[:, 0], X_eval @ slope, atol=1e-8)
+    # The other target's system is regular.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        regular = fastkb.KernelRidge(alpha=0.5, kernel="linear")
+        alone = bootstrap_band(
+            regular, X, Y[:, 1], X_eval, n_resamples=9, rng=3, scheme=schemes.Wild()
+        )
+    np.testing.assert_allclose(band.distribution[..., 1], alone.distribution, atol=1e-10)
+
+
+def test_the_bar_counts_replicates(capsys):
+    X, Y, X_eval = data()
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf")
+    options = {"n_resamples": 13, "rng": 0, "scheme": schemes.Residual()}
+    bootstrap_band(model, X, Y, X_eval, progress=True, **options)
+    assert "13/13" in capsys.readouterr().err
