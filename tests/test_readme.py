@@ -53,8 +53,26 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
     targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
-    missing = [t for t in targets if not t.startswith("http") and not (page.parent / t).exists()]
+    missing = [t for t in targets if not t.startswith("http") and not leads_somewhere(page, t)]
     assert not missing
+
+
+def leads_somewhere(page, target):
+    name, _, anchor = target.partition("#")
+    file = page.parent / name if name else page
+    return file.exists() and (not anchor or anchor in anchors(file.read_text(encoding="utf-8")))
+
+
+def anchors(text):
+    """Of its headings: in lower case, hyphens for spaces, without punctuation."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def test_a_wrong_anchor_is_found():
+    page = ROOT / "README.md"
+    assert not leads_somewhere(page, "docs/band.md#no-such-heading")
+    assert not leads_somewhere(page, "docs/no-such-page.md#limits")
 
 
 def test_the_picture_is_first_and_is_a_picture():

@@ -186,8 +186,7 @@ def bootstrap_band(
         check_response_method(estimator, response_method, False)
         data: Any = check_band_data(estimator, X, y, X_eval)
     else:
-        check_training(X, y)
-        data = Training(X, y if hasattr(y, "shape") else np.asarray(y), X_eval)
+        data = Training(*check_training(X, y, X_eval))
     key = key_from_rng(rng)
     options = Options(key, n_resamples, scheme, response_method, n_jobs, out_of_bag, progress)
     saved = None
@@ -239,7 +238,7 @@ def _of_ridge(
     shared = (source, data.y, data.alpha, options.key, options.n_resamples)
     plan = options.scheme
     if isinstance(plan, ResponseScheme):
-        replicates = response_replicates(*shared, plan, options.progress)
+        replicates = response_replicates(*shared, plan, options.progress, checkpoint)
     else:
         plan = plan if plan is None else plan.prepare([data.y.T], True)
         replicates = compute_replicates(*shared, solver, options.progress, plan, checkpoint)

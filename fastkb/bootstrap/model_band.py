@@ -13,7 +13,13 @@ from fastkb.bootstrap.refits import Draws, Refits, refit
 from fastkb.bootstrap.response_schemes import ResponseScheme
 from fastkb.bootstrap.weight_schemes import Bayesian
 from fastkb.random.streams import bootstrap_counts
-from fastkb.validation.bootstrap import check_response_method
+from fastkb.validation.bootstrap import (
+    check_labels_are_numbers,
+    check_pairwise,
+    check_response_method,
+    is_classifier,
+    is_pairwise,
+)
 
 
 class Options(NamedTuple):
@@ -55,10 +61,10 @@ def band_of_model(
     ValueError
         If the options exclude each other; before any fit.
     """
-    from sklearn.base import is_classifier
-
     scheme = options.scheme
     responses = isinstance(scheme, ResponseScheme)
+    if is_pairwise(estimator):
+        data = data._replace(**check_pairwise(data.X, data.X_eval))
     model, reason = _model(estimator, data, solver, options)
     classifier = not model.is_function and is_classifier(estimator)
     if isinstance(scheme, Bayesian) and not model.weighted:
@@ -92,7 +98,6 @@ def band_of_model(
 
 def _model(estimator: Any, data: Training, solver: str, options: Options) -> tuple[Model, str]:
     """How replicates are fitted and evaluated, and why so."""
-    from sklearn.base import is_classifier
     from sklearn.utils.validation import has_fit_parameter
 
     if not hasattr(estimator, "fit"):
@@ -108,6 +113,7 @@ def _model(estimator: Any, data: Training, solver: str, options: Options) -> tup
         reason = "asked for"
     else:
         reason = f"the fit of {name} takes no sample_weight"
+    pairwise = is_pairwise(estimator)
     classes = None
     response = check_response_method(estimator, options.response_method, is_classifier(estimator))
     if response != "predict":
@@ -117,7 +123,9 @@ def _model(estimator: Any, data: Training, solver: str, options: Options) -> tup
                 f"a band of {response} needs y of shape (n,), got {np.shape(data.y)}: one band for each "
                 "target, or response_method='predict'"
             )
-    return Model(estimator, weighted, response, classes, options.key), reason
+    elif is_classifier(estimator):
+        check_labels_are_numbers(data.y)
+    return Model(estimator, weighted, response, classes, options.key, pairwise), reason
 
 
 def _draws(scheme: Any, y: Any, key: np.ndarray) -> Draws:
@@ -127,12 +135,10 @@ def _draws(scheme: Any, y: Any, key: np.ndarray) -> Draws:
         return Draws(lambda first, count: bootstrap_counts(key, first, count, n), None)
     if isinstance(scheme, ResponseScheme):
         targets = np.asarray(y, np.float64)
+        scheme.around(targets, targets)  # what is wrong with its arguments is found before any fit
 
         def around(fitted: np.ndarray) -> Any:
-            own = scheme
-            if own.fitted is None:
-                own = own.with_fitted(np.asarray(fitted, np.float64).T)
-            plan = own.prepare([targets.T], True)
+            plan = scheme.around(targets, fitted)
             return lambda first, count: _last_to_first(plan.responses(key, first, count))
 
         return Draws(None, around)

@@ -26,11 +26,19 @@ class Model(NamedTuple):
     response: str  # the method that is called, "" for a function
     classes: np.ndarray | None
     key: np.ndarray  # names the random states.  # shape: (4,)
+    pairwise: bool = False  # X holds kernels or distances of rows with rows
 
     @property
     def is_function(self) -> bool:
         """Whether it is a function fit_predict(X, y, w, X_eval)."""
         return not hasattr(self.estimator, "fit")
+
+
+class Fit(NamedTuple):
+    """A fitted estimator."""
+
+    estimator: Any
+    columns: np.ndarray | None  # of a pairwise X that it expects; None: all
 
 
 class Prediction(NamedTuple):
@@ -63,28 +71,37 @@ def seeded(estimator: Any, key: np.ndarray, replicate: int) -> Any:
     return copy
 
 
-def fit(model: Model, data: Training, replicate: int, weights: np.ndarray | None) -> Any:
-    """The estimator, fitted on the rows that have a weight; all rows if `weights` is None."""
+def fit(model: Model, data: Training, replicate: int, weights: np.ndarray | None) -> Fit:
+    """The estimator, fitted on the rows that have a weight; on all rows if `weights` is None."""
     from sklearn.utils import _safe_indexing
 
     estimator = seeded(model.estimator, model.key, replicate)
     if weights is None:
-        return estimator.fit(data.X, data.y)
+        return Fit(estimator.fit(data.X, data.y), None)
     if model.weighted:
         # Rows of weight zero are left out: not every fit gives them no say.
         rows = np.flatnonzero(weights)
         options = {"sample_weight": np.asarray(weights[rows], np.float64)}
     else:
         rows, options = np.repeat(np.arange(len(weights)), weights), {}
-    return estimator.fit(_safe_indexing(data.X, rows), _safe_indexing(data.y, rows), **options)
+    fitted_on = rows if model.pairwise else None
+    X = against(_safe_indexing(data.X, rows), fitted_on)
+    return Fit(estimator.fit(X, _safe_indexing(data.y, rows), **options), fitted_on)
 
 
-def respond(model: Model, fitted: Any, points: Any) -> np.ndarray:
+def against(X: Any, columns: np.ndarray | None) -> Any:
+    """The kernels or distances to the rows that a model was fitted on; else X as it is."""
+    from sklearn.utils import _safe_indexing
+
+    return X if columns is None else _safe_indexing(X, columns, axis=1)
+
+
+def respond(model: Model, fitted: Fit, points: Any) -> np.ndarray:
     """Predictions at `points`; of a classifier one column a class, or the second of two."""
-    values = np.asarray(getattr(fitted, model.response)(points))
+    values = np.asarray(getattr(fitted.estimator, model.response)(against(points, fitted.columns)))
     if model.classes is None or model.response == "predict":
         return values
-    seen = fitted.classes_
+    seen = fitted.estimator.classes_
     if len(seen) < len(model.classes):
         if model.response != "predict_proba":
             missing = sorted(set(model.classes.tolist()) - set(seen.tolist()))
@@ -115,19 +132,23 @@ def predict_replicate(
             n = len(data.y)
             w = np.ones(n) if weights is None else np.asarray(weights, np.float64)
             values = np.asarray(model.estimator(data.X, data.y, w, data.X_eval))
-            if out is None:
-                return Prediction(values, None, None)
+            if out is None or not len(out):
+                return Prediction(values, out, None)
             left = np.asarray(model.estimator(data.X, data.y, w, _safe_indexing(data.X, out)))
             return Prediction(values, out, left)
         fitted = fit(model, data, replicate, weights)
         values = respond(model, fitted, data.X_eval)
         if out is None or not len(out):
             return Prediction(values, out, None)
-        return Prediction(values, out, np.asarray(fitted.predict(_safe_indexing(data.X, out))))
+        left = against(_safe_indexing(data.X, out), fitted.columns)
+        return Prediction(values, out, np.asarray(fitted.estimator.predict(left)))
     except Exception as error:
         which = "all data" if replicate == ALL_DATA else f"replicate {replicate}"
+        hint = ""
+        if model.weighted and not model.is_function and "weight" in str(error):
+            hint = "; solver='rows' repeats rows instead of weighting them"
         raise ValueError(
-            f"the estimator failed on {which}: {type(error).__name__}: {error}"
+            f"the estimator failed on {which}: {type(error).__name__}: {error}{hint}"
         ) from error
 
 

@@ -24,7 +24,7 @@ from fastkb.bootstrap.models import (
 from fastkb.bootstrap.prediction_error import OutOfBag, PredictionError
 from fastkb.bootstrap.replicates import progress_bar
 from fastkb.runtime.memory import empty
-from fastkb.validation.bootstrap import check_predictions
+from fastkb.validation.bootstrap import check_out_of_bag_values, check_predictions
 
 # What a task of a worker should take at least: handing it over costs some milliseconds.
 _SECONDS_A_TASK = 0.25
@@ -99,7 +99,7 @@ def refit(
                 for one in part:
                     values = check_predictions(one.values, done, center.shape)
                     if errors is not None and one.at_out is not None:
-                        errors.add(one.at_out, one.out)
+                        errors.add(check_out_of_bag_values(one.at_out, done), one.out)
                     distribution[done] = values
                     done += 1
                 finished = state()  # (replaced as one: Ctrl-C may come at any time)
@@ -125,7 +125,7 @@ def _on_all_data(model: Model, data: Training, at_data: bool) -> tuple[np.ndarra
         return _as_float(center), again.values
     fitted = fit(model, data, ALL_DATA, None)
     center = check_predictions(respond(model, fitted, data.X_eval), ALL_DATA, None)
-    return _as_float(center), np.asarray(fitted.predict(data.X)) if at_data else None
+    return _as_float(center), np.asarray(fitted.estimator.predict(data.X)) if at_data else None
 
 
 def _as_float(values: np.ndarray) -> np.ndarray:

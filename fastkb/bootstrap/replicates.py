@@ -125,7 +125,7 @@ def _with_basis(
 ) -> Replicates:
     distribution = _allocate(job)
     bounds = np.empty(job.n_resamples)
-    saved = _saved(job)
+    saved = _saved(job.checkpoint)
     done = len(saved.get("bounds", ()))
     done -= done % BATCH if done < job.n_resamples else 0
     reached = int(saved.get("attempt", 1))
@@ -143,7 +143,7 @@ def _with_basis(
             )
         distribution[:done] = saved.get("distribution", distribution[:0])[:done]
         bounds[:done] = saved.get("bounds", bounds[:0])[:done]
-        with progress_bar(job.n_resamples, job.progress) as bar, _Saving(job.checkpoint) as saving:
+        with progress_bar(job.n_resamples, job.progress) as bar, Saving(job.checkpoint) as saving:
             together = BATCH * n_threads()
             guess = BATCH * sum(split.seconds for split in lowrank.splits)
             for first, count in _chunks(job.n_resamples, together, bar, guess, done):
@@ -177,10 +177,9 @@ def _with_basis(
 def _exactly(job: Job, plan: Plan) -> Replicates:
     exact = _Exact(job)
     distribution = _allocate(job)
-    before = _saved(job).get("exact", distribution[:0])
-    distribution[: len(before)] = before
-    with progress_bar(job.n_resamples, job.progress) as bar, _Saving(job.checkpoint) as saving:
-        for first, count in _chunks(job.n_resamples, n_threads(), bar, start=len(before)):
+    done = restore(job.checkpoint, "exact", distribution)
+    with progress_bar(job.n_resamples, job.progress) as bar, Saving(job.checkpoint) as saving:
+        for first, count in _chunks(job.n_resamples, n_threads(), bar, start=done):
             some = np.arange(first, first + count)
             distribution[some] = exact.predict(_weights(job, some))
             saving.finished(exact=distribution[: first + count])
@@ -243,18 +242,25 @@ class _Exact:
             )
 
 
-def _saved(job: Job) -> dict[str, np.ndarray]:
-    return (job.checkpoint.load() if job.checkpoint is not None else None) or {}
+def _saved(checkpoint: Checkpoint | None) -> dict[str, np.ndarray]:
+    return (checkpoint.load() if checkpoint is not None else None) or {}
 
 
-class _Saving:
+def restore(checkpoint: Checkpoint | None, name: str, distribution: np.ndarray) -> int:
+    """Put the finished replicates that were saved as `name` in their places; their number."""
+    before = _saved(checkpoint).get(name, distribution[:0])
+    distribution[: len(before)] = before
+    return len(before)
+
+
+class Saving:
     """Saves what is finished: from time to time, and at the end, however it comes."""
 
     def __init__(self, checkpoint: Checkpoint | None) -> None:
         self._checkpoint = checkpoint
         self._arrays: dict[str, Any] = {}
 
-    def __enter__(self) -> _Saving:
+    def __enter__(self) -> Saving:
         return self
 
     def finished(self, **arrays: Any) -> None:

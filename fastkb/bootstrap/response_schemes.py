@@ -57,11 +57,21 @@ class ResponseScheme(Scheme):
     def _twin(self) -> ResponseScheme:
         """A scheme with the same arguments."""
 
-    def with_fitted(self, fitted: np.ndarray) -> ResponseScheme:
-        """The same around other fitted values."""
-        twin = self._twin()
-        twin.fitted = fitted
-        return twin
+    def around(self, y: np.ndarray, fitted: np.ndarray) -> ResponseScheme:
+        """Prepared for responses of a model, around `fitted` unless it was given others.
+
+        Parameters
+        ----------
+        y : ndarray
+            # shape: (n,) or (n, n_targets)
+        fitted : ndarray
+            # shape: that of y
+        """
+        scheme = self
+        if self.fitted is None:
+            scheme = self._twin()
+            scheme.fitted = fitted
+        return scheme.prepare([y.T], True, axis=0)
 
     @abstractmethod
     def _set_up(self, n: int) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.plan import Plan
-from fastkb.bootstrap.replicates import Replicates, progress_bar
+from fastkb.bootstrap.replicates import Replicates, Saving, progress_bar, restore
 from fastkb.bootstrap.scheme import rows_together
 from fastkb.gram.pairwise import linear_kernel
 from fastkb.runtime.memory import empty
@@ -32,6 +33,7 @@ def response_replicates(
     n_resamples: int,
     scheme: Any,
     progress: bool,
+    checkpoint: Checkpoint | None = None,
 ) -> Replicates:
     """Fit all data and all replicates, and evaluate.
 
@@ -48,23 +50,25 @@ def response_replicates(
     scheme : ResponseScheme
         As the user gave it. Without fitted values it takes those of the fit on all data.
     progress : bool
+    checkpoint : Checkpoint or None
+        Finished replicates are loaded from it, and saved to it.
     """
+    scheme.around(y, y)  # what is wrong with its arguments is found before any work
     with limit_blas(1):
         smoothers, fitted = _smoothers(source, y, alpha)
-    if scheme.fitted is None:
-        scheme = scheme.with_fitted(fitted.T)
-    elif np.ndim(scheme.fitted) == 1:
-        scheme = scheme.with_fitted(np.asarray(scheme.fitted)[None, :])
-    plan = scheme.prepare([y.T], True)
+    plan = scheme.around(y, fitted)
     shape = (n_resamples, source.n_eval, y.shape[1])
     distribution = empty(shape, np.float64, "the predictions of all replicates")
     together = rows_together(_VALUES, y.size)
-    with progress_bar(n_resamples, progress) as bar:
-        for first in range(0, n_resamples, together):
+    done = restore(checkpoint, "responses", distribution)
+    with progress_bar(n_resamples, progress) as bar, Saving(checkpoint) as saving:
+        bar.update(done)
+        for first in range(done, n_resamples, together):
             count = min(together, n_resamples - first)
             responses = plan.responses(key, first, count)
             for t, smoother in enumerate(smoothers):
                 distribution[first : first + count, :, t] = linear_kernel(responses[t], smoother)
+            saving.finished(responses=distribution[: first + count])
             bar.update(count)
     center = np.stack([s @ y[:, t] for t, s in enumerate(smoothers)], axis=1)
     reason = "predictions are linear in the responses: one factorisation serves all replicates"

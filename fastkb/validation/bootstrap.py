@@ -78,6 +78,56 @@ def is_ridge(estimator: Any) -> bool:
     return all(name in parameters for name in _RIDGE_PARAMETERS)
 
 
+def _tags(estimator: Any) -> Any:
+    """scikit-learn's tags, or None for estimators of another make."""
+    from sklearn.utils import get_tags
+
+    try:
+        return get_tags(estimator)
+    except AttributeError:  # no BaseEstimator
+        return None
+
+
+def is_classifier(estimator: Any) -> bool:
+    """Whether it says so; of another make than scikit-learn's: whether it knows probabilities."""
+    tags = _tags(estimator)
+    if tags is None:
+        return any(hasattr(estimator, name) for name in RESPONSE_METHODS[2:])
+    return tags.estimator_type == "classifier"
+
+
+def is_pairwise(estimator: Any) -> bool:
+    """Whether X holds kernels or distances of rows with rows."""
+    tags = _tags(estimator)
+    return tags is not None and tags.input_tags.pairwise
+
+
+def check_pairwise(X: Any, X_eval: Any) -> dict[str, Any]:
+    """Kernels or distances of the rows with themselves, and of evaluation points with them."""
+    from scipy import sparse
+
+    shape, points = np.shape(X), np.shape(X_eval)
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise ValueError(f"X of a precomputed kernel or metric must be square, got shape {shape}")
+    if len(points) != 2 or points[1] != shape[0]:
+        raise ValueError(
+            f"X_eval must hold the kernels or distances of the evaluation points and the {shape[0]} "
+            f"rows of X, shape (n_eval, {shape[0]}), got {points}"
+        )
+    arrays = {"X": X, "X_eval": X_eval}  # no data frames: a column drawn twice has one name twice
+    return {name: a if sparse.issparse(a) else np.asarray(a) for name, a in arrays.items()}
+
+
+def check_labels_are_numbers(y: Any) -> None:
+    """A band of predicted labels."""
+    dtype = np.asarray(y).dtype
+    if dtype.kind not in "biuf":
+        raise ValueError(
+            f"response_method='predict' gives labels, a band is of numbers, and y has {dtype}: take "
+            "'predict_proba' or 'decision_function', or number the classes"
+        )
+
+
 def check_refittable(estimator: Any) -> Any:
     """An instance with `fit` and something that predicts, or a function that does both."""
     if isinstance(estimator, type):
@@ -153,8 +203,9 @@ def check_seed_for_checkpoint(checkpoint: Any, rng: Any) -> None:
         )
 
 
-def check_training(X: Any, y: Any) -> None:
-    """Data of one length, for a model that knows itself what else they must be."""
+def check_training(X: Any, y: Any, X_eval: Any) -> tuple[Any, Any, Any]:
+    """Data of one length whose rows can be taken; what else they must be, the model knows itself."""
+    from scipy import sparse
     from sklearn.utils.validation import _num_samples
 
     lengths = {}
@@ -167,6 +218,8 @@ def check_training(X: Any, y: Any) -> None:
         raise ValueError(f"y has {lengths['y']} rows and X has {lengths['X']}: they must agree")
     if lengths["X"] < 2:
         raise ValueError(f"X must have two rows at least, got {lengths['X']}")
+    X, X_eval = (array.tocsr() if sparse.issparse(array) else array for array in (X, X_eval))
+    return X, y if hasattr(y, "shape") else np.asarray(y), X_eval
 
 
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
@@ -269,6 +322,23 @@ def check_predictions(values: Any, replicate: int, shape: tuple | None) -> np.nd
             f"the estimator's predictions have shape {values.shape} in replicate {replicate}, and "
             f"{shape} in the first"
         )
-    if not math.isfinite(float(np.sum(values))) and not np.isfinite(values).all():
-        raise ValueError(f"replicate {replicate}: the estimator predicted NaN or infinity")
+    if not _all_finite(values):
+        raise ValueError(f"{_which(replicate)}: the estimator predicted NaN or infinity")
     return values
+
+
+def check_out_of_bag_values(values: np.ndarray, replicate: int) -> np.ndarray:
+    """Finite predictions, or labels, at the rows that were left out."""
+    if values.dtype.kind in "fc" and not _all_finite(values):
+        raise ValueError(
+            f"{_which(replicate)}: the estimator predicted NaN or infinity at rows that were left out"
+        )
+    return values
+
+
+def _all_finite(values: np.ndarray) -> bool:
+    return math.isfinite(float(np.sum(values))) or bool(np.isfinite(values).all())
+
+
+def _which(replicate: int) -> str:
+    return f"replicate {replicate}" if replicate >= 0 else "the fit on all data"

@@ -139,7 +139,7 @@ def test_new_responses_are_the_plain_loop():
         for model in (LinearRegression(), KNeighborsRegressor()):
             band = bootstrap_band(model, X, y, X_eval, n_resamples=10, rng=4, scheme=scheme)
             fitted = model.__sklearn_clone__().fit(X, y).predict(X)
-            plan = scheme.with_fitted(fitted).prepare([y], True)
+            plan = scheme.around(y, fitted)
             for b, new in enumerate(plan.responses(key_from_rng(4), 0, 10)):
                 expected = model.__sklearn_clone__().fit(X, new).predict(X_eval)
                 np.testing.assert_allclose(band.distribution[b], expected, atol=1e-12)
@@ -189,6 +189,23 @@ def test_strata_keep_every_class():
     assert band.classes.tolist() == ["no", "one", "yes"]
 
 
+def test_fitted_values_of_several_targets():
+    X, y, X_eval = data()
+    Y = np.column_stack([y, 2 * y])
+    fitted = LinearRegression().fit(X, Y).predict(X)
+    for model in (fastkb.KernelRidge(kernel="rbf", alpha=0.3), LinearRegression()):
+        bands = [
+            bootstrap_band(model, X, targets, X_eval, n_resamples=6, rng=0, scheme=scheme)
+            for targets, scheme in [
+                (Y, schemes.Wild(fitted)),
+                (y, schemes.Wild(fitted[:, 0])),
+            ]
+        ]
+        both, one = (band.distribution for band in bands)
+        np.testing.assert_allclose(both[..., 0], one, atol=1e-12)
+        np.testing.assert_allclose(both[..., 1], 2 * one, atol=1e-12)
+
+
 # --- refusals, before any fit -------------------------------------------------------------------
 
 
@@ -206,6 +223,8 @@ def test_strata_keep_every_class():
         (Never(), {"solver": "magic"}, "solver must be one of"),
         (Never(), {"checkpoint": "band.npz"}, "rng is None"),
         (fastkb.KernelRidge(), {"response_method": "decision_function"}, "decision_function"),
+        (Never(), {"scheme": schemes.Wild(np.ones(3))}, "fitted must have .* got \\(3,\\)"),
+        (Never(), {"scheme": schemes.Residual(leverage=np.ones(3))}, "leverage must be one number"),
     ],
 )
 def test_refusals(model, options, words, tmp_path, monkeypatch):

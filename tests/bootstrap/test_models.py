@@ -1,20 +1,24 @@
 """One replicate of a model: its random states, its fit, what is asked of it."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import sklearn.kernel_ridge
 from scipy import sparse
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from fastkb import bootstrap_band
+from fastkb import bootstrap_band, rbf_kernel, schemes
 from fastkb.bootstrap.models import (
     ALL_DATA,
+    Fit,
     Model,
     Training,
     fit,
@@ -175,6 +179,14 @@ def test_predicted_classes():
     assert band.distribution.dtype == np.float64
 
 
+def test_predicted_text_is_refused():
+    X, y, X_eval = data()
+    with pytest.raises(ValueError, match=r"'predict' gives labels.*<U1.*predict_proba"):
+        bootstrap_band(
+            SVC(), X, labels_of(y, ["n", "y"]), X_eval, n_resamples=5, response_method="predict"
+        )
+
+
 def fit_predict(X, y, w, X_eval):
     """Weighted least squares by its normal equations."""
     A = np.column_stack([np.ones(len(X)), X])
@@ -233,6 +245,14 @@ def test_labels_in_a_series():
         np.testing.assert_array_equal(band.distribution, same[0].distribution)
         assert band.prediction_error == same[0].prediction_error
         assert list(band.classes) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("make", [sparse.coo_array, sparse.dia_matrix])
+def test_sparse_formats_without_rows(make):
+    X, y, X_eval = data()
+    expected = bootstrap_band(LinearRegression(), X, y, X_eval, n_resamples=5, rng=0)
+    found = bootstrap_band(LinearRegression(), make(X), y, make(X_eval), n_resamples=5, rng=0)
+    np.testing.assert_allclose(found.distribution, expected.distribution, atol=1e-5)
 
 
 def test_sparse():
@@ -306,6 +326,95 @@ def test_random_models_are_reproducible():
     assert (one.distribution != draw(6).distribution).any()
 
 
+# --- precomputed kernels and metrics ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["weights", "rows"])
+@pytest.mark.parametrize(
+    ("own", "precomputed"),
+    [
+        (SVR(kernel="rbf", gamma=2.0), SVR(kernel="precomputed")),
+        (
+            sklearn.kernel_ridge.KernelRidge(kernel="rbf", gamma=2.0),
+            sklearn.kernel_ridge.KernelRidge(kernel="precomputed"),
+        ),
+    ],
+)
+def test_precomputed_kernels(own, precomputed, solver):
+    X, y, X_eval = data()
+    options = {"solver": solver, "n_resamples": 15, "rng": 2, "out_of_bag": True}
+    expected = bootstrap_band(own, X, y, X_eval, **options)
+    K, cross = rbf_kernel(X, gamma=2.0), rbf_kernel(X_eval, X, gamma=2.0)
+    found = bootstrap_band(precomputed, K, y, cross, **options)
+    np.testing.assert_allclose(found.distribution, expected.distribution, atol=1e-8)
+    np.testing.assert_allclose(
+        found.prediction_error.out_of_bag, expected.prediction_error.out_of_bag, rtol=1e-8
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Precomputed sparse input")
+@pytest.mark.parametrize("make", [np.asarray, pd.DataFrame, sparse.csr_array])
+def test_precomputed_distances(make):
+    X, y, X_eval = data()
+    options = {"n_resamples": 15, "rng": 2, "out_of_bag": True}
+    expected = bootstrap_band(KNeighborsRegressor(3), X, y, X_eval, **options)
+    distances = 1.0 + euclidean_distances(X), 1.0 + euclidean_distances(X_eval, X)
+    model = KNeighborsRegressor(3, metric="precomputed")
+    found = bootstrap_band(model, make(distances[0]), y, make(distances[1]), **options)
+    np.testing.assert_allclose(found.distribution, expected.distribution)
+    assert found.prediction_error.out_of_bag == pytest.approx(expected.prediction_error.out_of_bag)
+
+
+def test_precomputed_shapes():
+    X, y, X_eval = data()
+    model = SVR(kernel="precomputed")
+    with pytest.raises(ValueError, match=r"X of a precomputed .* square, got shape \(40, 2\)"):
+        bootstrap_band(model, X, y, X_eval, n_resamples=3)
+    with pytest.raises(ValueError, match=r"X_eval must .* \(n_eval, 40\), got \(7, 2\)"):
+        bootstrap_band(model, rbf_kernel(X), y, X_eval, n_resamples=3)
+
+
+# --- estimators of another make -----------------------------------------------------------------
+
+
+class Mean:
+    """No BaseEstimator."""
+
+    def get_params(self, deep=True):
+        return {}
+
+    def set_params(self):
+        return self
+
+    def fit(self, X, y):
+        self.mean_ = np.mean(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.mean_)
+
+
+class Frequencies(Mean):
+    def fit(self, X, y):
+        self.classes_, self.counts_ = np.unique(y, return_counts=True)
+        return self
+
+    def predict_proba(self, X):
+        return np.tile(self.counts_ / self.counts_.sum(), (len(X), 1))
+
+
+@pytest.mark.filterwarnings("ignore:.*__sklearn_tags__:DeprecationWarning")
+def test_estimators_of_another_make():
+    X, y, X_eval = data()
+    band = bootstrap_band(Mean(), X, y, X_eval, n_resamples=8, rng=1)
+    labels = labels_of(y, ["n", "y"])
+    proba = bootstrap_band(Frequencies(), X, labels, X_eval, n_resamples=8, rng=1)
+    assert proba.classes.tolist() == ["n", "y"]
+    for b, (_, rows) in enumerate(drawn(1, 8, 40)):
+        np.testing.assert_allclose(band.distribution[b], y[rows].mean())
+        np.testing.assert_allclose(proba.distribution[b], (labels[rows] == "y").mean())
+
+
 # --- the parts ----------------------------------------------------------------------------------
 
 
@@ -314,11 +423,11 @@ def test_rows_of_weight_zero_are_left_out():
     weights = np.r_[np.zeros(10, int), np.full(20, 2), np.zeros(10, int)]
     model = Model(DecisionTreeRegressor(random_state=0), True, "predict", None, KEY)
     fitted = fit(model, Training(X, y, X_eval), 0, weights)
-    assert fitted.tree_.n_node_samples[0] == 20
-    assert fitted.tree_.weighted_n_node_samples[0] == 40
+    assert fitted.estimator.tree_.n_node_samples[0] == 20
+    assert fitted.estimator.tree_.weighted_n_node_samples[0] == 40
     by_rows = fit(model._replace(weighted=False), Training(X, y, X_eval), 0, weights)
-    assert by_rows.tree_.n_node_samples[0] == 40
-    assert fit(model, Training(X, y, X_eval), 0, None).tree_.n_node_samples[0] == 40
+    assert by_rows.estimator.tree_.n_node_samples[0] == 40
+    assert fit(model, Training(X, y, X_eval), 0, None).estimator.tree_.n_node_samples[0] == 40
 
 
 def test_respond():
@@ -327,6 +436,7 @@ def test_respond():
     fitted = LogisticRegression().fit(X, labels)
     model = Model(LogisticRegression(), True, "predict_proba", np.array(["n", "y"]), KEY)
     proba = fitted.predict_proba(X_eval)
+    fitted = Fit(fitted, None)
     np.testing.assert_array_equal(respond(model, fitted, X_eval), proba[:, 1])
     three = model._replace(classes=np.array(["n", "o", "y"]))
     np.testing.assert_array_equal(
@@ -335,7 +445,7 @@ def test_respond():
     with pytest.raises(ValueError, match="class 'o'"):
         respond(three._replace(response="decision_function"), fitted, X_eval)
     plain = respond(model._replace(response="predict"), fitted, X_eval)
-    np.testing.assert_array_equal(plain, fitted.predict(X_eval))
+    np.testing.assert_array_equal(plain, fitted.estimator.predict(X_eval))
 
 
 def test_predictions_at_rows_left_out():
@@ -354,7 +464,51 @@ def test_predictions_at_rows_left_out():
         np.testing.assert_array_equal(one.values, without.values)
         # Where no row is left out there is nothing to predict.
         every = predict_replicate(model, Training(X, y, X_eval), 0, np.ones(40, int), True)
-        assert every.at_out is None or not len(every.at_out)
+        assert every.at_out is None
+
+
+def test_functions_are_never_asked_about_no_rows():
+    """Two rows in one cluster each: a replicate often leaves nothing out."""
+    X, y, X_eval = data(n=4)
+
+    def strict(X, y, w, X_eval):
+        assert len(X_eval)
+        return np.full(len(X_eval), w @ y / w.sum())
+
+    band = bootstrap_band(
+        strict,
+        X,
+        y,
+        X_eval,
+        n_resamples=30,
+        rng=0,
+        out_of_bag=True,
+        scheme=schemes.Stratified([0, 1, 2, 2]),
+    )
+    assert band.distribution.shape == (30, 7)
+
+
+def test_a_weighted_fit_that_fails_hints_at_rows():
+    class Unweighted(LinearRegression):
+        def fit(self, X, y, sample_weight=None):
+            if sample_weight is not None:
+                raise ValueError("sample weights are not supported with this option")
+            return super().fit(X, y)
+
+    X, y, X_eval = data()
+    with pytest.raises(ValueError, match=r"replicate 0: .*solver='rows'"):
+        bootstrap_band(Unweighted(), X, y, X_eval, n_resamples=3)
+    assert bootstrap_band(Unweighted(), X, y, X_eval, n_resamples=3, solver="rows").solver == "rows"
+
+
+def test_what_is_left_out_must_be_finite():
+    X, y, X_eval = data()
+
+    def far(X, y, w, X_eval):
+        return np.full(len(X_eval), np.nan if len(X_eval) not in (7, 40) else 1.0)
+
+    with pytest.raises(ValueError, match=r"replicate 0: .* at rows that were left out"):
+        bootstrap_band(far, X, y, X_eval, n_resamples=3, rng=0, out_of_bag=True)
 
 
 def test_predict_replicates():

@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 import fastkb
 from fastkb import bootstrap_band, schemes
-from fastkb.bootstrap import refits, replicates
+from fastkb.bootstrap import refits, replicates, smoother
 from fastkb.bootstrap.lowrank import BATCH
 from fastkb.random.streams import bootstrap_counts, key_from_rng
 from fastkb.reference import prediction_error as reference
@@ -338,6 +338,43 @@ def test_kernel_ridge_goes_on(tmp_path, monkeypatch, solver, out_of_bag):
     assert asked == []
 
 
+@pytest.mark.parametrize("scheme", [schemes.Wild(), schemes.Residual()])
+def test_new_responses_of_kernel_ridge_go_on(tmp_path, monkeypatch, scheme):
+    X, y, X_eval = data(30)
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=1.0)
+    path = tmp_path / "band.npz"
+
+    def draw(**options):
+        return bootstrap_band(
+            model, X, y, X_eval, n_resamples=11, rng=7, scheme=scheme, **options
+        )  # fmt: skip
+
+    whole = draw()
+    monkeypatch.setattr(smoother, "_VALUES", 2 * 30)
+    multiply, asked = smoother.linear_kernel, []
+
+    def interrupted(responses, matrix):
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        asked.append(len(responses))
+        return multiply(responses, matrix)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(smoother, "linear_kernel", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            draw(checkpoint=path)
+    done = sum(asked)
+    with np.load(path) as content:
+        saved = content["array/responses"]
+    np.testing.assert_array_equal(saved[..., 0], whole.distribution[:done])
+    asked.clear()
+    monkeypatch.setattr(
+        smoother, "linear_kernel", lambda r, m: asked.append(len(r)) or multiply(r, m)
+    )
+    assert_same(draw(checkpoint=path), whole)
+    assert sum(asked) == 11 - done
+
+
 @pytest.mark.parametrize("model", [fastkb.KernelRidge(kernel="rbf"), LinearRegression()])
 def test_checkpoints_of_other_jobs(tmp_path, model):
     X, y, X_eval = data()
@@ -401,8 +438,8 @@ def test_predictions_must_be_finite(value, at):
         calls.append(w)
         return np.full(len(X_eval), value if len(calls) == at + 1 else 1.0)
 
-    where = at - 1
-    with pytest.raises(ValueError, match=f"replicate {where}: .*NaN or infinity"):
+    where = f"replicate {at - 1}" if at else "the fit on all data"
+    with pytest.raises(ValueError, match=f"{where}: .*NaN or infinity"):
         bootstrap_band(model, *data(), n_resamples=9, rng=0)
 
 

@@ -4,6 +4,7 @@ The slope of a straight line is Σ (x - x̄) y / Sxx: its variance over resample
 """
 
 import collections
+import copy
 
 import numba
 import numpy as np
@@ -150,22 +151,31 @@ def test_responses_depend_on_key_and_replicate_alone(scheme):
 def test_responses_with_leading_axes(scheme):
     """Several responses share what is drawn."""
     y, fitted = np.array([[Y, 2 * Y, -Y]]), np.array([[FITTED, 2 * FITTED, -FITTED]])
-    several = scheme.with_fitted(fitted).prepare([y], False).responses(KEY, 3, 5)
+    scheme = copy.copy(scheme)
+    scheme.fitted = fitted
+    several = scheme.prepare([y], False).responses(KEY, 3, 5)
     assert several.shape == (1, 3, 5, N)
+    scheme.fitted = FITTED
     one = scheme.prepare([Y], False).responses(KEY, 3, 5)
     np.testing.assert_allclose(several[0], [one, 2 * one, -one], rtol=1e-12, atol=1e-12)
 
 
 def test_other_fitted_values_keep_the_other_arguments():
     scheme = schemes.Wild(leverage=LEVERAGE, distribution="mammen", labels=LABELS)
-    twin = scheme.with_fitted(FITTED)
+    found = scheme.around(Y, FITTED)
     assert scheme.fitted is None
-    assert twin.fitted is FITTED
-    assert (twin.leverage is LEVERAGE, twin.distribution, twin.labels is LABELS) == (
-        True,
-        "mammen",
-        True,
-    )
+    given = schemes.Wild(FITTED, leverage=LEVERAGE, distribution="mammen", labels=LABELS)
+    expected = given.prepare([Y], True).responses(KEY, 0, 9)
+    np.testing.assert_array_equal(found.responses(KEY, 0, 9), expected)
+    # Fitted values of its own go before those of the model.
+    np.testing.assert_array_equal(given.around(Y, 0 * Y).responses(KEY, 0, 9), expected)
+
+
+def test_around_takes_targets_as_columns():
+    scheme = schemes.Wild(leverage=LEVERAGE)
+    both = scheme.around(np.column_stack([Y, -Y]), np.column_stack([FITTED, -FITTED]))
+    one = scheme.around(Y, FITTED).responses(KEY, 0, 9)
+    np.testing.assert_array_equal(both.responses(KEY, 0, 9), [one, -one])
 
 
 def test_preparing_leaves_the_arguments_alone():
@@ -258,7 +268,9 @@ def test_fitted_values_follow_the_axis_of_the_data():
     last = fastkb.bootstrap((Y.T,), np.mean, axis=1, scheme=schemes.Residual(F.T), **options)
     np.testing.assert_array_equal(first.standard_error, last.standard_error)
     one_by_one = [
-        fastkb.bootstrap((Y[:, j],), np.mean, scheme=schemes.Residual(F[:, j]), **options).standard_error
+        fastkb.bootstrap(
+            (Y[:, j],), np.mean, scheme=schemes.Residual(F[:, j]), **options
+        ).standard_error
         for j in range(6)
     ]
     np.testing.assert_allclose(first.standard_error, one_by_one, rtol=1e-12)

@@ -53,7 +53,7 @@ def test_every_replicate_is_a_refit(scheme, alpha):
         )
 
     fitted = peer(Y).predict(X)
-    plan = scheme.with_fitted(fitted.T).prepare([Y.T], True)
+    plan = scheme.around(Y, fitted)
     responses = plan.responses(KEY, 0, 12)  # (targets, replicates, rows)
     for b in range(12):
         expected = peer(responses[:, b].T).predict(X_eval)
