@@ -66,6 +66,7 @@ class Compiled:
             ranks = [place, nothing]
         self._values = (values[0], values[-1])
         self._ranks = tuple(np.ascontiguousarray(r, np.uint32) for r in ranks)
+        self._scratch = np.empty((0, 0), self._values[0].dtype), np.empty((0, 0), np.uint32)
 
     def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
         return self._finish(self._evaluate(indices), indices[0].shape[1])
@@ -101,11 +102,19 @@ class Compiled:
             int(code),
             self._parameter(rows[0].shape[1]),
             *tree,
-            np.empty((workers, 3 * longest + LEAF), kind),
-            np.empty((workers, longest), np.uint32),
+            *self._scratch_of(workers, longest),
             out,
         )
         return out
+
+    def _scratch_of(self, workers: int, longest: int) -> tuple[np.ndarray, np.ndarray]:
+        """Uninitialised, for each thread. Fresh memory for each block would take as long as its sums."""
+        numbers, words = self._scratch
+        if len(numbers) != workers or words.shape[1] != longest:
+            numbers = np.empty((workers, 3 * longest + LEAF), numbers.dtype)
+            words = np.empty((workers, longest), np.uint32)
+            self._scratch = numbers, words
+        return self._scratch
 
     def _parameter(self, n: int) -> float:
         if self._statistic.code in (Code.MEDIAN, Code.QUANTILE):

@@ -18,7 +18,7 @@ from fastkb.random.numpy_indices import (
 )
 
 # Indices of a block: enough for the threads to share, and few enough to stay in the caches.
-INDICES = 2**19
+INDICES = 2**20
 
 # Values that a statistic gets at a time at most, where that is not a matter of indices.
 VALUES = 2**21

@@ -44,11 +44,20 @@ def _gather(values, indices, out):
 
 @inline
 def _take(values, indices, _, sample, start, count):
-    """A part of the resample, kept in its place."""
+    """A part of the resample, kept in its place in the sample."""
     part, rows = sample[start : start + count], indices[start : start + count]
     for k in range(count):
         part[k] = values[rows[k]]
     return start
+
+
+@inline
+def _take_once(values, indices, _, buffer, start, count):
+    """A part of the resample that is needed once, where the part before stood."""
+    part, rows = buffer[:count], indices[start : start + count]
+    for k in range(count):
+        part[k] = values[rows[k]]
+    return 0
 
 
 @inline
@@ -78,6 +87,9 @@ def _moment(values, indices, code, ddof, leaves, merges, scratch):
     if in_turn:
         _gather(values, indices, sample)
         total = _sum_in_turn(sample)
+    elif code == SUM or code == MEAN:
+        # A row that is written would drive the values out of the caches.
+        total = pairwise_sum_of(_take_once, values, indices, 0, buffer, leaves, merges)
     else:
         total = pairwise_sum_of(_take, values, indices, 0, sample, leaves, merges)
     if code == SUM:
@@ -123,13 +135,15 @@ def _rank_and_next(ranks, indices, target, spread, some):
         return _by_counting(ranks, indices, target, some[: len(ranks)])
     low = np.uint32(max(0, target - spread))
     high = np.uint32(min(target + 1 + spread, n - 1))
+    width = np.uint32(high - low)
     below = 0
     count = 0
     for k in range(n):
         rank = ranks[indices[k]]
         some[count] = rank
         below += rank < low
-        count += (rank >= low) & (rank <= high)
+        # (Those below wrap around, and are above all others.)
+        count += np.uint32(rank - low) <= width
     at = target - below
     if at < 0 or at + (1 if target + 1 < n else 0) >= count:
         for k in range(n):

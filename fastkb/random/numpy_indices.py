@@ -24,6 +24,7 @@ from fastkb.random.numpy_words import (
     split_words,
 )
 from fastkb.runtime.memory import empty
+from fastkb.runtime.threads import n_threads
 
 # Indices that are skipped at a time: they pass through the caches.
 _SKIPPED = 2**18
@@ -91,12 +92,7 @@ class _Computed(IndexStream):
     def __init__(self, state: dict[str, Any]) -> None:
         self._state = state
         # Fresh memory for each block would cost as much as the drawing.
-        self._buffers = [np.empty(0, np.uint32), np.empty(0, np.uint32)]
-
-    def _buffer(self, which: int, count: int) -> np.ndarray:
-        if len(self._buffers[which]) < count:
-            self._buffers[which] = empty((count,), np.uint32, "the indices of some resamples")
-        return self._buffers[which][:count]
+        self._buffer = np.empty(0, np.uint32)
 
     def copy(self) -> IndexStream:
         return type(self)(copy.deepcopy(self._state))
@@ -108,8 +104,9 @@ class _Computed(IndexStream):
         if n == 1:  # NumPy draws nothing
             return np.zeros(count, np.uint32)
         bound, threshold = np.uint64(n), np.uint64(2**32 % n)
-        current = 0
-        out = self._buffer(current, count)
+        if len(self._buffer) < count:
+            self._buffer = empty((count,), np.uint32, "the indices of some resamples")
+        out = self._buffer[:count]
         done = 0
         while done < count:
             if self._state["has_uint32"]:
@@ -126,12 +123,10 @@ class _Computed(IndexStream):
             self._step(numbers)
             accepted = int(counts.sum())
             if accepted < numbers:
-                starts = np.cumsum(counts) - counts
-                current = 1 - current
-                gapless = self._buffer(current, count)
-                gapless[:done] = out[:done]
-                close_gaps(target, counts, starts, gapless[done:])
-                out = gapless
+                ends = (numbers - accepted) // (2 * SEGMENT) + 1
+                workers = min(n_threads(), len(counts))
+                saved = np.empty((workers, ends, 2 * SEGMENT), np.uint32)
+                close_gaps(target, counts, np.cumsum(counts) - counts, saved)
             done += accepted
         return out
 

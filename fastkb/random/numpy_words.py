@@ -17,6 +17,8 @@ Lemire (2019), Fast random integer generation in an interval, ACM TOMACS 29(1).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from fastkb.random.wide import multiply_add_wide, multiply_words
@@ -28,6 +30,7 @@ from fastkb.runtime.stack import stack_array
 SEGMENT = 512
 _TOGETHER = 4
 _FOUR_SEGMENTS = _TOGETHER * SEGMENT
+_STEP = 2 * SEGMENT  # indices of a segment
 _PHILOX_SEGMENT = SEGMENT + 4  # a segment may begin within a block of four words
 
 _MASK_32 = 0xFFFFFFFF
@@ -58,6 +61,7 @@ def pcg_advance(state: int, increment: int, steps: int) -> int:
     return (multiplier * state + addend) & _MASK_128
 
 
+@lru_cache(maxsize=64)
 def _pcg_power(increment: int, steps: int) -> tuple[int, int]:
     """A and C with state after `steps` words = A·state + C (modulo 2**128)."""
     total_a, total_c = 1, 0
@@ -70,8 +74,12 @@ def _pcg_power(increment: int, steps: int) -> tuple[int, int]:
     return total_a, total_c
 
 
+@lru_cache(maxsize=16)
 def pcg_jumps(increment: int, segments: int) -> np.ndarray:
-    """A and C, two words each, for jumps of 1, 2, 4, … segments.  # shape: (levels, 4)"""
+    """A and C, two words each, for jumps of 1, 2, 4, … segments; kept, as every block needs them.
+
+    # shape: (levels, 4)
+    """
     rows = []
     a, c = _pcg_power(increment, SEGMENT)
     for _ in range(max(1, segments.bit_length())):
@@ -183,17 +191,16 @@ def pcg_indices(state, increment, jumps, bound, threshold, out, counts):
         How many they are.  # shape: (segments,)
     """
     segments = len(counts)
-    step = 2 * SEGMENT
     for group in prange((segments + _TOGETHER - 1) // _TOGETHER):
         words = stack_array(_FOUR_SEGMENTS, state)
         first = group * _TOGETHER
         last = min(first + _TOGETHER, segments)
-        whole = last * step <= len(out) and last == first + _TOGETHER
+        whole = last * _STEP <= len(out) and last == first + _TOGETHER
         if whole:
             _pcg_four_segments(state, increment, jumps, first, words)
         for segment in range(first, last):
             mine = words[(segment - first) * SEGMENT : (segment - first + 1) * SEGMENT]
-            target = out[segment * step : min((segment + 1) * step, len(out))]
+            target = out[segment * _STEP : min((segment + 1) * _STEP, len(out))]
             if not whole:
                 count = (len(target) + 1) // 2
                 _pcg_segment(state, increment, jumps, segment, count, mine)
@@ -238,10 +245,9 @@ def philox_indices(counter, key, skip, bound, threshold, out, counts):
     bound, threshold, out, counts
         As there.
     """
-    step = 2 * SEGMENT
     for segment in prange(len(counts)):
         words = stack_array(_PHILOX_SEGMENT, counter)
-        target = out[segment * step : min((segment + 1) * step, len(out))]
+        target = out[segment * _STEP : min((segment + 1) * _STEP, len(out))]
         begin = skip + segment * SEGMENT
         lead = begin % 4  # words of the first block that belong to the segment before
         for block in range((lead + (len(target) + 1) // 2 + 3) // 4):
@@ -253,12 +259,42 @@ def philox_indices(counter, key, skip, bound, threshold, out, counts):
         counts[segment] = _indices(words[lead:], bound, threshold, target)
 
 
+@inline
+def _copy(source, target, count):
+    for k in range(count):
+        target[k] = source[k]
+
+
 @jit(parallel=True)
-def close_gaps(indices, counts, starts, out):
-    """Copy each segment's accepted indices to out[starts[segment]:]."""
-    for segment in prange(len(counts)):
-        count = counts[segment]
-        source = indices[segment * 2 * SEGMENT : segment * 2 * SEGMENT + count]
-        target = out[starts[segment] : starts[segment] + count]
-        for k in range(count):
-            target[k] = source[k]
+def close_gaps(indices, counts, starts, saved):
+    """Move each segment's accepted indices to indices[starts[segment]:], where they leave no gap.
+
+    Every thread moves one part, in ascending order. The end of a part may be overwritten by the thread
+    that has the next one: it is saved before.
+
+    Parameters
+    ----------
+    indices : array of uint32
+        Those of segment s stand from indices[2·SEGMENT·s] on.
+    counts, starts : array of int64
+        How many they are, and the sum of the counts before.  # shape: (segments,)
+    saved : array of uint32
+        Uninitialised; `ends` segments hold more indices than are missing in all.
+        # shape: (workers, ends, 2·SEGMENT)
+    """
+    segments, (workers, ends, step) = len(counts), saved.shape
+    for worker in prange(workers):
+        first, last = segments * worker // workers, segments * (worker + 1) // workers
+        for segment in range(max(first, last - ends), last):
+            _copy(indices[segment * step :], saved[worker, last - 1 - segment], counts[segment])
+    for worker in prange(workers):
+        room = stack_array(_STEP, indices)
+        first, last = segments * worker // workers, segments * (worker + 1) // workers
+        for segment in range(first, last):
+            count, target = counts[segment], indices[starts[segment] :]
+            if segment >= last - ends:
+                _copy(saved[worker, last - 1 - segment], target, count)
+            elif starts[segment] < segment * step:
+                # (By way of the cache: places that overlap are not moved by vector instructions.)
+                _copy(indices[segment * step :], room, count)
+                _copy(room, target, count)

@@ -7,6 +7,7 @@ leaves and of the additions that follow each (:func:`summation_tree`).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +32,9 @@ class Tree(NamedTuple):
     merges: np.ndarray  # additions of two partial sums that follow a leaf.  shape: (count,)
 
 
+@lru_cache(maxsize=8)
 def summation_tree(n: int) -> Tree:
-    """The order in which NumPy adds n terms.
+    """The order in which NumPy adds n terms; kept, as every block of resamples asks for it.
 
     Examples
     --------

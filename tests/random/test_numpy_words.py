@@ -97,17 +97,22 @@ def test_philox_indices(counter, key, skip, length):
     _check_segments(out, counts, words, bound)
 
 
-@pytest.mark.parametrize("segments", [1, 2, 50])
-def test_close_gaps(segments):
+@pytest.mark.parametrize("segments", [1, 2, 3, 50])
+@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("missing", ["one", "few", "whole segments", "nearly all"])
+def test_close_gaps(segments, workers, missing):
     rng = np.random.default_rng(segments)
     indices = rng.integers(0, 2**31, segments * NUMBERS, dtype=np.uint32)
-    counts = rng.integers(NUMBERS - 20, NUMBERS + 1, segments)
-    counts[::3] = 0
-    counts[-1] = NUMBERS
-    starts = np.cumsum(counts) - counts
-    total = int(counts.sum())
-    out = np.full(total + 5, 2**32 - 1, np.uint32)
-    close_gaps(indices, counts, starts, out)
-    kept = [indices[s * NUMBERS :][:count] for s, count in enumerate(counts)]
-    np.testing.assert_array_equal(out[:total], np.concatenate(kept))
-    assert (out[total:] == 2**32 - 1).all()  # nothing behind is touched
+    counts = np.full(segments, NUMBERS)
+    if missing == "one":
+        counts[segments // 3] -= 1
+    elif missing == "few":
+        counts -= rng.integers(0, 20, segments)
+    else:
+        counts[rng.uniform(size=segments) < (0.3 if missing == "whole segments" else 0.95)] = 0
+        counts[-1] = 100
+    kept = np.concatenate([indices[s * NUMBERS :][:c] for s, c in enumerate(counts)])
+    gaps = len(indices) - len(kept)
+    saved = np.empty((workers, gaps // NUMBERS + 1, NUMBERS), np.uint32)
+    close_gaps(indices, counts, np.cumsum(counts) - counts, saved)
+    np.testing.assert_array_equal(indices[: len(kept)], kept)
