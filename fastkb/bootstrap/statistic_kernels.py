@@ -29,8 +29,13 @@ TRIMMED_MEAN, PEARSON = int(Code.TRIMMED_MEAN), int(Code.PEARSON)
 
 # Half the window's width, in standard deviations of a rank's place.
 _WINDOW = 4.5
-# Up to so many observations, counting every rank is quicker.
-_COUNTED = 256
+# Up to so many observations, as long as the counts stay in the first-level cache, counting every rank is
+# quicker: 0.2 to 0.3 ns a draw on two threads, against 2.3 (257 observations) to 0.25 (8,000).
+_COUNTED = 8192
+# Where few of many are drawn, most counts are zero and looking through them takes longer.
+_COUNTED_FOR_EACH_DRAW = 8
+# Counts that are added up at a time, by vector instructions.
+_COUNTS = 64
 # A trimmed mean counts up to so many observations for each one drawn: 0.6 ns a draw where n = 10,000 are
 # drawn of n, against 13 ns for selecting; it is as slow for n/30 (45% trimmed at each end) to n/80 (10%).
 _COUNTED_FOR_EACH = 32
@@ -114,8 +119,16 @@ def _by_counting(ranks, indices, target, counts):
     counts[:] = 0
     for k in range(len(indices)):
         counts[ranks[indices[k]]] += 1
-    lower = 0
-    seen = counts[0]
+    before = 0
+    for start in range(0, len(counts), _COUNTS):
+        some = np.uint32(0)
+        for count in counts[start : start + _COUNTS]:
+            some += count
+        if before + some > target:
+            break
+        before += some
+    lower = start
+    seen = before + counts[lower]
     while seen <= target:
         lower += 1
         seen += counts[lower]
@@ -131,7 +144,7 @@ def _by_counting(ranks, indices, target, counts):
 def _rank_and_next(ranks, indices, target, spread, some):
     """The order statistics `target` and `target` + 1 (or twice the last) of the resampled ranks."""
     n = len(indices)
-    if len(ranks) <= _COUNTED:
+    if len(ranks) <= min(_COUNTED, _COUNTED_FOR_EACH_DRAW * n):
         return _by_counting(ranks, indices, target, some[: len(ranks)])
     low = np.uint32(max(0, target - spread))
     high = np.uint32(min(target + 1 + spread, n - 1))

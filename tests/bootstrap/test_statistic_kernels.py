@@ -64,7 +64,7 @@ KINDS = ["normal", "offset", "heavy", "ties", "constant", "one outlier"]
 @settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32),
-    n=st.integers(3, 70) | st.sampled_from([255, 256, 1000]),
+    n=st.integers(3, 70) | st.sampled_from([128, 193, 1000, 8192, 8193]),
     kind=st.sampled_from(KINDS),
     dtype=st.sampled_from([np.float32, np.float64]),
 )
@@ -115,9 +115,11 @@ def test_two_samples(seed, n, kinds, name):
             assert value == pytest.approx(stats.pearsonr(a, b)[0], abs=1e-8)
 
 
-def test_a_window_that_misses_the_median():
-    x = np.arange(1000.0)
-    low, high = np.zeros((1, 1000), np.uint32), np.full((1, 1000), 999, np.uint32)
+@pytest.mark.parametrize("n", [1000, 9000])
+def test_resamples_of_the_ends_alone(n):
+    """Counts that are nearly all zero; of many observations, a window that misses the median."""
+    x = np.arange(float(n))
+    low, high = np.zeros((1, n), np.uint32), np.full((1, n), n - 1, np.uint32)
     twice = np.concatenate([low, high, np.sort(np.r_[low, high].ravel())[None, ::2]])
     got = compiled(np.median, x).replicates([twice.astype(np.uint32)])
     np.testing.assert_array_equal(got, np.median(x[twice], axis=-1))
