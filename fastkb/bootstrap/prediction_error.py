@@ -50,13 +50,12 @@ class PredictionError:
             \sum_{b \in C_i} Q(y_i, \hat f^{(b)}(x_i)) \\
         \gamma &= \frac{1}{n^2} \sum_{i,j} Q(y_i, \hat f(x_j)) \\
         \mathrm{Err}^{(.632)} &= .368\, \overline{\mathrm{err}} + .632\, \mathrm{Err}^{(1)} \\
-        \mathrm{Err}^{(.632+)} &= (1 - w)\, \overline{\mathrm{err}} + w\, \mathrm{Err}', \qquad
-            w = \frac{.632}{1 - .368\, R}, \quad
-            R = \frac{\mathrm{Err}' - \overline{\mathrm{err}}}{\gamma - \overline{\mathrm{err}}}
+        \mathrm{Err}^{(.632+)} &= \mathrm{Err}^{(.632)}
+            + (\mathrm{Err}' - \overline{\mathrm{err}}) \frac{.368 \cdot .632\, R}{1 - .368\, R},
+            \qquad R = \frac{\mathrm{Err}' - \overline{\mathrm{err}}}{\gamma - \overline{\mathrm{err}}}
 
     where :math:`\mathrm{Err}' = \min(\mathrm{Err}^{(1)}, \gamma)`, and R is 0 unless both
     :math:`\mathrm{Err}^{(1)}` and :math:`\gamma` exceed :math:`\overline{\mathrm{err}}` [1]_ [2]_.
-    So the .632+ estimate is never above γ, unless the training error is.
 
     The training error is too small, the out-of-bag error somewhat too large (a replicate has seen
     63.2% of the observations); .632 weighs the two for a model that overfits little, .632+ shifts the
@@ -319,9 +318,9 @@ def _combine(training: float, out_of_bag: float, no_information: float) -> tuple
     capped = min(out_of_bag, no_information)
     overfits = capped > training
     relative = (capped - training) / (no_information - training) if overfits else 0.0
-    w = 0.632 / (1 - 0.368 * relative)
+    shift = 0.368 * 0.632 * relative / (1 - 0.368 * relative)
     err632 = 0.368 * training + 0.632 * out_of_bag
-    return relative, err632, (1 - w) * training + w * capped
+    return relative, err632, err632 + (capped - training) * shift
 
 
 # --- squared error ------------------------------------------------------------------------------

@@ -50,11 +50,11 @@ def err632(training, out_of_bag):
 
 
 def err632plus(training, out_of_bag, gamma):
-    """(.632+ estimate, relative overfitting R) of Efron and Tibshirani (1997)."""
+    """(.632+ estimate, relative overfitting R) of Efron and Tibshirani (1997), eq. 28 and 32."""
     capped = min(out_of_bag, gamma)
     if out_of_bag > training and gamma > training:
         relative = (capped - training) / (gamma - training)
     else:
         relative = 0.0
-    w = 0.632 / (1 - 0.368 * relative)
-    return (1 - w) * training + w * capped, relative
+    shift = (capped - training) * 0.368 * 0.632 * relative / (1 - 0.368 * relative)
+    return err632(training, out_of_bag) + shift, relative

@@ -45,9 +45,9 @@ def test_632():
     [
         (0.0, 0.5, 0.5, 0.5, 1.0),  # no better than no information
         (0.0, 0.25, 0.5, 0.632 / 0.816 * 0.25, 0.5),  # w = .632/(1 - .184)
-        (0.0, 0.6, 0.5, 0.5, 1.0),  # capped at γ
+        (0.0, 0.6, 0.5, 0.632 * 0.6 + 0.368 * 0.5, 1.0),  # R is 1 at most
         (0.2, 0.1, 0.5, 0.368 * 0.2 + 0.632 * 0.1, 0.0),  # no overfitting
-        (0.6, 0.7, 0.5, 0.368 * 0.6 + 0.632 * 0.5, 0.0),  # worse than no information
+        (0.6, 0.7, 0.5, 0.368 * 0.6 + 0.632 * 0.7, 0.0),  # worse than no information
     ],
 )
 def test_632plus(training, out_of_bag, gamma, plus, relative):
