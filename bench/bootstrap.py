@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -74,14 +74,27 @@ def trimmed_means(x: np.ndarray, axis: int) -> np.ndarray:
     return np.mean(inner, axis=-1)
 
 
+@cache
+def scipy_trimmed_mean() -> Any:
+    """The same by SciPy's function, which fastkb recognises."""
+    from scipy.stats import trim_mean
+
+    return partial(trim_mean, proportiontocut=0.1)
+
+
 STATISTICS = {
     "mean": _same(np.mean),
     "std": _same(np.std),
     "median": _same(np.median),
     "pearsonr": Statistic(_pearsonr, _pearsonr, lambda: _correlation, samples=2),
+    "trim_mean": Statistic(scipy_trimmed_mean, scipy_trimmed_mean, scipy_trimmed_mean),
     "trimmed": Statistic(jitted_trimmed_mean, lambda: trimmed_means, lambda: trimmed_mean),
 }
-WORDS = {"trimmed": "trimmed mean (jitted)", "pearsonr": "pearsonr (paired)"}
+WORDS = {
+    "trim_mean": "trimmed mean",
+    "trimmed": "trimmed mean (jitted)",
+    "pearsonr": "pearsonr (paired)",
+}
 
 
 def exponential_sample(n: int, samples: int) -> tuple[np.ndarray, ...]:

@@ -43,25 +43,31 @@ BANDS = (
     Band(n=1000, d=8, sigma=2.0, alpha=1e-2, timed_refits=60),
 )
 
-# SciPy's default batch, all resamples at once, takes 1.6 GB for n = 10000, where one row offers it, and
-# 16 GB for 100000.
-SMALL = (SCIPY, ARCH)
+# SciPy's default batch, all resamples at once, takes 1.6 GB for n = 10000, and 16 GB for 100000.
+DEFAULT_BATCH = (SCIPY, ARCH)
+BOTH_BATCHES = (SCIPY, SCIPY_BATCH, ARCH)
 INTERVALS = (
-    Interval("mean", 10_000, rivals_offered=(SCIPY, SCIPY_BATCH, ARCH)),
-    Interval("std", 10_000),
-    Interval("median", 10_000, arch_part=10),
-    Interval("pearsonr", 10_000, arch_part=10),
-    Interval("trimmed", 10_000, arch_part=10),
-    Interval("mean", 10_000, "BCa"),
-    Interval("std", 10_000, "BCa"),
-    Interval("median", 10_000, "BCa"),
+    *(
+        Interval(name, 10_000, arch_part=part, rivals_offered=BOTH_BATCHES)
+        for name, part in (
+            ("mean", 1),
+            ("std", 1),
+            ("median", 10),
+            ("trim_mean", 10),
+            ("pearsonr", 10),
+            ("trimmed", 10),
+        )
+    ),
+    *(
+        Interval(name, 10_000, "BCa", rivals_offered=BOTH_BATCHES)
+        for name in ("mean", "std", "median")
+    ),
     Interval("mean", 100_000, "BCa", scipy_part=100, rivals_offered=(SCIPY_BATCH,)),
-    Interval("mean", 20, rivals_offered=SMALL),
-    Interval("std", 20, rivals_offered=SMALL),
-    Interval("median", 20, rivals_offered=SMALL),
-    Interval("mean", 20, "BCa", rivals_offered=SMALL),
-    Interval("std", 20, "BCa", rivals_offered=SMALL),
-    Interval("median", 20, "BCa", rivals_offered=SMALL),
+    *(
+        Interval(name, 20, method, rivals_offered=DEFAULT_BATCH)
+        for method in ("percentile", "BCa")
+        for name in ("mean", "std", "median")
+    ),
 )
 
 # The band whose peak memory is reported.
