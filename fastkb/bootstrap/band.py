@@ -13,7 +13,7 @@ from fastkb.bootstrap.model_band import Options, band_of_model, describe_job
 from fastkb.bootstrap.models import Training
 from fastkb.bootstrap.prediction_error import OutOfBag, PredictionError
 from fastkb.bootstrap.quantiles import column_quantiles
-from fastkb.bootstrap.replicates import Replicates, compute_replicates, progress_bar
+from fastkb.bootstrap.replicates import Job, Replicates, compute_replicates, progress_bar
 from fastkb.bootstrap.response_schemes import ResponseScheme
 from fastkb.bootstrap.result import BandResult
 from fastkb.bootstrap.smoother import response_replicates
@@ -235,13 +235,15 @@ def _of_ridge(
     if options.out_of_bag:  # the data themselves are evaluation points too
         points = _stacked(points, data.X)
     source = KernelSource(estimator, data.X, points)
-    shared = (source, data.y, data.alpha, options.key, options.n_resamples)
     plan = options.scheme
+    if plan is not None and not isinstance(plan, ResponseScheme):
+        plan = plan.prepare([data.y.T], True)
+    n_resamples, progress = options.n_resamples, options.progress
+    job = Job(source, data.y, data.alpha, options.key, n_resamples, progress, plan, checkpoint)
     if isinstance(plan, ResponseScheme):
-        replicates = response_replicates(*shared, plan, options.progress, checkpoint)
+        replicates = response_replicates(job)
     else:
-        plan = plan if plan is None else plan.prepare([data.y.T], True)
-        replicates = compute_replicates(*shared, solver, options.progress, plan, checkpoint)
+        replicates = compute_replicates(job, solver)
     error = _error_of_ridge(replicates, data, options.key, plan) if options.out_of_bag else None
     curves = [replicates.center[:n_eval], replicates.distribution[:, :n_eval]]
     if data.single_target:

@@ -47,46 +47,23 @@ class Job(NamedTuple):
     alpha: np.ndarray  # shape: (n_targets,)
     key: np.ndarray  # shape: (4,)
     n_resamples: int
-    n_eval: int
-    progress: bool
-    scheme: Any  # prepared, or None: rows are drawn one by one
-    checkpoint: Checkpoint | None
+    progress: bool = False
+    scheme: Any = None  # None: rows are drawn one by one
+    checkpoint: Checkpoint | None = None  # finished replicates are loaded from it, and saved to it
 
 
-def compute_replicates(
-    source: KernelSource,
-    y: np.ndarray,
-    alpha: np.ndarray,
-    key: np.ndarray,
-    n_resamples: int,
-    solver: str,
-    progress: bool,
-    scheme: Any = None,
-    checkpoint: Checkpoint | None = None,
-) -> Replicates:
+def compute_replicates(job: Job, solver: str) -> Replicates:
     """Fit all replicates, and all data, and evaluate.
 
     Parameters
     ----------
-    source : KernelSource
-    y : ndarray
-        # shape: (n, n_targets)
-    alpha : ndarray
-        # shape: (n_targets,)
-    key : ndarray of uint32
-        # shape: (4,)
-    n_resamples : int
+    job : Job
+        Its scheme, if there is one, is prepared and gives weights.
     solver : str
-    progress : bool
-    scheme : IndexScheme, Bayesian or None
-        Prepared; None: rows are drawn one by one.
-    checkpoint : Checkpoint or None
-        Finished replicates are loaded from it, and saved to it.
     """
-    job = Job(source, y, alpha, key, n_resamples, source.n_eval, progress, scheme, checkpoint)
     # One pool of threads at a time: BLAS would spin beside the compiled regions.
     with limit_blas(1):
-        scale = _scale(y)
+        scale = _scale(job.y)
         plan, lowrank, basis = _plan(job, solver, scale)
         if lowrank is None or basis is None:
             return _exactly(job, plan)
@@ -102,7 +79,7 @@ def _scale(y: np.ndarray) -> np.ndarray:
 
 def _plan(job: Job, solver: str, scale: np.ndarray) -> tuple[Plan, LowRank | None, Basis | None]:
     n, n_targets = job.y.shape
-    size = (n, job.n_eval, n_targets)
+    size = (n, job.source.n_eval, n_targets)
     lowrank = basis = splits = None
     refusal = "another solver was asked for"
     if job.scheme is not None:
@@ -123,7 +100,7 @@ def _plan(job: Job, solver: str, scale: np.ndarray) -> tuple[Plan, LowRank | Non
 def _with_basis(
     job: Job, plan: Plan, lowrank: LowRank, basis: Basis, scale: np.ndarray
 ) -> Replicates:
-    distribution = _allocate(job)
+    distribution = allocate(job)
     bounds = np.empty(job.n_resamples)
     saved = _saved(job.checkpoint)
     done = len(saved.get("bounds", ()))
@@ -176,7 +153,7 @@ def _with_basis(
 
 def _exactly(job: Job, plan: Plan) -> Replicates:
     exact = _Exact(job)
-    distribution = _allocate(job)
+    distribution = allocate(job)
     done = restore(job.checkpoint, "exact", distribution)
     with progress_bar(job.n_resamples, job.progress) as bar, Saving(job.checkpoint) as saving:
         for first, count in _chunks(job.n_resamples, n_threads(), bar, start=done):
@@ -274,8 +251,9 @@ class Saving:
             self._checkpoint.save(self._arrays)
 
 
-def _allocate(job: Job) -> np.ndarray:
-    shape = (job.n_resamples, job.n_eval, job.y.shape[1])
+def allocate(job: Job) -> np.ndarray:
+    """Room for the predictions.  # shape: (n_resamples, n_eval, n_targets)"""
+    shape = (job.n_resamples, job.source.n_eval, job.y.shape[1])
     return empty(shape, np.float64, "the predictions of all replicates")
 
 

@@ -8,64 +8,42 @@ a replicate is S y*.
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
-from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.plan import Plan
-from fastkb.bootstrap.replicates import Replicates, Saving, progress_bar, restore
+from fastkb.bootstrap.replicates import Job, Replicates, Saving, allocate, progress_bar, restore
 from fastkb.bootstrap.scheme import rows_together
 from fastkb.gram.pairwise import linear_kernel
-from fastkb.runtime.memory import empty
 from fastkb.runtime.threads import limit_blas
 
 # Responses of a block.
 _VALUES = 2**20
 
 
-def response_replicates(
-    source: KernelSource,
-    y: np.ndarray,
-    alpha: np.ndarray,
-    key: np.ndarray,
-    n_resamples: int,
-    scheme: Any,
-    progress: bool,
-    checkpoint: Checkpoint | None = None,
-) -> Replicates:
+def response_replicates(job: Job) -> Replicates:
     """Fit all data and all replicates, and evaluate.
 
     Parameters
     ----------
-    source : KernelSource
-    y : ndarray
-        # shape: (n, n_targets)
-    alpha : ndarray
-        # shape: (n_targets,)
-    key : ndarray of uint32
-        # shape: (4,)
-    n_resamples : int
-    scheme : ResponseScheme
-        As the user gave it. Without fitted values it takes those of the fit on all data.
-    progress : bool
-    checkpoint : Checkpoint or None
-        Finished replicates are loaded from it, and saved to it.
+    job : Job
+        Its scheme is a ResponseScheme, as the user gave it: without fitted values it takes those of the
+        fit on all data.
     """
-    scheme.around(y, y)  # what is wrong with its arguments is found before any work
+    y = job.y
+    job.scheme.around(y, y)  # what is wrong with its arguments is found before any work
     with limit_blas(1):
-        smoothers, fitted = _smoothers(source, y, alpha)
-    plan = scheme.around(y, fitted)
-    shape = (n_resamples, source.n_eval, y.shape[1])
-    distribution = empty(shape, np.float64, "the predictions of all replicates")
+        smoothers, fitted = _smoothers(job.source, y, job.alpha)
+    plan = job.scheme.around(y, fitted)
+    distribution = allocate(job)
     together = rows_together(_VALUES, y.size)
-    done = restore(checkpoint, "responses", distribution)
-    with progress_bar(n_resamples, progress) as bar, Saving(checkpoint) as saving:
+    done = restore(job.checkpoint, "responses", distribution)
+    with progress_bar(job.n_resamples, job.progress) as bar, Saving(job.checkpoint) as saving:
         bar.update(done)
-        for first in range(done, n_resamples, together):
-            count = min(together, n_resamples - first)
-            responses = plan.responses(key, first, count)
+        for first in range(done, job.n_resamples, together):
+            count = min(together, job.n_resamples - first)
+            responses = plan.responses(job.key, first, count)
             for t, smoother in enumerate(smoothers):
                 distribution[first : first + count, :, t] = linear_kernel(responses[t], smoother)
             saving.finished(responses=distribution[: first + count])

@@ -92,7 +92,7 @@ def _moment(values, indices, code, ddof, leaves, merges, scratch):
     if in_turn:
         _gather(values, indices, sample)
         total = _sum_in_turn(sample)
-    elif code == SUM or code == MEAN:
+    elif code in (SUM, MEAN):
         # A row that is written would drive the values out of the caches.
         total = pairwise_sum_of(_take_once, values, indices, 0, buffer, leaves, merges)
     else:
@@ -123,10 +123,10 @@ def _by_counting(ranks, indices, target, counts):
     for start in range(0, len(counts), _COUNTS):
         some = np.uint32(0)
         for count in counts[start : start + _COUNTS]:
-            some += count
+            some = np.uint32(some + count)
         if before + some > target:
             break
-        before += some
+        before += int(some)
     lower = start
     seen = before + counts[lower]
     while seen <= target:
@@ -156,7 +156,7 @@ def _rank_and_next(ranks, indices, target, spread, some):
         some[count] = rank
         below += rank < low
         # (Those below wrap around, and are above all others.)
-        count += np.uint32(rank - low) <= width
+        count += int(np.uint32(rank - low) <= width)
     at = target - below
     if at < 0 or at + (1 if target + 1 < n else 0) >= count:
         for k in range(n):

@@ -80,22 +80,26 @@ def test_ctrl_c_between_chunks_leaves_nothing(solver, monkeypatch):
     monkeypatch.setattr(module, name, interrupted)
     monkeypatch.setattr(replicates, "_SECONDS_A_CHUNK", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        replicates.compute_replicates(source, y, alpha, key_from_rng(0), 1000, solver, False)
+        replicates.compute_replicates(
+            replicates.Job(source, y, alpha, key_from_rng(0), 1000), solver
+        )
     assert len(calls) == 3
     # And the next call is none the worse for it.
     monkeypatch.undo()
-    again = replicates.compute_replicates(source, y, alpha, key_from_rng(0), 60, solver, False)
+    again = replicates.compute_replicates(
+        replicates.Job(source, y, alpha, key_from_rng(0), 60), solver
+    )
     assert np.isfinite(again.distribution).all()
 
 
 def test_a_larger_basis_is_tried_before_factorisations(monkeypatch):
     source, y, alpha = job()
     key = key_from_rng(0)
-    first = replicates.compute_replicates(source, y, alpha, key, 200, "lowrank", False)
+    first = replicates.compute_replicates(replicates.Job(source, y, alpha, key, 200), "lowrank")
     # Half as much error as the worst certificate: many replicates fail in the first basis.
     monkeypatch.setattr(replicates, "_LIMIT", first.error_bound * 1e-2)
     monkeypatch.setattr(replicates, "_CENTER_LIMIT", 1.0)
-    second = replicates.compute_replicates(source, y, alpha, key, 200, "lowrank", False)
+    second = replicates.compute_replicates(replicates.Job(source, y, alpha, key, 200), "lowrank")
     assert second.rank > first.rank
     assert second.n_exact < 200
 
@@ -104,6 +108,8 @@ def test_a_fit_that_the_kernel_contradicts_is_not_trusted(monkeypatch):
     source, y, alpha = job()
     rows = KernelSource.rows
     monkeypatch.setattr(KernelSource, "rows", lambda self, i: rows(self, i) + 1e-3)
-    result = replicates.compute_replicates(source, y, alpha, key_from_rng(0), 20, "lowrank", False)
+    result = replicates.compute_replicates(
+        replicates.Job(source, y, alpha, key_from_rng(0), 20), "lowrank"
+    )
     assert result.plan.solver == "cholesky"
     assert "could not be certified" in result.plan.reason

@@ -11,6 +11,7 @@ import fastkb
 from fastkb import bootstrap_band, schemes
 from fastkb.bootstrap import smoother
 from fastkb.bootstrap.kernel_source import KernelSource
+from fastkb.bootstrap.replicates import Job
 from fastkb.bootstrap.smoother import response_replicates
 from fastkb.random.streams import key_from_rng
 
@@ -27,7 +28,7 @@ def data(n=35, seed=0, n_eval=8, n_targets=3):
 def replicates(model, X, Y, X_eval, scheme, n_resamples=12):
     alpha = np.broadcast_to(np.asarray(model.alpha, float), Y.shape[1:]).copy()
     source = KernelSource(model, X, X_eval)
-    return response_replicates(source, Y, alpha, KEY, n_resamples, scheme, False)
+    return response_replicates(Job(source, Y, alpha, KEY, n_resamples, scheme=scheme))
 
 
 SCHEMES = [

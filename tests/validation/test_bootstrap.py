@@ -1,5 +1,7 @@
 """Bad input to the bootstrap: one clear error, which names the argument, before any work."""
 
+import warnings
+
 import numpy as np
 import pytest
 import sklearn.kernel_ridge
@@ -132,13 +134,44 @@ def test_checkpoints_need_a_seed():
 
 
 def test_training_data():
-    validation.check_training([[1], [2]], ["a", "b"])
+    X, X_eval = [[1], [2]], [[3]]
+    got = validation.check_training(X, ["a", "b"], X_eval)
+    assert got[0] is X
+    assert got[1].tolist() == ["a", "b"]
+    assert got[2] is X_eval
+    thin = sparse.coo_array(np.eye(2))
+    assert [a.format for a in validation.check_training(thin, X, thin)[::2]] == ["csr", "csr"]
     with pytest.raises(ValueError, match="y has 1 rows and X has 2"):
-        validation.check_training([[1], [2]], ["a"])
+        validation.check_training(X, ["a"], X_eval)
     with pytest.raises(ValueError, match="X must have two rows at least, got 1"):
-        validation.check_training([[1]], ["a"])
+        validation.check_training([[1]], ["a"], X_eval)
     with pytest.raises(TypeError, match=r"^X: "):
-        validation.check_training(3, ["a"])
+        validation.check_training(3, ["a"], X_eval)
+
+
+class Foreign:
+    """An estimator without scikit-learn's base class."""
+
+
+def test_kinds_of_estimators():
+    foreign = Foreign()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # scikit-learn's, of such estimators
+        assert not validation.is_classifier(foreign)
+        assert not validation.is_pairwise(foreign)
+        foreign.decision_function = len
+        assert validation.is_classifier(foreign)
+    assert validation.is_classifier(sklearn.linear_model.LogisticRegression())
+    assert not validation.is_classifier(sklearn.linear_model.Ridge())
+    assert validation.is_pairwise(sklearn.svm.SVC(kernel="precomputed"))
+    assert not validation.is_pairwise(sklearn.svm.SVC())
+
+
+def test_out_of_bag_values():
+    for values in (np.array([1.0, 2.0]), np.array(["a", "b"]), np.array([1, 2])):
+        assert validation.check_out_of_bag_values(values, 3) is values
+    with pytest.raises(ValueError, match=r"replicate 3: .* NaN or infinity at rows"):
+        validation.check_out_of_bag_values(np.array([1.0, np.inf]), 3)
 
 
 def test_models():
