@@ -32,10 +32,15 @@ a value gathered by it from each sample::
 
 Both are arithmetic on all cores, so neither hides behind the other. What the statistic does with the
 values beyond adding them up, quantiles and jackknife are not counted.
+
+Step of training on a batch of b observations, with layers of n inputs and m outputs: 2bnm flops forward,
+as many for the gradient of the weights, and as many for that of the inputs, but in the first layer. At
+the GEMM rate of all cores; activations, the loss and the update are not counted.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -123,3 +128,10 @@ def interval_bound(indices: int, samples: int, draw: float, gather: float) -> Bo
     """The bound of a bootstrap interval; see the module's text."""
     parts = {"draw": indices * draw, "gather": indices * samples * gather}
     return Bound(sum(parts.values()), "draw, gather", parts)
+
+
+def step_bound(widths: Sequence[int], batch: int, flop_rate: float) -> Bound:
+    """The bound of a step of training; see the module's text."""
+    products = [n * m for n, m in itertools.pairwise(widths)]
+    flops = 2.0 * batch * (3 * sum(products) - products[0])
+    return Bound(flops / flop_rate, "multiply", {"flops": flops})

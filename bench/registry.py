@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
+from bench.network import JAX, Step
 from bench.rivals import ARCH, SCIPY, SCIPY_BATCH, SKLEARN
 from bench.work import Work
 
@@ -70,6 +71,20 @@ INTERVALS = (
     ),
 )
 
+SMALL, MIDDLE, WIDE, DEEP = (8, 32, 1), (10, 64, 64, 1), (784, 128, 10), (784, 512, 512, 10)
+STEPS = (
+    Step(SMALL, 32, steps=5000),
+    Step(MIDDLE, 64, steps=1000),
+    Step(WIDE, 64, steps=100),
+    Step(DEEP, 128, steps=20),
+    Step(SMALL, 32, steps=5000, optimizer="adam"),
+    Step(MIDDLE, 64, steps=1000, optimizer="adam"),
+    Step(WIDE, 64, steps=100, optimizer="adam"),
+    Step(DEEP, 128, steps=20, optimizer="adam"),
+    Step(SMALL, 32, steps=500, members=128, rivals_offered=(JAX,)),
+    Step(MIDDLE, 64, steps=100, members=128, rivals_offered=(JAX,)),
+)
+
 # The band whose peak memory is reported.
 MEMORY_BAND = "band-n3000-d2"
 
@@ -78,6 +93,7 @@ GRID_N = (2, 10, 100, 1000, 4000)
 GRID_D = (1, 2, 10, 50, 200, 784)
 
 QUICK_N, QUICK_RESAMPLES, QUICK_REFITS, QUICK_PART = 500, 100, 8, 2
+QUICK_STEPS, QUICK_MEMBERS = 3, 20
 
 
 def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) -> list[Work]:
@@ -97,8 +113,8 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
     ValueError
         If one of `only` matches no work.
     """
-    every = (*GRAMS, *BANDS, *INTERVALS)
-    chosen: list[Gram | Band | Interval] = []
+    every = (*GRAMS, *BANDS, *INTERVALS, *STEPS)
+    chosen: list[Gram | Band | Interval | Step] = []
     for pattern in only or ["*"]:
         found = [work for work in every if _matches(work.name, pattern)]
         if not found:
@@ -113,7 +129,9 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatch(name, pattern) or name.startswith(f"{pattern}-")
 
 
-def _shortened(work: Gram | Band | Interval) -> Gram | Band | Interval:
+def _shortened(work: Gram | Band | Interval | Step) -> Gram | Band | Interval | Step:
+    if isinstance(work, Step):
+        return replace(work, steps=QUICK_STEPS, members=min(work.members, QUICK_MEMBERS))
     if isinstance(work, Gram):
         return replace(work, n=QUICK_N)
     if isinstance(work, Interval):

@@ -33,6 +33,7 @@ _PUBLIC: dict[str, str | None] = {
     "BandResult": "fastkb.bootstrap.result",
     "kernels": "fastkb.gram.kernels",
     "schemes": "fastkb.bootstrap.schemes",
+    "nn": None,
     "reference": None,
     "testing": None,
 }

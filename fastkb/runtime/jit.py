@@ -45,9 +45,9 @@ def jit(
     signature : callable, optional
         Maps an element type (float32 or float64) to the types of all arguments. There is then one
         compiled function for each element type, whatever the layout and flags of the arrays that
-        come (declare :func:`matrix`), and it is chosen by the element type of the first argument
-        alone, which also makes the call cheaper. Without it, each new combination of argument types
-        compiles anew.
+        come (declare :func:`matrix`), and it is chosen by the element type of the first argument (of
+        the first array, if it is a tuple) alone, which also makes the call cheaper. Without it, each
+        new combination of argument types compiles anew.
     chunk : int, default 0
         How many iterations of a parallel loop a thread takes at a time (TBB); 0: an equal share.
 
@@ -92,7 +92,8 @@ class ByElementType:
         functools.update_wrapper(self, dispatcher.py_func)
 
     def __call__(self, *arguments: Any) -> Any:
-        element = arguments[0].dtype
+        first = arguments[0]
+        element = (first[0] if isinstance(first, tuple) else first).dtype
         entry = self._entries.get(element)
         if entry is None:
             declared = self._signature(numba.from_dtype(element))

@@ -62,6 +62,27 @@ def blocking(dtype: str) -> Blocking:
     return Blocking(mr=mr, nr=3 * width, width=width, kc=256, tile=96)
 
 
+class NetworkBlocking(NamedTuple):
+    """Sizes of the layers of a network for one element type."""
+
+    mr: int  # rows of a micro-tile: of the batch, or of the weights' gradient
+    nr: int  # columns of a micro-tile, and outputs of a panel of weights: two vectors
+    width: int  # elements in a vector
+    kc: int  # terms between two visits to a micro-tile
+
+
+@functools.cache
+def network_blocking(dtype: str) -> NetworkBlocking:
+    """The sizes of networks' layers for ``"float32"`` or ``"float64"`` on this processor.
+
+    Layers are mostly powers of two wide: panels of two vectors waste nothing there, and with 8 x 2
+    accumulators (4 x 2 on AVX2, SSE) as many multiply-adds are under way as the processor can start.
+    kc rows of a panel, 32 KB of float32, and kc columns of mr rows stay in the first-level cache.
+    """
+    sizes = blocking(dtype)
+    return NetworkBlocking(mr=sizes.mr, nr=2 * sizes.width, width=sizes.width, kc=256)
+
+
 class CudaBlocking(NamedTuple):
     """Sizes of the CUDA kernel for one element type."""
 

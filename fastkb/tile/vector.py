@@ -16,7 +16,7 @@ from numba.core.datamodel import default_manager
 from numba.extending import intrinsic
 
 from fastkb.scalar.bits import call_llvm, multiply_add
-from fastkb.tile.blocking import blocking
+from fastkb.tile.blocking import blocking, network_blocking
 
 _INDEX = ir.IntType(64)
 
@@ -154,6 +154,121 @@ def _make_micro_kernel(accumulate: Callable, name: str) -> Any:
 dot = _make_micro_kernel(_accumulate_dot, "dot")
 sqdiff = _make_micro_kernel(_accumulate_sqdiff, "sqdiff")
 absdiff = _make_micro_kernel(_accumulate_absdiff, "absdiff")
+
+
+def _make_strided_kernel(vectors: int, name: str, one_row: bool = False) -> Any:
+    """An intrinsic ``(a, a_start, a_row, a_step, b, b_start, b_step, depth, base, base_start, base_row,
+    c, c_start, c_row)``, for matrices that are too small to be packed first.
+
+        c[i, j] = base[i, j] + a[i, 0]·b[0, j] + a[i, 1]·b[1, j] + …      (depth terms, in this order)
+
+    for the rows i of a network's micro-tile (or one row) and the columns j of `vectors` vectors.
+    Element [i, k] of a stands at a_start + i·a_row + k·a_step: a matrix or its transpose. Rows of b, base
+    and c are contiguous, the next begins b_step, base_row and c_row later (base_row = 0: the same for
+    all, as a bias is). base and c may be the same.
+    """
+
+    def typer(
+        typing_context,
+        a,
+        a_start,
+        a_row,
+        a_step,
+        b,
+        b_start,
+        b_step,
+        depth,
+        base,
+        base_start,
+        base_row,
+        c,
+        c_start,
+        c_row,
+    ):
+        size = network_blocking(str(c.dtype))
+        mr = 1 if one_row else size.mr
+        vector = vector_type(c)
+        align = c.dtype.bitwidth // 8
+
+        def codegen(context, builder, signature, arguments):
+            data = {
+                k: data_of(context, builder, signature.args[k], arguments[k]) for k in (0, 4, 8, 11)
+            }
+            a_start, a_row, a_step, b_start, b_step, depth = (
+                arguments[k] for k in (1, 2, 3, 5, 6, 7)
+            )
+
+            def places(start, row):
+                for i in range(mr):
+                    begin = builder.add(start, builder.mul(row, _INDEX(i)))
+                    for v in range(vectors):
+                        yield builder.add(begin, _INDEX(v * size.width))
+
+            sums = [
+                load_vector(builder, data[8], place, vector, align)
+                for place in places(arguments[9], arguments[10])
+            ]
+            rows = [builder.add(a_start, builder.mul(a_row, _INDEX(i))) for i in range(mr)]
+            before = builder.block
+            check = builder.append_basic_block(name + ".check")
+            loop = builder.append_basic_block(name + ".loop")
+            after = builder.append_basic_block(name + ".after")
+            builder.branch(check)
+
+            builder.position_at_end(check)
+            step = builder.phi(_INDEX)
+            step.add_incoming(_INDEX(0), before)
+            accumulators = []
+            for value in sums:
+                accumulator = builder.phi(vector)
+                accumulator.add_incoming(value, before)
+                accumulators.append(accumulator)
+            builder.cbranch(builder.icmp_signed("<", step, depth), loop, after)
+
+            builder.position_at_end(loop)
+            b_row = builder.add(b_start, builder.mul(step, b_step))
+            columns = [
+                load_vector(
+                    builder, data[4], builder.add(b_row, _INDEX(v * size.width)), vector, align
+                )
+                for v in range(vectors)
+            ]
+            column = builder.mul(step, a_step)
+            results = []
+            for i in range(mr):
+                scalar = builder.load(builder.gep(data[0], [builder.add(rows[i], column)]))
+                row = splat(builder, scalar, vector)
+                for v in range(vectors):
+                    results.append(
+                        multiply_add(builder, row, columns[v], accumulators[i * vectors + v])
+                    )
+            step.add_incoming(builder.add(step, _INDEX(1)), loop)
+            for accumulator, result in zip(accumulators, results, strict=True):
+                accumulator.add_incoming(result, loop)
+            builder.branch(check)
+
+            builder.position_at_end(after)
+            for value, place in zip(
+                accumulators, places(arguments[12], arguments[13]), strict=True
+            ):
+                store_vector(builder, value, data[11], place, align)
+            return context.get_dummy_value()
+
+        index = types.intp
+        return (
+            types.void(
+                a, index, index, index, b, index, index, index, base, index, index, c, index, index
+            ),
+            codegen,
+        )
+
+    typer.__name__ = name
+    return intrinsic(typer)
+
+
+multiply_wide = _make_strided_kernel(2, "multiply_wide")
+multiply_narrow = _make_strided_kernel(1, "multiply_narrow")
+multiply_row = _make_strided_kernel(2, "multiply_row", one_row=True)
 
 
 @intrinsic

@@ -1,0 +1,262 @@
+"""Training from epoch to epoch: orders, rates, validation, patience, the history."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkb.nn.engine import Engine, loss_code
+from fastkb.nn.optimizers import Optimizer
+from fastkb.nn.training import State, Steps
+from fastkb.random.orders import permutations
+from fastkb.random.streams import key_from_rng
+from fastkb.validation.networks import Observations
+
+# Between two looks at the keyboard.
+_SECONDS_A_CALL = 0.25
+# A second on one core, cautiously.
+_MULTIPLY_ADDS = 1e10
+
+
+class Pace:
+    """How many steps a call may take: about a quarter of a second.
+
+    Parameters
+    ----------
+    multiply_adds : int
+        Of a step: what the first guess is made of.
+    """
+
+    def __init__(self, multiply_adds: int) -> None:
+        self._seconds = 1e-6 + multiply_adds / _MULTIPLY_ADDS  # of a member's step
+
+    def steps(self, members: int) -> int:
+        """Of the next call."""
+        return max(1, int(_SECONDS_A_CALL / (self._seconds * members)))
+
+    def measured(self, seconds: float, steps: int) -> None:
+        """What a call has taken, for so many steps of all members together."""
+        # (The first call may have compiled: never ten times slower at once.)
+        self._seconds = min(max(seconds / steps, self._seconds / 10), self._seconds * 10)
+
+
+class Fit(NamedTuple):
+    """What is asked for."""
+
+    engine: Engine
+    optimizer: Optimizer
+    loss: str
+    l2: float
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    patience: int | None
+    callbacks: tuple[Any, ...]
+    progress: bool
+    pace: Pace
+
+
+@dataclass
+class Progress:
+    """How far a network has been trained: what the next call goes on from."""
+
+    epochs: int = 0  # in all: they number the orders
+    optimizer: Optimizer | None = None
+    steps: int = 0  # updates with this optimiser
+    losses: list[float] = field(default_factory=list)  # monitored, of this optimiser's epochs
+
+
+def fit(
+    network: Any,
+    job: Fit,
+    data: Observations,
+    validation: Observations | None,
+    state: State,
+    progress: Progress,
+    key: np.ndarray,
+) -> State:
+    """Train, and keep the network's history; the state that it has then.
+
+    Parameters
+    ----------
+    network : Sequential
+        For its callbacks and its history.
+    job : Fit
+    data : Observations
+    validation : Observations or None
+    state : State
+        Of one member; changed in place.
+    progress : Progress
+        Changed in place.
+    key : ndarray
+        Of the orders.
+    """
+    from tqdm import tqdm
+
+    if progress.optimizer != job.optimizer:
+        progress.optimizer, progress.steps, progress.losses = job.optimizer, 0, []
+        fresh = job.engine.empty_state(1, job.optimizer.uses_first, job.optimizer.uses_second)
+        state = State(state.parameters, fresh.first, fresh.second)
+    network._state = state
+    best = _Best(job.patience, state)
+    with (
+        contextlib.suppress(StopIteration),
+        tqdm(total=job.epochs, unit=" epochs", disable=not job.progress) as bar,
+    ):
+        for _ in range(job.epochs):
+            rate = job.optimizer.rate(len(progress.losses), progress.losses)
+            loss = _epoch(job, data, state, key, rate, progress)
+            record = {"loss": loss, "learning_rate": rate}
+            if validation is not None:
+                record["validation_loss"] = _loss(job, state, validation)
+            monitored = record.get("validation_loss", loss)
+            progress.epochs += 1
+            progress.losses.append(monitored)
+            for name, value in record.items():
+                network.history.setdefault(name, []).append(value)
+            bar.update(1)
+            bar.set_postfix(loss=f"{monitored:.4g}")
+            ended = [callback(network, record) for callback in job.callbacks]
+            if any(one is True for one in ended) or best.is_over(monitored):
+                raise StopIteration
+    best.restore()
+    return state
+
+
+def orders(key: np.ndarray, epoch: int, first: int, count: int, n: int) -> np.ndarray:
+    """The orders in which members `first`, `first` + 1, … take the observations in an epoch.
+
+    # shape: (count, n)
+    """
+    return permutations(derived_key(key, 1, epoch), first, count, n)
+
+
+def derived_key(key: np.ndarray, *path: int) -> np.ndarray:
+    """The key of another family of streams: (1, epoch) for orders, 2 for resamples."""
+    return key_from_rng(np.random.SeedSequence(key.tolist(), spawn_key=path))
+
+
+def train_epoch(
+    job: Fit, data: Observations, state: State, order: np.ndarray, rate: float, done: int
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Train every member one epoch, some steps at a time: after each call its part of the loss.
+
+    Yields the sum over the call's steps of loss times observations, of each member, and the number of its
+    steps. The caller may stop in between.
+
+    Parameters
+    ----------
+    job : Fit
+    data : Observations
+        With weights for each member, or none.
+    state : State
+    order : ndarray
+        # shape: (members, n)
+    rate : float
+    done : int
+        Updates so far.
+
+    Raises
+    ------
+    Diverged
+        If a member's loss is not finite.
+    """
+    n, begin = order.shape[1], 0
+    optimizer = job.optimizer
+    while begin < n:
+        together = job.pace.steps(len(order)) * job.batch_size
+        some = order[:, begin : begin + together] if together < n else order
+        some = np.ascontiguousarray(some)
+        steps = Steps(
+            loss_code(job.loss),
+            job.l2,
+            optimizer.clip_norm or 0.0,
+            optimizer.clip_value or 0.0,
+            job.batch_size,
+            done,
+        )
+        start = time.perf_counter()
+        losses = job.engine.train(state, data, some, steps, optimizer.hyper(rate, done + 1))
+        seconds = time.perf_counter() - start
+        wrong = np.argwhere(~np.isfinite(losses))
+        if len(wrong):
+            member, step = (int(k) for k in wrong[0])
+            raise Diverged(
+                float(losses[member, step]), member, step, begin // job.batch_size + step
+            )
+        sizes = np.full(losses.shape[1], job.batch_size)
+        sizes[-1] = some.shape[1] - job.batch_size * (len(sizes) - 1)
+        done += len(sizes)
+        begin += some.shape[1]
+        job.pace.measured(seconds, losses.size)
+        yield losses @ sizes, len(sizes)
+
+
+class Diverged(Exception):
+    """A loss that is not finite."""
+
+    def __init__(self, loss: float, member: int, steps: int, place: int) -> None:
+        self.loss, self.member, self.steps, self.place = loss, member, steps, place
+
+    def error(self, epoch: int, who: str = "the loss") -> FloatingPointError:
+        """What users are told."""
+        return FloatingPointError(
+            f"{who} became {self.loss} in epoch {epoch + 1}, step {self.place + 1}: a smaller learning "
+            "rate, clip_norm or scaled inputs may help. The parameters are those before that step"
+        )
+
+
+def _epoch(
+    job: Fit, data: Observations, state: State, key: np.ndarray, rate: float, progress: Progress
+) -> float:
+    """Train one epoch; the mean of its steps' losses, each weighing as its observations."""
+    n = len(data.inputs)
+    order = orders(key, progress.epochs, 0, 1, n) if job.shuffle else np.arange(n)[None, :]
+    total = 0.0
+    try:
+        for part, steps in train_epoch(job, data, state, order, rate, progress.steps):
+            total += float(part[0])
+            progress.steps += steps
+    except Diverged as diverged:
+        progress.steps += diverged.steps
+        raise diverged.error(progress.epochs) from None
+    return total / n
+
+
+def _loss(job: Fit, state: State, data: Observations) -> float:
+    """The loss of data that are not trained on, without the L2 term."""
+    value, _ = job.engine.loss_and_gradients(state.parameters[0], data, job.loss, 0.0)
+    return value
+
+
+class _Best:
+    """The best parameters so far, where training may stop early."""
+
+    def __init__(self, patience: int | None, state: State) -> None:
+        self._patience = patience
+        self._state = state
+        self._loss = math.inf
+        self._parameters: np.ndarray | None = None
+        self._since = 0
+
+    def is_over(self, loss: float) -> bool:
+        """Note the loss of an epoch; whether none was smaller for long enough."""
+        if self._patience is None:
+            return False
+        if loss < self._loss:
+            self._loss, self._since = loss, 0
+            self._parameters = self._state.parameters.copy()
+            return False
+        self._since += 1
+        return self._since >= self._patience
+
+    def restore(self) -> None:
+        """Go back to the best parameters."""
+        if self._parameters is not None:
+            self._state.parameters[...] = self._parameters

@@ -1,0 +1,292 @@
+"""Sequential networks: PyTorch's names for layers, shapes and state; NumPy in, NumPy out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastkb.nn.engine import Engine
+from fastkb.nn.fitting import Fit, Pace, Progress, fit
+from fastkb.nn.layers import Linear
+from fastkb.nn.optimizers import find_optimizer
+from fastkb.nn.training import State
+from fastkb.random.streams import key_from_rng
+from fastkb.validation.bootstrap import check_rng
+from fastkb.validation.networks import (
+    LOSSES,
+    check_choice,
+    check_inputs,
+    check_layers,
+    check_nonnegative,
+    check_observations,
+    check_state,
+    check_trainable,
+    check_training,
+)
+
+
+class Sequential:
+    """Layers, one behind the other.
+
+    Parameters
+    ----------
+    *layers : layer
+        Linear layers and activations of :mod:`fastkb.nn`, whose widths fit together.
+    rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
+        Seed of the first weights and of what training draws; None: :meth:`fit`'s seed.
+    dtype : {"float32", "float64"}, optional
+        Of the parameters and of all that is computed. None: that of the first data or parameters;
+        what is not float32 is float64.
+
+    Attributes
+    ----------
+    history : dict of str to list
+        One entry for each epoch: ``loss`` (mean over its steps, without the L2 term), ``learning_rate``,
+        and ``validation_loss`` if there was validation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For things that are no layers, or do not fit together.
+
+    Notes
+    -----
+    Training runs whole epochs in compiled code; a new architecture compiles nothing. Results are the same
+    to the last bit on any number of threads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb import nn
+    >>> X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> y = np.array([0.0, 1.0, 1.0, 0.0])  # exclusive or: no single node can do it
+    >>> net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1), rng=0)
+    >>> net = net.fit(
+    ...     X, y, loss="binary_cross_entropy", optimizer=nn.Adam(lr=0.05), epochs=200, batch_size=4
+    ... )
+    >>> (net.forward(X)[:, 0] > 0).tolist()
+    [False, True, True, False]
+    """
+
+    def __init__(self, *layers: Any, rng: Any = None, dtype: Any = None) -> None:
+        check_layers(layers)
+        self.layers = tuple(layers)
+        self.history: dict[str, list[float]] = {"loss": [], "learning_rate": []}
+        self._progress = Progress()
+        self._engine: Engine | None = None
+        self._state: State | None = None
+        self._key: np.ndarray | None = None if rng is None else key_from_rng(check_rng(rng))
+        if dtype is not None:
+            dtype = np.dtype(check_choice("dtype", np.dtype(dtype).name, ("float32", "float64")))
+        self._dtype: np.dtype | None = dtype
+
+    def __repr__(self) -> str:
+        inner = "".join(f"\n  ({place}): {layer}" for place, layer in enumerate(self.layers))
+        return f"Sequential({inner}\n)"
+
+    @property
+    def in_features(self) -> int:
+        """Columns of the inputs."""
+        return next(layer.in_features for layer in self.layers if isinstance(layer, Linear))
+
+    @property
+    def out_features(self) -> int:
+        """Columns of the outputs."""
+        return [layer for layer in self.layers if isinstance(layer, Linear)][-1].out_features
+
+    @property
+    def dtype(self) -> np.dtype | None:
+        """Of the parameters; None as long as there are none and it was not given."""
+        return self._dtype
+
+    def _ready(self, dtype: np.dtype) -> tuple[Engine, State, np.ndarray]:
+        """Engine, state and seed; parameters are drawn if there are none yet."""
+        if self._key is None:
+            self._key = key_from_rng(None)
+        if self._engine is None or self._state is None:
+            self._dtype = np.dtype(self._dtype or dtype)
+            self._engine = Engine(self.layers, self._dtype)
+            self._state = self._engine.empty_state(1, False, False)
+            self._engine.initialize(self._key, 0, self._state.parameters[0])
+        return self._engine, self._state, self._key
+
+    def forward(self, X: Any) -> np.ndarray:
+        """The outputs: logits, where the loss is a cross-entropy.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, in_features)
+
+        Returns
+        -------
+        ndarray of shape (n, out_features)
+
+        Raises
+        ------
+        ValueError
+            For inputs of another width, NaN or infinity.
+        """
+        inputs = check_inputs(X, self.in_features, self._dtype)
+        engine, state, _ = self._ready(inputs.dtype)
+        return engine.forward(state.parameters[0], inputs)
+
+    __call__ = forward
+
+    def loss_and_gradients(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        loss: str = "squared_error",
+        sample_weight: Any = None,
+        l2: float = 0.0,
+    ) -> tuple[float, dict[str, np.ndarray]]:
+        r"""The loss of all observations and its gradients, by backpropagation.
+
+        .. math:: L = \frac{\sum_i w_i\, \ell(f(x_i), y_i)}{\sum_i w_i} + \frac{l_2}{2} \|W\|^2
+
+        Parameters
+        ----------
+        X : array_like of shape (n, in_features)
+        y : array_like
+            Targets of shape (n, out_features), or (n,) for one output; for ``"cross_entropy"`` labels
+            from 0 to out_features - 1 of shape (n,).
+        loss : {"squared_error", "half_squared_error", "binary_cross_entropy", "cross_entropy"}
+            The mean over observations, and for all but the last over outputs, of (f - y)², half of that,
+            or the negative logarithm of the likelihood, of which f are the logits.
+        sample_weight : array_like of shape (n,), optional
+        l2 : float, default 0.0
+            Penalty of the weights; intercepts have none.
+
+        Returns
+        -------
+        loss : float
+        gradients : dict of str to ndarray
+            By the names and in the shapes of :meth:`state_dict`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For data that do not fit the network or the loss.
+        """
+        check_choice("loss", loss, LOSSES)
+        l2 = check_nonnegative("l2", l2)
+        check_trainable(self.layers)
+        shape = self.in_features, self.out_features
+        data = check_observations(X, y, sample_weight, shape, loss, self._dtype)
+        engine, state, _ = self._ready(data.inputs.dtype)
+        value, gradients = engine.loss_and_gradients(state.parameters[0], data, loss, l2)
+        return value, engine.take(gradients)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The parameters by PyTorch's names and in its shapes: copies.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``"0.weight"`` of shape (out_features, in_features) and ``"0.bias"`` of shape (out_features,)
+            for a Linear layer at place 0, and so on.
+        """
+        engine, state, _ = self._ready(np.dtype(np.float32))
+        return engine.take(state.parameters[0])
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over parameters, of this package or of PyTorch.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to array_like
+            With the names and shapes of :meth:`state_dict`. Tensors on the CPU will do.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is missing, unknown, of another shape or not finite. Nothing is changed then.
+        """
+        arrays = {name: np.asarray(value) for name, value in state_dict.items()}
+        single = all(array.dtype == np.float32 for array in arrays.values())
+        engine, state, _ = self._ready(np.dtype(np.float32 if single else np.float64))
+        check_state(arrays, engine.take(state.parameters[0]))
+        for name, array in arrays.items():
+            engine.put(name, array, state.parameters[0])
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        loss: str = "squared_error",
+        optimizer: Any = None,
+        epochs: int = 10,
+        batch_size: int = 32,
+        l2: float = 0.0,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        validation_data: tuple[Any, Any] | None = None,
+        patience: int | None = None,
+        callbacks: Sequence[Callable[[Sequential, dict[str, float]], Any]] = (),
+        rng: Any = None,
+        progress: bool = False,
+    ) -> Sequential:
+        """Train; called again, train on.
+
+        Parameters
+        ----------
+        X, y, loss, sample_weight, l2
+            As for :meth:`loss_and_gradients`.
+        optimizer : optimizer or str, default SGD(lr=0.01)
+            One of :mod:`fastkb.nn`'s, or its name. Called again with an equal one, its state and its
+            schedule go on; with another, they begin anew.
+        epochs : int, default 10
+            Passes over the data.
+        batch_size : int, default 32
+            Observations of a step; the last step of an epoch may have fewer.
+        shuffle : bool, default True
+            Whether each epoch takes the observations in an order of its own.
+        validation_data : (X, y), optional
+            Evaluated after each epoch.
+        patience : int, optional
+            Stop after so many epochs without a smaller validation loss (training loss, if there is no
+            validation), and go back to the best parameters.
+        callbacks : sequence of callable
+            ``callback(network, record)`` after each epoch, with what was added to the history; training
+            ends if one returns True.
+        rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
+            Seed of the orders, and of the first weights if there are none. None: go on with the seed
+            that there is. Epoch e of a seed takes the same order, whenever it is trained.
+        progress : bool, default False
+            Whether to show a progress bar on standard error.
+
+        Returns
+        -------
+        Sequential
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For bad input, before any work.
+        FloatingPointError
+            If the loss is no longer finite, naming epoch and step; the parameters are those before it.
+        """
+        check_choice("loss", loss, LOSSES)
+        l2 = check_nonnegative("l2", l2)
+        check_trainable(self.layers)
+        settings = check_training(epochs, batch_size, shuffle, patience, callbacks)
+        chosen = find_optimizer("sgd" if optimizer is None else optimizer)
+        rng = check_rng(rng)
+        shape = self.in_features, self.out_features
+        data = check_observations(X, y, sample_weight, shape, loss, self._dtype)
+        validation = None
+        if validation_data is not None:
+            X_val, y_val = validation_data
+            validation = check_observations(X_val, y_val, None, shape, loss, data.inputs.dtype)
+        if rng is not None:
+            self._key = key_from_rng(rng)
+        engine, state, key = self._ready(data.inputs.dtype)
+        pace = Pace(engine.work(settings.batch_size))
+        job = Fit(engine, chosen, loss, l2, *settings, progress, pace)
+        self._state = fit(self, job, data, validation, state, self._progress, key)
+        return self

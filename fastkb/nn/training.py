@@ -1,0 +1,409 @@
+"""The interpreter: whole epochs of a program's steps without returning to Python.
+
+One step gathers a batch, runs the rows forward, the loss, the rows backward, and the optimiser. There are
+two drivers of the same parts. :func:`train_members` gives every network to one thread, whose cache holds
+it: for one small network, and for many. :func:`train_threads` shares each pass of one network among all
+threads. Either computes the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import from_dtype
+from numba.core import types
+
+from fastkb.nn.losses import loss_and_deltas
+from fastkb.nn.passes import (
+    Part,
+    Sizes,
+    backward_deltas,
+    backward_weights,
+    differentiate,
+    forward,
+    transpose_weights,
+)
+from fastkb.nn.program import LAYER
+from fastkb.nn.updates import Hyper, Rule, clip, scale, squared_norm, update
+from fastkb.runtime import inline, jit, prange
+
+LAMB = int(Rule.LAMB)
+
+
+class Data(NamedTuple):
+    """Observations. Of `targets` and `labels` one may be empty, as the loss does not need it."""
+
+    inputs: np.ndarray  # shape: (n, inputs)
+    targets: np.ndarray  # shape: (n, outputs)
+    labels: np.ndarray  # shape: (n,), int64
+    weights: np.ndarray  # shape: (members, n), or (members, 0): all one
+
+
+class Scratch(NamedTuple):
+    """What each worker computes in. Zeros at first, but the ones.  # shapes: (workers, …)"""
+
+    gradients: np.ndarray
+    transposed: np.ndarray
+    values: np.ndarray
+    deltas: np.ndarray
+    zeros: np.ndarray
+    ones: np.ndarray
+
+
+class State(NamedTuple):
+    """Parameters and the optimiser's state, of each member.  # shapes: (members, parameters)"""
+
+    parameters: np.ndarray
+    first: np.ndarray  # (members, 0) if unused
+    second: np.ndarray
+
+
+class Steps(NamedTuple):
+    """What is to be done."""
+
+    loss: int  # fastkb.nn.losses.Loss
+    l2: float
+    clip_norm: float  # 0: none
+    clip_value: float  # 0: none
+    batch: int  # observations of a step; the last step of an epoch may have fewer
+    done: int  # updates before these
+
+
+def _types(T):
+    """Numba's types of what the functions below are given."""
+    matrix, whole = types.Array(T, 2, "C"), types.intp
+    read, real = types.Array(T, 2, "C", readonly=True), types.float64
+    return {
+        "layers": types.Array(from_dtype(LAYER), 1, "C"),
+        "state": types.NamedUniTuple(matrix, 3, State),
+        "scratch": types.NamedUniTuple(matrix, 6, Scratch),
+        "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
+        "order": types.Array(whole, 2, "C"),
+        "steps": types.NamedTuple((whole, real, real, real, whole, whole), Steps),
+        "hyper": types.NamedTuple(
+            (whole, real, real, whole, real, real, real, real, real, real), Hyper
+        ),
+        "sizes": types.NamedUniTuple(whole, 6, Sizes),
+        "parts": whole,
+        "losses": types.Array(real, 2, "C"),
+        "parameters": types.Array(T, 1, "C", readonly=True),
+        "inputs": read,
+        "out": matrix,
+    }
+
+
+def _signature(*names):
+    return lambda T: tuple(_types(T)[name] for name in names)
+
+
+_TRAINING = ("state", "layers", "scratch", "data", "order", "steps", "hyper", "sizes")
+
+
+@inline
+def _gather(inputs, chosen, values, stride):
+    """The batch's rows, behind each other as the first layer reads them."""
+    d = inputs.shape[1]
+    for i in range(len(chosen)):
+        row, target = inputs[chosen[i]], values[i * stride : i * stride + d]
+        for j in range(d):
+            target[j] = row[j]
+
+
+@inline
+def _all(row, rows):
+    return Part(0, rows, 0, row.panels)
+
+
+@inline
+def _forward_all(layers, parameters, values, sizes):
+    rows = (sizes.observations + sizes.mr - 1) // sizes.mr * sizes.mr
+    for k in range(len(layers)):
+        forward(layers[k], parameters, values, _all(layers[k], rows), sizes)
+
+
+@inline
+def _panels_before(row, nr):
+    """Panels of the deltas of the layer before."""
+    return row.transposed_panels if row.has_weights else row.source_stride // nr
+
+
+@inline
+def _backward_all(layers, parameters, gradients, transposed, values, deltas, constants, l2, sizes):
+    rows = (sizes.observations + sizes.mr - 1) // sizes.mr * sizes.mr
+    last = len(layers) - 1
+    differentiate(layers[last], values, deltas, _all(layers[last], rows), sizes)
+    for back in range(len(layers)):
+        k = last - back
+        row = layers[k]
+        if row.has_weights:
+            inputs = (row.inputs + sizes.mr - 1) // sizes.mr * sizes.mr
+            part = Part(0, inputs, 0, row.panels)
+            backward_weights(row, parameters, gradients, values, deltas, constants, part, l2, sizes)
+        if row.trained_before:
+            if row.has_weights:
+                for panel in range(row.panels):
+                    transpose_weights(row, parameters, transposed, panel, sizes)
+            part = Part(0, rows, 0, _panels_before(row, sizes.nr))
+            backward_deltas(
+                row, layers[k - 1], transposed, values, deltas, constants[0], part, sizes
+            )
+
+
+@inline
+def _clip(gradients, steps):
+    if steps.clip_value > 0.0:
+        clip(gradients, steps.clip_value)
+    if steps.clip_norm > 0.0:
+        factor = steps.clip_norm / (math.sqrt(squared_norm(gradients)) + 1e-6)
+        if factor < 1.0:
+            scale(gradients, factor)
+
+
+@inline
+def _at_step(hyper, step):
+    """The hyper-parameters with the bias corrections of one step."""
+    return Hyper(
+        hyper.code,
+        hyper.lr,
+        hyper.momentum,
+        hyper.nesterov,
+        hyper.beta1,
+        hyper.beta2,
+        hyper.eps,
+        hyper.weight_decay,
+        1.0 - hyper.beta1**step,
+        1.0 - hyper.beta2**step,
+    )
+
+
+@inline
+def _some(values, begin, end):
+    """A part, of an array that may be empty."""
+    return values[min(begin, len(values)) : min(end, len(values))]
+
+
+@inline
+def _update(layers, parameters, gradients, first, second, hyper, nr):
+    if hyper.weight_decay == 0.0 and hyper.code != LAMB:
+        # All tensors at once. (Padding has no gradient and stays zero.)
+        update(parameters, gradients, first, second, False, hyper)
+        return
+    for k in range(2 * len(layers)):
+        row, decayed = layers[k // 2], k % 2 == 0  # weights, not biases
+        if row.has_weights and (decayed or row.has_biases):
+            begin = row.weights if decayed else row.biases
+            end = row.biases if decayed else row.biases + row.panels * nr
+            update(
+                parameters[begin:end], gradients[begin:end],
+                _some(first, begin, end), _some(second, begin, end), decayed, hyper,
+            )  # fmt: skip
+
+
+@jit(parallel=True, signature=_signature(*_TRAINING, "losses"))
+def train_members(state, layers, scratch, data, order, steps, hyper, sizes, losses):
+    """Run the steps of an epoch, or of a part of it, for each member.
+
+    Parameters
+    ----------
+    state : State
+    layers : array of LAYER
+    scratch : Scratch
+    data : Data
+    order : array of int64
+        Observations in the order in which they are taken.  # shape: (members, count)
+    steps : Steps
+    hyper : Hyper
+        Its bias corrections are replaced by those of each step.
+    sizes : Sizes
+    losses : array of float64
+        Each step's loss, before its update. Where it is not finite the member's steps end, and its
+        parameters are those before the step.  # shape: (members, steps)
+    """
+    workers = len(scratch.values)
+    members = len(state.parameters)
+    for worker in prange(workers):
+        gradients, transposed = scratch.gradients[worker], scratch.transposed[worker]
+        values, deltas = scratch.values[worker], scratch.deltas[worker]
+        constants = scratch.zeros[worker], scratch.ones[worker]
+        for member in range(worker, members, workers):
+            parameters = state.parameters[member]
+            first, second = state.first[member], state.second[member]
+            weights, mine = data.weights[member], order[member]
+            for step in range(losses.shape[1]):
+                chosen = mine[step * steps.batch : min((step + 1) * steps.batch, len(mine))]
+                now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(chosen))
+                _gather(data.inputs, chosen, values, layers[0].source_stride)
+                _forward_all(layers, parameters, values, now)
+                loss = loss_and_deltas(
+                    steps.loss, layers[len(layers) - 1], values, deltas,
+                    data.targets, data.labels, weights, chosen, sizes.capacity,
+                )  # fmt: skip
+                losses[member, step] = loss
+                if not math.isfinite(loss):
+                    break
+                _backward_all(
+                    layers,
+                    parameters,
+                    gradients,
+                    transposed,
+                    values,
+                    deltas,
+                    constants,
+                    steps.l2,
+                    now,
+                )
+                _clip(gradients, steps)
+                _update(
+                    layers, parameters, gradients, first, second,
+                    _at_step(hyper, steps.done + step + 1), sizes.nr,
+                )  # fmt: skip
+
+
+@inline
+def _cut(rows, panels, mr, parts):
+    """Into how many parts of rows, and of panels, a result is cut."""
+    across = min(panels, parts)
+    return max(1, min(rows // mr, parts // across)), across
+
+
+@inline
+def _part(t, rows, panels, mr, cut):
+    down, across = cut
+    tiles, r, p = rows // mr, t % down, t // down
+    return Part(
+        tiles * r // down * mr,
+        tiles * (r + 1) // down * mr,
+        panels * p // across,
+        panels * (p + 1) // across,
+    )
+
+
+@jit(parallel=True, signature=_signature(*_TRAINING, "parts", "losses"))
+def train_threads(state, layers, scratch, data, order, steps, hyper, sizes, parts, losses):
+    """:func:`train_members` for one member, each pass of which is cut into `parts` for the threads."""
+    last = len(layers) - 1
+    mr, nr, batch, stride = sizes.mr, sizes.nr, steps.batch, layers[0].source_stride
+    parameters, first, second = state.parameters[0], state.first[0], state.second[0]
+    gradients, transposed = scratch.gradients[0], scratch.transposed[0]
+    values, deltas = scratch.values[0], scratch.deltas[0]
+    constants = scratch.zeros[0], scratch.ones[0]
+    weights, mine = data.weights[0], order[0]
+    for step in range(losses.shape[1]):
+        chosen = mine[step * batch : min((step + 1) * batch, len(mine))]
+        count = len(chosen)
+        now = Sizes(mr, nr, sizes.width, sizes.kc, sizes.capacity, count)
+        rows = (count + mr - 1) // mr * mr
+        for t in prange(parts):
+            begin, end = count * t // parts, count * (t + 1) // parts
+            _gather(data.inputs, chosen[begin:end], values[begin * stride :], stride)
+        for k in range(len(layers)):
+            cut = _cut(rows, layers[k].panels, mr, parts)
+            for t in prange(cut[0] * cut[1]):
+                part = _part(t, rows, layers[k].panels, mr, cut)
+                forward(layers[k], parameters, values, part, now)
+        loss = loss_and_deltas(
+            steps.loss, layers[last], values, deltas,
+            data.targets, data.labels, weights, chosen, sizes.capacity,
+        )  # fmt: skip
+        losses[0, step] = loss
+        if not math.isfinite(loss):
+            break
+        differentiate(layers[last], values, deltas, _all(layers[last], rows), now)
+        for back in range(len(layers)):
+            k = last - back
+            if layers[k].has_weights:
+                inputs = (layers[k].inputs + mr - 1) // mr * mr
+                cut = _cut(inputs, layers[k].panels, mr, parts)
+                products = cut[0] * cut[1]
+                turned = layers[k].panels if layers[k].trained_before else 0
+                for t in prange(products + turned):
+                    if t < products:
+                        part = _part(t, inputs, layers[k].panels, mr, cut)
+                        backward_weights(
+                            layers[k], parameters, gradients, values, deltas, constants,
+                            part, steps.l2, now,
+                        )  # fmt: skip
+                    else:
+                        transpose_weights(layers[k], parameters, transposed, t - products, now)
+            if layers[k].trained_before:
+                panels = _panels_before(layers[k], nr)
+                cut = _cut(rows, panels, mr, parts)
+                for t in prange(cut[0] * cut[1]):
+                    part = _part(t, rows, panels, mr, cut)
+                    backward_deltas(
+                        layers[k],
+                        layers[k - 1],
+                        transposed,
+                        values,
+                        deltas,
+                        constants[0],
+                        part,
+                        now,
+                    )
+        _clip(gradients, steps)
+        number = steps.done + step + 1
+        if hyper.weight_decay == 0.0 and hyper.code != LAMB:
+            size = len(parameters)
+            for t in prange(parts):
+                begin, end = size * t // parts, size * (t + 1) // parts
+                update(
+                    parameters[begin:end], gradients[begin:end],
+                    _some(first, begin, end), _some(second, begin, end), False,
+                    _at_step(hyper, number),
+                )  # fmt: skip
+        else:
+            at_step = _at_step(hyper, number)
+            _update(layers, parameters, gradients, first, second, at_step, nr)
+
+
+@jit(
+    parallel=True,
+    signature=_signature("parameters", "layers", "scratch", "inputs", "sizes", "out"),
+)
+def evaluate(parameters, layers, scratch, inputs, sizes, out):
+    """The network's outputs for all rows of `inputs`, some rows on each thread at a time.
+
+    # shapes: (n, inputs), out (n, outputs)
+    """
+    workers = len(scratch.values)
+    blocks = (len(inputs) + sizes.capacity - 1) // sizes.capacity
+    for worker in prange(workers):
+        values = scratch.values[worker]
+        last = layers[len(layers) - 1]  # (a record cannot be handed to the threads)
+        for block in range(worker, blocks, workers):
+            begin = block * sizes.capacity
+            some = inputs[begin : min(begin + sizes.capacity, len(inputs))]
+            now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(some))
+            stride = layers[0].source_stride
+            for i in range(len(some)):
+                row, target = some[i], values[i * stride : i * stride + len(some[i])]
+                for j in range(len(row)):
+                    target[j] = row[j]
+            _forward_all(layers, parameters, values, now)
+            for i in range(len(some)):
+                start = last.target * sizes.capacity + i * last.target_stride
+                row, outputs = out[begin + i], values[start : start + last.outputs]
+                for j in range(len(row)):
+                    row[j] = outputs[j]
+
+
+@jit(signature=_signature("parameters", "layers", "scratch", "data", "steps", "sizes"))
+def loss_and_gradients(parameters, layers, scratch, data, steps, sizes):
+    """The loss over all observations; its gradients are left in the first worker's scratch."""
+    gradients, transposed = scratch.gradients[0], scratch.transposed[0]
+    values, deltas = scratch.values[0], scratch.deltas[0]
+    constants = scratch.zeros[0], scratch.ones[0]
+    chosen = np.arange(len(data.inputs))
+    now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(chosen))
+    _gather(data.inputs, chosen, values, layers[0].source_stride)
+    _forward_all(layers, parameters, values, now)
+    loss = loss_and_deltas(
+        steps.loss, layers[len(layers) - 1], values, deltas,
+        data.targets, data.labels, data.weights[0], chosen, sizes.capacity,
+    )  # fmt: skip
+    _backward_all(
+        layers, parameters, gradients, transposed, values, deltas, constants, steps.l2, now
+    )
+    return loss

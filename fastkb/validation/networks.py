@@ -1,0 +1,251 @@
+"""Checks of what users pass to networks: layers, data, losses, how they are trained."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkb.validation.gram import check_count, check_parameter
+
+LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
+INITIALIZATIONS = ("torch", "he", "glorot")
+
+
+class Observations(NamedTuple):
+    """Checked data of a network, C-contiguous and of its element type."""
+
+    inputs: np.ndarray  # shape: (n, inputs)
+    targets: np.ndarray  # shape: (n, outputs), or (0, outputs) where labels serve
+    labels: np.ndarray  # shape: (n,), int64, or (0,)
+    weights: np.ndarray  # shape: (n,), or (0,): all one
+
+
+def check_choice(name: str, value: Any, known: Sequence[str]) -> str:
+    """One of some names; an error suggests the closest."""
+    if isinstance(value, str) and value in known:
+        return value
+    close = difflib.get_close_matches(str(value), known, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}{hint}")
+
+
+def check_initialization(initialization: Any) -> str:
+    """How first weights are drawn."""
+    return check_choice("initialization", initialization, INITIALIZATIONS)
+
+
+def check_width(name: str, width: Any) -> int:
+    """Inputs or outputs of a layer."""
+    return check_count(name, width, minimum=1)
+
+
+def check_nonnegative(name: str, value: Any) -> float:
+    """A finite number, 0 or above."""
+    return check_parameter(name, value, minimum=0.0)
+
+
+def check_network(network: Any) -> Any:
+    """A Sequential network."""
+    if isinstance(network, type) or not hasattr(network, "loss_and_gradients"):
+        raise TypeError(f"network must be a fastkb.nn.Sequential, got {network!r}")
+    return network
+
+
+def check_layers(layers: Sequence[Any]) -> None:
+    """Layers whose widths fit together, one Linear at least."""
+    width = None
+    for place, layer in enumerate(layers):
+        if isinstance(layer, type):
+            raise TypeError(
+                f"layer {place} must be an instance, got the class {layer.__name__}: write "
+                f"{layer.__name__}(...)"
+            )
+        if not (hasattr(layer, "in_features") or hasattr(layer, "parameter")):
+            raise TypeError(
+                f"layer {place} must be one of fastkb.nn's layers, got {type(layer).__name__}"
+            )
+        if hasattr(layer, "in_features"):
+            if width is not None and layer.in_features != width:
+                raise ValueError(
+                    f"layer {place} takes {layer.in_features} inputs, and the layers before it give "
+                    f"{width}"
+                )
+            width = layer.out_features
+    if width is None:
+        raise ValueError(
+            f"a network needs a Linear layer at least, got {len(layers)} layers without"
+        )
+
+
+def check_inputs(X: Any, inputs: int, dtype: np.dtype | None = None, name: str = "X") -> np.ndarray:
+    """Finite inputs of the network's width.
+
+    Parameters
+    ----------
+    X : array_like
+    inputs : int
+    dtype : numpy.dtype, optional
+        The network's; None: float32 stays, everything else becomes float64.
+    name : str
+    """
+    from sklearn.utils.validation import check_array
+
+    if dtype is None:
+        dtype = np.dtype(np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64)
+    array = check_array(X, dtype=dtype, order="C", input_name=name)
+    if array.shape[1] != inputs:
+        raise ValueError(f"{name} has {array.shape[1]} columns, and the network takes {inputs}")
+    return array
+
+
+def check_observations(
+    X: Any, y: Any, sample_weight: Any, shape: tuple[int, int], loss: str, dtype: np.dtype | None
+) -> Observations:
+    """Data for a loss.
+
+    Parameters
+    ----------
+    X, y : array_like
+    sample_weight : array_like or None
+    shape : (int, int)
+        Inputs and outputs of the network.
+    loss : str
+    dtype : numpy.dtype or None
+        As for :func:`check_inputs`.
+    """
+    inputs = check_inputs(X, shape[0], dtype)
+    n, outputs = len(inputs), shape[1]
+    labels = np.zeros(0, np.int64)
+    targets = np.zeros((0, outputs), inputs.dtype)
+    if loss == "cross_entropy":
+        labels = _check_labels(y, n, outputs)
+    else:
+        targets = _check_targets(y, n, outputs, inputs.dtype)
+        if loss == "binary_cross_entropy" and ((targets < 0) | (targets > 1)).any():
+            raise ValueError(
+                "y must be from 0 to 1 for binary_cross_entropy, got values from "
+                f"{targets.min():g} to {targets.max():g}"
+            )
+    weights = np.zeros(0, inputs.dtype)
+    if sample_weight is not None:
+        weights = _check_weights(sample_weight, n, inputs.dtype)
+    return Observations(inputs, targets, labels, weights)
+
+
+def _check_labels(y: Any, n: int, outputs: int) -> np.ndarray:
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise ValueError(f"y must be labels of shape (n,) for cross_entropy, got {labels.shape}")
+    if labels.dtype.kind not in "iub":
+        raise ValueError(
+            f"y must be whole numbers for cross_entropy, the places of the classes, got {labels.dtype}"
+        )
+    if outputs < 2:
+        raise ValueError(
+            "cross_entropy needs a network of two outputs at least, and this one has 1: "
+            "binary_cross_entropy is for one"
+        )
+    _check_length("y", len(labels), n)
+    if labels.min() < 0 or labels.max() >= outputs:
+        raise ValueError(
+            f"y must be labels from 0 to {outputs - 1}, as the network has {outputs} outputs, got "
+            f"labels from {labels.min()} to {labels.max()}"
+        )
+    return np.ascontiguousarray(labels, np.int64)
+
+
+def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
+    try:
+        targets = np.asarray(y, dtype)
+    except (TypeError, ValueError):
+        raise ValueError(f"y must be numbers, got {np.asarray(y).dtype}") from None
+    if targets.ndim == 1 and outputs == 1:
+        targets = targets[:, None]
+    if targets.ndim != 2 or targets.shape[1] != outputs:
+        raise ValueError(
+            f"y must have shape (n, {outputs}), as the network has {outputs} outputs, got "
+            f"{targets.shape}"
+        )
+    _check_length("y", len(targets), n)
+    if not np.isfinite(targets).all():
+        raise ValueError("y has NaN or infinity")
+    return np.ascontiguousarray(targets)
+
+
+def _check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
+    weights = np.asarray(sample_weight, dtype)
+    if weights.ndim != 1:
+        raise ValueError(f"sample_weight must have shape (n,), got {weights.shape}")
+    _check_length("sample_weight", len(weights), n)
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight must be finite and at least 0")
+    if not weights.any():
+        raise ValueError("sample_weight must not be 0 everywhere")
+    return np.ascontiguousarray(weights)
+
+
+def _check_length(name: str, length: int, n: int) -> None:
+    if length != n:
+        raise ValueError(f"{name} has {length} rows and X has {n}: they must agree")
+
+
+class Settings(NamedTuple):
+    """How a network is trained."""
+
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    patience: int | None
+    callbacks: tuple[Any, ...]
+
+
+def check_training(
+    epochs: Any, batch_size: Any, shuffle: Any, patience: Any, callbacks: Any
+) -> Settings:
+    """What `fit` is asked for, beside the data."""
+    epochs = check_count("epochs", epochs, minimum=1)
+    batch_size = check_count("batch_size", batch_size, minimum=1)
+    if patience is not None:
+        patience = check_count("patience", patience, minimum=1)
+    if not isinstance(shuffle, (bool, np.bool_)):
+        raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
+    given = (callbacks,) if callable(callbacks) else tuple(callbacks)
+    for callback in given:
+        if not callable(callback):
+            raise TypeError(f"callbacks must be functions, got {callback!r}")
+    return Settings(epochs, batch_size, bool(shuffle), patience, given)
+
+
+def check_trainable(layers: Sequence[Any]) -> None:
+    """Layers that have a derivative."""
+    for place, layer in enumerate(layers):
+        if getattr(layer, "name", "") == "sign":
+            raise ValueError(
+                f"layer {place} is Sign(), which has no derivative: it serves forward alone. Train with "
+                "Sigmoid() or Tanh() in its place, and move the parameters over"
+            )
+
+
+def check_state(given: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """Parameters with the names and shapes that a network has."""
+    missing = [name for name in expected if name not in given]
+    unknown = [name for name in given if name not in expected]
+    if missing or unknown:
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (("lacks", missing), ("has the unknown", unknown))
+            if names
+        ]
+        raise ValueError(f"state_dict {' and '.join(parts)}: the network has {', '.join(expected)}")
+    for name, array in given.items():
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"state_dict[{name!r}] must be numbers, got {array.dtype}")
+        if array.shape != expected[name].shape:
+            raise ValueError(
+                f"state_dict[{name!r}] has shape {array.shape}, expected {expected[name].shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"state_dict[{name!r}] has NaN or infinity")
