@@ -148,20 +148,10 @@ class Engine:
         """Loss over all observations, and the gradients in a buffer of the parameters' form: a view."""
         sizes = self._sizes(len(observations.inputs))
         room = self._room(1, sizes.capacity, True)
-        steps = Steps(loss_code(loss), l2, 0.0, 0.0, len(observations.inputs), 0)
+        steps = Steps(loss_code(loss), l2, 0, 0.0, 0.0, len(observations.inputs), 0)
         data = _data(observations, 1)
         value = loss_and_gradients(parameters, self.program.layers, room, data, steps, sizes)
-        return value + self.penalty(parameters, l2), room.gradients[0]
-
-    def penalty(self, parameters: np.ndarray, l2: float) -> float:
-        """(l2/2)·‖Θ‖² over the weights of a member, intercepts aside."""
-        if not l2:
-            return 0.0
-        total = 0.0
-        for row in self.program.layers[self.program.layers["has_weights"] == 1]:
-            weights = parameters[row["weights"] : row["biases"]].astype(np.float64)
-            total += float(weights @ weights)
-        return 0.5 * l2 * total
+        return value, room.gradients[0]
 
     def train(
         self,

@@ -60,6 +60,7 @@ class Fit(NamedTuple):
     callbacks: tuple[Any, ...]
     progress: bool
     pace: Pace
+    l2_shared: bool = False  # the penalty is divided by a batch's observations
 
 
 @dataclass
@@ -176,6 +177,7 @@ def train_epoch(
         steps = Steps(
             loss_code(job.loss),
             job.l2,
+            int(job.l2_shared),
             optimizer.clip_norm or 0.0,
             optimizer.clip_value or 0.0,
             job.batch_size,

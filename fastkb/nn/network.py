@@ -43,7 +43,7 @@ class Sequential:
     Attributes
     ----------
     history : dict of str to list
-        One entry for each epoch: ``loss`` (mean over its steps, without the L2 term), ``learning_rate``,
+        One entry for each epoch: ``loss`` (mean over its steps, the penalty included), ``learning_rate``,
         and ``validation_loss`` if there was validation.
 
     Raises

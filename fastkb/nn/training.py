@@ -64,7 +64,8 @@ class Steps(NamedTuple):
     """What is to be done."""
 
     loss: int  # fastkb.nn.losses.Loss
-    l2: float
+    l2: float  # penalty (l2/2)·‖W‖² of the weights, part of the loss
+    l2_shared: int  # 1: the penalty is divided by the batch's observations (as scikit-learn's is)
     clip_norm: float  # 0: none
     clip_value: float  # 0: none
     batch: int  # observations of a step; the last step of an epoch may have fewer
@@ -81,7 +82,7 @@ def _types(T):
         "scratch": types.NamedUniTuple(matrix, 6, Scratch),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
-        "steps": types.NamedTuple((whole, real, real, real, whole, whole), Steps),
+        "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole), Steps),
         "hyper": types.NamedTuple(
             (whole, real, real, whole, real, real, real, real, real, real), Hyper
         ),
@@ -152,6 +153,17 @@ def _backward_all(layers, parameters, gradients, transposed, values, deltas, con
 
 
 @inline
+def _penalty(layers, parameters, l2):
+    """(l2/2)·‖W‖² over all weights."""
+    total = 0.0
+    if l2 > 0.0:
+        for k in range(len(layers)):
+            if layers[k].has_weights:
+                total += squared_norm(parameters[layers[k].weights : layers[k].biases])
+    return 0.5 * l2 * total
+
+
+@inline
 def _clip(gradients, steps):
     if steps.clip_value > 0.0:
         clip(gradients, steps.clip_value)
@@ -218,8 +230,8 @@ def train_members(state, layers, scratch, data, order, steps, hyper, sizes, loss
         Its bias corrections are replaced by those of each step.
     sizes : Sizes
     losses : array of float64
-        Each step's loss, before its update. Where it is not finite the member's steps end, and its
-        parameters are those before the step.  # shape: (members, steps)
+        Each step's loss with its penalty, before its update. Where it is not finite the member's steps
+        end, and its parameters are those before the step.  # shape: (members, steps)
     """
     workers = len(scratch.values)
     members = len(state.parameters)
@@ -240,6 +252,8 @@ def train_members(state, layers, scratch, data, order, steps, hyper, sizes, loss
                     steps.loss, layers[len(layers) - 1], values, deltas,
                     data.targets, data.labels, weights, chosen, sizes.capacity,
                 )  # fmt: skip
+                l2 = steps.l2 / len(chosen) if steps.l2_shared else steps.l2
+                loss += _penalty(layers, parameters, l2)
                 losses[member, step] = loss
                 if not math.isfinite(loss):
                     break
@@ -251,7 +265,7 @@ def train_members(state, layers, scratch, data, order, steps, hyper, sizes, loss
                     values,
                     deltas,
                     constants,
-                    steps.l2,
+                    l2,
                     now,
                 )
                 _clip(gradients, steps)
@@ -307,6 +321,8 @@ def train_threads(state, layers, scratch, data, order, steps, hyper, sizes, part
             steps.loss, layers[last], values, deltas,
             data.targets, data.labels, weights, chosen, sizes.capacity,
         )  # fmt: skip
+        l2 = steps.l2 / count if steps.l2_shared else steps.l2
+        loss += _penalty(layers, parameters, l2)
         losses[0, step] = loss
         if not math.isfinite(loss):
             break
@@ -323,7 +339,7 @@ def train_threads(state, layers, scratch, data, order, steps, hyper, sizes, part
                         part = _part(t, inputs, layers[k].panels, mr, cut)
                         backward_weights(
                             layers[k], parameters, gradients, values, deltas, constants,
-                            part, steps.l2, now,
+                            part, l2, now,
                         )  # fmt: skip
                     else:
                         transpose_weights(layers[k], parameters, transposed, t - products, now)
@@ -406,4 +422,4 @@ def loss_and_gradients(parameters, layers, scratch, data, steps, sizes):
     _backward_all(
         layers, parameters, gradients, transposed, values, deltas, constants, steps.l2, now
     )
-    return loss
+    return loss + _penalty(layers, parameters, steps.l2)

@@ -1,5 +1,7 @@
 """Where a program puts weights, values and deltas: there and back, side by side, and nothing beyond."""
 
+import types
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,24 +9,33 @@ from hypothesis import strategies as st
 
 from fastkb.nn import program as module
 from fastkb.nn.program import Layer, biases_of, make_program, set_weights, weights_of
-from fastkb.tile.blocking import NetworkBlocking, network_blocking
+from fastkb.runtime.cpu import cpu
+from fastkb.tile import blocking as tables
+from fastkb.tile.blocking import network_blocking
 
 FLOATS = ("float32", "float64")
 each_dtype = pytest.mark.parametrize("dtype", FLOATS)
 
-# What the blocking tables say on other processors, and on this one.
-SIZES = {
-    "AVX-512 float32": ("float32", NetworkBlocking(8, 32, 16, 256)),
-    "AVX-512 float64": ("float64", NetworkBlocking(8, 16, 8, 256)),
-    "AVX2 float32": ("float32", NetworkBlocking(4, 16, 8, 256)),
-    "AVX2 float64": ("float64", NetworkBlocking(4, 8, 4, 256)),
-    "SSE2 float32": ("float32", NetworkBlocking(4, 8, 4, 256)),
-    "SSE2 float64": ("float64", NetworkBlocking(4, 4, 2, 256)),
-    "NEON float32": ("float32", NetworkBlocking(8, 8, 4, 256)),
-    "NEON float64": ("float64", NetworkBlocking(8, 4, 2, 256)),
-    "here float32": ("float32", network_blocking("float32")),
-    "here float64": ("float64", network_blocking("float64")),
+# Bytes of a vector and vector registers, of this processor and of others.
+MACHINES = {
+    "here": (cpu().vector_bytes, cpu().registers),
+    "AVX-512": (64, 32),
+    "AVX2": (32, 16),
+    "SSE2": (16, 16),
+    "NEON": (16, 32),
 }
+each_machine = pytest.mark.parametrize("machine", MACHINES)
+
+
+def program_on(machine, layers, dtype):
+    """The program as it is laid out on a processor."""
+    vector_bytes, registers = MACHINES[machine]
+    with pytest.MonkeyPatch.context() as patch:
+        fake = types.SimpleNamespace(vector_bytes=vector_bytes, registers=registers)
+        patch.setattr(tables, "cpu", lambda: fake)
+        patch.setattr(tables, "blocking", tables.blocking.__wrapped__)  # as no cache knows it
+        patch.setattr(module, "network_blocking", tables.network_blocking.__wrapped__)
+        return make_program(layers, dtype)
 
 
 def edges(dtype):
@@ -78,17 +89,15 @@ def check_side_by_side(places, size):
     assert at == size
 
 
-@pytest.mark.parametrize("machine", SIZES)
+@each_dtype
+@each_machine
 @given(layers=stacks())
-def test_places_stand_side_by_side(machine, layers):
-    dtype, sizes = SIZES[machine]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "network_blocking", lambda dtype: sizes)
-        program = make_program(layers, dtype)
-    rows = program.layers
+def test_places_stand_side_by_side(machine, dtype, layers):
+    program = program_on(machine, layers, dtype)
+    rows, sizes = program.layers, program.blocking
+    assert sizes.width * np.dtype(dtype).itemsize == MACHINES[machine][0]
     assert (program.inputs, program.outputs) == (layers[0].inputs, layers[-1].outputs)
     assert program.output_stride == rows[-1]["target_stride"]
-    assert program.blocking == sizes
     parameters = [place for row in rows for place in parameter_places(row, sizes)]
     check_side_by_side(parameters, program.parameters)
     check_side_by_side(value_places(rows), program.values)
@@ -101,13 +110,12 @@ def test_places_stand_side_by_side(machine, layers):
     check_side_by_side(transposed, program.transposed)
 
 
-@pytest.mark.parametrize("machine", SIZES)
+@each_dtype
+@each_machine
 @given(layers=stacks())
-def test_rows_are_chained_and_whole_micro_tiles(machine, layers):
-    dtype, sizes = SIZES[machine]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "network_blocking", lambda dtype: sizes)
-        rows = make_program(layers, dtype).layers
+def test_rows_are_chained_and_whole_micro_tiles(machine, dtype, layers):
+    program = program_on(machine, layers, dtype)
+    rows, sizes = program.layers, program.blocking
     trained = False
     for before, row, layer in zip([None, *rows[:-1]], rows, layers, strict=True):
         if before is not None:
@@ -126,14 +134,13 @@ def test_rows_are_chained_and_whole_micro_tiles(machine, layers):
             assert row["transposed_panels"] * sizes.nr == row["source_stride"]
 
 
-@pytest.mark.parametrize("machine", SIZES)
+@each_dtype
+@each_machine
 @given(layers=stacks())
-def test_micro_tiles_of_gradients_stay_in_their_panel(machine, layers):
+def test_micro_tiles_of_gradients_stay_in_their_panel(machine, dtype, layers):
     """The gradient of a panel is computed mr inputs at a time, from as many columns of the values."""
-    dtype, sizes = SIZES[machine]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "network_blocking", lambda dtype: sizes)
-        rows = make_program(layers, dtype).layers
+    program = program_on(machine, layers, dtype)
+    rows, sizes = program.layers, program.blocking
     for row in rows[rows["has_weights"] == 1]:
         covered = -(-row["inputs"] // sizes.mr) * sizes.mr
         assert covered <= row["inputs_padded"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastkb.runtime.cpu import cpu
-from fastkb.tile.blocking import blocking
+from fastkb.tile.blocking import blocking, network_blocking
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -69,3 +69,17 @@ def test_other_processors_compute_the_same(machine, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == (["32", "True"] if machine == "avx2" else ["16", "False"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sizes_of_networks_fit_together(dtype):
+    sizes = network_blocking(dtype)
+    itemsize = np.dtype(dtype).itemsize
+    assert sizes.width * itemsize == cpu().vector_bytes
+    assert sizes.nr == 2 * sizes.width  # the kernels are of two vectors, or of one
+    assert sizes.kc > 0
+    # Accumulators, one row of b and one value of a.
+    assert 2 * sizes.mr + 2 + 1 <= cpu().registers
+    # A micro-tile's panel and its rows of the other matrix, beside each other in 48 KB at most.
+    assert sizes.kc * (sizes.nr + sizes.mr) * itemsize <= 48 * 2**10
+    assert network_blocking(dtype) is sizes

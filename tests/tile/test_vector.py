@@ -1,12 +1,14 @@
 """The vector intrinsics one by one, against loops."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from fastkb.runtime import jit
 from fastkb.runtime.cpu import cpu
 from fastkb.tile import vector as simd
-from fastkb.tile.blocking import blocking
+from fastkb.tile.blocking import blocking, network_blocking
 
 FLOATS = ["float32", "float64"]
 
@@ -122,3 +124,150 @@ def _width(like):
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_width(dtype):
     assert _width(np.zeros(1, dtype=dtype)) == blocking(dtype).width
+
+
+# --- the micro-kernels of networks ---------------------------------------------------------------
+
+
+@jit(cache=False)
+def _multiply_wide(a, b, depth, base, c):
+    simd.multiply_wide(
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], depth,
+        base[0], base[1], base[2], c[0], c[1], c[2],
+    )  # fmt: skip
+
+
+@jit(cache=False)
+def _multiply_narrow(a, b, depth, base, c):
+    simd.multiply_narrow(
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], depth,
+        base[0], base[1], base[2], c[0], c[1], c[2],
+    )  # fmt: skip
+
+
+@jit(cache=False)
+def _multiply_row(a, b, depth, base, c):
+    simd.multiply_row(
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], depth,
+        base[0], base[1], base[2], c[0], c[1], c[2],
+    )  # fmt: skip
+
+
+# The compiled kernel, its vectors, and whether it has one row alone.
+STRIDED = {
+    "wide": (_multiply_wide, 2, False),
+    "narrow": (_multiply_narrow, 1, False),
+    "row": (_multiply_row, 2, True),
+}
+each_strided = pytest.mark.parametrize("kernel", STRIDED)
+
+
+def tile_of(kernel, dtype):
+    """Rows and columns of a kernel's result."""
+    _, vectors, one_row = STRIDED[kernel]
+    sizes = network_blocking(dtype)
+    return (1 if one_row else sizes.mr), vectors * sizes.width
+
+
+def placed(matrix, start, row, step=1):
+    """A flat array, else NaN, that holds element [i, k] at start + i·row + k·step."""
+    i, k = np.indices(matrix.shape)
+    places = start + i * row + k * step
+    flat = np.full(places.max(initial=start) + 4, np.nan, matrix.dtype)
+    flat[places] = matrix
+    return flat, places
+
+
+def bound_and_expected(a, b, base, dtype):
+    """What the sum is in extended precision, and one rounding for each of two operations a term."""
+    a, b, base = (array.astype(np.longdouble) for array in (a, b, base))
+    size = np.abs(base) + np.abs(a) @ np.abs(b)
+    return (2 * a.shape[1] + 1) * np.finfo(dtype).eps * size, base + a @ b
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@each_strided
+@pytest.mark.parametrize("depth", [0, 1, 2, 7, 300])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+def test_strided_kernels(dtype, kernel, depth, transposed, shared):
+    """a or its transpose; a base for each row or, as a bias, one for all."""
+    rows, columns = tile_of(kernel, dtype)
+    rng = np.random.default_rng(depth)
+    a = rng.standard_normal((rows, depth)).astype(dtype)
+    b = rng.standard_normal((depth, columns)).astype(dtype)
+    base = rng.standard_normal((1 if shared else rows, columns)).astype(dtype)
+    a_row, a_step = (1, rows + 2) if transposed else (depth + 3, 1)
+    b_step, base_row, c_row = columns + 1, 0 if shared else columns + 4, columns + 5
+    a_flat, _ = placed(a, 3, a_row, a_step)
+    b_flat, _ = placed(b, 1, b_step)
+    base_flat, _ = placed(base, 2, columns + 4)
+    c_flat, places = placed(np.full((rows, columns), np.nan, dtype), 5, c_row)
+    STRIDED[kernel][0](
+        (a_flat, 3, a_row, a_step), (b_flat, 1, b_step), depth,
+        (base_flat, 2, base_row), (c_flat, 5, c_row),
+    )  # fmt: skip
+    bound, expected = bound_and_expected(a, b, base, dtype)
+    assert (np.abs(c_flat[places] - expected) <= bound).all()
+    beside = np.ones(len(c_flat), bool)
+    beside[places] = False
+    assert np.isnan(c_flat[beside]).all()
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@each_strided
+@pytest.mark.parametrize("depth", [0, 1, 9])
+def test_strided_kernels_add_to_what_is_there(dtype, kernel, depth):
+    rows, columns = tile_of(kernel, dtype)
+    rng = np.random.default_rng(depth)
+    a = rng.standard_normal((rows, depth)).astype(dtype)
+    b = rng.standard_normal((depth, columns)).astype(dtype)
+    before = rng.standard_normal((rows, columns)).astype(dtype)
+    c_row = columns + 3
+    a_flat, _ = placed(a, 0, depth)
+    b_flat, _ = placed(b, 0, columns)
+    c_flat, places = placed(before, 1, c_row)
+    c = c_flat, 1, c_row
+    STRIDED[kernel][0]((a_flat, 0, depth, 1), (b_flat, 0, columns), depth, c, c)
+    bound, expected = bound_and_expected(a, b, before, dtype)
+    assert (np.abs(c_flat[places] - expected) <= bound).all()
+    assert np.isnan(c_flat).sum() == len(c_flat) - before.size
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@each_strided
+@pytest.mark.parametrize("cuts", [(0, 1, 40), (0, 13, 14, 40)])
+def test_a_strided_sum_does_not_depend_on_where_it_is_cut(dtype, kernel, cuts):
+    rows, columns = tile_of(kernel, dtype)
+    compiled = STRIDED[kernel][0]
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((rows, 40)).astype(dtype).ravel()
+    b = rng.standard_normal((40, columns)).astype(dtype).ravel()
+    base = rng.standard_normal(columns).astype(dtype)
+    whole, parts = np.zeros((2, rows * columns), dtype)
+    compiled((a, 0, 40, 1), (b, 0, columns), 40, (base, 0, 0), (whole, 0, columns))
+    for start, stop in pairwise(cuts):
+        before = (base, 0, 0) if start == 0 else (parts, 0, columns)
+        some = (b, start * columns, columns)
+        compiled((a, start, 40, 1), some, stop - start, before, (parts, 0, columns))
+    np.testing.assert_array_equal(parts, whole)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_strided_kernels_agree_to_the_bit(dtype):
+    """An element is the same sum in whichever kernel it is computed."""
+    sizes = network_blocking(dtype)
+    rng = np.random.default_rng(1)
+    a = rng.standard_normal((sizes.mr, 33)).astype(dtype).ravel()
+    b = rng.standard_normal((33, sizes.nr)).astype(dtype).ravel()
+    zeros = np.zeros(sizes.nr, dtype)
+    wide, narrow, row = np.zeros((3, sizes.mr * sizes.nr), dtype)
+    second, base = (b, 0, sizes.nr), (zeros, 0, 0)
+    _multiply_wide((a, 0, 33, 1), second, 33, base, (wide, 0, sizes.nr))
+    _multiply_narrow((a, 0, 33, 1), second, 33, base, (narrow, 0, sizes.nr))
+    for i in range(sizes.mr):
+        _multiply_row((a, 33 * i, 0, 1), second, 33, base, (row, i * sizes.nr, 0))
+    np.testing.assert_array_equal(row, wide)
+    wide, narrow = (c.reshape(sizes.mr, sizes.nr) for c in (wide, narrow))
+    np.testing.assert_array_equal(narrow[:, : sizes.width], wide[:, : sizes.width])
+    assert not narrow[:, sizes.width :].any()
