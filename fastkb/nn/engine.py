@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,12 +21,12 @@ from fastkb.nn.program import (
     weights_of,
 )
 from fastkb.nn.training import (
+    GRADIENTS_ONLY,
     Data,
     Scratch,
     State,
     Steps,
     evaluate,
-    loss_and_gradients,
     train_members,
     train_threads,
 )
@@ -60,7 +62,7 @@ class Engine:
         rows, self._places = lower(layers)
         self.dtype = np.dtype(dtype)
         self.program: Program = make_program(rows, self.dtype.name)
-        self._scratch: tuple[tuple[int, int, bool], Scratch] | None = None
+        self._kept: dict[tuple[int, int, bool], list[Scratch]] = {}
 
     def empty_state(self, members: int, first: bool, second: bool) -> State:
         """Parameters and the optimiser's state, all zero."""
@@ -107,51 +109,61 @@ class Engine:
         rows = -(-capacity // blocking.mr) * blocking.mr
         return Sizes(blocking.mr, blocking.nr, blocking.width, blocking.kc, rows, 0)
 
-    def _room(self, workers: int, capacity: int, training: bool) -> Scratch:
-        """Scratch for so many workers and observations; kept for the next call like this."""
-        wanted = (workers, capacity, training)
-        if self._scratch is not None and self._scratch[0] == wanted:
-            return self._scratch[1]
-        program, nr = self.program, self.program.blocking.nr
-        values = program.values * capacity
-        backward = (program.parameters, program.transposed, values) if training else (0, 0, 0)
-        size = workers * (values + sum(backward)) * self.dtype.itemsize
-        check_available(size, "the values of a network's layers")
+    @contextlib.contextmanager
+    def _rooms(self, count: int, capacity: int, training: bool) -> Iterator[list[Scratch]]:
+        """Scratch for so many threads; kept for the next call like this."""
+        wanted = (count, capacity, training)
+        rooms = self._kept.pop(wanted, None)  # (another thread that comes now makes its own)
+        if rooms is None:
+            program = self.program
+            values = program.values * capacity
+            backward = (program.parameters, program.transposed, values) if training else (0, 0, 0)
+            size = count * (values + sum(backward)) * self.dtype.itemsize
+            check_available(size, "the values of a network's layers")
+            gradients, transposed, deltas = backward
+            lengths = (gradients, transposed, values, deltas, program.blocking.nr)
+            ones = np.ones(1, self.dtype)
+            rooms = [
+                Scratch._make([*(np.zeros(n, self.dtype) for n in lengths), ones])
+                for _ in range(count)
+            ]
+        yield rooms
+        self._kept = {wanted: rooms}
 
-        def zeros(count: int) -> np.ndarray:
-            return np.zeros((workers, count), self.dtype)
-
-        gradients, transposed, deltas = (zeros(count) for count in backward)
-        room = Scratch(
-            gradients,
-            transposed,
-            zeros(values),
-            deltas,
-            zeros(nr),
-            np.ones((workers, 1), self.dtype),
-        )
-        self._scratch = wanted, room
-        return room
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}}
 
     def forward(self, parameters: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """Outputs of one member.  # shape: (n, outputs)"""
-        sizes = self._sizes(min(len(inputs), _EVALUATED))
-        workers = min(n_threads(), -(-len(inputs) // sizes.capacity))
-        room = self._room(workers, sizes.capacity, False)
-        out = np.empty((len(inputs), self.program.outputs), self.dtype)
-        evaluate(parameters, self.program.layers, room, inputs, sizes, out)
+        n = len(inputs)
+        sizes = self._sizes(min(n, _EVALUATED))
+        out = np.empty((n, self.program.outputs), self.dtype)
+        large = self.work(n) // 3 >= _SHARED_FROM
+        spans = _spans(n, n_threads() if large else 1)
+        with self._rooms(len(spans), sizes.capacity, False) as rooms:
+            _on_threads(
+                evaluate,
+                [
+                    (parameters, self.program.layers, room, inputs[part], sizes, out[part])
+                    for room, part in zip(rooms, spans, strict=True)
+                ],
+            )
         return out
 
     def loss_and_gradients(
         self, parameters: np.ndarray, observations: Observations, loss: str, l2: float
     ) -> tuple[float, np.ndarray]:
-        """Loss over all observations, and the gradients in a buffer of the parameters' form: a view."""
-        sizes = self._sizes(len(observations.inputs))
-        room = self._room(1, sizes.capacity, True)
-        steps = Steps(loss_code(loss), l2, 0, 0.0, 0.0, len(observations.inputs), 0)
-        data = _data(observations, 1)
-        value = loss_and_gradients(parameters, self.program.layers, room, data, steps, sizes)
-        return value, room.gradients[0]
+        """Loss over all observations, and the gradients in a buffer of the parameters' form."""
+        n = len(observations.inputs)
+        steps = Steps(loss_code(loss), l2, 0, 0.0, 0.0, n, 0)
+        unused = np.zeros((1, 0), self.dtype)
+        state = State(parameters[None, :], unused, unused)
+        hyper = Hyper(GRADIENTS_ONLY, 0.0)
+        order = np.arange(n)[None, :]
+        losses = np.zeros((1, 1))
+        with self._rooms(1, self._sizes(n).capacity, True) as rooms:
+            self._one(state, _data(observations, 1), order, steps, hyper, rooms[0], losses)
+            return float(losses[0, 0]), rooms[0].gradients.copy()
 
     def train(
         self,
@@ -167,20 +179,71 @@ class Engine:
         """
         members, count = order.shape
         sizes = self._sizes(min(steps.batch, count))
-        room = self._room(min(n_threads(), members), sizes.capacity, True)
         losses = np.zeros((members, math.ceil(count / steps.batch)))
         data = _data(observations, members)
+        spans = _spans(members, n_threads())
+        with self._rooms(len(spans), sizes.capacity, True) as rooms:
+            if members == 1:
+                self._one(state, data, order, steps, hyper, rooms[0], losses)
+            else:
+                layers = self.program.layers
+                _on_threads(
+                    train_members,
+                    [
+                        (
+                            State(*(array[part] for array in state)),
+                            layers,
+                            room,
+                            data._replace(weights=data.weights[part]),
+                            order[part],
+                            steps,
+                            hyper,
+                            sizes,
+                            losses[part],
+                        )
+                        for room, part in zip(rooms, spans, strict=True)
+                    ],
+                )
+        return losses
+
+    def _one(
+        self,
+        state: State,
+        data: Data,
+        order: np.ndarray,
+        steps: Steps,
+        hyper: Hyper,
+        room: Scratch,
+        losses: np.ndarray,
+    ) -> None:
+        """Steps of one member, on all threads if there is work for them."""
+        sizes = self._sizes(min(steps.batch, order.shape[1]))
         arguments = (state, self.program.layers, room, data, order, steps, hyper, sizes)
-        if members == 1 and n_threads() > 1 and self.work(steps.batch) >= _SHARED_FROM:
+        if n_threads() > 1 and self.work(steps.batch) >= _SHARED_FROM:
             train_threads(*arguments, _PARTS * n_threads(), losses)
         else:
             train_members(*arguments, losses)
-        return losses
 
     def work(self, batch: int) -> int:
         """Multiply-adds of a step."""
         rows = self.program.layers[self.program.layers["has_weights"] == 1]
         return 3 * batch * int((rows["inputs"] * rows["outputs"]).sum())
+
+
+def _spans(n: int, threads: int) -> list[slice]:
+    """n things in at most so many parts, as even as can be."""
+    count = max(1, min(n, threads))
+    return [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
+
+
+def _on_threads(function: Callable, calls: list[tuple]) -> None:
+    """Call a compiled function, which lets go of the interpreter, for each tuple of arguments."""
+    if len(calls) == 1:
+        function(*calls[0])
+        return
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for done in [pool.submit(function, *arguments) for arguments in calls]:
+            done.result()
 
 
 def _data(observations: Observations, members: int) -> Data:

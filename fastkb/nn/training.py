@@ -1,9 +1,10 @@
 """The interpreter: whole epochs of a program's steps without returning to Python.
 
 One step gathers a batch, runs the rows forward, the loss, the rows backward, and the optimiser. There are
-two drivers of the same parts. :func:`train_members` gives every network to one thread, whose cache holds
-it: for one small network, and for many. :func:`train_threads` shares each pass of one network among all
-threads. Either computes the same numbers.
+two drivers of the same parts. :func:`train_members` runs on one thread, whose cache holds the network:
+for one small network, and for many, which are dealt out to as many Python threads as there are cores
+(a parallel region around it would take four times longer to compile). :func:`train_threads` shares each
+pass of one network among all threads. Either computes the same numbers.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from fastkb.nn.updates import Hyper, Rule, clip, scale, squared_norm, update
 from fastkb.runtime import inline, jit, prange
 
 LAMB = int(Rule.LAMB)
+GRADIENTS_ONLY = -1  # in place of a rule
 
 
 class Data(NamedTuple):
@@ -42,7 +44,7 @@ class Data(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What each worker computes in. Zeros at first, but the ones.  # shapes: (workers, …)"""
+    """What a thread computes in. Zeros at first, but the ones."""
 
     gradients: np.ndarray
     transposed: np.ndarray
@@ -79,7 +81,7 @@ def _types(T):
     return {
         "layers": types.Array(from_dtype(LAYER), 1, "C"),
         "state": types.NamedUniTuple(matrix, 3, State),
-        "scratch": types.NamedUniTuple(matrix, 6, Scratch),
+        "scratch": types.NamedUniTuple(types.Array(T, 1, "C"), 6, Scratch),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
         "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole), Steps),
@@ -197,25 +199,40 @@ def _some(values, begin, end):
 
 
 @inline
+def _at_once(hyper):
+    """Whether all tensors can be updated as one. (Padding has no gradient and stays zero.)"""
+    return hyper.weight_decay == 0.0 and hyper.code != LAMB
+
+
+@inline
+def _tensor(layers, k, size, hyper, nr):
+    """Where tensor k begins and ends, weights and biases in turn, and whether it is decayed."""
+    if _at_once(hyper):
+        return 0, size, False
+    row, decayed = layers[k // 2], k % 2 == 0
+    if decayed:
+        return (
+            row.weights,
+            row.weights + row.panels * row.inputs_padded * nr * row.has_weights,
+            True,
+        )
+    return row.biases, row.biases + row.panels * nr * row.has_biases, False
+
+
+@inline
 def _update(layers, parameters, gradients, first, second, hyper, nr):
-    if hyper.weight_decay == 0.0 and hyper.code != LAMB:
-        # All tensors at once. (Padding has no gradient and stays zero.)
-        update(parameters, gradients, first, second, False, hyper)
-        return
-    for k in range(2 * len(layers)):
-        row, decayed = layers[k // 2], k % 2 == 0  # weights, not biases
-        if row.has_weights and (decayed or row.has_biases):
-            begin = row.weights if decayed else row.biases
-            end = row.biases if decayed else row.biases + row.panels * nr
+    for k in range(1 if _at_once(hyper) else 2 * len(layers)):
+        begin, end, decayed = _tensor(layers, k, len(parameters), hyper, nr)
+        if begin < end:
             update(
                 parameters[begin:end], gradients[begin:end],
                 _some(first, begin, end), _some(second, begin, end), decayed, hyper,
             )  # fmt: skip
 
 
-@jit(parallel=True, signature=_signature(*_TRAINING, "losses"))
+@jit(signature=_signature(*_TRAINING, "losses"))
 def train_members(state, layers, scratch, data, order, steps, hyper, sizes, losses):
-    """Run the steps of an epoch, or of a part of it, for each member.
+    """Run the steps of an epoch, or of a part of it, for each member, on this thread.
 
     Parameters
     ----------
@@ -227,52 +244,39 @@ def train_members(state, layers, scratch, data, order, steps, hyper, sizes, loss
         Observations in the order in which they are taken.  # shape: (members, count)
     steps : Steps
     hyper : Hyper
-        Its bias corrections are replaced by those of each step.
+        Its bias corrections are replaced by those of each step. With the code GRADIENTS_ONLY nothing is
+        updated, and the gradients are left in `scratch`.
     sizes : Sizes
     losses : array of float64
         Each step's loss with its penalty, before its update. Where it is not finite the member's steps
         end, and its parameters are those before the step.  # shape: (members, steps)
     """
-    workers = len(scratch.values)
-    members = len(state.parameters)
-    for worker in prange(workers):
-        gradients, transposed = scratch.gradients[worker], scratch.transposed[worker]
-        values, deltas = scratch.values[worker], scratch.deltas[worker]
-        constants = scratch.zeros[worker], scratch.ones[worker]
-        for member in range(worker, members, workers):
-            parameters = state.parameters[member]
-            first, second = state.first[member], state.second[member]
-            weights, mine = data.weights[member], order[member]
-            for step in range(losses.shape[1]):
-                chosen = mine[step * steps.batch : min((step + 1) * steps.batch, len(mine))]
-                now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(chosen))
-                _gather(data.inputs, chosen, values, layers[0].source_stride)
-                _forward_all(layers, parameters, values, now)
-                loss = loss_and_deltas(
-                    steps.loss, layers[len(layers) - 1], values, deltas,
-                    data.targets, data.labels, weights, chosen, sizes.capacity,
-                )  # fmt: skip
-                l2 = steps.l2 / len(chosen) if steps.l2_shared else steps.l2
-                loss += _penalty(layers, parameters, l2)
-                losses[member, step] = loss
-                if not math.isfinite(loss):
-                    break
-                _backward_all(
-                    layers,
-                    parameters,
-                    gradients,
-                    transposed,
-                    values,
-                    deltas,
-                    constants,
-                    l2,
-                    now,
-                )
+    gradients, transposed, values, deltas, zeros, ones = scratch
+    for member in range(len(state.parameters)):
+        parameters = state.parameters[member]
+        first, second = state.first[member], state.second[member]
+        weights, mine = data.weights[member], order[member]
+        for step in range(losses.shape[1]):
+            chosen = mine[step * steps.batch : min((step + 1) * steps.batch, len(mine))]
+            now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(chosen))
+            _gather(data.inputs, chosen, values, layers[0].source_stride)
+            _forward_all(layers, parameters, values, now)
+            loss = loss_and_deltas(
+                steps.loss, layers[len(layers) - 1], values, deltas,
+                data.targets, data.labels, weights, chosen, sizes.capacity,
+            )  # fmt: skip
+            l2 = steps.l2 / len(chosen) if steps.l2_shared else steps.l2
+            loss += _penalty(layers, parameters, l2)
+            losses[member, step] = loss
+            if not math.isfinite(loss) and hyper.code != GRADIENTS_ONLY:
+                break
+            _backward_all(
+                layers, parameters, gradients, transposed, values, deltas, (zeros, ones), l2, now
+            )
+            if hyper.code != GRADIENTS_ONLY:
                 _clip(gradients, steps)
-                _update(
-                    layers, parameters, gradients, first, second,
-                    _at_step(hyper, steps.done + step + 1), sizes.nr,
-                )  # fmt: skip
+                at_step = _at_step(hyper, steps.done + step + 1)
+                _update(layers, parameters, gradients, first, second, at_step, sizes.nr)
 
 
 @inline
@@ -300,9 +304,8 @@ def train_threads(state, layers, scratch, data, order, steps, hyper, sizes, part
     last = len(layers) - 1
     mr, nr, batch, stride = sizes.mr, sizes.nr, steps.batch, layers[0].source_stride
     parameters, first, second = state.parameters[0], state.first[0], state.second[0]
-    gradients, transposed = scratch.gradients[0], scratch.transposed[0]
-    values, deltas = scratch.values[0], scratch.deltas[0]
-    constants = scratch.zeros[0], scratch.ones[0]
+    gradients, transposed, values, deltas, zeros, ones = scratch
+    constants = zeros, ones
     weights, mine = data.weights[0], order[0]
     for step in range(losses.shape[1]):
         chosen = mine[step * batch : min((step + 1) * batch, len(mine))]
@@ -324,7 +327,7 @@ def train_threads(state, layers, scratch, data, order, steps, hyper, sizes, part
         l2 = steps.l2 / count if steps.l2_shared else steps.l2
         loss += _penalty(layers, parameters, l2)
         losses[0, step] = loss
-        if not math.isfinite(loss):
+        if not math.isfinite(loss) and hyper.code != GRADIENTS_ONLY:
             break
         differentiate(layers[last], values, deltas, _all(layers[last], rows), now)
         for back in range(len(layers)):
@@ -358,68 +361,39 @@ def train_threads(state, layers, scratch, data, order, steps, hyper, sizes, part
                         part,
                         now,
                     )
+        if hyper.code == GRADIENTS_ONLY:
+            continue
         _clip(gradients, steps)
-        number = steps.done + step + 1
-        if hyper.weight_decay == 0.0 and hyper.code != LAMB:
-            size = len(parameters)
-            for t in prange(parts):
-                begin, end = size * t // parts, size * (t + 1) // parts
-                update(
-                    parameters[begin:end], gradients[begin:end],
-                    _some(first, begin, end), _some(second, begin, end), False,
-                    _at_step(hyper, number),
-                )  # fmt: skip
-        else:
-            at_step = _at_step(hyper, number)
-            _update(layers, parameters, gradients, first, second, at_step, nr)
+        number, size = steps.done + step + 1, len(parameters)
+        pieces = 1 if hyper.code == LAMB else parts  # (LAMB takes the norms of whole tensors)
+        for k in range(1 if _at_once(hyper) else 2 * len(layers)):
+            start, stop, decayed = _tensor(layers, k, size, hyper, nr)
+            for t in prange(pieces):
+                begin = start + (stop - start) * t // pieces
+                end = start + (stop - start) * (t + 1) // pieces
+                if begin < end:
+                    update(
+                        parameters[begin:end], gradients[begin:end],
+                        _some(first, begin, end), _some(second, begin, end), decayed,
+                        _at_step(hyper, number),
+                    )  # fmt: skip
 
 
-@jit(
-    parallel=True,
-    signature=_signature("parameters", "layers", "scratch", "inputs", "sizes", "out"),
-)
+@jit(signature=_signature("parameters", "layers", "scratch", "inputs", "sizes", "out"))
 def evaluate(parameters, layers, scratch, inputs, sizes, out):
-    """The network's outputs for all rows of `inputs`, some rows on each thread at a time.
+    """The network's outputs for all rows of `inputs`, some rows at a time, on this thread.
 
     # shapes: (n, inputs), out (n, outputs)
     """
-    workers = len(scratch.values)
-    blocks = (len(inputs) + sizes.capacity - 1) // sizes.capacity
-    for worker in prange(workers):
-        values = scratch.values[worker]
-        last = layers[len(layers) - 1]  # (a record cannot be handed to the threads)
-        for block in range(worker, blocks, workers):
-            begin = block * sizes.capacity
-            some = inputs[begin : min(begin + sizes.capacity, len(inputs))]
-            now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(some))
-            stride = layers[0].source_stride
-            for i in range(len(some)):
-                row, target = some[i], values[i * stride : i * stride + len(some[i])]
-                for j in range(len(row)):
-                    target[j] = row[j]
-            _forward_all(layers, parameters, values, now)
-            for i in range(len(some)):
-                start = last.target * sizes.capacity + i * last.target_stride
-                row, outputs = out[begin + i], values[start : start + last.outputs]
-                for j in range(len(row)):
-                    row[j] = outputs[j]
-
-
-@jit(signature=_signature("parameters", "layers", "scratch", "data", "steps", "sizes"))
-def loss_and_gradients(parameters, layers, scratch, data, steps, sizes):
-    """The loss over all observations; its gradients are left in the first worker's scratch."""
-    gradients, transposed = scratch.gradients[0], scratch.transposed[0]
-    values, deltas = scratch.values[0], scratch.deltas[0]
-    constants = scratch.zeros[0], scratch.ones[0]
-    chosen = np.arange(len(data.inputs))
-    now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(chosen))
-    _gather(data.inputs, chosen, values, layers[0].source_stride)
-    _forward_all(layers, parameters, values, now)
-    loss = loss_and_deltas(
-        steps.loss, layers[len(layers) - 1], values, deltas,
-        data.targets, data.labels, data.weights[0], chosen, sizes.capacity,
-    )  # fmt: skip
-    _backward_all(
-        layers, parameters, gradients, transposed, values, deltas, constants, steps.l2, now
-    )
-    return loss + _penalty(layers, parameters, steps.l2)
+    values, last = scratch.values, layers[len(layers) - 1]
+    stride = layers[0].source_stride
+    for begin in range(0, len(inputs), sizes.capacity):
+        chosen = np.arange(begin, min(begin + sizes.capacity, len(inputs)))
+        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(chosen))
+        _gather(inputs, chosen, values, stride)
+        _forward_all(layers, parameters, values, now)
+        for i in range(len(chosen)):
+            start = last.target * sizes.capacity + i * last.target_stride
+            row, outputs = out[begin + i], values[start : start + last.outputs]
+            for j in range(len(row)):
+                row[j] = outputs[j]

@@ -72,11 +72,11 @@ def parameter_places(row, sizes):
 
 
 def value_places(rows):
-    """Begin and end of everything that is kept of one observation."""
-    yield rows[0]["source"], rows[0]["source"] + rows[0]["source_stride"]
+    """Begin and end of everything that is kept of one observation, each once."""
+    places = {(0, rows[0]["source_stride"])}
     for row in rows:
-        for place in {int(row["target"]), int(row["kept"])}:
-            yield place, place + row["target_stride"]
+        places |= {(row[name], row[name] + row["target_stride"]) for name in ("target", "kept")}
+    return places
 
 
 def check_side_by_side(places, size):
