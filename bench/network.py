@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from bench.ceilings import Ceilings
 
 TORCH, JAX = "torch", "JAX"
-SEED, RATE = 0, 0.01
-# Euclidean distance of the parameters after all steps, against their size. (Not element by element: Adam
-# moves a parameter by its whole rate, and in either direction, where its gradient is a rounding error.)
+SEED, RATE = 0, 1e-3
+# Of Adam: not its default of 1e-8, with which a gradient that is a rounding error moves a parameter by
+# the whole rate, in either direction, and no two libraries agree for long.
+EPS = 1e-3
+# Euclidean distance of the parameters after all steps, against their size.
 TOLERANCE = 1e-3
 
 
@@ -82,7 +84,7 @@ class Step:
 
         return {
             "loss": "cross_entropy" if self.classifies else "squared_error",
-            "optimizer": nn.SGD(lr=RATE) if self.optimizer == "sgd" else nn.Adam(lr=RATE),
+            "optimizer": nn.SGD(lr=RATE) if self.optimizer == "sgd" else nn.Adam(lr=RATE, eps=EPS),
             "epochs": 1,
             "batch_size": self.batch,
         }
@@ -135,7 +137,8 @@ class Step:
             network = torch.nn.Sequential(*layers[:-1])
             network.load_state_dict(first)
             kind = torch.optim.SGD if self.optimizer == "sgd" else torch.optim.Adam
-            optimizer = kind(network.parameters(), lr=RATE)
+            settings = {} if self.optimizer == "sgd" else {"eps": EPS}
+            optimizer = kind(network.parameters(), lr=RATE, **settings)
             for begin in range(0, len(X), self.batch):
                 optimizer.zero_grad()
                 part = slice(begin, begin + self.batch)
@@ -174,7 +177,7 @@ class Step:
             square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state[1], slopes)
             one, two = 1 - 0.9 ** (i + 1), 1 - 0.999 ** (i + 1)
             moved = jax.tree.map(
-                lambda p, m, v: p - RATE / one * m / (jnp.sqrt(v / two) + 1e-8),
+                lambda p, m, v: p - RATE / one * m / (jnp.sqrt(v / two) + EPS),
                 parameters,
                 mean,
                 square,

@@ -26,6 +26,8 @@ _PUBLIC: dict[str, str | None] = {
     "KernelRidge": "fastkb.ridge.estimator",
     "KernelRidgeCV": "fastkb.ridge.search",
     "kernel_ridge_path": "fastkb.ridge.path",
+    "MLPClassifier": "fastkb.nn.estimators",
+    "MLPRegressor": "fastkb.nn.estimators",
     "bootstrap": "fastkb.bootstrap.confidence",
     "BootstrapResult": "fastkb.bootstrap.bootstrap_result",
     "bootstrap_band": "fastkb.bootstrap.band",

@@ -33,6 +33,7 @@ def jobs() -> Iterator[Job]:
         yield from _ridge_jobs(dtype)
         yield from _band_jobs(dtype)
         yield from _bootstrap_jobs(dtype)
+        yield from _network_jobs(dtype)
 
 
 def _sample(dtype: type, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +92,25 @@ def _bootstrap_jobs(dtype: type) -> Iterator[Job]:
         options = {"n_resamples": 200, "rng": np.random.Generator(generator(0))}
         yield f"bootstrap {X.dtype}", partial(fastkb.bootstrap, (x,), np.median, **options)
     yield f"bootstrap {X.dtype}", partial(fastkb.bootstrap, (x, y), "mean_ratio", **options)
+
+
+def _network_jobs(dtype: type) -> Iterator[Job]:
+    from fastkb import nn
+
+    for width in WIDTHS:  # on one thread, and shared by all
+        X, y = _sample(dtype, width)
+        net = nn.Sequential(nn.Linear(width, 512), nn.ReLU(), nn.Linear(512, 1), rng=0)
+        fit = partial(net.fit, X, y, epochs=1, batch_size=40, optimizer=nn.SGD(lr=1e-4))
+        yield f"nn.Sequential {X.dtype}", partial(_fit_and_forward, fit, X)
+    X, y = _sample(dtype, WIDTHS[0])
+    labels = y > 0
+    classify = partial(fastkb.MLPClassifier().partial_fit, X, labels, classes=[False, True])
+    yield f"MLPClassifier {X.dtype}", classify
+    yield f"MLPRegressor {X.dtype}", partial(fastkb.MLPRegressor().partial_fit, X, y)
+
+
+def _fit_and_forward(fit: Callable[[], Any], X: np.ndarray) -> np.ndarray:
+    return fit().forward(X)
 
 
 class _Rows:

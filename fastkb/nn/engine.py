@@ -22,6 +22,7 @@ from fastkb.nn.program import (
 )
 from fastkb.nn.training import (
     GRADIENTS_ONLY,
+    LOSS_ONLY,
     Data,
     Scratch,
     State,
@@ -42,6 +43,9 @@ _EVALUATED = 128
 # Multiply-adds from which the threads share a step: its eight or so parallel regions cost some 20 µs, in
 # which a thread does two million.
 _SHARED_FROM = 6_000_000
+
+# Scratch of so many kinds of calls is kept.
+_KEPT = 3
 
 # Parts for each thread, so that one that is held up holds up the others less.
 _PARTS = 2
@@ -128,7 +132,8 @@ class Engine:
                 for _ in range(count)
             ]
         yield rooms
-        self._kept = {wanted: rooms}
+        # (Training and validation take turns.)
+        self._kept = dict([*self._kept.items(), (wanted, rooms)][-_KEPT:])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": {}}
@@ -164,6 +169,22 @@ class Engine:
         with self._rooms(1, self._sizes(n).capacity, True) as rooms:
             self._one(state, _data(observations, 1), order, steps, hyper, rooms[0], losses)
             return float(losses[0, 0]), rooms[0].gradients.copy()
+
+    def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
+        """The loss of observations without weights, some at a time."""
+        n = len(observations.inputs)
+        batch = min(n, _EVALUATED)
+        steps = Steps(loss_code(loss), 0.0, 0, 0.0, 0.0, batch, 0)
+        unused = np.zeros((1, 0), self.dtype)
+        losses = np.zeros((1, -(-n // batch)))
+        sizes = self._sizes(batch)
+        with self._rooms(1, sizes.capacity, True) as rooms:
+            train_members(
+                State(parameters[None, :], unused, unused), self.program.layers, rooms[0],
+                _data(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0), sizes,
+                losses,
+            )  # fmt: skip
+        return float(losses[0] @ batch_sizes(n, batch)) / n
 
     def train(
         self,
@@ -244,6 +265,11 @@ def _on_threads(function: Callable, calls: list[tuple]) -> None:
     with ThreadPoolExecutor(len(calls)) as pool:
         for done in [pool.submit(function, *arguments) for arguments in calls]:
             done.result()
+
+
+def batch_sizes(n: int, batch: int) -> np.ndarray:
+    """Observations of each step."""
+    return np.minimum(batch, n - np.arange(0, n, batch))
 
 
 def _data(observations: Observations, members: int) -> Data:

@@ -243,22 +243,29 @@ def bootstrap_fit(
     parameters = engine.empty_state(n_resamples, False, False).parameters
     history = np.empty((settings.epochs, n_resamples))
     together = max(n_threads() * _FEWEST, _SIDE_BY_SIDE // len(data.inputs))
+    rates = whole.history["learning_rate"]
     from tqdm import tqdm
 
     with tqdm(total=n_resamples, unit=" networks", disable=not progress) as bar:
         for first in range(0, n_resamples, together):
             members = slice(first, min(first + together, n_resamples))
-            history[:, members] = _train(job, data, key, first, parameters[members])
+            history[:, members] = _train(job, data, key, first, parameters[members], rates)
             bar.update(members.stop - first)
     return Ensemble(whole, engine, parameters, loss, history, time.perf_counter() - start)
 
 
 def _train(
-    job: Fit, data: Observations, key: np.ndarray, first: int, parameters: np.ndarray
+    job: Fit,
+    data: Observations,
+    key: np.ndarray,
+    first: int,
+    parameters: np.ndarray,
+    rates: list[float],
 ) -> np.ndarray:
     """Train members `first`, `first` + 1, …; their losses.  # shape: (epochs, members)
 
-    The network on all data is number 0 of the streams, and member b number b + 1.
+    The network on all data is number 0 of the streams, and member b number b + 1. The learning rates are
+    its, which a schedule may have made depend on its losses: so no member depends on the others.
     """
     count, n = len(parameters), len(data.inputs)
     engine, optimizer = job.engine, job.optimizer
@@ -270,12 +277,11 @@ def _train(
     data = data._replace(weights=counts.astype(engine.dtype))
     history = np.zeros((job.epochs, count))
     done = 0
-    for epoch in range(job.epochs):
+    for epoch, rate in enumerate(rates):
         if job.shuffle:
             order = orders(key, epoch, first + 1, count, n)
         else:
             order = np.tile(np.arange(n), (count, 1))
-        rate = optimizer.rate(epoch, history[:epoch].mean(axis=1).tolist())
         try:
             for part, steps in train_epoch(job, data, state, order, rate, done):
                 history[epoch] += part / n

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.nn.engine import Engine, loss_code
+from fastkb.nn.engine import Engine, batch_sizes, loss_code
 from fastkb.nn.optimizers import Optimizer
 from fastkb.nn.training import State, Steps
 from fastkb.random.orders import permutations
@@ -106,16 +105,15 @@ def fit(
         state = State(state.parameters, fresh.first, fresh.second)
     network._state = state
     best = _Best(job.patience, state)
-    with (
-        contextlib.suppress(StopIteration),
-        tqdm(total=job.epochs, unit=" epochs", disable=not job.progress) as bar,
-    ):
+    with tqdm(total=job.epochs, unit=" epochs", disable=not job.progress) as bar:
         for _ in range(job.epochs):
             rate = job.optimizer.rate(len(progress.losses), progress.losses)
             loss = _epoch(job, data, state, key, rate, progress)
             record = {"loss": loss, "learning_rate": rate}
             if validation is not None:
-                record["validation_loss"] = _loss(job, state, validation)
+                record["validation_loss"] = job.engine.loss(
+                    state.parameters[0], validation, job.loss
+                )
             monitored = record.get("validation_loss", loss)
             progress.epochs += 1
             progress.losses.append(monitored)
@@ -123,9 +121,10 @@ def fit(
                 network.history.setdefault(name, []).append(value)
             bar.update(1)
             bar.set_postfix(loss=f"{monitored:.4g}")
-            ended = [callback(network, record) for callback in job.callbacks]
-            if any(one is True for one in ended) or best.is_over(monitored):
-                raise StopIteration
+            over = best.is_over(monitored)
+            answers = [callback(network, record) for callback in job.callbacks]
+            if over or any(isinstance(a, (bool, np.bool_)) and a for a in answers):
+                break
     best.restore()
     return state
 
@@ -172,8 +171,7 @@ def train_epoch(
     optimizer = job.optimizer
     while begin < n:
         together = job.pace.steps(len(order)) * job.batch_size
-        some = order[:, begin : begin + together] if together < n else order
-        some = np.ascontiguousarray(some)
+        some = np.ascontiguousarray(order[:, begin : begin + together])
         steps = Steps(
             loss_code(job.loss),
             job.l2,
@@ -192,8 +190,7 @@ def train_epoch(
             raise Diverged(
                 float(losses[member, step]), member, step, begin // job.batch_size + step
             )
-        sizes = np.full(losses.shape[1], job.batch_size)
-        sizes[-1] = some.shape[1] - job.batch_size * (len(sizes) - 1)
+        sizes = batch_sizes(some.shape[1], job.batch_size)
         done += len(sizes)
         begin += some.shape[1]
         job.pace.measured(seconds, losses.size)
@@ -209,8 +206,9 @@ class Diverged(Exception):
     def error(self, epoch: int, who: str = "the loss") -> FloatingPointError:
         """What users are told."""
         return FloatingPointError(
-            f"{who} became {self.loss} in epoch {epoch + 1}, step {self.place + 1}: a smaller learning "
-            "rate, clip_norm or scaled inputs may help. The parameters are those before that step"
+            f"{who} became {self.loss} in epoch {epoch + 1}, step {self.place + 1}: it or its gradient "
+            "overflowed. A smaller learning rate, clip_norm or scaled inputs may help. The parameters "
+            "are the last finite ones"
         )
 
 
@@ -220,21 +218,20 @@ def _epoch(
     """Train one epoch; the mean of its steps' losses, each weighing as its observations."""
     n = len(data.inputs)
     order = orders(key, progress.epochs, 0, 1, n) if job.shuffle else np.arange(n)[None, :]
-    total = 0.0
+    total, before = 0.0, state.parameters.copy()
     try:
         for part, steps in train_epoch(job, data, state, order, rate, progress.steps):
             total += float(part[0])
             progress.steps += steps
+        # A step may overflow where its gradient did not.
+        if not np.isfinite(state.parameters).all():
+            raise Diverged(math.inf, 0, 0, math.ceil(n / job.batch_size) - 1)
     except Diverged as diverged:
         progress.steps += diverged.steps
+        if not np.isfinite(state.parameters).all():
+            state.parameters[...] = before
         raise diverged.error(progress.epochs) from None
     return total / n
-
-
-def _loss(job: Fit, state: State, data: Observations) -> float:
-    """The loss of data that are not trained on, without the L2 term."""
-    value, _ = job.engine.loss_and_gradients(state.parameters[0], data, job.loss, 0.0)
-    return value
 
 
 class _Best:

@@ -44,6 +44,8 @@ class Linear:
     Linear(in_features=10, out_features=64, bias=True, initialization='torch')
     """
 
+    fastkb_layer: ClassVar[bool] = True
+
     in_features: int
     out_features: int
     bias: bool = True
@@ -54,6 +56,11 @@ class Linear:
             object.__setattr__(self, name, check_width(name, getattr(self, name)))
         object.__setattr__(self, "bias", bool(self.bias))
         check_initialization(self.initialization)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of its parameters, by name."""
+        weight: dict[str, tuple[int, ...]] = {"weight": (self.out_features, self.in_features)}
+        return weight | ({"bias": (self.out_features,)} if self.bias else {})
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
         """Initial weights and intercepts.  # shapes: (out_features, in_features), (out_features,)"""
@@ -69,6 +76,7 @@ class Linear:
 class Activation:
     """An element-wise function; see :mod:`fastkb.scalar.activations` for the formulas."""
 
+    fastkb_layer: ClassVar[bool] = True
     name: ClassVar[str]
 
     @property

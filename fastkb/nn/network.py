@@ -24,6 +24,7 @@ from fastkb.validation.networks import (
     check_state,
     check_trainable,
     check_training,
+    check_validation,
 )
 
 
@@ -77,7 +78,8 @@ class Sequential:
         self._progress = Progress()
         self._engine: Engine | None = None
         self._state: State | None = None
-        self._key: np.ndarray | None = None if rng is None else key_from_rng(check_rng(rng))
+        # Of the first weights, where it is given here, and of what training draws.
+        self._first = self._key = None if rng is None else key_from_rng(check_rng(rng))
         if dtype is not None:
             dtype = np.dtype(check_choice("dtype", np.dtype(dtype).name, ("float32", "float64")))
         self._dtype: np.dtype | None = dtype
@@ -109,7 +111,8 @@ class Sequential:
             self._dtype = np.dtype(self._dtype or dtype)
             self._engine = Engine(self.layers, self._dtype)
             self._state = self._engine.empty_state(1, False, False)
-            self._engine.initialize(self._key, 0, self._state.parameters[0])
+            first = self._key if self._first is None else self._first
+            self._engine.initialize(first, 0, self._state.parameters[0])
         return self._engine, self._state, self._key
 
     def forward(self, X: Any) -> np.ndarray:
@@ -189,7 +192,7 @@ class Sequential:
             ``"0.weight"`` of shape (out_features, in_features) and ``"0.bias"`` of shape (out_features,)
             for a Linear layer at place 0, and so on.
         """
-        engine, state, _ = self._ready(np.dtype(np.float32))
+        engine, state, _ = self._ready(np.dtype(np.float64))
         return engine.take(state.parameters[0])
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -205,10 +208,19 @@ class Sequential:
         ValueError
             If a parameter is missing, unknown, of another shape or not finite. Nothing is changed then.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict must map names to arrays, got {type(state_dict).__name__}")
         arrays = {name: np.asarray(value) for name, value in state_dict.items()}
         single = all(array.dtype == np.float32 for array in arrays.values())
-        engine, state, _ = self._ready(np.dtype(np.float32 if single else np.float64))
-        check_state(arrays, engine.take(state.parameters[0]))
+        dtype = self._dtype or np.dtype(np.float32 if single else np.float64)
+        expected = {
+            f"{place}.{name}": shape
+            for place, layer in enumerate(self.layers)
+            if isinstance(layer, Linear)
+            for name, shape in layer.shapes().items()
+        }
+        check_state(arrays, expected, dtype)
+        engine, state, _ = self._ready(dtype)
         for name, array in arrays.items():
             engine.put(name, array, state.parameters[0])
 
@@ -254,8 +266,9 @@ class Sequential:
             ``callback(network, record)`` after each epoch, with what was added to the history; training
             ends if one returns True.
         rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
-            Seed of the orders, and of the first weights if there are none. None: go on with the seed
-            that there is. Epoch e of a seed takes the same order, whenever it is trained.
+            Seed of the orders, and of the first weights if there are none and the network has no seed
+            of its own. None: go on with the seed that there is. Epoch e of a seed takes the same order,
+            whenever it is trained.
         progress : bool, default False
             Whether to show a progress bar on standard error.
 
@@ -279,10 +292,7 @@ class Sequential:
         rng = check_rng(rng)
         shape = self.in_features, self.out_features
         data = check_observations(X, y, sample_weight, shape, loss, self._dtype)
-        validation = None
-        if validation_data is not None:
-            X_val, y_val = validation_data
-            validation = check_observations(X_val, y_val, None, shape, loss, data.inputs.dtype)
+        validation = check_validation(validation_data, shape, loss, data.inputs.dtype)
         if rng is not None:
             self._key = key_from_rng(rng)
         engine, state, key = self._ready(data.inputs.dtype)

@@ -116,11 +116,17 @@ def forward(row, parameters, values, part, sizes):
                 here[j] = before[j]
         activate(row.activation, here, row.parameter)
     if row.activation != 0 and row.outputs < (part.panel_stop * sizes.nr):
-        # g(0) need not be zero, and padding is.
+        # g(0) need not be zero, infinity · 0 is not, and padding is.
         for r in range(part.row, part.row_stop):
-            rest = values[target + r * stride + row.outputs : target + (r + 1) * stride]
-            for j in range(len(rest)):
-                rest[j] = 0.0
+            _clear(values[target + r * stride + row.outputs : target + (r + 1) * stride])
+            if row.has_weights and kept != target:
+                _clear(values[kept + r * stride + row.outputs : kept + (r + 1) * stride])
+
+
+@inline
+def _clear(values):
+    for j in range(len(values)):
+        values[j] = 0.0
 
 
 @inline

@@ -105,8 +105,10 @@ def make_program(layers: Sequence[Layer], dtype: str) -> Program:
     (8, 3, 1)
     """
     sizes = network_blocking(dtype)
+    # Rows of a gradient and of a batch come in micro-tiles of mr, which may be more than a vector.
+    tile, across = max(sizes.width, sizes.mr), max(sizes.nr, sizes.mr)
     rows = np.zeros(len(layers), LAYER)
-    stride = _up(layers[0].inputs, sizes.nr)
+    stride = _up(layers[0].inputs, across)
     parameters = transposed = source = 0
     values = stride
     trained = False
@@ -118,21 +120,24 @@ def make_program(layers: Sequence[Layer], dtype: str) -> Program:
         trained |= layer.has_weights
         row["source"], row["source_stride"] = source, stride
         if layer.has_weights:
-            row["inputs_padded"] = _up(layer.inputs, sizes.width)
-            row["panels"] = -(-layer.outputs // sizes.nr)
+            row["inputs_padded"] = _up(layer.inputs, tile)
+            row["panels"] = _up(layer.outputs, across) // sizes.nr
             row["weights"] = parameters
             parameters += int(row["panels"] * row["inputs_padded"]) * sizes.nr
             row["biases"] = parameters
             parameters += int(row["panels"]) * sizes.nr
             row["transposed"] = transposed
-            row["transposed_panels"] = -(-layer.inputs // sizes.nr)
+            row["transposed_panels"] = _up(layer.inputs, across) // sizes.nr
             transposed += int(row["transposed_panels"] * row["panels"]) * sizes.nr * sizes.nr
             stride = int(row["panels"]) * sizes.nr
         row["panels"] = stride // sizes.nr
         row["target"], row["target_stride"] = values, stride
-        row["kept"] = source = values
+        row["kept"] = values
+        if not layer.from_output and not layer.has_weights:
+            row["kept"] = source  # an activation alone: its input is there
+        source = values
         values += stride
-        if not layer.from_output:
+        if not layer.from_output and layer.has_weights:
             row["kept"] = values
             values += stride
     return Program(

@@ -31,7 +31,7 @@ from fastkb.nn.updates import Hyper, Rule, clip, scale, squared_norm, update
 from fastkb.runtime import inline, jit, prange
 
 LAMB = int(Rule.LAMB)
-GRADIENTS_ONLY = -1  # in place of a rule
+GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
 
 
 class Data(NamedTuple):
@@ -167,12 +167,18 @@ def _penalty(layers, parameters, l2):
 
 @inline
 def _clip(gradients, steps):
+    """Clip, if it is asked for; whether the gradients are finite."""
+    squared = squared_norm(gradients)
+    if not math.isfinite(squared):
+        return False
     if steps.clip_value > 0.0:
         clip(gradients, steps.clip_value)
+        squared = squared_norm(gradients)
     if steps.clip_norm > 0.0:
-        factor = steps.clip_norm / (math.sqrt(squared_norm(gradients)) + 1e-6)
+        factor = steps.clip_norm / (math.sqrt(squared) + 1e-6)
         if factor < 1.0:
             scale(gradients, factor)
+    return True
 
 
 @inline
@@ -245,11 +251,12 @@ def train_members(state, layers, scratch, data, order, steps, hyper, sizes, loss
     steps : Steps
     hyper : Hyper
         Its bias corrections are replaced by those of each step. With the code GRADIENTS_ONLY nothing is
-        updated, and the gradients are left in `scratch`.
+        updated, and the gradients are left in `scratch`; with LOSS_ONLY there are none.
     sizes : Sizes
     losses : array of float64
-        Each step's loss with its penalty, before its update. Where it is not finite the member's steps
-        end, and its parameters are those before the step.  # shape: (members, steps)
+        Each step's loss with its penalty, before its update. Where it is not finite, or its gradient is
+        not (then it is NaN), the member's steps end, and its parameters are those before the step.
+        # shape: (members, steps)
     """
     gradients, transposed, values, deltas, zeros, ones = scratch
     for member in range(len(state.parameters)):
@@ -268,13 +275,17 @@ def train_members(state, layers, scratch, data, order, steps, hyper, sizes, loss
             l2 = steps.l2 / len(chosen) if steps.l2_shared else steps.l2
             loss += _penalty(layers, parameters, l2)
             losses[member, step] = loss
+            if hyper.code == LOSS_ONLY:
+                continue
             if not math.isfinite(loss) and hyper.code != GRADIENTS_ONLY:
                 break
             _backward_all(
                 layers, parameters, gradients, transposed, values, deltas, (zeros, ones), l2, now
             )
             if hyper.code != GRADIENTS_ONLY:
-                _clip(gradients, steps)
+                if not _clip(gradients, steps):
+                    losses[member, step] = math.nan
+                    break
                 at_step = _at_step(hyper, steps.done + step + 1)
                 _update(layers, parameters, gradients, first, second, at_step, sizes.nr)
 
@@ -363,7 +374,9 @@ def train_threads(state, layers, scratch, data, order, steps, hyper, sizes, part
                     )
         if hyper.code == GRADIENTS_ONLY:
             continue
-        _clip(gradients, steps)
+        if not _clip(gradients, steps):
+            losses[0, step] = math.nan
+            break
         number, size = steps.done + step + 1, len(parameters)
         pieces = 1 if hyper.code == LAMB else parts  # (LAMB takes the norms of whole tensors)
         for k in range(1 if _at_once(hyper) else 2 * len(layers)):

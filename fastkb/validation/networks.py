@@ -63,7 +63,7 @@ def check_layers(layers: Sequence[Any]) -> None:
                 f"layer {place} must be an instance, got the class {layer.__name__}: write "
                 f"{layer.__name__}(...)"
             )
-        if not (hasattr(layer, "in_features") or hasattr(layer, "parameter")):
+        if not getattr(layer, "fastkb_layer", False):
             raise TypeError(
                 f"layer {place} must be one of fastkb.nn's layers, got {type(layer).__name__}"
             )
@@ -158,10 +158,7 @@ def _check_labels(y: Any, n: int, outputs: int) -> np.ndarray:
 
 
 def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
-    try:
-        targets = np.asarray(y, dtype)
-    except (TypeError, ValueError):
-        raise ValueError(f"y must be numbers, got {np.asarray(y).dtype}") from None
+    targets = _as_numbers("y", y, dtype)
     if targets.ndim == 1 and outputs == 1:
         targets = targets[:, None]
     if targets.ndim != 2 or targets.shape[1] != outputs:
@@ -176,7 +173,7 @@ def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
 
 
 def _check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
-    weights = np.asarray(sample_weight, dtype)
+    weights = _as_numbers("sample_weight", sample_weight, dtype)
     if weights.ndim != 1:
         raise ValueError(f"sample_weight must have shape (n,), got {weights.shape}")
     _check_length("sample_weight", len(weights), n)
@@ -185,6 +182,31 @@ def _check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
     if not weights.any():
         raise ValueError("sample_weight must not be 0 everywhere")
     return np.ascontiguousarray(weights)
+
+
+def _as_numbers(name: str, values: Any, dtype: np.dtype) -> np.ndarray:
+    given = np.asarray(values)
+    if given.dtype.kind == "c":
+        raise ValueError(f"{name} must be real numbers, got {given.dtype}")
+    try:
+        return np.asarray(given, dtype)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers, got {given.dtype}") from None
+
+
+def check_validation(
+    validation_data: Any, shape: tuple[int, int], loss: str, dtype: np.dtype
+) -> Observations | None:
+    """The pair (X, y) that is evaluated after each epoch, or None."""
+    if validation_data is None:
+        return None
+    if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+        raise TypeError(f"validation_data must be a pair (X, y), got {validation_data!r}")
+    X, y = validation_data
+    try:
+        return check_observations(X, y, None, shape, loss, dtype)
+    except ValueError as error:
+        raise ValueError(f"validation_data: {error}") from None
 
 
 def _check_length(name: str, length: int, n: int) -> None:
@@ -229,8 +251,10 @@ def check_trainable(layers: Sequence[Any]) -> None:
             )
 
 
-def check_state(given: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    """Parameters with the names and shapes that a network has."""
+def check_state(
+    given: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]], dtype: np.dtype
+) -> None:
+    """Parameters with the names and shapes that a network has, finite in its element type."""
     missing = [name for name in expected if name not in given]
     unknown = [name for name in given if name not in expected]
     if missing or unknown:
@@ -243,9 +267,13 @@ def check_state(given: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
     for name, array in given.items():
         if array.dtype.kind not in "fiu":
             raise ValueError(f"state_dict[{name!r}] must be numbers, got {array.dtype}")
-        if array.shape != expected[name].shape:
+        if array.shape != expected[name]:
             raise ValueError(
-                f"state_dict[{name!r}] has shape {array.shape}, expected {expected[name].shape}"
+                f"state_dict[{name!r}] has shape {array.shape}, expected {expected[name]}"
             )
-        if not np.isfinite(array).all():
-            raise ValueError(f"state_dict[{name!r}] has NaN or infinity")
+        with np.errstate(over="ignore"):
+            stored = array.astype(dtype)
+        if not np.isfinite(stored).all():
+            raise ValueError(
+                f"state_dict[{name!r}] has NaN or infinity, or numbers that are too large for {dtype}"
+            )

@@ -15,6 +15,7 @@ from fastkb.nn.optimizers import LAMB, SGD, Adam, AdamW
 from fastkb.nn.passes import Sizes
 from fastkb.nn.program import Layer, biases_of, make_program, set_weights, weights_of
 from fastkb.nn.training import Data, Scratch, State, Steps
+from fastkb.nn.updates import Hyper
 from fastkb.reference import networks
 from fastkb.scalar.activations import ACTIVATIONS
 
@@ -167,12 +168,12 @@ def prepare(case):
             biases_of(program, index, parameters)[:] = row.biases
 
     def zeros(count):
-        return np.zeros((1, count), case.dtype)
+        return np.zeros(count, case.dtype)
 
     values = program.values * capacity
     scratch = Scratch(
         zeros(program.parameters), zeros(program.transposed), zeros(values), zeros(values),
-        zeros(blocking.nr), np.ones((1, 1), case.dtype),
+        zeros(blocking.nr), np.ones(1, case.dtype),
     )  # fmt: skip
     labelled = case.loss == "cross_entropy"
     data = Data(
@@ -197,16 +198,20 @@ def steps_of(case, clip_norm=0.0):
     )
 
 
-def run(ours):
+def run(ours, driver=training.train_members, parts=None):
     """The loss; everything else is left in the scratch."""
-    return training.loss_and_gradients(
-        ours.parameters,
-        ours.program.layers,
-        ours.scratch,
-        ours.data,
-        steps_of(ours.case)._replace(l2=ours.case.l2_of_step, l2_shared=0),
-        ours.sizes,
-    )
+    unused = np.zeros((1, 0), ours.case.dtype)
+    state = State(ours.parameters[None, :], unused, unused)
+    losses = np.zeros((1, 1))
+    order = np.arange(len(ours.case.X))[None, :]
+    arguments = (
+        state, ours.program.layers, ours.scratch, ours.data, order, steps_of(ours.case),
+        Hyper(training.GRADIENTS_ONLY, 0.0), ours.sizes,
+    )  # fmt: skip
+    before = ours.parameters.copy()
+    driver(*arguments, *(() if parts is None else (parts,)), losses)
+    np.testing.assert_array_equal(ours.parameters, before)
+    return losses[0, 0]
 
 
 # --- the oracle's side, with bounds --------------------------------------------------------------
@@ -341,20 +346,28 @@ def test_values_deltas_and_gradients(case):
     assert abs(loss - oracle) <= 2 * expected.loss_error + 1e-12 * oracle
     gradients = [g for layer, g in zip(case.layers, gradients, strict=True) if layer[0] == "linear"]
     for index, row in enumerate(case.rows):
-        values = ours.rows(ours.scratch.values[0], "target", index)
+        values = ours.rows(ours.scratch.values, "target", index)
         check(values[:, : row.outputs], expected.values[index])
         if has_deltas(ours.program, index):
-            deltas = ours.rows(ours.scratch.deltas[0], "target", index)
+            deltas = ours.rows(ours.scratch.deltas, "target", index)
             check(deltas[:, : row.outputs], expected.deltas[index])
         if row.weights is not None:
             dW, db = gradients.pop(0)
-            got = weights_of(ours.program, index, ours.scratch.gradients[0])
+            got = weights_of(ours.program, index, ours.scratch.gradients)
             check(got, expected.gradients[index][0], dW)
-            got = biases_of(ours.program, index, ours.scratch.gradients[0])
+            got = biases_of(ours.program, index, ours.scratch.gradients)
             if row.biases is None:
                 assert not got.any()
             else:
                 check(got[None, :], expected.gradients[index][1], db[None, :])
+
+
+@given(case=cases(), parts=st.sampled_from([1, 2, 4, 7]))
+def test_gradients_alone_on_threads(case, parts):
+    one, other = prepare(case), prepare(case)
+    assert run(one) == run(other, training.train_threads, parts)
+    for a, b in zip(one.scratch, other.scratch, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -431,12 +444,12 @@ def test_padding_stays_zero(case, optimizer, clip_norm):
             ours, optimizer, training.train_members, None, clip_norm
         )
         for buffer in (*state, gradients):
-            assert buffer.size == 0 or not buffer[0, used == 0].any()
+            assert buffer.size == 0 or not buffer.ravel()[used == 0].any()
         for index, row in enumerate(case.rows):
             for place in ("target", "kept"):
                 if place == "target" or row.activation != "gelu":
-                    assert not ours.rows(values[0], place, index)[:, row.outputs :].any()
-            assert not ours.rows(deltas[0], "target", index)[:, row.outputs :].any()
+                    assert not ours.rows(values, place, index)[:, row.outputs :].any()
+            assert not ours.rows(deltas, "target", index)[:, row.outputs :].any()
         assert not zeros.any()
         assert (ones == 1).all()
 
@@ -484,8 +497,8 @@ def test_more_terms_than_are_added_up_at_a_time():
         oracle, _ = networks.loss_and_gradients(case.layers, *case.observations[:2], case.loss)
         assert abs(run(ours) - oracle) <= 2 * expected.loss_error
         for index, (dW, _) in enumerate(expected.gradients):
-            check(weights_of(ours.program, index, ours.scratch.gradients[0]), dW)
-        db = biases_of(ours.program, 0, ours.scratch.gradients[0])
+            check(weights_of(ours.program, index, ours.scratch.gradients), dW)
+        db = biases_of(ours.program, 0, ours.scratch.gradients)
         check(db[None, :], expected.gradients[0][1])
         whole = step(prepare(case), Adam(0.1), training.train_members)
         cut = step(prepare(case), Adam(0.1), training.train_threads, 4)

@@ -40,6 +40,11 @@ SUITES = {
         {"KernelRidge": "fastkb:KernelRidge", "pairwise_kernels": "fastkb:pairwise_kernels"},
         at_least=10,
     ),
+    "mlp": Suite(
+        "sklearn.neural_network.tests.test_mlp",
+        {"MLPClassifier": "fastkb:MLPClassifier", "MLPRegressor": "fastkb:MLPRegressor"},
+        at_least=55,  # 59 with scikit-learn 1.9.1
+    ),
     "bootstrap": Suite(
         "scipy.stats.tests.test_resampling",
         {"bootstrap": "fastkb:bootstrap", "stats.bootstrap": "fastkb:bootstrap"},

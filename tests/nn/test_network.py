@@ -1,0 +1,458 @@
+"""Sequential: outputs, gradients, parameters in and out, element types, what it may be given."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastkb import nn
+from fastkb.reference import networks as reference
+from fastkb.validation.networks import LOSSES
+
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+ACTIVATIONS = [
+    nn.ReLU(), nn.LeakyReLU(0.2), nn.ELU(0.7), nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.GELU(),
+    nn.Identity(),
+]  # fmt: skip
+SMOOTH = [nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.GELU()]
+
+
+def data(loss="squared_error", dtype=np.float64, n=40):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 4)).astype(dtype)
+    if loss == "cross_entropy":
+        return X, rng.integers(0, 3, n)
+    return X, rng.uniform(size=(n, 3)).astype(dtype)
+
+
+def network(*activations, rng=0, dtype=None, bias=True):
+    first, second = activations or (nn.Tanh(), nn.GELU())
+    layers = [nn.Linear(4, 11, bias), first, nn.Linear(11, 6), second, nn.Linear(6, 3, bias)]
+    return nn.Sequential(*layers, rng=rng, dtype=dtype)
+
+
+def plain_layers(net):
+    """The network as the reference takes it, in float64."""
+    found, parameters = [], net.state_dict()
+    for place, layer in enumerate(net.layers):
+        if isinstance(layer, nn.Linear):
+            W, b = parameters[f"{place}.weight"], parameters.get(f"{place}.bias")
+            found.append(("linear", W.astype(float), None if b is None else b.astype(float)))
+        else:
+            found.append(("activation", layer.name, layer.parameter))
+    return found
+
+
+def torch_network(torch, net):
+    names = {
+        "relu": "ReLU", "leaky_relu": "LeakyReLU", "elu": "ELU", "sigmoid": "Sigmoid",
+        "tanh": "Tanh", "softplus": "Softplus", "gelu": "GELU", "identity": "Identity",
+    }  # fmt: skip
+    layers = []
+    for layer in net.layers:
+        if isinstance(layer, nn.Linear):
+            bias = layer.bias
+            layers.append(torch.nn.Linear(layer.in_features, layer.out_features, bias=bias))
+        else:
+            arguments = [layer.parameter] if layer.name in ("leaky_relu", "elu") else []
+            layers.append(getattr(torch.nn, names[layer.name])(*arguments))
+    return torch.nn.Sequential(*layers)
+
+
+def assert_same(first, second):
+    one, other = first.state_dict(), second.state_dict()
+    assert list(one) == list(other)
+    for name in one:
+        assert one[name].dtype == other[name].dtype
+        np.testing.assert_array_equal(one[name], other[name])
+    assert first.history == second.history
+
+
+# --- what it is ---------------------------------------------------------------------------------
+
+
+def test_widths_and_name():
+    net = nn.Sequential(nn.Tanh(), nn.Linear(4, 7), nn.ReLU(), nn.Linear(7, 2), nn.Sigmoid())
+    assert (net.in_features, net.out_features) == (4, 2)
+    lines = repr(net).splitlines()
+    assert lines[0] == "Sequential("
+    assert lines[1:-1] == [f"  ({k}): {layer!r}" for k, layer in enumerate(net.layers)]
+
+
+def test_calling_is_forward():
+    net = network()
+    X, _ = data()
+    np.testing.assert_array_equal(net(X), net.forward(X))
+    assert net(X).shape == (40, 3)
+
+
+def test_first_weights_have_the_range_of_their_initialization():
+    layers = nn.Linear(9, 50), nn.Linear(50, 40, initialization="he"), nn.Linear(40, 2, bias=False)
+    state = nn.Sequential(*layers, rng=0, dtype=np.float64).state_dict()
+    assert list(state) == ["0.weight", "0.bias", "1.weight", "1.bias", "2.weight"]
+    assert 0.32 < np.abs(state["0.weight"]).max() <= 1 / 3
+    assert 0 < np.abs(state["0.bias"]).max() <= 1 / 3
+    assert 0.34 < np.abs(state["1.weight"]).max() <= np.sqrt(6 / 50)
+    assert not state["1.bias"].any()
+
+
+def test_the_single_node_as_a_classifier():
+    net = nn.Sequential(nn.Linear(2, 1), nn.Sign())
+    net.load_state_dict({"0.weight": [[1.0, -1.0]], "0.bias": [0.5]})
+    X = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.5]])
+    np.testing.assert_array_equal(net.forward(X), [[1.0], [-1.0], [0.0]])
+
+
+# --- outputs, losses, gradients -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_reference_has_the_same_gradients(loss, activation, weighted):
+    X, y = data(loss)
+    weights = np.random.default_rng(1).uniform(0, 2, len(X)) if weighted else None
+    for bias in (True, False):
+        net = network(activation, nn.Softplus(), bias=bias)
+        value, gradients = net.loss_and_gradients(X, y, loss=loss, sample_weight=weights, l2=0.3)
+        expected, each = reference.loss_and_gradients(plain_layers(net), X, y, loss, weights, 0.3)
+        # Sums of at most 40 terms of size one, three layers deep.
+        assert value == pytest.approx(expected, rel=1e-13)
+        named = {}
+        for place, pair in enumerate(each):
+            if pair is not None:
+                named[f"{place}.weight"] = pair[0]
+                if pair[1] is not None:
+                    named[f"{place}.bias"] = pair[1]
+        assert gradients.keys() == named.keys() == net.state_dict().keys()
+        for name, gradient in gradients.items():
+            np.testing.assert_allclose(gradient, named[name], rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", SMOOTH, ids=repr)
+def test_finite_differences(loss, activation):
+    """Of fourth order: h⁴ = 1e-12 times a fifth derivative, and 1e-16 / h = 1e-13 of rounding."""
+    X, y = data(loss)
+    weights = np.random.default_rng(1).uniform(0, 2, len(X))
+    net = network(activation, activation, dtype=np.float64)
+    start = net.state_dict()
+    kwargs = {"loss": loss, "sample_weight": weights, "l2": 0.3}
+    _, gradients = net.loss_and_gradients(X, y, **kwargs)
+    h, rng = 1e-3, np.random.default_rng(2)
+
+    def moved(directions, length):
+        net.load_state_dict({name: start[name] + length * directions[name] for name in start})
+        return net.loss_and_gradients(X, y, **kwargs)[0]
+
+    for name in start:  # one tensor at a time, along a line through it
+        directions = {other: np.zeros_like(value) for other, value in start.items()}
+        line = rng.normal(size=start[name].shape)
+        directions[name] = line / np.linalg.norm(line)
+        near = (moved(directions, h) - moved(directions, -h)) / (2 * h)
+        far = (moved(directions, 2 * h) - moved(directions, -2 * h)) / (4 * h)
+        slope = float(np.sum(gradients[name] * directions[name]))
+        assert (4 * near - far) / 3 == pytest.approx(slope, abs=1e-9), name
+
+
+@each_dtype
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+def test_pytorch_has_the_same_gradients(loss, activation, dtype):
+    torch = pytest.importorskip("torch")
+    X, y = data(loss, dtype)
+    net = network(activation, nn.Tanh(), dtype=dtype)
+    theirs = torch_network(torch, net).to(getattr(torch, np.dtype(dtype).name))
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in net.state_dict().items()})
+    value, gradients = net.loss_and_gradients(X, y, loss=loss)
+    function = {
+        "squared_error": torch.nn.MSELoss(),
+        "half_squared_error": lambda z, y: torch.nn.MSELoss()(z, y) / 2,
+        "binary_cross_entropy": torch.nn.BCEWithLogitsLoss(),
+        "cross_entropy": torch.nn.CrossEntropyLoss(),
+    }[loss]
+    expected = function(theirs(torch.tensor(X)), torch.tensor(y))
+    expected.backward()
+    # Sums of at most 40 terms, three layers deep, all of size one or less.
+    error = 100 * float(np.finfo(dtype).eps)
+    assert value == pytest.approx(expected.item(), rel=error)
+    for name, parameter in theirs.named_parameters():
+        assert gradients[name].dtype == dtype
+        np.testing.assert_allclose(gradients[name], parameter.grad.numpy(), rtol=0, atol=error)
+
+
+def test_gradients_change_nothing():
+    X, y = data()
+    net, other = network(), network()
+    net.loss_and_gradients(X, y)
+    assert_same(net.fit(X, y, epochs=2), other.fit(X, y, epochs=2))
+
+
+# --- state_dict ---------------------------------------------------------------------------------
+
+
+@each_dtype
+@pytest.mark.parametrize("bias", [True, False])
+def test_parameters_go_to_pytorch_and_come_back(bias, dtype):
+    torch = pytest.importorskip("torch")
+    X, y = data(dtype=dtype)
+    net = network(bias=bias).fit(X, y, epochs=2)
+    theirs = torch_network(torch, net).to(getattr(torch, np.dtype(dtype).name))
+    assert list(theirs.state_dict()) == list(net.state_dict())
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in net.state_dict().items()})
+    for name, tensor in theirs.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), net.state_dict()[name])
+    error = 100 * float(
+        np.finfo(dtype).eps
+    )  # sums of at most 11 terms of size one, three layers deep
+    with torch.no_grad():
+        outputs = theirs(torch.tensor(X)).numpy()
+    np.testing.assert_allclose(net.forward(X), outputs, rtol=0, atol=error)
+    back = network(bias=bias, rng=5)
+    back.load_state_dict(theirs.state_dict())
+    assert back.dtype == dtype
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(back.state_dict()[name], value)
+    np.testing.assert_array_equal(back.forward(X), net.forward(X))
+
+
+@each_dtype
+def test_parameters_of_pytorch_are_taken_over(dtype):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    net = network(rng=None)
+    theirs = torch_network(torch, net).to(getattr(torch, np.dtype(dtype).name))
+    net.load_state_dict(theirs.state_dict())
+    assert net.dtype == dtype
+    for name, tensor in theirs.state_dict().items():
+        np.testing.assert_array_equal(net.state_dict()[name], tensor.numpy())
+
+
+def test_state_dicts_are_copies():
+    X, _ = data()
+    net = network()
+    before = net.forward(X)
+    state = net.state_dict()
+    given = {name: value.copy() for name, value in state.items()}
+    for value in state.values():
+        value[...] = 7
+    np.testing.assert_array_equal(net.forward(X), before)
+    other = network(rng=9)
+    other.load_state_dict(given)
+    for value in given.values():
+        value[...] = 7
+    np.testing.assert_array_equal(other.forward(X), before)
+
+
+def test_parameters_of_any_kind_and_order():
+    net = nn.Sequential(nn.Linear(3, 2), dtype=np.float64)
+    W, b = np.arange(6.0).reshape(2, 3), np.array([1.0, -1.0])
+    for given in (
+        {"0.weight": W.tolist(), "0.bias": [1, -1]},
+        {"0.bias": b.astype(np.int8), "0.weight": np.asfortranarray(W)},
+        {"0.bias": b.astype(">f8"), "0.weight": np.repeat(W, 2, axis=1)[:, ::2]},
+    ):
+        net.load_state_dict({"0.weight": np.zeros((2, 3)), "0.bias": np.zeros(2)})
+        net.load_state_dict(given)
+        np.testing.assert_array_equal(net.state_dict()["0.weight"], W)
+        np.testing.assert_array_equal(net.state_dict()["0.bias"], b)
+
+
+# --- element types ------------------------------------------------------------------------------
+
+
+@each_dtype
+def test_one_element_type_everywhere(dtype):
+    X, y = data(dtype=dtype)
+    net = network()
+    assert net.dtype is None
+    net.fit(X, y.astype(np.float64), epochs=2, sample_weight=np.ones(40, int))
+    assert net.dtype == dtype
+    assert net.forward(X).dtype == dtype
+    assert net.forward(X.astype(np.float64)).dtype == dtype
+    _, gradients = net.loss_and_gradients(X.astype(np.float64), y)
+    for arrays in (net.state_dict(), gradients):
+        assert {value.dtype for value in arrays.values()} == {np.dtype(dtype)}
+    net.load_state_dict({name: value.astype(float) for name, value in net.state_dict().items()})
+    net.fit(X.astype(np.float64), y, epochs=1)
+    assert net.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (np.int64, np.float64), (np.uint8, np.float64), (bool, np.float64),
+        (np.float16, np.float64), (">f8", np.float64), (np.float32, np.float32),
+    ],
+)  # fmt: skip
+def test_the_element_type_is_that_of_the_first_data(given, expected):
+    X = np.eye(4)[:, :, None].repeat(3, axis=0)[..., 0].astype(given)
+    y = np.arange(12.0)[:, None].repeat(3, axis=1)
+    for use in ("forward", "fit", "loss_and_gradients"):
+        net = network()
+        getattr(net, use)(X, *([] if use == "forward" else [y]))
+        assert net.dtype == expected
+        assert net.state_dict()["0.weight"].dtype == expected
+    assert network().fit(X.tolist(), y.tolist()).dtype == np.float64
+
+
+@each_dtype
+def test_the_element_type_that_is_asked_for(dtype):
+    X, y = data()
+    for name in (dtype, np.dtype(dtype), np.dtype(dtype).name, np.dtype(dtype).newbyteorder(">")):
+        net = network(dtype=name)
+        assert net.dtype == dtype
+        assert net.fit(X, y, epochs=1).forward(X).dtype == dtype
+        assert net.state_dict()["0.weight"].dtype == dtype
+
+
+def test_first_parameters_of_both_types_are_the_same():
+    single, double = network(dtype=np.float32).state_dict(), network(dtype=np.float64).state_dict()
+    for name, value in double.items():
+        np.testing.assert_array_equal(single[name], value.astype(np.float32))
+
+
+# --- inputs -------------------------------------------------------------------------------------
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def strided(array):
+    return np.repeat(array, 2, axis=0)[::2]
+
+
+FORMS = {
+    "read-only": read_only,
+    "Fortran order": lambda array: np.array(array, order="F"),
+    "strided": strided,
+    "reversed": lambda array: np.ascontiguousarray(array[::-1])[::-1],
+    "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
+    "list": lambda array: array.tolist(),
+    "data frame": lambda array: (
+        pd.DataFrame(array) if array.ndim == 2 else pd.Series(array, index=range(5, 5 + len(array)))
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+def test_forms_of_the_data(form, loss):
+    X, y = data(loss)
+    weights = np.random.default_rng(3).uniform(size=len(X))
+    expected = network().fit(X, y, loss=loss, sample_weight=weights, validation_data=(X, y))
+    change = FORMS[form]
+    given = [change(X), change(y), change(weights)]
+    before = copy.deepcopy(given)
+    net = network().fit(
+        given[0], given[1], loss=loss, sample_weight=given[2], validation_data=tuple(given[:2])
+    )
+    assert_same(net, expected)
+    np.testing.assert_array_equal(net.forward(given[0]), expected.forward(X))
+    value, gradients = net.loss_and_gradients(given[0], given[1], loss=loss, sample_weight=given[2])
+    wanted, each = expected.loss_and_gradients(X, y, loss=loss, sample_weight=weights)
+    assert value == wanted
+    for name, gradient in gradients.items():
+        np.testing.assert_array_equal(gradient, each[name])
+    for now, then in zip(given, before, strict=True):
+        assert type(now) is type(then)
+        np.testing.assert_array_equal(np.asarray(now), np.asarray(then))
+        if isinstance(now, np.ndarray):
+            assert now.dtype == then.dtype
+
+
+def test_a_single_output_takes_a_vector():
+    X, y = data()
+    layers = nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 1)
+    as_vector = nn.Sequential(*layers, rng=0).fit(X, y[:, 0])
+    as_column = nn.Sequential(*layers, rng=0).fit(X, y[:, :1])
+    assert_same(as_vector, as_column)
+    assert as_vector.forward(X).shape == (40, 1)
+
+
+def test_weights_count_as_repetitions():
+    X, y = data()
+    counts = np.random.default_rng(4).integers(0, 3, len(X))
+    repeated = np.repeat(np.arange(len(X)), counts)
+    kwargs = {"optimizer": "adam", "epochs": 5, "shuffle": False, "batch_size": 1000}
+    weighted = network().fit(X, y, sample_weight=counts, **kwargs).state_dict()
+    plain = network().fit(X[repeated], y[repeated], **kwargs).state_dict()
+    for name, value in plain.items():
+        # Five steps of Adam, each of which divides a gradient that is off by 1e-15 by its size.
+        np.testing.assert_allclose(weighted[name], value, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("form", [bool, np.int8, np.uint64, np.int64])
+def test_labels_of_any_whole_type(form):
+    X, _ = data()
+    labels = (np.arange(len(X)) % 2).astype(form)
+    expected = network().fit(X, labels.astype(np.int64), loss="cross_entropy")
+    assert_same(network().fit(X, labels, loss="cross_entropy"), expected)
+
+
+def test_an_order_that_is_longer_than_the_data():
+    """A batch of more than there is; one observation alone."""
+    X, y = data()
+    one = network().fit(X, y, epochs=2, batch_size=40)
+    assert_same(network().fit(X, y, epochs=2, batch_size=10**6), one)
+    net = network().fit(X[:1], y[:1], epochs=2)
+    assert len(net.history["loss"]) == 2
+
+
+# --- several Python threads ---------------------------------------------------------------------
+
+
+def test_a_network_may_be_used_from_several_threads():
+    net = network(dtype=np.float64)
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(300, 4)) for _ in range(8)]
+    targets = [rng.normal(size=(300, 3)) for _ in range(8)]
+    outputs = [net.forward(X) for X in inputs]
+    losses = [net.loss_and_gradients(X, y)[0] for X, y in zip(inputs, targets, strict=True)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            for got, expected in zip(pool.map(net.forward, inputs), outputs, strict=True):
+                np.testing.assert_array_equal(got, expected)
+            found = pool.map(net.loss_and_gradients, inputs, targets)
+            assert [value for value, _ in found] == losses
+
+
+# --- copies -------------------------------------------------------------------------------------
+
+
+@each_dtype
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_work_and_train_on(copied, dtype):
+    X, y = data(dtype=dtype)
+    kwargs = {
+        "optimizer": nn.Adam(0.01, schedule=nn.ReduceOnPlateau(0.5, patience=0, tol=0.1)),
+        "validation_data": (X, y),
+    }
+    net = network().fit(X, y, epochs=3, **kwargs)
+    other = copied(net)
+    assert other.layers == net.layers
+    assert_same(other, net)
+    np.testing.assert_array_equal(other.forward(X), net.forward(X))
+    before = net.state_dict()
+    other.fit(X, y, epochs=2, **kwargs)
+    for name, value in before.items():  # nothing is shared
+        np.testing.assert_array_equal(net.state_dict()[name], value)
+    assert len(net.history["loss"]) == 3
+    net.fit(X, y, epochs=2, **kwargs)
+    assert_same(other, net)
+    assert_same(network().fit(X, y, epochs=5, **kwargs), net)
+
+
+def test_copies_of_a_network_that_has_no_parameters_yet():
+    X, y = data()
+    net = network(rng=4)
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert other.dtype is None
+        assert_same(other.fit(X, y), network(rng=4).fit(X, y))
