@@ -24,6 +24,7 @@ PACKAGES = (
     "joblib",
     "torch",
     "arch",
+    "jax",
 )
 
 
