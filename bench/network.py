@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -175,7 +176,8 @@ class Step:
         def adam(parameters: Any, slopes: Any, state: Any, i: Any) -> Any:
             mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state[0], slopes)
             square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state[1], slopes)
-            one, two = 1 - 0.9 ** (i + 1), 1 - 0.999 ** (i + 1)
+            # (1 - 0.999 in float32 would be off by 5e-5.)
+            one, two = (-jnp.expm1((i + 1) * math.log(beta)) for beta in (0.9, 0.999))
             moved = jax.tree.map(
                 lambda p, m, v: p - RATE / one * m / (jnp.sqrt(v / two) + EPS),
                 parameters,
