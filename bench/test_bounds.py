@@ -92,3 +92,9 @@ def test_works_find_their_ceilings(ceilings):
         interval = Interval(statistic, 10, n_resamples=7)
         assert interval.bound(c, None).seconds == 7 * 10 * (1.0 + 2.0 * samples)
     assert Gram("rbf", 10, 1, fresh=True).bound(c, None).seconds == 100 * 8 / 0.5
+
+
+def test_a_step_of_training_is_three_products_a_layer_but_two_in_the_first():
+    bound = step_bound((10, 64, 1), 8, flop_rate=1e9)
+    assert bound.parts["flops"] == 2 * 8 * (2 * 10 * 64 + 3 * 64)
+    assert bound.seconds == bound.parts["flops"] / 1e9
