@@ -95,6 +95,6 @@ def test_works_find_their_ceilings(ceilings):
 
 
 def test_a_step_of_training_is_three_products_a_layer_but_two_in_the_first():
-    bound = step_bound((10, 64, 1), 8, flop_rate=1e9)
+    bound = bounds.step_bound((10, 64, 1), 8, flop_rate=1e9)
     assert bound.parts["flops"] == 2 * 8 * (2 * 10 * 64 + 3 * 64)
     assert bound.seconds == bound.parts["flops"] / 1e9

@@ -9,6 +9,7 @@ import pytest
 import bench.ceilings
 from bench import bounds, registry, report, table
 from bench.gram import Gram
+from bench.network import Step
 from bench.run import Measured, Row
 from bench.work import FASTKB
 
@@ -35,7 +36,11 @@ def test_quick_works_are_the_same_works_on_fewer_rows():
         assert [getattr(quick, name, None) for name in ("d", "statistic", "method")] == [
             getattr(work, name, None) for name in ("d", "statistic", "method")
         ]
-        assert quick.n <= min(work.n, registry.QUICK_N)
+        if isinstance(work, Step):
+            assert (quick.widths, quick.batch) == (work.widths, work.batch)
+            assert quick.steps <= registry.QUICK_STEPS
+        else:
+            assert quick.n <= min(work.n, registry.QUICK_N)
 
 
 # --- what is written ----------------------------------------------------------------------------
@@ -98,6 +103,7 @@ def test_a_report_writes_its_table_and_its_raw_figures(tmp_path, monkeypatch, ca
     monkeypatch.setattr(registry, "GRAMS", (Gram("linear", 60, 3), Gram("linear", 60, 3, out=True)))
     monkeypatch.setattr(registry, "BANDS", ())
     monkeypatch.setattr(registry, "INTERVALS", ())
+    monkeypatch.setattr(registry, "STEPS", ())
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(bench.ceilings, "measure", lambda: ceilings(1e9))
