@@ -112,6 +112,7 @@ class Ensemble:
         --------
         fastkb.bootstrap_band
         """
+        from fastkb.bootstrap.quantiles import column_quantiles
         from fastkb.bootstrap.result import BandResult
 
         start = time.perf_counter()
@@ -120,7 +121,7 @@ class Ensemble:
         distribution = respond(self.forward(X_eval), self.loss)
         if center.shape[-1] == 1 or (self.loss == "cross_entropy" and center.shape[-1] == 2):
             center, distribution = center[..., -1], distribution[..., -1]
-        low, high = np.quantile(distribution, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = column_quantiles(distribution, [(1 - level) / 2, (1 + level) / 2])
         return BandResult(
             x=np.asarray(X_eval),
             center=center,
@@ -213,6 +214,8 @@ def bootstrap_fit(
     >>> band.low.shape, bool((band.low <= band.high).all())
     ((9,), True)
     """
+    from tqdm import tqdm
+
     check_network(network)
     check_choice("loss", loss, LOSSES)
     l2 = check_nonnegative("l2", l2)
@@ -244,8 +247,6 @@ def bootstrap_fit(
     history = np.empty((settings.epochs, n_resamples))
     together = max(n_threads() * _FEWEST, _SIDE_BY_SIDE // len(data.inputs))
     rates = whole.history["learning_rate"]
-    from tqdm import tqdm
-
     with tqdm(total=n_resamples, unit=" networks", disable=not progress) as bar:
         for first in range(0, n_resamples, together):
             members = slice(first, min(first + together, n_resamples))

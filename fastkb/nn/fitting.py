@@ -165,7 +165,7 @@ def train_epoch(
     Raises
     ------
     Diverged
-        If a member's loss is not finite.
+        If a member's loss, gradient or parameters are not finite.
     """
     n, begin = order.shape[1], 0
     optimizer = job.optimizer
@@ -195,6 +195,10 @@ def train_epoch(
         begin += some.shape[1]
         job.pace.measured(seconds, losses.size)
         yield losses @ sizes, len(sizes)
+    # A step may overflow where its gradient did not.
+    finite = np.isfinite(state.parameters).all(axis=1)
+    if not finite.all():
+        raise Diverged(math.inf, int(np.argmin(finite)), 0, math.ceil(n / job.batch_size) - 1)
 
 
 class Diverged(Exception):
@@ -223,9 +227,6 @@ def _epoch(
         for part, steps in train_epoch(job, data, state, order, rate, progress.steps):
             total += float(part[0])
             progress.steps += steps
-        # A step may overflow where its gradient did not.
-        if not np.isfinite(state.parameters).all():
-            raise Diverged(math.inf, 0, 0, math.ceil(n / job.batch_size) - 1)
     except Diverged as diverged:
         progress.steps += diverged.steps
         if not np.isfinite(state.parameters).all():

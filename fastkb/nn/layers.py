@@ -10,12 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastkb.nn.program import Layer
-from fastkb.scalar.activations import ACTIVATIONS
+from fastkb.scalar.activations import activation_code, find
 from fastkb.validation.networks import check_initialization, check_nonnegative, check_width
 
-_CODES = {activation.name: code for code, activation in enumerate(ACTIVATIONS)}
-IDENTITY = _CODES["identity"]
-SIGN = _CODES["sign"]
+IDENTITY = activation_code(find("identity"))
 
 
 @dataclass(frozen=True)
@@ -195,10 +193,11 @@ def lower(layers: Sequence[Any]) -> tuple[list[Layer], dict[int, int]]:
             width = layer.out_features
             rows.append(Layer(layer.in_features, width, True, layer.bias, IDENTITY, 0.0, True))
             continue
-        code = _CODES[layer.name]
+        found = find(layer.name)
+        code = activation_code(found)
         if code == IDENTITY:
             continue
-        about = (code, layer.parameter, ACTIVATIONS[code].from_output)
+        about = (code, layer.parameter, found.from_output)
         if rows and rows[-1].activation == IDENTITY:
             rows[-1] = rows[-1]._replace(
                 activation=about[0], parameter=about[1], from_output=about[2]

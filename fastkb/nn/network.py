@@ -282,7 +282,7 @@ class Sequential:
         TypeError, ValueError
             For bad input, before any work.
         FloatingPointError
-            If the loss is no longer finite, naming epoch and step; the parameters are those before it.
+            If the loss is no longer finite, naming epoch and step; the parameters are the last that were.
         """
         check_choice("loss", loss, LOSSES)
         l2 = check_nonnegative("l2", l2)

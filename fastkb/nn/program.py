@@ -78,11 +78,6 @@ class Program(NamedTuple):
     outputs: int
     blocking: NetworkBlocking
 
-    @property
-    def output_stride(self) -> int:
-        """From one observation's outputs to the next's."""
-        return int(self.layers[-1]["target_stride"])
-
 
 def _up(count: int, unit: int) -> int:
     return -(-count // unit) * unit

@@ -8,8 +8,9 @@ from scipy.special import expit, softmax
 from fastkb import nn
 from fastkb.nn import ensemble as module
 from fastkb.nn.engine import Engine
-from fastkb.nn.fitting import derived_key, orders
+from fastkb.nn.fitting import Fit, Pace, derived_key, orders
 from fastkb.random.streams import bootstrap_counts, key_from_rng
+from fastkb.validation.networks import check_observations, check_training
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 SETTINGS = {"optimizer": nn.Adam(0.02), "epochs": 4, "batch_size": 16}
@@ -321,3 +322,15 @@ def test_the_band_covers_a_noisy_sine():
     # The residuals are the noise; nothing was learnt by heart.
     residuals = y - ensemble.predict(x)[:, 0]
     assert 0.25 < residuals.std() < 0.35
+
+
+def test_parameters_that_overflow_in_the_last_step_are_an_error():
+    """Their gradient is finite, and so are all losses: there is no step after it."""
+    x = np.linspace(1.0, 2.0, 8, dtype=np.float32)[:, None]
+    engine = Engine([nn.Linear(1, 1)], np.dtype(np.float32))
+    settings = check_training(1, 8, False, None, ())
+    job = Fit(engine, nn.SGD(1e38), "squared_error", 0.0, *settings, False, Pace(8))
+    observations = check_observations(x, x + 9, None, (1, 1), "squared_error", None)
+    parameters = engine.empty_state(2, False, False).parameters
+    with pytest.raises(FloatingPointError, match="network 3 became inf in epoch 1, step 1"):
+        module._train(job, observations, key_from_rng(0), 3, parameters, [1e38])
