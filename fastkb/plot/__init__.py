@@ -1,0 +1,33 @@
+"""Pictures: confidence bands, bootstrap distributions, training, what classifiers decide.
+
+Every function draws on the axes that it is given, or on a new figure with a canvas of its own, and
+returns the axes; ``ax.figure.savefig("picture.png")`` saves the picture.
+"""
+
+from fastkb.plot.band import draw_band, plot_band
+from fastkb.plot.distribution import draw_distribution, plot_distribution
+from fastkb.plot.style import (
+    BAND,
+    CAPTION,
+    CURVE,
+    INK,
+    OUTSIDE,
+    POINTS,
+    frame,
+    new_figure,
+)
+
+__all__ = [
+    "BAND",
+    "CAPTION",
+    "CURVE",
+    "INK",
+    "OUTSIDE",
+    "POINTS",
+    "draw_band",
+    "draw_distribution",
+    "frame",
+    "new_figure",
+    "plot_band",
+    "plot_distribution",
+]

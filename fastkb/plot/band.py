@@ -1,0 +1,163 @@
+"""Confidence bands: a curve, the band around it, the observations behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastkb.plot.style import BAND, CURVE, POINTS, dress, new_figure, require_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fastkb.bootstrap.result import BandResult
+
+# One point of a few hundred must be seen; ten thousand must not become a grey wall.
+_POINT_INK = 150.0
+
+
+def draw_band(
+    ax: Axes,
+    x: np.ndarray,  # shape: (m,)
+    center: np.ndarray,  # shape: (m,)
+    low: np.ndarray,  # shape: (m,)
+    high: np.ndarray,  # shape: (m,)
+    *,
+    level: float | None = None,
+    points: tuple[np.ndarray, np.ndarray] | None = None,
+    points_label: str = "observations",
+) -> Axes:
+    """Draw a curve with its band, and the observations behind it, on `ax`.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    x, center, low, high : ndarray of shape (m,)
+        The evaluation points in any order, the fitted curve there, and the band's two edges.
+    level : float, optional
+        The confidence level, for the legend.
+    points : tuple of two ndarrays of shape (n,), optional
+        The observations' x and y.
+    points_label : str, default "observations"
+        What the observations are called in the legend.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        `ax` itself.
+    """
+    order = np.argsort(x, kind="stable")
+    x, center, low, high = (np.asarray(v)[order] for v in (x, center, low, high))
+    if points is not None:
+        n = max(1, len(points[0]))
+        ax.scatter(
+            *points,
+            s=float(np.clip(_POINT_INK * 50 / n, 4, 22)),
+            color=POINTS,
+            alpha=float(np.clip(_POINT_INK / n, 0.12, 0.6)),
+            linewidths=0,
+            label=points_label,
+            zorder=1,
+        )
+    name = "confidence band" if level is None else f"{100 * level:g}% confidence band"
+    ax.fill_between(x, low, high, color=BAND, alpha=0.45, linewidth=0, label=name, zorder=2)
+    ax.plot(x, center, color=CURVE, linewidth=2.2, label="fitted curve", zorder=3)
+    dress(ax)
+    ax.margins(x=0.02)
+    return ax
+
+
+def plot_band(
+    result: BandResult,
+    ax: Axes | None = None,
+    *,
+    X: Any = None,
+    y: Any = None,
+    feature: int | None = None,
+    output: int = 0,
+) -> Axes:
+    """Draw a :class:`~fastkb.BandResult`: the fitted curve and the band around it.
+
+    Parameters
+    ----------
+    result : BandResult
+        What :func:`fastkb.bootstrap_band` or :func:`fastkb.sampling_band` returned.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    X, y : array-like of shapes (n, d) and (n,) or (n, n_outputs), optional
+        The observations, drawn as points.
+    feature : int, optional
+        The input column along which to draw. By default the only one that varies over
+        the evaluation points.
+    output : int, default 0
+        Which output to draw, for y with several columns.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on; ``.figure.savefig("band.png")`` saves the picture.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib; the message says how to install it.
+    ValueError
+        If several input columns vary and `feature` is not given.
+
+    Examples
+    --------
+    >>> import numpy as np, fastkb
+    >>> x = np.linspace(0, 6, 40)[:, None]
+    >>> band = fastkb.bootstrap_band(
+    ...     fastkb.KernelRidge(kernel="rbf", gamma=1.0, alpha=0.1),
+    ...     x,
+    ...     np.sin(x[:, 0]),
+    ...     x,
+    ...     n_resamples=50,
+    ...     rng=0,
+    ... )
+    >>> ax = band.plot(X=x, y=np.sin(x[:, 0]))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['observations', '90% confidence band', 'fitted curve']
+    """
+    require_matplotlib()
+    grid = np.asarray(result.x)
+    grid = grid[:, None] if grid.ndim == 1 else grid
+    if feature is None:
+        varying = np.flatnonzero(np.ptp(grid, axis=0) > 0)
+        if len(varying) > 1:
+            raise ValueError(
+                f"feature: the evaluation points vary in {len(varying)} input columns "
+                f"({', '.join(map(str, varying))}); say along which one to draw"
+            )
+        feature = int(varying[0]) if len(varying) else 0
+    if not 0 <= feature < grid.shape[1]:
+        raise ValueError(
+            f"feature={feature}: expected a column of x, from 0 to {grid.shape[1] - 1}"
+        )
+    curves = [np.asarray(v) for v in (result.center, result.low, result.high)]
+    if curves[0].ndim == 2:
+        if not 0 <= output < curves[0].shape[1]:
+            raise ValueError(
+                f"output={output}: expected a column of y, from 0 to {curves[0].shape[1] - 1}"
+            )
+        curves = [v[:, output] for v in curves]
+    if (X is None) != (y is None):
+        raise ValueError("X and y: give both, to draw the observations, or neither")
+    points = None
+    if X is not None:
+        X, y = np.asarray(X), np.asarray(y)
+        points = (X if X.ndim == 1 else X[:, feature], y if y.ndim == 1 else y[:, output])
+    if ax is None:
+        _, (ax,) = new_figure()
+    draw_band(
+        ax,
+        grid[:, feature],
+        *curves,
+        level=getattr(result, "confidence_level", None),
+        points=points,
+    )
+    ax.legend(frameon=False)
+    return ax
