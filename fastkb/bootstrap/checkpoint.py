@@ -15,13 +15,9 @@ A job goes on from a file only if it is the same job; :mod:`fastkb.bootstrap.ide
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import math
 import os
-import secrets
-import stat
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -30,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from fastkb.bootstrap.identity import job_differences, job_entries
+from fastkb.runtime.files import file_error, replace_file
+from fastkb.validation.files import check_target
 
 _FORMAT = "fastkb checkpoint 1"
 # A write of d seconds is followed by 20 d without one: less than 5% of the time is spent writing.
@@ -90,7 +88,7 @@ class Checkpoint:
         if not (isinstance(interval, int | float) and 0 <= interval < math.inf):
             raise ValueError(f"interval must be a number of seconds, at least 0, got {interval!r}")
         self._name = path
-        self.path = check_checkpoint(path)
+        self.path = check_target("checkpoint", path)
         self._job = job_entries(job)
         self._interval = float(interval)
         self._clock = clock
@@ -161,21 +159,10 @@ class Checkpoint:
             if array.dtype.hasobject:
                 raise TypeError(f"a checkpoint holds no Python objects: {name} has {array.dtype}")
             content[f"array/{name}"] = array
-        beside = _beside(self.path)
         try:
-            with open(beside, "xb") as file:
-                np.savez(file, **content)
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(OSError):  # there is none yet, or its mode cannot be set
-                os.chmod(beside, stat.S_IMODE(os.stat(self.path).st_mode))
-            os.replace(beside, self.path)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            if isinstance(error, OSError):
-                raise _os_error(error, self._name, "written") from error
-            raise
+            replace_file(self.path, lambda file: np.savez(file, **content))
+        except OSError as error:
+            raise file_error(error, "checkpoint", self._name, "written") from error
         self._arrays = None
         now = self._clock()
         self._due = now + max(self._interval, _PAUSE * (now - start))
@@ -188,7 +175,7 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _os_error(error, self._name, "read") from error
+            raise file_error(error, "checkpoint", self._name, "read") from error
         differences = job_differences(job, self._job)
         if differences:
             raise ValueError(
@@ -196,54 +183,6 @@ class Checkpoint:
                 f"{'; '.join(differences)}. Choose another file, or remove it"
             )
         return arrays
-
-
-def check_checkpoint(path: Any) -> str:
-    """The absolute path of a file that can be made, or replaced; links are followed.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-    """
-    try:
-        name = os.fsdecode(path)
-    except TypeError:
-        raise TypeError(f"checkpoint must be the path of a file, got {path!r}") from None
-    if not name or "\0" in name:
-        raise ValueError(f"checkpoint must be the path of a file, got {name!r}")
-    target = os.path.realpath(name)
-    folder = os.path.dirname(target)
-    try:
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder!r}")
-        with contextlib.suppress(FileNotFoundError):
-            mode = os.stat(target).st_mode
-            if stat.S_ISDIR(mode):
-                raise IsADirectoryError(errno.EISDIR, "it is a folder")
-            if not stat.S_ISREG(mode):
-                raise OSError(errno.EINVAL, "it is no regular file")
-            if not os.access(target, os.W_OK):
-                raise PermissionError(errno.EACCES, "permission denied")
-        # Permissions of a folder are not all that can prevent a file: try.
-        beside = _beside(target)
-        with open(beside, "xb"):
-            pass
-        os.unlink(beside)
-    except OSError as error:
-        raise _os_error(error, path, "written") from None
-    return target
-
-
-def _beside(path: str) -> str:
-    """Another name in the folder. Random: two machines may share the folder, and a process's number."""
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}-{secrets.token_hex(4)}.tmp")
-
-
-def _os_error(error: OSError, path: Any, action: str) -> OSError:
-    text = f"checkpoint {os.fspath(path)!r} cannot be {action}: {error.strerror or error}"
-    # The number makes it the same subclass.
-    return OSError(error.errno, text) if error.errno else OSError(text)
 
 
 def _content(file: Any, path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

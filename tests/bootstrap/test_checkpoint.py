@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastkb.bootstrap.checkpoint import Checkpoint, check_checkpoint
+from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.identity import digest
 
 JOB = {"y": np.arange(3.0), "n_resamples": 500, "alpha": 0.5, "loss": "squared_error", "seed": None}
@@ -236,14 +236,6 @@ def test_places_where_no_file_can_be(tmp_path, name, error, message):
 def test_a_device_is_no_checkpoint():
     with pytest.raises(OSError, match="no regular file"):
         Checkpoint("/dev/null", JOB)
-
-
-@pytest.mark.parametrize(
-    ("path", "error"), [("", ValueError), ("a\0b", ValueError), (3.5, TypeError), (None, TypeError)]
-)
-def test_what_is_no_path(path, error):
-    with pytest.raises(error, match="checkpoint must be the path of a file"):
-        check_checkpoint(path)
 
 
 def refuse(number):
