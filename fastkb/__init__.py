@@ -36,6 +36,7 @@ _PUBLIC: dict[str, str | None] = {
     "kernels": "fastkb.gram.kernels",
     "schemes": "fastkb.bootstrap.schemes",
     "nn": None,
+    "plot": None,
     "reference": None,
     "testing": None,
 }

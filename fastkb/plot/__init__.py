@@ -5,6 +5,7 @@ returns the axes; ``ax.figure.savefig("picture.png")`` saves the picture.
 """
 
 from fastkb.plot.band import draw_band, plot_band
+from fastkb.plot.boundary import decision_boundary
 from fastkb.plot.distribution import draw_distribution, plot_distribution
 from fastkb.plot.style import (
     BAND,
@@ -16,6 +17,7 @@ from fastkb.plot.style import (
     frame,
     new_figure,
 )
+from fastkb.plot.training import history
 
 __all__ = [
     "BAND",
@@ -24,9 +26,11 @@ __all__ = [
     "INK",
     "OUTSIDE",
     "POINTS",
+    "decision_boundary",
     "draw_band",
     "draw_distribution",
     "frame",
+    "history",
     "new_figure",
     "plot_band",
     "plot_distribution",

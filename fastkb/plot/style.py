@@ -19,6 +19,22 @@ BAND = "#6ea3dd"
 INK = "#30343b"
 CAPTION = "#6b717b"
 OUTSIDE = "#cfd4dc"
+SECOND = "#c4622d"
+
+# A colour and a mark for each class: either alone tells neighbours apart.
+CLASS_COLOURS = (
+    CURVE,
+    SECOND,
+    "#2f8a57",
+    "#8b4aa0",
+    "#b8901f",
+    "#2b9bb0",
+    "#b02f4a",
+    "#6b717b",
+    "#7a4f2c",
+    "#d9709f",
+)
+CLASS_MARKS = "osD^vP<X>*"
 
 
 def require_matplotlib() -> None:
@@ -29,10 +45,20 @@ def require_matplotlib() -> None:
         raise ImportError("plots need matplotlib: pip install 'fastkb[plot]'") from error
 
 
-def new_figure(n_panels: int = 1, *, width: float = 8.0) -> tuple[Figure, list[Axes]]:
-    """A figure with `n_panels` panels in rows of at most three, sharing the vertical axis.
+def new_figure(
+    n_panels: int = 1, *, width: float = 8.0, sharey: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `n_panels` panels in rows of at most three.
 
     It has a canvas of its own, so that saving it needs no display and no backend.
+
+    Parameters
+    ----------
+    n_panels : int, default 1
+    width : float, default 8.0
+        Of one panel, or of two beside each other, in inches.
+    sharey : bool, default True
+        Whether the panels have one vertical axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -45,7 +71,7 @@ def new_figure(n_panels: int = 1, *, width: float = 8.0) -> tuple[Figure, list[A
         size = (0.5 * width * n_columns, 0.45 * width * n_rows + 0.6)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False).ravel()
+    grid = figure.subplots(n_rows, n_columns, sharey=sharey, squeeze=False).ravel()
     for unused in grid[n_panels:]:
         unused.remove()
     return figure, list(grid[:n_panels])
