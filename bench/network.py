@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench import trainers
 from bench.bounds import Bound, step_bound
 from bench.work import FASTKB, Absent, Contender
 
 if TYPE_CHECKING:
     from bench.ceilings import Ceilings
 
-TORCH, JAX = "torch", "JAX"
+TORCH, COMPILED, JAX = "torch", "torch.compile", "JAX"
 SEED, RATE = 0, 1e-3
 # Of Adam: not its default of 1e-8, with which a gradient that is a rounding error moves a parameter by
 # the whole rate, in either direction, and no two libraries agree for long.
 EPS = 1e-3
 # Euclidean distance of the parameters after all steps, against their size.
 TOLERANCE = 1e-3
+COMPARED = 17  # every so many members of an ensemble
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Step:
     steps: int  # of the epoch that is timed
     optimizer: str = "sgd"
     members: int = 0
-    rivals_offered: tuple[str, ...] = (JAX, TORCH)
+    rivals_offered: tuple[str, ...] = (JAX, TORCH, COMPILED)
 
     group = "Training step"
 
@@ -90,135 +90,58 @@ class Step:
             "batch_size": self.batch,
         }
 
+    @property
+    def _scale(self) -> float:
+        return 1.0 / (self.steps * max(1, self.members))
+
+    @property
+    def _compared(self) -> range:
+        return range(0, self.members, COMPARED)
+
     def fastkb(self) -> Contender:
         from fastkb import nn
 
-        (X, y), options, each = self.data, self.options, self.steps * max(1, self.members)
+        (X, y), options = self.data, self.options
         if self.members:
             network = self._network()
 
-            def train() -> list[dict[str, np.ndarray]]:
+            def train() -> list[trainers.Parameters]:
                 ensemble = nn.bootstrap_fit(
                     network, X, y, n_resamples=self.members, rng=SEED, **options
                 )
-                return [ensemble.state_dict(b) for b in range(0, self.members, 17)]
+                return [ensemble.state_dict(b) for b in self._compared]
 
-            return Contender(FASTKB, train, 1.0 / each)
+            return Contender(FASTKB, train, self._scale)
 
-        def fit() -> list[dict[str, np.ndarray]]:
+        def fit() -> list[trainers.Parameters]:
             return [self._network().fit(X, y, shuffle=False, **options).state_dict()]
 
-        return Contender(FASTKB, fit, 1.0 / each)
+        return Contender(FASTKB, fit, self._scale)
 
     def rival(self, name: str) -> Contender | Absent:
+        if self.members and name != JAX:
+            raise ValueError(f"{self.name}: {name} trains one network")
         try:
-            call = self._jax() if name == JAX else self._torch()
+            if name == COMPILED and (reason := trainers.why_not_compiled()):
+                return Absent(name, reason)
+            return Contender(name, self._trainer(name), self._scale)
         except ImportError as error:
             return Absent(name, f"{error.name} is not installed")
-        return Contender(name, call, 1.0 / (self.steps * max(1, self.members)))
 
-    @property
-    def _linear(self) -> list[str]:
-        return [str(2 * k) for k in range(len(self.widths) - 1)]
-
-    def _torch(self) -> Callable[[], Any]:
-        import torch
-
+    def _trainer(self, name: str) -> Any:
+        first = self._network().state_dict()
+        adam = self.optimizer == "adam"
+        job = trainers.Training(self.widths, *self.data, self.batch, adam, RATE, EPS, first)
         if self.members:
-            raise ValueError(f"{self.name}: torch trains one network")
-        first = {k: torch.from_numpy(v) for k, v in self._network().state_dict().items()}
-        X, y = (torch.from_numpy(array) for array in self.data)
-        y = y if self.classifies else y[:, None]
-        loss = torch.nn.CrossEntropyLoss() if self.classifies else torch.nn.MSELoss()
-        layers: list[Any] = []
-        for inputs, outputs in itertools.pairwise(self.widths):
-            layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
+            return trainers.jax_many(job, self._drawn(), self._compared)
+        make = {
+            JAX: trainers.jax_one,
+            TORCH: trainers.torch_eager,
+            COMPILED: trainers.torch_compiled,
+        }
+        return make[name](job)
 
-        def train() -> list[dict[str, np.ndarray]]:
-            network = torch.nn.Sequential(*layers[:-1])
-            network.load_state_dict(first)
-            kind = torch.optim.SGD if self.optimizer == "sgd" else torch.optim.Adam
-            settings = {} if self.optimizer == "sgd" else {"eps": EPS}
-            optimizer = kind(network.parameters(), lr=RATE, **settings)
-            for begin in range(0, len(X), self.batch):
-                optimizer.zero_grad()
-                part = slice(begin, begin + self.batch)
-                loss(network(X[part]), y[part]).backward()
-                optimizer.step()
-            return [{k: v.numpy().copy() for k, v in network.state_dict().items()}]
-
-        return train
-
-    def _jax(self) -> Callable[[], Any]:
-        import jax
-        import jax.numpy as jnp
-
-        X, y = (jnp.asarray(array) for array in self.data)
-        places = self._linear
-
-        def outputs(parameters: Any, x: Any) -> Any:
-            for k, place in enumerate(places):
-                x = x @ parameters[f"{place}.weight"].T + parameters[f"{place}.bias"]
-                x = jnp.maximum(x, 0) if k < len(places) - 1 else x
-            return x
-
-        def loss(parameters: Any, x: Any, target: Any, weights: Any) -> Any:
-            z = outputs(parameters, x)
-            if self.classifies:
-                picked = jnp.take_along_axis(z, target[:, None], axis=1)[:, 0]
-                each = jax.nn.logsumexp(z, axis=1) - picked
-            else:
-                each = (z[:, 0] - target) ** 2
-            return (weights * each).sum() / weights.sum()
-
-        gradient = jax.grad(loss)
-
-        def adam(parameters: Any, slopes: Any, state: Any, i: Any) -> Any:
-            mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state[0], slopes)
-            square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state[1], slopes)
-            # (1 - 0.999 in float32 would be off by 5e-5.)
-            one, two = (-jnp.expm1((i + 1) * math.log(beta)) for beta in (0.9, 0.999))
-            moved = jax.tree.map(
-                lambda p, m, v: p - RATE / one * m / (jnp.sqrt(v / two) + EPS),
-                parameters,
-                mean,
-                square,
-            )
-            return moved, (mean, square)
-
-        def train(parameters: Any, order: Any, weights: Any) -> Any:
-            def step(i: Any, carried: Any) -> Any:
-                parameters, state = carried
-                chosen = order[i]
-                slopes = gradient(parameters, X[chosen], y[chosen], weights[chosen])
-                if self.optimizer == "adam":
-                    return adam(parameters, slopes, state, i.astype(jnp.float32))
-                return jax.tree.map(lambda p, g: p - RATE * g, parameters, slopes), state
-
-            zero = jax.tree.map(jnp.zeros_like, parameters)
-            state = (zero, zero) if self.optimizer == "adam" else ()
-            return jax.lax.fori_loop(0, self.steps, step, (parameters, state))[0]
-
-        shape = (self.steps, self.batch)
-        if not self.members:
-            first = {k: jnp.asarray(v) for k, v in self._network().state_dict().items()}
-            order = jnp.arange(len(X)).reshape(shape)
-            ones = jnp.ones(len(X), jnp.float32)
-            compiled = jax.jit(train)
-            return lambda: [{k: np.asarray(v) for k, v in compiled(first, order, ones).items()}]
-        starts, orders, weights = self._drawn()
-        stacked = {k: jnp.asarray(np.stack([s[k] for s in starts])) for k in starts[0]}
-        orders = jnp.asarray(orders).reshape(self.members, *shape)
-        counts = jnp.asarray(weights)
-        compiled = jax.jit(jax.vmap(train))
-
-        def train_all() -> list[dict[str, np.ndarray]]:
-            found = {k: np.asarray(v) for k, v in compiled(stacked, orders, counts).items()}
-            return [{k: v[b] for k, v in found.items()} for b in range(0, self.members, 17)]
-
-        return train_all
-
-    def _drawn(self) -> tuple[list[dict[str, np.ndarray]], np.ndarray, np.ndarray]:
+    def _drawn(self) -> trainers.Drawn:
         """The members' first parameters, orders and weights, as fastkb draws them."""
         from fastkb.nn.engine import Engine
         from fastkb.nn.fitting import derived_key, orders
@@ -231,14 +154,14 @@ class Step:
             engine.initialize(key, b + 1, parameters[b])
         starts = [engine.take(member) for member in parameters]
         weights = bootstrap_counts(derived_key(key, 2), 0, self.members, n).astype(np.float32)
-        return starts, orders(key, 0, 1, self.members, n), weights
+        return trainers.Drawn(starts, orders(key, 0, 1, self.members, n), weights)
 
     def disagreement(self, ours: Any, theirs: Any) -> float:
         worst = 0.0
         for one, other in zip(ours, theirs, strict=True):
             for name, values in one.items():
-                distance = np.linalg.norm(values - other[name]) / np.linalg.norm(values)
-                worst = max(worst, float(distance))
+                distance = float(np.linalg.norm(values - other[name]) / np.linalg.norm(values))
+                worst = max(worst, distance if distance < np.inf else np.inf)  # (NaN too)
         return worst / TOLERANCE
 
     def facts(self, ours: Any) -> None:
