@@ -35,7 +35,8 @@ values beyond adding them up, quantiles and jackknife are not counted.
 
 Step of training on a batch of b observations, with layers of n inputs and m outputs: 2bnm flops forward,
 as many for the gradient of the weights, and as many for that of the inputs, but in the first layer. At
-the GEMM rate of all cores; activations, the loss and the update are not counted.
+the GEMM rate of all cores; activations, the loss and the update are not counted. A prediction is the
+first of the three.
 """
 
 from __future__ import annotations
@@ -134,4 +135,10 @@ def step_bound(widths: Sequence[int], batch: int, flop_rate: float) -> Bound:
     """The bound of a step of training; see the module's text."""
     products = [n * m for n, m in itertools.pairwise(widths)]
     flops = 2.0 * batch * (3 * sum(products) - products[0])
+    return Bound(flops / flop_rate, "multiply", {"flops": flops})
+
+
+def forward_bound(widths: Sequence[int], n: int, flop_rate: float) -> Bound:
+    """The bound of a network's outputs for n observations; see the module's text."""
+    flops = 2.0 * n * sum(a * b for a, b in itertools.pairwise(widths))
     return Bound(flops / flop_rate, "multiply", {"flops": flops})

@@ -14,6 +14,7 @@ from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
 from bench.network import JAX, Step
+from bench.perceptron import Fit, Predict
 from bench.rivals import ARCH, SCIPY, SCIPY_BATCH, SKLEARN
 from bench.work import Work
 
@@ -85,6 +86,13 @@ STEPS = (
     Step(MIDDLE, 64, steps=100, members=128, rivals_offered=(JAX,)),
 )
 
+PERCEPTRONS = (
+    *(Fit(dtype) for dtype in ("float64", "float32")),
+    *(Predict(dtype) for dtype in ("float64", "float32")),
+)
+
+AnyWork = Gram | Band | Interval | Step | Fit | Predict
+
 # The band whose peak memory is reported.
 MEMORY_BAND = "band-n3000-d2"
 
@@ -93,7 +101,7 @@ GRID_N = (2, 10, 100, 1000, 4000)
 GRID_D = (1, 2, 10, 50, 200, 784)
 
 QUICK_N, QUICK_RESAMPLES, QUICK_REFITS, QUICK_PART = 500, 100, 8, 2
-QUICK_STEPS, QUICK_MEMBERS = 3, 20
+QUICK_STEPS, QUICK_MEMBERS, QUICK_EPOCHS = 3, 20, 3
 
 
 def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) -> list[Work]:
@@ -113,8 +121,8 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
     ValueError
         If one of `only` matches no work.
     """
-    every = (*GRAMS, *BANDS, *INTERVALS, *STEPS)
-    chosen: list[Gram | Band | Interval | Step] = []
+    every: tuple[AnyWork, ...] = (*GRAMS, *BANDS, *INTERVALS, *STEPS, *PERCEPTRONS)
+    chosen: list[AnyWork] = []
     for pattern in only or ["*"]:
         found = [work for work in every if _matches(work.name, pattern)]
         if not found:
@@ -129,7 +137,11 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatch(name, pattern) or name.startswith(f"{pattern}-")
 
 
-def _shortened(work: Gram | Band | Interval | Step) -> Gram | Band | Interval | Step:
+def _shortened(work: AnyWork) -> AnyWork:
+    if isinstance(work, Predict):
+        return work
+    if isinstance(work, Fit):
+        return replace(work, epochs=QUICK_EPOCHS)
     if isinstance(work, Step):
         return replace(work, steps=QUICK_STEPS, members=min(work.members, QUICK_MEMBERS))
     if isinstance(work, Gram):

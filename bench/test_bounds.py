@@ -98,3 +98,9 @@ def test_a_step_of_training_is_three_products_a_layer_but_two_in_the_first():
     bound = bounds.step_bound((10, 64, 1), 8, flop_rate=1e9)
     assert bound.parts["flops"] == 2 * 8 * (2 * 10 * 64 + 3 * 64)
     assert bound.seconds == bound.parts["flops"] / 1e9
+
+
+def test_a_prediction_is_one_product_a_layer():
+    bound = bounds.forward_bound((10, 64, 1), 8, flop_rate=1e9)
+    assert bound.parts["flops"] == 2 * 8 * (10 * 64 + 64)
+    assert bound.seconds == bound.parts["flops"] / 1e9

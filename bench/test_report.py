@@ -10,6 +10,7 @@ import bench.ceilings
 from bench import bounds, registry, report, table
 from bench.gram import Gram
 from bench.network import Step
+from bench.perceptron import Fit, Predict
 from bench.run import Measured, Row
 from bench.work import FASTKB
 
@@ -36,7 +37,11 @@ def test_quick_works_are_the_same_works_on_fewer_rows():
         assert [getattr(quick, name, None) for name in ("d", "statistic", "method")] == [
             getattr(work, name, None) for name in ("d", "statistic", "method")
         ]
-        if isinstance(work, Step):
+        if isinstance(work, Fit):
+            assert (quick.dtype, quick.epochs) == (work.dtype, registry.QUICK_EPOCHS)
+        elif isinstance(work, Predict):
+            assert quick == work
+        elif isinstance(work, Step):
             assert (quick.widths, quick.batch) == (work.widths, work.batch)
             assert quick.steps <= registry.QUICK_STEPS
         else:
@@ -104,6 +109,7 @@ def test_a_report_writes_its_table_and_its_raw_figures(tmp_path, monkeypatch, ca
     monkeypatch.setattr(registry, "BANDS", ())
     monkeypatch.setattr(registry, "INTERVALS", ())
     monkeypatch.setattr(registry, "STEPS", ())
+    monkeypatch.setattr(registry, "PERCEPTRONS", ())
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(bench.ceilings, "measure", lambda: ceilings(1e9))
