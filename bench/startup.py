@@ -1,15 +1,25 @@
-"""What a process pays before its first result: imports, and a first call, warm and cold cache."""
+"""What is paid before the first result: imports, first calls, and a network of a new architecture."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from bench.timing import median
+import numpy as np
 
+from bench.table import duration
+from bench.timing import garbage_collection_off, median
+
+ROOT = Path(__file__).resolve().parents[1]
 ROUNDS, COLD_ROUNDS = 7, 3
 
 _FIRST_CALL = "fastkb.rbf_kernel(numpy.random.default_rng(0).standard_normal((100, 10)))"
@@ -25,6 +35,26 @@ WARM = "first rbf_kernel call, warm cache"
 COLD = "first rbf_kernel call, cold cache"
 CALL = ("import numpy, fastkb", _FIRST_CALL)
 
+# Networks that the process has not seen: widths, activation, optimiser, loss. Each is trained in both
+# element types, from drawing its weights to one step on OBSERVATIONS.
+NEW = "first fit of a new network, one step, warm process"
+ARCHITECTURES = (
+    ((2, 1), "ReLU", "sgd", "binary_cross_entropy"),
+    ((5, 7, 1), "Tanh", "adam", "squared_error"),
+    ((8, 32, 1), "ReLU", "adam", "half_squared_error"),
+    ((20, 33, 17, 2), "GELU", "adamw", "cross_entropy"),
+    ((10, 64, 64, 1), "ELU", "rmsprop", "binary_cross_entropy"),
+    ((3, 20, 20, 20, 20, 4), "Softplus", "adagrad", "cross_entropy"),
+    ((64, 100, 10), "ReLU", "adam", "cross_entropy"),
+    ((784, 128, 10), "Sigmoid", "lamb", "cross_entropy"),
+)
+# What has run before: every compiled function is there, those that share a large step among threads too.
+SEEN = (
+    ((3, 4, 2), "ReLU", "sgd", "cross_entropy"),
+    ((900, 900, 2), "ReLU", "sgd", "cross_entropy"),
+)
+OBSERVATIONS = 16
+
 
 def measure() -> dict[str, list[float]]:
     """Seconds of each, in fresh processes, interleaved."""
@@ -38,18 +68,77 @@ def measure() -> dict[str, list[float]]:
             if turn < COLD_ROUNDS:
                 with tempfile.TemporaryDirectory() as cold:
                     figures[COLD].append(_in_a_process(*CALL, {"NUMBA_CACHE_DIR": cold}))
-    return figures
+    return figures | {NEW: new_networks()}
 
 
 def in_words(figures: Mapping[str, list[float]]) -> list[str]:
-    """A line for each figure, imports with their ratio to Numba's."""
+    """A line for each figure: imports with their ratio to Numba's, new networks with their range."""
     numba = median(figures["import numba"])
     lines = []
     for name, seconds in figures.items():
         middle = median(seconds)
-        ratio = f" ({middle / numba:.2f} x import numba)" if name in IMPORTS else ""
-        lines.append(f"{name}: {middle:.3f} s{ratio}")
+        beside = f" ({middle / numba:.2f} x import numba)" if name in IMPORTS else ""
+        if name == NEW:
+            least, most = duration(min(seconds)), duration(max(seconds))
+            beside = f" ({least} to {most}, {len(seconds)} networks, nothing compiled)"
+        lines.append(f"{name}: {duration(middle)}{beside}")
     return lines
+
+
+def new_networks() -> list[float]:
+    """Seconds of the first fit of each of ARCHITECTURES, in a fresh process that has fitted others.
+
+    Raises
+    ------
+    RuntimeError
+        If one of them had anything compiled.
+    """
+    found = json.loads(_output("from bench import startup; startup.print_first_fits()", {}))
+    if found["compiled"]:
+        raise RuntimeError(f"a new network had {', '.join(found['compiled'])} compiled")
+    return found["seconds"]
+
+
+def print_first_fits() -> None:
+    """What :func:`new_networks` has its process do."""
+    for architecture, dtype in itertools.product(SEEN, ("float32", "float64")):
+        first_fit(architecture, dtype)
+    with garbage_collection_off(), compilations() as compiled:
+        seconds = [
+            first_fit(architecture, dtype)
+            for architecture, dtype in itertools.product(ARCHITECTURES, ("float32", "float64"))
+        ]
+    print(json.dumps({"seconds": seconds, "compiled": compiled}))
+
+
+@contextmanager
+def compilations() -> Iterator[list[str]]:
+    """The names of what Numba compiles in the body of a ``with``, once that has ended."""
+    from numba.core import event
+
+    names: list[str] = []
+    with event.install_recorder("numba:compile") as recorder:
+        yield names
+    started = (each for _, each in recorder.buffer if each.is_start)
+    names += [each.data["dispatcher"].py_func.__qualname__ for each in started]
+
+
+def first_fit(architecture: tuple[tuple[int, ...], str, str, str], dtype: str) -> float:
+    """Seconds from the layers to a network after one step."""
+    from fastkb import nn
+
+    widths, activation, optimizer, loss = architecture
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((OBSERVATIONS, widths[0])).astype(dtype)
+    y = rng.integers(0, 2, OBSERVATIONS)
+    start = time.perf_counter()
+    layers: list[Any] = []
+    for inputs, outputs in itertools.pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), getattr(nn, activation)()]
+    nn.Sequential(*layers[:-1], rng=0, dtype=dtype).fit(
+        X, y, loss=loss, optimizer=optimizer, epochs=1, batch_size=OBSERVATIONS
+    )
+    return time.perf_counter() - start
 
 
 def _in_a_process(before: str, timed: str, environment: Mapping[str, str]) -> float:
@@ -57,11 +146,17 @@ def _in_a_process(before: str, timed: str, environment: Mapping[str, str]) -> fl
         f"import time\n{before}\nstart = time.perf_counter()\n{timed}\n"
         "print(time.perf_counter() - start)"
     )
+    return float(_output(code, environment))
+
+
+def _output(code: str, environment: Mapping[str, str]) -> str:
+    """What Python prints."""
     done = subprocess.run(
         [sys.executable, "-c", code],
+        cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=True,
     )
-    return float(done.stdout)
+    return done.stdout
