@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: ``report``, ``list`` and ``stress``."""
+"""The command line of the benchmarks: ``report``, ``accuracy``, ``list`` and ``stress``."""
 
 from __future__ import annotations
 
@@ -24,9 +24,18 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--grid", action="store_true", help="also rbf_kernel of all sizes against scikit-learn"
     )
-    report.add_argument("--startup", action="store_true", help="also import times and first calls")
+    report.add_argument(
+        "--startup", action="store_true", help="also import times, first calls and first fits"
+    )
     report.add_argument(
         "--threads", type=int, default=0, help="threads of everybody (default: all cores)"
+    )
+    accuracy = commands.add_parser(
+        "accuracy", help="test accuracies of MLPClassifier() beside scikit-learn's"
+    )
+    accuracy.add_argument("--seeds", type=int, default=20, help="splits (default: 20)")
+    accuracy.add_argument(
+        "--save", action="store_true", help="write every accuracy to bench/results/"
     )
     stress = commands.add_parser("stress", help="many processes at once on a cold cache")
     stress.add_argument("--processes", type=int, default=8, help="at once (default: 8)")
@@ -49,9 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{work.name:24} {work.title}   vs {', '.join(work.rivals)}")
         return 0
 
-    from bench.report import Options, report
-
     try:
+        if command == "accuracy":
+            from bench.accuracy import accuracy
+
+            return accuracy(**options)
+        from bench.report import Options, report
+
         return report(Options(**options))
     except ValueError as error:
         print(f"python -m bench: {error}", file=sys.stderr)
