@@ -1,7 +1,7 @@
 """Neural networks that are trained by compiled programs, under PyTorch's names.
 
-Layers: :class:`Linear` and activations, one behind the other in :class:`Sequential`; many
-of them by :func:`bootstrap_fit`. Optimisers:
+Layers: :class:`Linear` and activations, one behind the other in :class:`Sequential`, which
+:func:`load` reads from a file; many of them by :func:`bootstrap_fit`. Optimisers:
 :class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :class:`AdamW`, :class:`LAMB`. Schedules
 of their learning rate: :class:`Constant`, :class:`Step`, :class:`Cosine`, :class:`WarmUp`,
 :class:`InverseScaling`, :class:`ReduceOnPlateau`.
@@ -20,7 +20,7 @@ from fastkb.nn.layers import (
     Softplus,
     Tanh,
 )
-from fastkb.nn.network import Sequential
+from fastkb.nn.network import Sequential, load
 from fastkb.nn.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastkb.nn.schedules import (
     Constant,
@@ -57,4 +57,5 @@ __all__ = [
     "Tanh",
     "WarmUp",
     "bootstrap_fit",
+    "load",
 ]

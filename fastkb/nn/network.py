@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastkb.nn.engine import Engine
+from fastkb.nn.files import Saved, parameter_shapes, put_arrays, read, take_arrays, write
 from fastkb.nn.fitting import Fit, Pace, Progress, fit
 from fastkb.nn.layers import Linear
-from fastkb.nn.optimizers import find_optimizer
+from fastkb.nn.optimizers import SGD, find_optimizer
 from fastkb.nn.training import State
 from fastkb.random.streams import key_from_rng
 from fastkb.validation.bootstrap import check_rng
@@ -26,6 +29,8 @@ from fastkb.validation.networks import (
     check_training,
     check_validation,
 )
+
+_DEFAULT = SGD()
 
 
 class Sequential:
@@ -213,16 +218,75 @@ class Sequential:
         arrays = {name: np.asarray(value) for name, value in state_dict.items()}
         single = all(array.dtype == np.float32 for array in arrays.values())
         dtype = self._dtype or np.dtype(np.float32 if single else np.float64)
-        expected = {
-            f"{place}.{name}": shape
-            for place, layer in enumerate(self.layers)
-            if isinstance(layer, Linear)
-            for name, shape in layer.shapes().items()
-        }
-        check_state(arrays, expected, dtype)
+        check_state(arrays, parameter_shapes(self.layers), dtype)
         engine, state, _ = self._ready(dtype)
         for name, array in arrays.items():
             engine.put(name, array, state.parameters[0])
+
+    def save(self, path: Any) -> None:
+        """Write the network to a file, from which :func:`fastkb.nn.load` makes one that trains on.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Ends in ``.npz``, or in ``.safetensors`` (needs ``pip install 'fastkb[safetensors]'``). A file
+            that is there is replaced, as a whole or not at all.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For another suffix; for layers, optimisers or schedules that are not :mod:`fastkb.nn`'s own.
+        OSError, ImportError
+            If the file cannot be written, or safetensors is missing.
+
+        Notes
+        -----
+        The file holds all that :meth:`fit` goes on from, but for its arguments and the data: layers,
+        parameters, the optimiser with its schedule and state, seeds, history. Nothing of it is executed.
+
+        Parameters stand under the names of :meth:`state_dict`, and the optimiser's state under names
+        with a slash. So PyTorch takes the parameters of a ``.safetensors`` file by ::
+
+            module.load_state_dict({k: v for k, v in load_file(path).items() if "/" not in k})
+
+        with `load_file` of ``safetensors.torch``, and NumPy those of a ``.npz`` file as
+        ``np.load(path)["0.weight"]``.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from fastkb import nn
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     nn.Sequential(nn.Linear(3, 1), rng=0).save(os.path.join(folder, "net.npz"))
+        ...     os.listdir(folder)
+        ['net.npz']
+        """
+        write(path, self._saved())
+
+    def _saved(self) -> Saved:
+        """A copy of all that there is, in no buffer of this machine."""
+        arrays = {}
+        if self._engine is not None and self._state is not None:
+            arrays = take_arrays(self._engine, self._state, self._progress.optimizer)
+        history = {name: copy(values) for name, values in self.history.items()}
+        progress = replace(self._progress, losses=list(self._progress.losses))
+        return Saved(self.layers, self._dtype, self._first, self._key, history, progress, arrays)
+
+    def _restore(self, saved: Saved) -> None:
+        self.layers, self._dtype = tuple(saved.layers), saved.dtype
+        self._first, self._key = saved.first_seed, saved.seed
+        self.history, self._progress = saved.history, saved.progress
+        self._engine = self._state = None
+        if saved.arrays and saved.dtype is not None:
+            self._engine = Engine(self.layers, saved.dtype)
+            self._state = put_arrays(self._engine, saved.arrays, saved.progress.optimizer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_engine": None, "_state": self._saved()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._restore(state["_state"])
 
     def fit(
         self,
@@ -283,12 +347,13 @@ class Sequential:
             For bad input, before any work.
         FloatingPointError
             If the loss is no longer finite, naming epoch and step; the parameters are the last that were.
+            An optimiser whose state overflowed, too, begins anew in the next call.
         """
         check_choice("loss", loss, LOSSES)
         l2 = check_nonnegative("l2", l2)
         check_trainable(self.layers)
         settings = check_training(epochs, batch_size, shuffle, patience, callbacks)
-        chosen = find_optimizer("sgd" if optimizer is None else optimizer)
+        chosen = _DEFAULT if optimizer is None else find_optimizer(optimizer)
         rng = check_rng(rng)
         shape = self.in_features, self.out_features
         data = check_observations(X, y, sample_weight, shape, loss, self._dtype)
@@ -300,3 +365,45 @@ class Sequential:
         job = Fit(engine, chosen, loss, l2, *settings, progress, pace)
         self._state = fit(self, job, data, validation, state, self._progress, key)
         return self
+
+
+def load(path: Any) -> Sequential:
+    """The network that :meth:`Sequential.save` wrote: the same outputs, trained on to the same bits.
+
+    A function and no method: called on a network, it would not change that one.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Ends in ``.npz`` or ``.safetensors``. The file may be anybody's: nothing in it is executed.
+
+    Returns
+    -------
+    Sequential
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, of another kind or of an unknown version, if what it describes is no
+        network, or if the arrays are not that network's.
+    OSError, ImportError
+        If it cannot be read, or safetensors is missing.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from fastkb import nn
+    >>> X = np.linspace(-1.0, 1.0, 50)[:, None]
+    >>> net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1), rng=0)
+    >>> net = net.fit(X, X**2, optimizer="adam", epochs=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(os.path.join(folder, "net.npz"))
+    ...     other = nn.load(os.path.join(folder, "net.npz"))
+    >>> net, other = (each.fit(X, X**2, optimizer="adam", epochs=2) for each in (net, other))
+    >>> bool((net.forward(X) == other.forward(X)).all()), net.history == other.history
+    (True, True)
+    """
+    network = Sequential.__new__(Sequential)
+    network._restore(read(path))
+    return network

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: after an interrupted write the old file is there, or the new one."""
+"""Files that are replaced as a whole: after an interrupted write there is the old one, or the new one."""
 
 from __future__ import annotations
 

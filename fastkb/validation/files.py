@@ -1,4 +1,4 @@
-"""Checks of the names of files, before anything is computed for them."""
+"""Checks of the names of files, and of what stands in a file that anybody may have written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from fastkb.runtime.files import beside, file_error
 
@@ -62,3 +66,67 @@ def check_suffix(name: str, path: str, known: tuple[str, ...]) -> str:
             f"{name} must end in {' or '.join(known)}, which is the format, got {path!r}"
         )
     return suffix
+
+
+def check_entries(what: str, given: Any, expected: Mapping[str, tuple[type, ...]]) -> None:
+    """A JSON object with these entries, of these types, and no others.
+
+    Parameters
+    ----------
+    what : str
+        What it is, in words.
+    given : object
+    expected : mapping of str to tuple of type
+    """
+    if not isinstance(given, dict) or given.keys() != expected.keys():
+        found = ", ".join(given) if isinstance(given, dict) else repr(given)
+        raise ValueError(f"{what} must have the entries {', '.join(expected)}, got {found}")
+    for name, types in expected.items():
+        if type(given[name]) not in types:
+            names = " or ".join("null" if each is type(None) else each.__name__ for each in types)
+            raise ValueError(f"{name!r} of {what} must be of type {names}, got {given[name]!r}")
+
+
+def check_numbers(name: str, values: Any) -> list[float]:
+    """A list of real numbers, NaN and infinity among them."""
+    if not isinstance(values, list):
+        raise ValueError(f"{name} must be a list of numbers, got {values!r}")
+    for each in values:
+        if not isinstance(each, Real):
+            raise ValueError(f"{name} must be a list of numbers, got {each!r} in it")
+    return [float(each) for each in values]
+
+
+def check_seed(name: str, words: Any) -> np.ndarray | None:
+    """Four words of 32 bits, or None."""
+    if words is None:
+        return None
+    if len(words) != 4 or not all(type(word) is int and 0 <= word < 2**32 for word in words):
+        raise ValueError(f"{name} must be four whole numbers from 0 to 2**32 - 1, got {words!r}")
+    return np.array(words, np.uint32)
+
+
+def check_arrays(
+    given: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]], dtype: np.dtype
+) -> None:
+    """Arrays of these names and shapes, of one element type in any order of bytes.
+
+    Parameters
+    ----------
+    given : mapping of str to ndarray
+    expected : mapping of str to tuple of int
+        Shapes.
+    dtype : numpy.dtype
+    """
+    missing = [repr(name) for name in expected if name not in given]
+    unknown = [repr(name) for name in given if name not in expected]
+    if missing:
+        raise ValueError(f"arrays are missing: {', '.join(missing)}")
+    if unknown:
+        raise ValueError(f"there are unknown arrays: {', '.join(unknown)}")
+    for name, shape in expected.items():
+        array = given[name]
+        if array.dtype.name != dtype.name:
+            raise ValueError(f"array {name!r} must be of {dtype}, got {array.dtype}")
+        if array.shape != shape:
+            raise ValueError(f"array {name!r} must have shape {shape}, got {array.shape}")

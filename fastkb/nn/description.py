@@ -1,0 +1,99 @@
+"""Layers, optimisers and schedules as JSON: the name of a class of this package, and its arguments.
+
+So nothing that stands in a file is executed: a name picks one of the classes below, its arguments pass
+the checks of any call, and what is made of them must describe itself in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from fastkb.nn import layers, optimizers, schedules
+from fastkb.validation.files import check_entries
+from fastkb.validation.networks import check_choice
+
+
+def _named(module: Any, names: str) -> dict[str, type]:
+    return {name: getattr(module, name) for name in names.split()}
+
+
+LAYERS = _named(layers, "Linear Identity ReLU LeakyReLU ELU Sigmoid Tanh Softplus GELU Sign")
+OPTIMIZERS = _named(optimizers, "SGD Adagrad RMSprop Adam AdamW LAMB")
+SCHEDULES = _named(schedules, "Constant Step Cosine WarmUp InverseScaling ReduceOnPlateau")
+
+# Arguments that are schedules.
+_NESTED = ("schedule", "then")
+
+
+def describe(what: str, thing: Any, known: Mapping[str, type]) -> dict[str, Any]:
+    """The name of a thing's class, and its arguments, as JSON has them.
+
+    Parameters
+    ----------
+    what : str
+        What the thing is, for errors.
+    thing : object
+    known : mapping of str to type
+        The classes that it may be of: :data:`LAYERS`, :data:`OPTIMIZERS` or :data:`SCHEDULES`.
+
+    Raises
+    ------
+    TypeError
+        If it is of none of them.
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> from fastkb.nn.description import OPTIMIZERS, describe
+    >>> describe("optimizer", nn.SGD(0.1, schedule=nn.Step(9)), OPTIMIZERS)["arguments"]["schedule"]
+    {'name': 'Step', 'arguments': {'step_size': 9, 'gamma': 0.1}}
+    """
+    kind = type(thing)
+    if known.get(kind.__name__) is not kind:
+        raise TypeError(
+            f"{what} must be one of fastkb.nn's own to be saved: {', '.join(known)}; got {thing!r}"
+        )
+    arguments = {}
+    for name in (each.name for each in fields(kind)):
+        value = getattr(thing, name)
+        if name in _NESTED and value is not None:
+            value = describe(f"{name} of {what}", value, SCHEDULES)
+        elif isinstance(value, np.generic):
+            value = value.item()
+        arguments[name] = list(value) if isinstance(value, tuple) else value
+    return {"name": kind.__name__, "arguments": arguments}
+
+
+def make(what: str, text: Any, known: Mapping[str, type]) -> Any:
+    """The thing that :func:`describe` describes so.
+
+    Parameters
+    ----------
+    what : str
+    text : object
+        Of JSON; it may be anything.
+    known : mapping of str to type
+
+    Raises
+    ------
+    ValueError
+        If it is no such description.
+    """
+    check_entries(what, text, {"name": (str,), "arguments": (dict,)})
+    kind = known[check_choice(f"the name of {what}", text["name"], tuple(known))]
+    arguments = {}
+    for name, value in text["arguments"].items():
+        if name in _NESTED and value is not None:
+            value = make(f"{name} of {what}", value, SCHEDULES)
+        arguments[name] = tuple(value) if isinstance(value, list) else value
+    try:
+        made = kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what}: {error}") from error
+    if describe(what, made, known) != text:
+        raise ValueError(f"{what} must have the arguments of {made!r}, got {text['arguments']}")
+    return made

@@ -1,0 +1,763 @@
+"""Networks on disk: the same bits after loading as without, in both formats; nothing else is loaded."""
+
+import copy
+import errno
+import io
+import json
+import os
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastkb import nn
+from fastkb.nn import files as module
+
+FORMATS = [".npz", ".safetensors"]
+each_format = pytest.mark.parametrize("suffix", FORMATS)
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+OPTIMIZERS = [
+    nn.SGD(0.05), nn.SGD(0.05, 0.9), nn.SGD(0.05, 0.9, True, clip_norm=0.5), nn.Adagrad(0.05),
+    nn.RMSprop(0.01, alpha=0.9), nn.Adam(0.01, betas=(0.8, 0.95), clip_value=0.1),
+    nn.AdamW(0.01, weight_decay=0.3), nn.LAMB(0.01),
+]  # fmt: skip
+SCHEDULES = [
+    nn.Constant(), nn.Step(2, 1 / 3), nn.Cosine(5, 1e-4), nn.WarmUp(2, nn.Cosine(3)),
+    nn.InverseScaling(0.3), nn.ReduceOnPlateau(0.5, 0, 0.3), nn.ReduceOnPlateau(0.5, 1, 0.9),
+    nn.WarmUp(1, nn.ReduceOnPlateau(0.5, 0, 0.3)),
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def safetensors(request):
+    """Tests of that format are skipped where it is not installed."""
+    if ".safetensors" in request.node.name:
+        pytest.importorskip("safetensors")
+
+
+def data(dtype=np.float64, n=37, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 5))
+    y = np.stack([np.sin(X[:, 0] + k) + 0.1 * rng.normal(size=n) for k in range(2)], axis=1)
+    return X.astype(dtype), y.astype(dtype)
+
+
+def network(rng=0, dtype=None):
+    layers = nn.Linear(5, 9), nn.Tanh(), nn.Linear(9, 6, bias=False), nn.ELU(0.5), nn.Linear(6, 2)
+    return nn.Sequential(*layers, rng=rng, dtype=dtype)
+
+
+def assert_same(first, second):
+    """The same parameters and history to the last bit."""
+    one, other = first.state_dict(), second.state_dict()
+    assert list(one) == list(other)
+    for name in one:
+        assert one[name].dtype == other[name].dtype
+        np.testing.assert_array_equal(one[name], other[name])
+    assert first.history == second.history
+
+
+def through(folder, suffix, net):
+    """Out to a file, and back."""
+    net.save(folder / f"net{suffix}")
+    return nn.load(folder / f"net{suffix}")
+
+
+# --- going on -----------------------------------------------------------------------------------
+
+
+@each_format
+@each_dtype
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_training_goes_on_to_the_same_bits(tmp_path, optimizer, dtype, suffix):
+    X, y = data(dtype)
+    kwargs = {"optimizer": optimizer, "batch_size": 8, "l2": 0.01}
+    net = network().fit(X, y, epochs=3, **kwargs)
+    loaded = through(tmp_path, suffix, net)
+    assert_same(loaded, net)
+    np.testing.assert_array_equal(loaded.forward(X), net.forward(X))
+    loaded.fit(X, y, epochs=3, **kwargs)
+    assert_same(loaded, net.fit(X, y, epochs=3, **kwargs))
+    assert_same(loaded, network().fit(X, y, epochs=6, **kwargs))
+
+
+@each_format
+@each_dtype
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+def test_schedules_go_on(tmp_path, schedule, dtype, suffix):
+    """Those of plateaus look at the monitored losses of before."""
+    X, y = data(dtype)
+    kwargs = {"optimizer": nn.Adam(0.05, schedule=schedule), "validation_data": data(dtype, seed=1)}
+    net = through(tmp_path, suffix, network().fit(X, y, epochs=4, **kwargs))
+    whole = network().fit(X, y, epochs=8, **kwargs)
+    assert_same(net.fit(X, y, epochs=4, **kwargs), whole)
+    rates = whole.history["learning_rate"]
+    assert isinstance(schedule, nn.Constant) or len(set(rates[4:])) > 1
+
+
+@each_dtype
+def test_from_one_format_to_the_other(tmp_path, dtype):
+    pytest.importorskip("safetensors")
+    X, y = data(dtype)
+    kwargs = {"optimizer": nn.Adam(0.01, schedule=nn.ReduceOnPlateau(0.5, 0, 0.2)), "batch_size": 8}
+    net = network(rng=5)
+    for place in range(6):
+        net = through(tmp_path, FORMATS[place % 2], net.fit(X, y, epochs=1, **kwargs))
+    assert_same(net, network(rng=5).fit(X, y, epochs=6, **kwargs))
+
+
+@each_format
+def test_saved_by_a_callback(tmp_path, suffix):
+    X, y = data()
+    kwargs = {"optimizer": nn.LAMB(0.01, schedule=nn.Step(2)), "batch_size": 8, "rng": 3}
+    path = tmp_path / f"net{suffix}"
+
+    def interrupt(net, record):
+        net.save(path)
+        if len(net.history["loss"]) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        network().fit(X, y, epochs=9, callbacks=[interrupt], **kwargs)
+    kwargs.pop("rng")  # the file has it
+    assert_same(
+        nn.load(path).fit(X, y, epochs=2, **kwargs), network().fit(X, y, epochs=5, rng=3, **kwargs)
+    )
+
+
+@each_format
+def test_another_optimizer_begins_anew_as_ever(tmp_path, suffix):
+    X, y = data()
+    net = network().fit(X, y, optimizer="adam", epochs=2)
+    loaded = through(tmp_path, suffix, net)
+    for optimizer in (nn.SGD(0.1, 0.5), "adam"):
+        net.fit(X, y, optimizer=optimizer, epochs=2)
+        loaded.fit(X, y, optimizer=optimizer, epochs=2)
+    assert_same(loaded, net)
+
+
+@each_format
+@pytest.mark.parametrize("dtype", [None, np.float32])
+def test_a_network_without_parameters(tmp_path, suffix, dtype):
+    X, y = data()
+    loaded = through(tmp_path, suffix, network(rng=4, dtype=dtype))
+    assert loaded.dtype == (None if dtype is None else np.dtype(dtype))
+    assert_same(loaded.fit(X, y), network(rng=4, dtype=dtype).fit(X, y))
+    # Without a seed, its parameters are of those who fit it.
+    loaded = through(tmp_path, suffix, network(rng=None, dtype=dtype))
+    assert_same(loaded.fit(X, y, rng=8), network(rng=None, dtype=dtype).fit(X, y, rng=8))
+
+
+@each_format
+@each_dtype
+def test_a_network_that_was_not_trained(tmp_path, suffix, dtype):
+    X, y = data(dtype)
+    net = network(dtype=dtype)
+    net.load_state_dict({name: value + 1 for name, value in net.state_dict().items()})
+    loaded = through(tmp_path, suffix, net)
+    assert_same(loaded, net)
+    assert_same(loaded.fit(X, y), net.fit(X, y))
+
+
+@each_format
+def test_all_layers(tmp_path, suffix):
+    activations = [
+        nn.ReLU(), nn.LeakyReLU(0.3), nn.ELU(1 / 3), nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.GELU(),
+        nn.Identity(), nn.Sign(),
+    ]  # fmt: skip
+    layers = [part for each in activations for part in (nn.Linear(5, 5), each)]
+    net = nn.Sequential(*layers, nn.Linear(5, 2, False, "glorot"), rng=2)
+    X, _ = data()
+    net.forward(X)
+    loaded = through(tmp_path, suffix, net)
+    assert loaded.layers == net.layers
+    np.testing.assert_array_equal(loaded.forward(X), net.forward(X))
+
+
+@each_format
+def test_the_history_is_kept_as_it_is(tmp_path, suffix):
+    X, y = data()
+    net = network().fit(X, y, epochs=2, validation_data=(X, y))
+    net.history["loss"] += [1 / 3, 1e-320, np.inf, np.float32(0.1)]
+    net.history["Grüße/.npy"] = [float("nan"), 7]
+    net.history["none"] = []
+    history = through(tmp_path, suffix, net).history
+    assert list(history) == list(net.history)
+    for name, values in net.history.items():
+        np.testing.assert_array_equal(history[name], values)
+        assert {type(value) for value in history[name]} <= {float}
+
+
+@each_format
+def test_a_square_that_overflowed_stays_so(tmp_path, suffix):
+    """Its parameter takes steps of 0, and nothing is wrong with the network."""
+    X, y = np.array([[1e30, 1.0]], np.float32), np.ones((1, 1))
+    kwargs = {"optimizer": nn.RMSprop(0.1), "loss": "binary_cross_entropy"}
+    net = nn.Sequential(nn.Linear(2, 1, bias=False))
+    net.load_state_dict({"0.weight": np.zeros((1, 2), np.float32)})
+    net.fit(X, y, epochs=1, **kwargs)
+    loaded = through(tmp_path, suffix, net)
+    np.testing.assert_array_equal(
+        np.isinf(loaded._saved().arrays["optimizer/second/0.weight"]), [[True, False]]
+    )
+    assert_same(loaded.fit(X, y, epochs=2, **kwargs), net.fit(X, y, epochs=2, **kwargs))
+    assert loaded.state_dict()["0.weight"][0, 0] == 0.0
+    assert loaded.state_dict()["0.weight"][0, 1] > 1.0
+
+
+def test_a_loaded_network_shares_nothing(tmp_path):
+    X, y = data()
+    net = network().fit(X, y)
+    loaded = through(tmp_path, ".npz", net)
+    other = nn.load(tmp_path / "net.npz")
+    before = net.forward(X)
+    loaded.fit(X, y)
+    np.testing.assert_array_equal(net.forward(X), before)
+    np.testing.assert_array_equal(other.forward(X), before)
+    assert len(net.history["loss"]) == len(other.history["loss"]) == 10
+
+
+# --- what others read ---------------------------------------------------------------------------
+
+
+@each_dtype
+def test_pytorch_reads_the_parameters(tmp_path, dtype):
+    torch = pytest.importorskip("torch")
+    load_file = pytest.importorskip("safetensors.torch").load_file
+    X, y = data(dtype)
+    net = network().fit(X, y, optimizer="adam")
+    path = tmp_path / "net.safetensors"
+    net.save(path)
+    theirs = torch.nn.Sequential(
+        torch.nn.Linear(5, 9), torch.nn.Tanh(), torch.nn.Linear(9, 6, bias=False),
+        torch.nn.ELU(0.5), torch.nn.Linear(6, 2),
+    ).to(getattr(torch, np.dtype(dtype).name))  # fmt: skip
+    theirs.load_state_dict({k: v for k, v in load_file(path).items() if "/" not in k})
+    for name, tensor in theirs.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), net.state_dict()[name])
+
+
+@each_dtype
+def test_numpy_reads_the_parameters(tmp_path, dtype):
+    X, y = data(dtype)
+    net = network().fit(X, y, optimizer="adam")
+    net.save(tmp_path / "net.npz")
+    with np.load(tmp_path / "net.npz", allow_pickle=False) as content:
+        arrays = {name: content[name] for name in content.files}
+    expected = net.state_dict()
+    for name, value in expected.items():
+        assert arrays[name].dtype == dtype
+        np.testing.assert_array_equal(arrays[name], value)
+    others = {f"optimizer/{kind}/{name}" for kind in ("first", "second") for name in expected}
+    assert arrays.keys() - expected.keys() == {*others, "fastkb"}
+    for name in others:
+        assert arrays[name].shape == expected[name.split("/")[-1]].shape
+    other = network(rng=1)
+    other.load_state_dict({name: arrays[name] for name in expected})
+    np.testing.assert_array_equal(other.forward(X), net.forward(X))
+
+
+def test_the_text_is_plain(tmp_path):
+    X, y = data()
+    network().fit(X, y, optimizer="adam", epochs=2, batch_size=20).save(tmp_path / "net.npz")
+    about, _ = read(tmp_path / "net.npz")
+    assert (about["format"], about["version"], about["dtype"]) == ("fastkb network", 1, "float64")
+    assert (about["epochs"], about["steps"]) == (2, 4)
+    assert about["optimizer"]["arguments"]["betas"] == [0.9, 0.999]
+    assert [each["name"] for each in about["layers"]] == [
+        "Linear",
+        "Tanh",
+        "Linear",
+        "ELU",
+        "Linear",
+    ]
+
+
+# --- what cannot be saved -----------------------------------------------------------------------
+
+
+class Ours(nn.Tanh):
+    pass
+
+
+class Decay:
+    def rate(self, base, epoch, losses=()):
+        return base * 0.5**epoch
+
+
+class Descent(nn.SGD):
+    pass
+
+
+@each_format
+@pytest.mark.parametrize(
+    ("layer", "optimizer", "message"),
+    [
+        (Ours(), nn.SGD(), "layer 1 must be one of fastkb.nn's own to be saved: Linear, .*Ours"),
+        (nn.Tanh(), Descent(), "optimizer must be one of fastkb.nn's own .*: SGD, .*Descent"),
+        (nn.Tanh(), nn.SGD(schedule=Decay()), "schedule of optimizer must be .*Cosine.*Decay"),
+    ],
+)
+def test_things_of_another_make(tmp_path, layer, optimizer, message, suffix):
+    X, y = data()
+    net = nn.Sequential(nn.Linear(5, 4), layer, nn.Linear(4, 2), rng=0)
+    net.fit(X, y, optimizer=optimizer, epochs=1)
+    with pytest.raises(TypeError, match=message):
+        net.save(tmp_path / f"net{suffix}")
+    assert os.listdir(tmp_path) == []
+
+
+@each_format
+@pytest.mark.parametrize("history", [[1.0, "two"], "loss", (1.0,), [None]])
+def test_a_history_that_is_none(tmp_path, history, suffix):
+    net = network()
+    net.history["mine"] = history
+    with pytest.raises(ValueError, match=r"history\['mine'\] must be a list of numbers, got"):
+        net.save(tmp_path / f"net{suffix}")
+    assert os.listdir(tmp_path) == []
+
+
+@each_format
+@pytest.mark.parametrize("field", [0, 1, 2])
+def test_numbers_that_could_not_be_loaded_are_not_saved(tmp_path, field, suffix):
+    X, y = data()
+    net = network().fit(X, y, optimizer="adam")
+    path = tmp_path / f"net{suffix}"
+    net.save(path)
+    before = path.read_bytes()
+    net._state[field][:] = np.nan
+    with pytest.raises(ValueError, match=r"array '.*0.weight' has NaN or"):
+        net.save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("name", ["net", "net.pt", "net.npz.gz", "net.npy", "net.safetensor"])
+def test_other_suffixes(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    for call in (network().save, nn.load):
+        with pytest.raises(ValueError, match=r"path must end in \.npz or \.safetensors"):
+            call(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == b""
+
+
+def test_suffixes_in_capitals(tmp_path):
+    net = network()
+    net.save(tmp_path / "NET.NPZ")
+    assert_same(nn.load(str(tmp_path / "NET.NPZ")), net)
+
+
+@pytest.mark.parametrize("path", [None, 3, "", "a\0.npz"])
+def test_what_is_no_path(path):
+    for call in (network().save, nn.load):
+        with pytest.raises((TypeError, ValueError), match="path must be the path of a file, got"):
+            call(path)
+
+
+@each_format
+def test_places_that_are_not_there(tmp_path, suffix):
+    missing = tmp_path / "missing" / f"net{suffix}"
+    with pytest.raises(FileNotFoundError, match=r"path '.*' cannot be written: there is no folder"):
+        network().save(missing)
+    with pytest.raises(FileNotFoundError, match=r"path '.*' cannot be read: No such file"):
+        nn.load(missing)
+    folder = tmp_path / f"folder{suffix}"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError, match="cannot be written: it is a folder"):
+        network().save(folder)
+    with pytest.raises(IsADirectoryError, match="cannot be read: Is a directory"):
+        nn.load(folder)
+    assert os.listdir(tmp_path) == [folder.name]
+
+
+@each_format
+def test_a_failing_write_leaves_the_old_file(tmp_path, suffix, monkeypatch):
+    path = tmp_path / f"net{suffix}"
+    net = network()
+    net.save(path)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"path '.*' cannot be written: No space left") as caught:
+        net.fit(*data()).save(path)
+    assert caught.value.errno == errno.ENOSPC
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_without_safetensors(tmp_path, monkeypatch):
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"old")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    for call in (network().save, nn.load):
+        with pytest.raises(ImportError, match=r"pip install 'fastkb\[safetensors\]'"):
+            call(path)
+    assert path.read_bytes() == b"old"
+    through(tmp_path, ".npz", network())
+
+
+# --- what cannot be loaded ----------------------------------------------------------------------
+
+
+def read(path):
+    """The text of a file, as objects, and its arrays."""
+    text, arrays = module._CONTAINERS[path.suffix].read(str(path))
+    return json.loads(text), arrays
+
+
+def rewrite(path, about, arrays):
+    with open(path, "wb") as file:
+        module._CONTAINERS[path.suffix].fill(json.dumps(about), arrays)(file)
+
+
+@pytest.fixture
+def path(tmp_path, request):
+    """A network of 5 inputs that was trained by Adam."""
+    where = tmp_path / f"net{request.param}"
+    network().fit(*data(), optimizer=nn.Adam(schedule="reduce_on_plateau"), epochs=2).save(where)
+    return where
+
+
+each_path = pytest.mark.parametrize("path", FORMATS, indirect=True)
+
+
+def change(*keys, to):
+    def changed(about, arrays):
+        for key in keys[:-1]:
+            about = about[key]
+        about[keys[-1]] = to
+
+    return changed
+
+
+def drop(*keys):
+    def changed(about, arrays):
+        for key in keys[:-1]:
+            about = about[key]
+        del about[keys[-1]]
+
+    return changed
+
+
+def array(name, function):
+    def changed(about, arrays):
+        arrays[name] = function(arrays.get(name))
+
+    return changed
+
+
+def spoil(value):
+    def changed(old):
+        new = old.copy()
+        new.flat[-1] = value
+        return new
+
+    return changed
+
+
+WRONG = {
+    "version": (change("version", to=2), "it has version 2 of the format, and this .* reads version 1"),
+    "no version": (drop("version"), "it has version None of the format"),
+    "format": (change("format", to="fastkb checkpoint 1"), "Sequential.save has not written it"),
+    "entry missing": (drop("steps"), "the description must have the entries format, .*steps"),
+    "entry more": (change("code", to="import os"), "the description must have the entries .*code"),
+    "no layers": (change("layers", to=[]), "a network needs a Linear layer at least"),
+    "layers": (change("layers", to={}), "'layers' of the description must be of type list, got {}"),
+    "layer": (change("layers", 1, "name", to="Tahn"), "layer 1 must be one of .*; did you mean 'Tanh'"),
+    "layers apart": (
+        change("layers", 0, "arguments", "out_features", to=8),
+        "layer 2 takes 9 inputs, and the layers before it give 8",
+    ),
+    "wider": (
+        change("layers", 4, "arguments", "out_features", to=10**12),
+        r"array '4.weight' must have shape \(1000000000000, 6\), got \(2, 6\)",
+    ),
+    "no bias": (change("layers", 0, "arguments", "bias", to=False), "unknown arrays: '0.bias', 'opt"),
+    "bias": (change("layers", 2, "arguments", "bias", to=True), "arrays are missing: '2.bias', 'opt"),
+    "optimizer": (change("optimizer", "name", to="Adan"), "optimizer must be .*; did you mean 'Adam'"),
+    "optimizer's argument": (
+        change("optimizer", "arguments", "betas", to=[0.9, 1.0]),
+        "optimizer: betas.1. must be a number from 0 to below 1, got 1.0",
+    ),
+    "another optimizer": (
+        change("optimizer", to={"name": "Adagrad", "arguments": {
+            "lr": 0.01, "schedule": None, "clip_norm": None, "clip_value": None, "eps": 1e-10,
+        }}),
+        "there are unknown arrays: 'optimizer/first/0",
+    ),
+    "no optimizer": (change("optimizer", to=None), "there are unknown arrays: 'optimizer/first/0"),
+    "schedule": (
+        change("optimizer", "arguments", "schedule", "name", to="Plateau"),
+        "the name of schedule of optimizer must be one of Constant, .*got 'Plateau'",
+    ),
+    "dtype": (change("dtype", to="float16"), "dtype must be one of float32, float64, got 'float16'"),
+    "no dtype": (change("dtype", to=None), "dtype must be one of float32, float64, got None"),
+    "other dtype": (change("dtype", to="float32"), "array '0.weight' must be of float32, got float64"),
+    "not drawn": (change("drawn", to=False), "a network without parameters has no other arrays"),
+    "epochs": (change("epochs", to=-1), "epochs must be a whole number >= 0; got -1"),
+    "steps": (change("steps", to=1.5), "'steps' of the description must be of type int, got 1.5"),
+    "losses": (change("losses", to=[1.0, "x"]), "losses must be a list of numbers, got 'x' in it"),
+    "history": (change("history", "loss", to=3), r"history\['loss'\] must be a list of numbers"),
+    "seed": (change("seed", to=[1, 2, 3]), "seed must be four whole numbers .*got .1, 2, 3."),
+    "seed's words": (change("first_seed", to=[0, 0, 0, 2**32]), "first_seed must be four whole"),
+    "array missing": (lambda about, arrays: arrays.pop("0.bias"), "arrays are missing: '0.bias'$"),
+    "state missing": (
+        lambda about, arrays: arrays.pop("optimizer/second/4.bias"),
+        "arrays are missing: 'optimizer/second/4.bias'$",
+    ),
+    "array more": (array("5.weight", lambda _: np.zeros(3)), "unknown arrays: '5.weight'$"),
+    "shape": (array("0.weight", np.transpose), r"'0.weight' must have shape \(9, 5\), got \(5, 9\)"),
+    "flat": (array("4.bias", lambda old: old[:, None]), r"'4.bias' must have shape \(2,\), got \(2, 1\)"),
+    "single": (array("4.bias", np.float32), "array '4.bias' must be of float64, got float32"),
+    "whole": (array("4.bias", np.int64), "array '4.bias' must be of float64, got int64"),
+    "NaN": (array("2.weight", spoil(np.nan)), "array '2.weight' has NaN or infinity"),
+    "infinity": (array("2.weight", spoil(-np.inf)), "array '2.weight' has NaN or infinity"),
+    "first": (array("optimizer/first/0.bias", spoil(np.inf)), "first/0.bias' has NaN or infinity"),
+    "second": (array("optimizer/second/0.bias", spoil(-1.0)), "has NaN or numbers below 0"),
+    "second's NaN": (array("optimizer/second/0.bias", spoil(np.nan)), "has NaN or numbers below 0"),
+}  # fmt: skip
+
+
+@each_path
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_not_as_it_was_written(path, case):
+    changed, message = WRONG[case]
+    about, arrays = read(path)
+    rewrite(path, about, arrays)
+    nn.load(path)  # or the test would refuse everything
+    changed(about, arrays)
+    rewrite(path, about, arrays)
+    with pytest.raises(ValueError, match=message) as caught:
+        nn.load(path)
+    assert str(caught.value).startswith(f"path {str(path)!r} cannot be loaded: ")
+
+
+@each_format
+def test_an_optimizer_without_its_state(tmp_path, suffix):
+    """Compiled code would write into what is not there."""
+    path = tmp_path / f"net{suffix}"
+    network(dtype=np.float64).save(path)
+    about, arrays = read(path)
+    adam = {"name": "Adam", "arguments": {
+        "lr": 0.001, "schedule": None, "clip_norm": None, "clip_value": None, "betas": [0.9, 0.999],
+        "eps": 1e-8,
+    }}  # fmt: skip
+    rewrite(path, {**about, "optimizer": adam}, arrays)
+    with pytest.raises(
+        ValueError, match="without parameters has no other arrays, and no optimiser"
+    ):
+        nn.load(path)
+
+
+@each_path
+@pytest.mark.parametrize("length", [0, 1, 7, 100, 0.5, -30, -1])
+def test_a_truncated_file(path, length):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(length * len(whole)) if length == 0.5 else length])
+    with pytest.raises(ValueError, match="cannot be loaded: ") as caught:
+        nn.load(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [".npz"], indirect=True)
+def test_every_damage_of_an_archive_is_noticed(path):
+    whole = path.read_bytes()
+    expected, refused = nn.load(path), 0
+    for where in range(0, len(whole), 17):
+        damaged = bytearray(whole)
+        damaged[where] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            found = nn.load(path)
+        except ValueError:
+            refused += 1
+        else:  # a byte that means nothing here, as a date
+            assert_same(found, expected)
+    assert refused > 100
+
+
+FOREIGN = {
+    "text": b"x,y\n1,2\n",
+    "pickle": pickle.dumps({"0.weight": [1.0]}),
+    "nothing": b"",
+}
+
+
+@each_format
+@pytest.mark.parametrize("content", FOREIGN)
+def test_files_of_another_kind(tmp_path, content, suffix):
+    path = tmp_path / f"net{suffix}"
+    path.write_bytes(FOREIGN[content])
+    with pytest.raises(ValueError, match=r"path '.*' cannot be loaded: "):
+        nn.load(path)
+    assert path.read_bytes() == FOREIGN[content]
+
+
+def test_one_format_under_the_name_of_the_other(tmp_path):
+    pytest.importorskip("safetensors")
+    net = network()
+    for suffix, other in (FORMATS, FORMATS[::-1]):
+        net.save(tmp_path / f"net{suffix}")
+        os.replace(tmp_path / f"net{suffix}", tmp_path / f"other{other}")
+        with pytest.raises(ValueError, match="cannot be loaded: "):
+            nn.load(tmp_path / f"other{other}")
+
+
+def write_npy(path):
+    with open(path, "wb") as file:
+        np.save(file, np.arange(3))
+
+
+def write_letter(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("letter.txt", "hello")
+
+
+def text_of(text):
+    return np.frombuffer(json.dumps(text).encode(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_npy,
+        write_letter,
+        lambda path: np.savez(path, **{"0.weight": np.zeros((2, 2))}),
+        lambda path: np.savez(path, fastkb=np.array("fastkb network 1")),
+        lambda path: np.savez(path, fastkb=np.zeros(4, np.uint8)),
+        lambda path: np.savez(path, fastkb=text_of([])),
+        lambda path: np.savez(path, fastkb=text_of({"format": "mine", "version": 1})),
+        lambda path: np.savez(path, fastkb=np.frombuffer(b"[" * 10**5, np.uint8)),
+    ],
+    ids=["npy", "zip", "arrays", "a string", "no text", "a list", "another format", "nested"],
+)
+def test_archives_of_another_kind(tmp_path, write):
+    write(tmp_path / "net.npz")
+    with pytest.raises(ValueError, match=r"path '.*' cannot be loaded: "):
+        nn.load(tmp_path / "net.npz")
+
+
+def test_arrays_alone_are_not_a_network(tmp_path):
+    save_file = pytest.importorskip("safetensors.numpy").save_file
+    np.savez(tmp_path / "net.npz", **network().state_dict())
+    arrays = {name: np.ascontiguousarray(value) for name, value in network().state_dict().items()}
+    save_file(arrays, tmp_path / "net.safetensors")
+    for suffix in FORMATS:
+        with pytest.raises(
+            ValueError, match=r"not written it.*load_state_dict takes over parameters"
+        ):
+            nn.load(tmp_path / f"net{suffix}")
+
+
+# --- nothing is executed ------------------------------------------------------------------------
+
+
+class Harm:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("path", [".npz"], indirect=True)
+@pytest.mark.parametrize("name", ["0.weight", "fastkb", "another"])
+def test_pickled_objects_are_refused(path, name, tmp_path):
+    done = tmp_path / "done"
+    objects = np.array([Harm(done)], dtype=object)
+    about, arrays = read(path)
+    content = {"fastkb": text_of(about), **arrays, name: objects}
+    np.savez(path, **content)
+    with pytest.raises(ValueError, match="Object arrays cannot be loaded when allow_pickle=False"):
+        nn.load(path)
+    assert not done.exists()
+    with np.load(path, allow_pickle=True) as archive:  # the file would have done it
+        _ = archive[name]
+    assert done.exists()
+
+
+@each_format
+def test_a_pickle_under_another_name(tmp_path, suffix):
+    done, path = tmp_path / "done", tmp_path / f"net{suffix}"
+    path.write_bytes(pickle.dumps(Harm(done)))
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        nn.load(path)
+    assert not done.exists()
+    # Nor as an array file whose body is a pickle.
+    body = io.BytesIO()
+    np.save(body, np.array([Harm(done)], dtype=object), allow_pickle=True)
+    path.write_bytes(body.getvalue())
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        nn.load(path)
+    assert not done.exists()
+
+
+# --- copies -------------------------------------------------------------------------------------
+
+COPIES = {
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+    "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
+}
+each_copy = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+
+
+@each_copy
+@each_dtype
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_copies_of_networks_train_on(copied, optimizer, dtype):
+    X, y = data(dtype)
+    kwargs = {"optimizer": optimizer, "batch_size": 8}
+    net = network().fit(X, y, epochs=2, **kwargs)
+    net.note = "mine"
+    other = copied(net)
+    assert other.note == "mine"
+    before = net.state_dict()
+    other.fit(X, y, epochs=3, **kwargs)
+    for name, value in before.items():  # nothing is shared
+        np.testing.assert_array_equal(net.state_dict()[name], value)
+    assert len(net.history["loss"]) == 2
+    assert_same(other, net.fit(X, y, epochs=3, **kwargs))
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@each_dtype
+@pytest.mark.parametrize("copied", [copy.deepcopy, COPIES["pickle"]], ids=["deepcopy", "pickle"])
+def test_copies_of_estimators_train_on(kind, solver, dtype, copied):
+    import fastkb
+
+    X, y = data(dtype)
+    target = y[:, 0] if kind == "MLPRegressor" else y[:, 0] > 0
+    model = getattr(fastkb, kind)(
+        hidden_layer_sizes=(7,), solver=solver, random_state=0, warm_start=True, max_iter=4, tol=0
+    )
+
+    def train(model):
+        with pytest.warns(match="not converged"):
+            return model.fit(X, target)
+
+    other = copied(train(model))
+    np.testing.assert_array_equal(other.predict(X), model.predict(X))
+    before = [each.copy() for each in model.coefs_]
+    train(other)
+    for now, then in zip(model.coefs_, before, strict=True):  # nothing is shared
+        np.testing.assert_array_equal(now, then)
+    train(model)
+    if solver != "lbfgs":
+        other.partial_fit(X, target)
+        model.partial_fit(X, target)
+        assert other.loss_curve_ == model.loss_curve_
+    for one, another in zip(other.coefs_, model.coefs_, strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_array_equal(one, another)
+    assert (model.coefs_[0] != before[0]).any()
