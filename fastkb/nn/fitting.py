@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -97,15 +98,14 @@ def fit(
     key : ndarray
         Of the orders.
     """
-    from tqdm import tqdm
-
     if progress.optimizer != job.optimizer:
-        progress.optimizer, progress.steps, progress.losses = job.optimizer, 0, []
+        progress.optimizer = None  # whose state is given up here, whatever interrupts this
         fresh = job.engine.empty_state(1, job.optimizer.uses_first, job.optimizer.uses_second)
-        state = State(state.parameters, fresh.first, fresh.second)
-    network._state = state
+        network._state = state = State(state.parameters, fresh.first, fresh.second)
+        progress.steps, progress.losses = 0, []
+        progress.optimizer = job.optimizer
     best = _Best(job.patience, state)
-    with tqdm(total=job.epochs, unit=" epochs", disable=not job.progress) as bar:
+    with _bar(job) as bar:
         for _ in range(job.epochs):
             rate = job.optimizer.rate(len(progress.losses), progress.losses)
             loss = _epoch(job, data, state, key, rate, progress)
@@ -119,14 +119,24 @@ def fit(
             progress.losses.append(monitored)
             for name, value in record.items():
                 network.history.setdefault(name, []).append(value)
-            bar.update(1)
-            bar.set_postfix(loss=f"{monitored:.4g}")
+            if bar is not None:
+                bar.update(1)
+                bar.set_postfix(loss=f"{monitored:.4g}")
             over = best.is_over(monitored)
             answers = [callback(network, record) for callback in job.callbacks]
             if over or any(isinstance(a, (bool, np.bool_)) and a for a in answers):
                 break
     best.restore()
     return state
+
+
+def _bar(job: Fit) -> Any:
+    """A progress bar, or None: making one that shows nothing would take longer than an epoch."""
+    if not job.progress:
+        return contextlib.nullcontext()
+    from tqdm import tqdm
+
+    return tqdm(total=job.epochs, unit=" epochs")
 
 
 def orders(key: np.ndarray, epoch: int, first: int, count: int, n: int) -> np.ndarray:
@@ -139,7 +149,8 @@ def orders(key: np.ndarray, epoch: int, first: int, count: int, n: int) -> np.nd
 
 def derived_key(key: np.ndarray, *path: int) -> np.ndarray:
     """The key of another family of streams: (1, epoch) for orders, 2 for resamples."""
-    return key_from_rng(np.random.SeedSequence(key.tolist(), spawn_key=path))
+    # The words that SeedSequence(key, spawn_key=path) hashes, as one array: it converts lists slowly.
+    return key_from_rng(np.random.SeedSequence(np.array([*key.tolist(), *path], np.uint32)))
 
 
 def train_epoch(
@@ -184,9 +195,9 @@ def train_epoch(
         start = time.perf_counter()
         losses = job.engine.train(state, data, some, steps, optimizer.hyper(rate, done + 1))
         seconds = time.perf_counter() - start
-        wrong = np.argwhere(~np.isfinite(losses))
-        if len(wrong):
-            member, step = (int(k) for k in wrong[0])
+        finite = np.isfinite(losses)
+        if not finite.all():
+            member, step = (int(k) for k in np.argwhere(~finite)[0])
             raise Diverged(
                 float(losses[member, step]), member, step, begin // job.batch_size + step
             )
@@ -196,9 +207,10 @@ def train_epoch(
         job.pace.measured(seconds, losses.size)
         yield losses @ sizes, len(sizes)
     # A step may overflow where its gradient did not.
-    finite = np.isfinite(state.parameters).all(axis=1)
+    finite = np.isfinite(state.parameters)
     if not finite.all():
-        raise Diverged(math.inf, int(np.argmin(finite)), 0, math.ceil(n / job.batch_size) - 1)
+        member = int(np.argmin(finite.all(axis=1)))
+        raise Diverged(math.inf, member, 0, math.ceil(n / job.batch_size) - 1)
 
 
 class Diverged(Exception):
@@ -231,6 +243,8 @@ def _epoch(
         progress.steps += diverged.steps
         if not np.isfinite(state.parameters).all():
             state.parameters[...] = before
+        if not (np.isfinite(state.first).all() and (state.second >= 0).all()):
+            progress.optimizer = None  # nothing can be gone on from
         raise diverged.error(progress.epochs) from None
     return total / n
 

@@ -10,6 +10,7 @@ import pytest
 from fastkb import nn
 from fastkb.nn import fitting as module
 from fastkb.nn.engine import Engine
+from fastkb.random.streams import key_from_rng
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -256,7 +257,31 @@ def test_epochs_take_orders_of_their_own():
         assert (repeated.state_dict()["0.weight"] != net.state_dict()["0.weight"]).any()
 
 
+def test_an_optimizer_that_cannot_begin_leaves_a_network_that_can(monkeypatch):
+    """Its state is made before the other's is given up: compiled code would write into none."""
+    X, y = data()
+    net = network().fit(X, y, epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "empty_state", None)
+        with pytest.raises(TypeError):
+            net.fit(X, y, optimizer="adam")
+    fresh = network()
+    fresh.load_state_dict(net.state_dict())
+    fresh._progress.epochs = 2
+    for each in (net, fresh):
+        each.fit(X, y, optimizer="adam", epochs=2)
+    assert_equal_parameters(net, fresh)
+
+
 # --- seeds, threads, calls ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [(2,), (1, 0), (1, 7), (1, 2**32 - 1)])
+def test_derived_keys_are_those_of_numpys_spawned_sequences(path):
+    for seed in (0, 3):
+        key = key_from_rng(seed)
+        spawned = np.random.SeedSequence(key.tolist(), spawn_key=path)
+        np.testing.assert_array_equal(module.derived_key(key, *path), spawned.generate_state(4))
 
 
 @each_dtype
@@ -605,6 +630,22 @@ def test_a_network_that_diverged_can_be_used(optimizer, dtype, seconds, monkeypa
     assert {len(values) for values in net.history.values()} == {len(net.history["loss"])}
     assert is_finite(net)
     assert net.state_dict()["0.weight"].dtype == dtype
+
+
+def test_an_optimizer_whose_state_overflowed_begins_anew(tmp_path):
+    """Each gradient is 1.8e38, and after two of them the momentum is above 3.4e38."""
+    X, y = np.full((1, 1), 1e19, np.float32), np.full((1, 1), -0.9e19)
+    optimizer = nn.SGD(1e-45, 0.9, schedule=nn.Step(1))
+    net = nn.Sequential(nn.Linear(1, 1, bias=False))
+    net.load_state_dict({"0.weight": np.zeros((1, 1), np.float32)})
+    for _ in range(3):
+        net.fit(X, y, optimizer=optimizer, epochs=1)
+        with pytest.raises(FloatingPointError, match="the loss became inf in epoch"):
+            net.fit(X, y, optimizer=optimizer, epochs=1)
+        assert is_finite(net)
+        net.save(tmp_path / "net.npz")
+        assert_same(nn.load(tmp_path / "net.npz"), net)
+    assert net.history["learning_rate"] == [1e-45] * 3
 
 
 @pytest.mark.parametrize(
