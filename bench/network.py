@@ -28,7 +28,7 @@ COMPARED = 17  # every so many members of an ensemble
 
 @dataclass(frozen=True)
 class Step:
-    """One step of stochastic gradient descent within an epoch: dense layers with ReLU between them.
+    """One step of stochastic gradient descent among many: dense layers with ReLU between them.
 
     One output is fitted by squared error, several are classes. With `members`, so many networks are
     trained at once, each on bootstrap weights and in an order of its own; times are for one of them.
@@ -36,9 +36,10 @@ class Step:
 
     widths: tuple[int, ...]
     batch: int
-    steps: int  # of the epoch that is timed
+    steps: int  # of an epoch
     optimizer: str = "sgd"
     members: int = 0
+    epochs: int = 1  # that are timed together
     rivals_offered: tuple[str, ...] = (JAX, TORCH, COMPILED)
 
     group = "Training step"
@@ -86,13 +87,13 @@ class Step:
         return {
             "loss": "cross_entropy" if self.classifies else "squared_error",
             "optimizer": nn.SGD(lr=RATE) if self.optimizer == "sgd" else nn.Adam(lr=RATE, eps=EPS),
-            "epochs": 1,
+            "epochs": self.epochs,
             "batch_size": self.batch,
         }
 
     @property
     def _scale(self) -> float:
-        return 1.0 / (self.steps * max(1, self.members))
+        return 1.0 / (self.steps * self.epochs * max(1, self.members))
 
     @property
     def _compared(self) -> range:
@@ -129,9 +130,18 @@ class Step:
             return Absent(name, f"{error.name} is not installed")
 
     def _trainer(self, name: str) -> Any:
-        first = self._network().state_dict()
-        adam = self.optimizer == "adam"
-        job = trainers.Training(self.widths, *self.data, self.batch, adam, RATE, EPS, first)
+        X, y = self.data
+        job = trainers.Training(
+            self.widths,
+            X,
+            y,
+            self.batch,
+            self.epochs,
+            adam=self.optimizer == "adam",
+            rate=RATE,
+            eps=EPS,
+            first=self._network().state_dict(),
+        )
         if self.members:
             return trainers.jax_many(job, self._drawn(), self._compared)
         make = {
@@ -154,7 +164,8 @@ class Step:
             engine.initialize(key, b + 1, parameters[b])
         starts = [engine.take(member) for member in parameters]
         weights = bootstrap_counts(derived_key(key, 2), 0, self.members, n).astype(np.float32)
-        return trainers.Drawn(starts, orders(key, 0, 1, self.members, n), weights)
+        epochs = [orders(key, epoch, 1, self.members, n) for epoch in range(self.epochs)]
+        return trainers.Drawn(starts, np.concatenate(epochs, axis=1), weights)
 
     def disagreement(self, ours: Any, theirs: Any) -> float:
         worst = 0.0

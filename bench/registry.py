@@ -82,8 +82,9 @@ STEPS = (
     Step(MIDDLE, 64, steps=1000, optimizer="adam"),
     Step(WIDE, 64, steps=100, optimizer="adam"),
     Step(DEEP, 128, steps=20, optimizer="adam"),
-    Step(SMALL, 32, steps=500, members=128, rivals_offered=(JAX,)),
-    Step(MIDDLE, 64, steps=100, members=128, rivals_offered=(JAX,)),
+    # As many epochs as an ensemble would take: weights and first parameters are drawn once for all.
+    Step(SMALL, 32, steps=100, members=128, epochs=10, rivals_offered=(JAX,)),
+    Step(MIDDLE, 64, steps=30, members=128, epochs=10, rivals_offered=(JAX,)),
 )
 
 PERCEPTRONS = (
@@ -143,7 +144,8 @@ def _shortened(work: AnyWork) -> AnyWork:
     if isinstance(work, Fit):
         return replace(work, epochs=QUICK_EPOCHS)
     if isinstance(work, Step):
-        return replace(work, steps=QUICK_STEPS, members=min(work.members, QUICK_MEMBERS))
+        members, epochs = min(work.members, QUICK_MEMBERS), min(work.epochs, QUICK_EPOCHS)
+        return replace(work, steps=QUICK_STEPS, members=members, epochs=epochs)
     if isinstance(work, Gram):
         return replace(work, n=QUICK_N)
     if isinstance(work, Interval):

@@ -44,6 +44,7 @@ def test_quick_works_are_the_same_works_on_fewer_rows():
         elif isinstance(work, Step):
             assert (quick.widths, quick.batch) == (work.widths, work.batch)
             assert quick.steps <= registry.QUICK_STEPS
+            assert quick.epochs <= registry.QUICK_EPOCHS
         else:
             assert quick.n <= min(work.n, registry.QUICK_N)
 

@@ -22,12 +22,13 @@ Parameters = dict[str, np.ndarray]  # by torch's names
 
 
 class Training(NamedTuple):
-    """One epoch of a network of dense layers with ReLU between them."""
+    """Some epochs of a network of dense layers with ReLU between them."""
 
     widths: tuple[int, ...]
     X: np.ndarray
     y: np.ndarray  # numbers for one output, classes for several
     batch: int
+    epochs: int
     adam: bool  # else plain gradient descent
     rate: float
     eps: float  # Adam's
@@ -39,7 +40,7 @@ class Training(NamedTuple):
 
     @property
     def steps(self) -> int:
-        return len(self.X) // self.batch
+        return self.epochs * (len(self.X) // self.batch)
 
     @property
     def places(self) -> list[str]:
@@ -48,14 +49,15 @@ class Training(NamedTuple):
 
     @property
     def batches(self) -> list[slice]:
-        return [slice(begin, begin + self.batch) for begin in range(0, len(self.X), self.batch)]
+        begins = range(0, len(self.X), self.batch)
+        return [slice(begin, begin + self.batch) for begin in begins] * self.epochs
 
 
 class Drawn(NamedTuple):
     """What the members of an ensemble are given."""
 
     first: list[Parameters]
-    orders: np.ndarray  # shape: (members, n)
+    orders: np.ndarray  # shape: (members, epochs·n)
     weights: np.ndarray  # shape: (members, n)
 
 
@@ -224,7 +226,7 @@ def jax_one(job: Training) -> Call:
     import jax.numpy as jnp
 
     first = {name: jnp.asarray(value) for name, value in job.first.items()}
-    order = jnp.arange(len(job.X)).reshape(job.steps, job.batch)
+    order = jnp.tile(jnp.arange(len(job.X)), job.epochs).reshape(job.steps, job.batch)
     ones = jnp.ones(len(job.X), jnp.float32)
     compiled = jax.jit(_jax_epoch(job))
     return lambda: [{k: np.asarray(v) for k, v in compiled(first, order, ones).items()}]
