@@ -14,6 +14,7 @@ from fastkb.plot.style import (
     INK,
     OUTSIDE,
     POINTS,
+    dress,
     frame,
     new_figure,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "OUTSIDE",
     "POINTS",
     "decision_boundary",
+    "dress",
     "draw_band",
     "draw_distribution",
     "frame",
