@@ -261,6 +261,20 @@ def test_numpy_reads_the_parameters(tmp_path, dtype):
     np.testing.assert_array_equal(other.forward(X), net.forward(X))
 
 
+@each_dtype
+def test_bytes_in_the_other_order(tmp_path, dtype):
+    """A machine of that kind may have written them."""
+    path = tmp_path / "net.npz"
+    net = network().fit(*data(dtype), optimizer="adam")
+    net.save(path)
+    about, arrays = read(path)
+    swapped = {name: each.astype(each.dtype.newbyteorder()) for name, each in arrays.items()}
+    rewrite(path, about, swapped)
+    loaded = nn.load(path)
+    assert_same(loaded, net)
+    assert_same(loaded.fit(*data(dtype), optimizer="adam"), net.fit(*data(dtype), optimizer="adam"))
+
+
 def test_the_text_is_plain(tmp_path):
     X, y = data()
     network().fit(X, y, optimizer="adam", epochs=2, batch_size=20).save(tmp_path / "net.npz")
