@@ -28,11 +28,12 @@ from fastkb.nn.training import (
     State,
     Steps,
     evaluate,
+    new_scratch,
     train_members,
     train_threads,
 )
 from fastkb.nn.updates import Hyper
-from fastkb.runtime.memory import check_available
+from fastkb.runtime.memory import check_available, zeros
 from fastkb.runtime.threads import n_threads
 from fastkb.validation.networks import Observations
 
@@ -72,10 +73,10 @@ class Engine:
         """Parameters and the optimiser's state, all zero."""
         size = self.program.parameters
 
-        def zeros(used: bool) -> np.ndarray:
-            return np.zeros((members, size if used else 0), self.dtype)
+        def of(used: bool) -> np.ndarray:
+            return zeros((members, size if used else 0), self.dtype, "the networks' parameters")
 
-        return State(zeros(True), zeros(first), zeros(second))
+        return State(of(True), of(first), of(second))
 
     def put(self, name: str, value: np.ndarray, buffer: np.ndarray) -> None:
         """Store a parameter of a member under its name in :meth:`take`."""
@@ -120,17 +121,10 @@ class Engine:
         rooms = self._kept.pop(wanted, None)  # (another thread that comes now makes its own)
         if rooms is None:
             program = self.program
-            values = program.values * capacity
-            backward = (program.parameters, program.transposed, values) if training else (0, 0, 0)
-            size = count * (values + sum(backward)) * self.dtype.itemsize
-            check_available(size, "the values of a network's layers")
-            gradients, transposed, deltas = backward
-            lengths = (gradients, transposed, values, deltas, program.blocking.nr)
-            ones = np.ones(1, self.dtype)
-            rooms = [
-                Scratch._make([*(np.zeros(n, self.dtype) for n in lengths), ones])
-                for _ in range(count)
-            ]
+            backward = program.parameters + program.transposed if training else 0
+            size = program.values * capacity * (2 if training else 1) + backward
+            check_available(count * size * self.dtype.itemsize, "the values of a network's layers")
+            rooms = [new_scratch(program, capacity, training=training) for _ in range(count)]
         yield rooms
         # (Training and validation take turns.)
         self._kept = dict([*self._kept.items(), (wanted, rooms)][-_KEPT:])
@@ -180,7 +174,7 @@ class Engine:
         sizes = self._sizes(batch)
         with self._rooms(1, sizes.capacity, True) as rooms:
             train_members(
-                State(parameters[None, :], unused, unused), self.program.layers, rooms[0],
+                State(parameters[None, :], unused, unused), self.program.rows, rooms[0],
                 _data(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0), sizes,
                 losses,
             )  # fmt: skip
@@ -207,13 +201,13 @@ class Engine:
             if members == 1:
                 self._one(state, data, order, steps, hyper, rooms[0], losses)
             else:
-                layers = self.program.layers
+                rows = self.program.rows
                 _on_threads(
                     train_members,
                     [
                         (
                             State(*(array[part] for array in state)),
-                            layers,
+                            rows,
                             room,
                             data._replace(weights=data.weights[part]),
                             order[part],
@@ -239,7 +233,7 @@ class Engine:
     ) -> None:
         """Steps of one member, on all threads if there is work for them."""
         sizes = self._sizes(min(steps.batch, order.shape[1]))
-        arguments = (state, self.program.layers, room, data, order, steps, hyper, sizes)
+        arguments = (state, self.program.rows, room, data, order, steps, hyper, sizes)
         if n_threads() > 1 and self.work(steps.batch) >= _SHARED_FROM:
             train_threads(*arguments, _PARTS * n_threads(), losses)
         else:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
 
 from fastkb.runtime import inline
 from fastkb.scalar.elementary import exp_nonpositive
@@ -22,6 +25,23 @@ class Loss(IntEnum):
     BINARY_CROSS_ENTROPY = 1  # log(1 + eᶻ) - y z
     CROSS_ENTROPY = 2  # log Σ_k e^(z_k) - z_y
     HALF_SQUARED_ERROR = 3  # (z - y)² / 2
+
+
+class Answers(NamedTuple):
+    """What the outputs of a batch should be."""
+
+    targets: np.ndarray  # shape: (n, outputs); empty for labels
+    labels: np.ndarray  # shape: (n,); empty for targets
+    weights: np.ndarray  # shape: (n,), or (0,): all are one
+    chosen: np.ndarray  # the batch's observations
+
+
+class Outputs(NamedTuple):
+    """Where the network's outputs stand, and their deltas: observation i at start + i·stride."""
+
+    start: int
+    stride: int
+    columns: int
 
 
 BINARY_CROSS_ENTROPY = int(Loss.BINARY_CROSS_ENTROPY)
@@ -69,37 +89,43 @@ def _cross_entropy(z, label, deltas, at, outputs, factor):
 
 
 @inline
-def loss_and_deltas(code, last, values, deltas, targets, labels, weights, chosen, capacity):
-    """The loss of a batch; its derivatives with respect to the last outputs go to `deltas`.
-
-    `chosen` are the observations; `last` is the program's last row. Of `targets` (n, outputs) and
-    `labels` (n,) the one that the loss needs is read; `weights` (n,) may be empty: all are one.
-    """
-    kind = values.dtype.type
-    start, stride, outputs = last.target * capacity, last.target_stride, last.outputs
-    weighted = len(weights) > 0
-    whole = float(len(chosen))
-    if weighted:
+def share_of_one(code, outputs, answers):
+    """What a weight of one counts in the mean over a batch."""
+    whole = float(len(answers.chosen))
+    if len(answers.weights) > 0:
         whole = 0.0
-        for i in range(len(chosen)):
-            whole += weights[chosen[i]]
+        for i in range(len(answers.chosen)):
+            whole += answers.weights[answers.chosen[i]]
     share = 1.0 / whole if whole > 0.0 else 0.0
     if code != CROSS_ENTROPY:
-        share /= outputs
+        share /= outputs.columns
     if code == HALF_SQUARED_ERROR:
         share *= 0.5
-    total = 0.0
-    for i in range(len(chosen)):
-        at, row = start + i * stride, chosen[i]
-        weight = share * weights[row] if weighted else share
+    return share
+
+
+@inline
+def losses_and_deltas(code, outputs, values, deltas, answers, share, span, losses):
+    """Each observation's part of the loss; its derivatives in the outputs go to `deltas`.
+
+    For the observations of a batch from `span.begin` to `span.stop`, as far as there are any. The sum of
+    all `losses` is the batch's.
+    """
+    kind = values.dtype.type
+    weighted = len(answers.weights) > 0
+    for i in range(span.begin, min(span.stop, len(answers.chosen))):
+        at, row = outputs.start + i * outputs.stride, answers.chosen[i]
+        weight = share * answers.weights[row] if weighted else share
         if code == CROSS_ENTROPY:
-            total += weight * _cross_entropy(values, labels[row], deltas, at, outputs, kind(weight))
+            loss = _cross_entropy(
+                values, answers.labels[row], deltas, at, outputs.columns, kind(weight)
+            )
         elif code == BINARY_CROSS_ENTROPY:
-            total += weight * _binary_cross_entropy(
-                values, targets, deltas, at, row, outputs, kind(weight)
+            loss = _binary_cross_entropy(
+                values, answers.targets, deltas, at, row, outputs.columns, kind(weight)
             )
         else:
-            total += weight * _squared_error(
-                values, targets, deltas, at, row, outputs, kind(2.0 * weight)
+            loss = _squared_error(
+                values, answers.targets, deltas, at, row, outputs.columns, kind(2.0 * weight)
             )
-    return total
+        losses[i] = weight * loss

@@ -35,6 +35,13 @@ class Sizes(NamedTuple):
     observations: int  # of this batch
 
 
+class Span(NamedTuple):
+    """Some observations of a batch: whole micro-tiles, of which the last may reach beyond the batch."""
+
+    begin: int
+    stop: int
+
+
 class Part(NamedTuple):
     """Some of the micro-tiles of a result."""
 
@@ -55,10 +62,11 @@ class Operand(NamedTuple):
 
 
 @inline
-def _multiply(a, b, base, c, depth, part, columns, sizes):
-    """c = base + a b for the micro-tiles of a part, of a matrix that has so many columns."""
+def _multiply(a, b, base, c, depth, part, shape, sizes):
+    """c = base + a b for the micro-tiles of a part, of a matrix of so many rows and columns."""
+    rows, columns = shape
     last = (columns - 1) // sizes.nr
-    half = columns - last * sizes.nr <= sizes.width  # the other half of the last panel stays zero
+    narrow = columns - last * sizes.nr <= sizes.width  # the other half of the last panel stays zero
     for k in range(0, depth, sizes.kc):
         terms = min(sizes.kc, depth - k)
         for panel in range(part.panel, part.panel_stop):
@@ -70,8 +78,13 @@ def _multiply(a, b, base, c, depth, part, columns, sizes):
                 from_data = c.data if k > 0 else base.data
                 from_start = c_start if k > 0 else base.start + panel * base.panel
                 from_row = c.row if k > 0 else 0
-                if half and panel == last:
+                if narrow and panel == last:
                     simd.multiply_narrow(
+                        a.data, a_start, a.row, a.step, b.data, b_start, b.step, terms,
+                        from_data, from_start, from_row, c.data, c_start, c.row,
+                    )  # fmt: skip
+                elif rows - row <= sizes.mr // 2:  # the other half holds nothing
+                    simd.multiply_half(
                         a.data, a_start, a.row, a.step, b.data, b_start, b.step, terms,
                         from_data, from_start, from_row, c.data, c_start, c.row,
                     )  # fmt: skip
@@ -83,44 +96,56 @@ def _multiply(a, b, base, c, depth, part, columns, sizes):
 
 
 @inline
-def forward(row, parameters, values, part, sizes):
+def _dots(row, parameters, values, span, sizes):
+    """What a thin layer adds up: each output is a product of two rows."""
+    depth = (row.inputs + sizes.width - 1) // sizes.width * sizes.width
+    source, stride = row.source * sizes.capacity, row.source_stride
+    target = row.kept * sizes.capacity
+    for r in range(span.begin, span.stop, sizes.mr):
+        for o in range(row.outputs):
+            simd.dot_rows(
+                values, source + r * stride, stride, parameters, row.weights + o * row.inputs_padded,
+                depth, parameters, row.biases + o, values, target + r * row.target_stride + o,
+                row.target_stride,
+            )  # fmt: skip
+
+
+@inline
+def forward(row, parameters, values, span, sizes):
     """The outputs of one layer."""
     source, kept = row.source * sizes.capacity, row.kept * sizes.capacity
     target, stride = row.target * sizes.capacity, row.target_stride
-    first, stop = part.row, part.row_stop
-    if row.has_weights:
+    if row.thin:
+        _dots(row, parameters, values, span, sizes)
+    elif row.has_weights:
         _multiply(
             Operand(values, source, row.source_stride, 1, 0),
             Operand(parameters, row.weights, 0, sizes.nr, row.inputs_padded * sizes.nr),
             Operand(parameters, row.biases, 0, 0, sizes.nr),
             Operand(values, kept, stride, 0, sizes.nr),
             row.inputs,
-            part,
-            row.outputs,
+            Part(span.begin, span.stop, 0, row.panels),
+            (sizes.observations, row.outputs),
             sizes,
         )
-    column, width = part.panel * sizes.nr, (part.panel_stop - part.panel) * sizes.nr
-    if width == stride:  # whole rows are one run of elements
-        width *= stop - first
-        stop = first + 1
-    for r in range(first, stop):
-        begin = r * stride + column
-        here = values[target + begin : target + begin + width]
-        if not row.has_weights:
-            before = values[source + begin : source + begin + width]
-            for j in range(len(here)):
-                here[j] = before[j]
-        elif kept != target:
-            before = values[kept + begin : kept + begin + width]
-            for j in range(len(here)):
-                here[j] = before[j]
-        activate(row.activation, here, row.parameter)
-    if row.activation != 0 and row.outputs < (part.panel_stop * sizes.nr):
-        # g(0) need not be zero, infinity · 0 is not, and padding is.
-        for r in range(part.row, part.row_stop):
-            _clear(values[target + r * stride + row.outputs : target + (r + 1) * stride])
-            if row.has_weights and kept != target:
-                _clear(values[kept + r * stride + row.outputs : kept + (r + 1) * stride])
+    begin, end = span.begin * stride, span.stop * stride
+    if kept != target:  # a copy of what was added up, or of what is there already
+        copy(values[target + begin : target + end], values[kept + begin : kept + end])
+    elif not row.has_weights:
+        copy(values[target + begin : target + end], values[source + begin : source + end])
+    if row.activation != 0:
+        activate(row.activation, values[target + begin : target + end], row.parameter)
+        if row.outputs < stride:  # g(0) need not be zero, infinity · 0 is not, and padding is.
+            for r in range(span.begin, span.stop):
+                _clear(values[target + r * stride + row.outputs : target + (r + 1) * stride])
+                if row.has_weights and kept != target:
+                    _clear(values[kept + r * stride + row.outputs : kept + (r + 1) * stride])
+
+
+@inline
+def copy(target, source):
+    for j in range(len(target)):
+        target[j] = source[j]
 
 
 @inline
@@ -130,100 +155,90 @@ def _clear(values):
 
 
 @inline
-def differentiate(row, values, deltas, part, sizes):
+def differentiate(row, values, deltas, span, sizes):
     """Turn derivatives with respect to a layer's outputs into those before its activation."""
-    if row.activation == 0:
-        return
-    start = row.target if row.from_output else row.kept
-    stride = row.target_stride
-    column, width = part.panel * sizes.nr, (part.panel_stop - part.panel) * sizes.nr
-    first, stop = part.row, part.row_stop
-    if width == stride:
-        width *= stop - first
-        stop = first + 1
-    for r in range(first, stop):
-        begin = r * stride + column
-        at = row.target * sizes.capacity + begin
-        of = start * sizes.capacity + begin
-        times_derivative(
-            row.activation, deltas[at : at + width], values[of : of + width], row.parameter
-        )
+    if row.activation != 0:
+        stride = row.target_stride
+        at = row.target * sizes.capacity + span.begin * stride
+        end = row.target * sizes.capacity + span.stop * stride
+        of = (row.target if row.from_output else row.kept) * sizes.capacity + span.begin * stride
+        times_derivative(row.activation, deltas[at:end], values[of : of + end - at], row.parameter)
 
 
 @inline
-def backward_weights(row, parameters, gradients, values, deltas, constants, part, l2, sizes):
-    """Gradients of weights and biases; rows of the part are inputs."""
+def backward_weights(row, block, gradients, values, deltas, constants, sizes):
+    """Gradients of a block of weights and biases."""
     zeros, ones = constants
+    source, source_stride = row.source * sizes.capacity, row.source_stride
     target, stride = row.target * sizes.capacity, row.target_stride
-    panel_size = row.inputs_padded * sizes.nr
-    _multiply(
-        Operand(values, row.source * sizes.capacity, 1, row.source_stride, 0),
-        Operand(deltas, target, 0, stride, sizes.nr),
-        Operand(zeros, 0, 0, 0, 0),
-        Operand(gradients, row.weights, sizes.nr, 0, panel_size),
-        sizes.observations,
-        part,
-        row.outputs,
-        sizes,
-    )
-    if l2 > 0.0:
-        shrink = parameters.dtype.type(l2)
-        for panel in range(part.panel, part.panel_stop):
-            begin = row.weights + panel * panel_size + part.row * sizes.nr
-            end = row.weights + panel * panel_size + part.row_stop * sizes.nr
-            gradient, weight = gradients[begin:end], parameters[begin:end]
-            for j in range(len(gradient)):
-                gradient[j] += shrink * weight[j]
-    if row.has_biases and part.row == 0:
-        for panel in range(part.panel, part.panel_stop):
-            column = panel * sizes.nr
-            simd.multiply_row(
-                ones, 0, 0, 0, deltas, target + column, stride, sizes.observations,
-                zeros, 0, 0, gradients, row.biases + column, 0,
-            )  # fmt: skip
+    if row.thin:
+        for o in range(row.outputs):
+            for i in range(0, row.inputs_padded, sizes.nr):
+                simd.multiply_row(
+                    deltas, target + o, 0, stride, values, source + i, source_stride,
+                    sizes.observations, zeros, 0, 0, gradients, row.weights + o * row.inputs_padded + i,
+                    0,
+                )  # fmt: skip
+    else:
+        inputs = (row.inputs + sizes.mr - 1) // sizes.mr * sizes.mr
+        _multiply(
+            Operand(values, source, 1, source_stride, 0),
+            Operand(deltas, target, 0, stride, sizes.nr),
+            Operand(zeros, 0, 0, 0, 0),
+            Operand(gradients, row.weights, sizes.nr, 0, row.inputs_padded * sizes.nr),
+            sizes.observations,
+            Part(block.input, min(block.input_stop, inputs), block.panel, block.panel + 1),
+            (row.inputs, row.outputs),
+            sizes,
+        )
+    if block.bias_begin < block.bias_end:
+        simd.multiply_row(
+            ones, 0, 0, 0, deltas, target + block.panel * sizes.nr, stride, sizes.observations,
+            zeros, 0, 0, gradients, block.bias_begin, 0,
+        )  # fmt: skip
 
 
 @inline
-def transpose_weights(row, parameters, transposed, panel, sizes):
-    """The transpose of one panel of weights."""
-    height = row.panels * sizes.nr * sizes.nr
-    start = row.weights + panel * row.inputs_padded * sizes.nr
-    for i in range(0, row.inputs_padded, sizes.width):
-        to = row.transposed + (i // sizes.nr) * height + i % sizes.nr + panel * sizes.nr * sizes.nr
-        for j in range(0, sizes.nr, sizes.width):
-            simd.transpose_block(
-                parameters,
-                start + i * sizes.nr + j,
-                sizes.nr,
-                transposed,
-                to + j * sizes.nr,
-                sizes.nr,
-            )
+def transpose_weights(row, block, parameters, transposed, sizes):
+    """The transpose of a block, for a layer whose inputs' deltas are wanted."""
+    if row.trained_before and not row.thin:
+        height = row.panels * sizes.nr * sizes.nr
+        column = row.transposed + block.panel * sizes.nr * sizes.nr
+        start = block.begin - block.input * sizes.nr
+        for i in range(block.input, block.input_stop, sizes.width):
+            to = column + (i // sizes.nr) * height + i % sizes.nr
+            for j in range(0, sizes.nr, sizes.width):
+                simd.transpose_block(
+                    parameters,
+                    start + i * sizes.nr + j,
+                    sizes.nr,
+                    transposed,
+                    to + j * sizes.nr,
+                    sizes.nr,
+                )
 
 
 @inline
-def backward_deltas(row, before, transposed, values, deltas, zeros, part, sizes):
-    """Deltas of the layer before, from this one's."""
+def backward_deltas(row, before, weights, values, deltas, zeros, span, sizes):
+    """Deltas of the layer before, from this one's; `weights` are parameters and their transposes."""
+    parameters, transposed = weights
     source, stride = row.source * sizes.capacity, row.source_stride
     target = row.target * sizes.capacity
     if row.has_weights:
+        turned = Operand(transposed, row.transposed, 0, sizes.nr, row.panels * sizes.nr * sizes.nr)
+        if row.thin:
+            turned = Operand(parameters, row.weights, 0, row.inputs_padded, sizes.nr)
         _multiply(
             Operand(deltas, target, row.target_stride, 1, 0),
-            Operand(transposed, row.transposed, 0, sizes.nr, row.panels * sizes.nr * sizes.nr),
+            turned,
             Operand(zeros, 0, 0, 0, 0),
             Operand(deltas, source, stride, 0, sizes.nr),
             row.outputs,
-            part,
-            row.inputs,
+            Part(span.begin, span.stop, 0, stride // sizes.nr),
+            (sizes.observations, row.inputs),
             sizes,
         )
     else:
-        for r in range(part.row, part.row_stop):
-            begin, end = r * stride + part.panel * sizes.nr, r * stride + part.panel_stop * sizes.nr
-            here, from_here = (
-                deltas[source + begin : source + end],
-                deltas[target + begin : target + end],
-            )
-            for j in range(len(here)):
-                here[j] = from_here[j]
-    differentiate(before, values, deltas, part, sizes)
+        begin, end = span.begin * stride, span.stop * stride
+        copy(deltas[source + begin : source + end], deltas[target + begin : target + end])
+    differentiate(before, values, deltas, span, sizes)

@@ -1,10 +1,15 @@
 """The interpreter: whole epochs of a program's steps without returning to Python.
 
-One step gathers a batch, runs the rows forward, the loss, the rows backward, and the optimiser. There are
-two drivers of the same parts. :func:`train_members` runs on one thread, whose cache holds the network:
-for one small network, and for many, which are dealt out to as many Python threads as there are cores
-(a parallel region around it would take four times longer to compile). :func:`train_threads` shares each
-pass of one network among all threads. Either computes the same numbers.
+A step has three parts, each of which can be cut into pieces that threads share:
+
+1. *observations*: gather some of the batch, run the rows forward, take the loss, run its deltas back;
+2. *gradients*: of a block of the parameters, from all observations' values and deltas;
+3. *updates*: the optimiser's step of a block, and its transpose for the next step.
+
+There are two drivers of these parts. :func:`train_members` runs on one thread, whose cache holds the
+network: for one small network, and for many, which are dealt out to as many Python threads as there are
+cores (a parallel region around it would take four times longer to compile). :func:`train_threads` shares
+each part of one network's step among all threads. Either computes the same numbers.
 """
 
 from __future__ import annotations
@@ -16,19 +21,21 @@ import numpy as np
 from numba import from_dtype
 from numba.core import types
 
-from fastkb.nn.losses import loss_and_deltas
+from fastkb.nn.losses import Answers, Outputs, losses_and_deltas, share_of_one
 from fastkb.nn.passes import (
-    Part,
     Sizes,
+    Span,
     backward_deltas,
     backward_weights,
+    copy,
     differentiate,
     forward,
     transpose_weights,
 )
-from fastkb.nn.program import LAYER
-from fastkb.nn.updates import Hyper, Rule, clip, scale, squared_norm, update
+from fastkb.nn.program import BLOCK, LAYER, Program, Rows
+from fastkb.nn.updates import Hyper, Rule, all_finite, clip, scale, squared_norm, update
 from fastkb.runtime import inline, jit, prange
+from fastkb.runtime.memory import zeros
 
 LAMB = int(Rule.LAMB)
 GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
@@ -44,7 +51,7 @@ class Data(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What a thread computes in. Zeros at first, but the ones."""
+    """What a step computes in: see :func:`new_scratch`."""
 
     gradients: np.ndarray
     transposed: np.ndarray
@@ -52,6 +59,8 @@ class Scratch(NamedTuple):
     deltas: np.ndarray
     zeros: np.ndarray
     ones: np.ndarray
+    losses: np.ndarray  # of each observation, float64
+    squares: np.ndarray  # of each block: its squared norm, float64
 
 
 class State(NamedTuple):
@@ -74,14 +83,32 @@ class Steps(NamedTuple):
     done: int  # updates before these
 
 
+def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Scratch:
+    """Scratch for batches of up to `capacity` observations, a multiple of mr."""
+    kind, what = program.dtype, "the values of a network's layers"
+    values = program.values * capacity
+    lengths = (program.parameters, program.transposed, values, values)
+    if not training:
+        lengths = (0, 0, values, 0)
+    arrays = [zeros((length,), kind, what) for length in (*lengths, program.blocking.nr)]
+    counts = (capacity, len(program.blocks)) if training else (0, 0)
+    sums = [np.zeros(count) for count in counts]
+    return Scratch._make([*arrays, np.ones(1, kind), *sums])
+
+
 def _types(T):
     """Numba's types of what the functions below are given."""
     matrix, whole = types.Array(T, 2, "C"), types.intp
     read, real = types.Array(T, 2, "C", readonly=True), types.float64
     return {
         "layers": types.Array(from_dtype(LAYER), 1, "C"),
+        "rows": types.NamedTuple(
+            (types.Array(from_dtype(LAYER), 1, "C"), types.Array(from_dtype(BLOCK), 1, "C")), Rows
+        ),
         "state": types.NamedUniTuple(matrix, 3, State),
-        "scratch": types.NamedUniTuple(types.Array(T, 1, "C"), 6, Scratch),
+        "scratch": types.NamedTuple(
+            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 2), Scratch
+        ),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
         "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole), Steps),
@@ -101,149 +128,134 @@ def _signature(*names):
     return lambda T: tuple(_types(T)[name] for name in names)
 
 
-_TRAINING = ("state", "layers", "scratch", "data", "order", "steps", "hyper", "sizes")
+_TRAINING = ("state", "rows", "scratch", "data", "order", "steps", "hyper", "sizes")
 
 
 @inline
 def _gather(inputs, chosen, values, stride):
     """The batch's rows, behind each other as the first layer reads them."""
-    d = inputs.shape[1]
     for i in range(len(chosen)):
-        row, target = inputs[chosen[i]], values[i * stride : i * stride + d]
-        for j in range(d):
-            target[j] = row[j]
+        copy(values[i * stride : i * stride + inputs.shape[1]], inputs[chosen[i]])
 
 
 @inline
-def _all(row, rows):
-    return Part(0, rows, 0, row.panels)
-
-
-@inline
-def _forward_all(layers, parameters, values, sizes):
-    rows = (sizes.observations + sizes.mr - 1) // sizes.mr * sizes.mr
+def _run_forward(layers, parameters, values, span, sizes):
     for k in range(len(layers)):
-        forward(layers[k], parameters, values, _all(layers[k], rows), sizes)
+        forward(layers[k], parameters, values, span, sizes)
 
 
 @inline
-def _panels_before(row, nr):
-    """Panels of the deltas of the layer before."""
-    return row.transposed_panels if row.has_weights else row.source_stride // nr
-
-
-@inline
-def _backward_all(layers, parameters, gradients, transposed, values, deltas, constants, l2, sizes):
-    rows = (sizes.observations + sizes.mr - 1) // sizes.mr * sizes.mr
+def _run_backward(layers, parameters, scratch, span, sizes):
+    """All deltas of some observations, from the derivatives of their losses."""
     last = len(layers) - 1
-    differentiate(layers[last], values, deltas, _all(layers[last], rows), sizes)
-    for back in range(len(layers)):
+    differentiate(layers[last], scratch.values, scratch.deltas, span, sizes)
+    for back in range(last):
         k = last - back
-        row = layers[k]
-        if row.has_weights:
-            inputs = (row.inputs + sizes.mr - 1) // sizes.mr * sizes.mr
-            part = Part(0, inputs, 0, row.panels)
-            backward_weights(row, parameters, gradients, values, deltas, constants, part, l2, sizes)
-        if row.trained_before:
-            if row.has_weights:
-                for panel in range(row.panels):
-                    transpose_weights(row, parameters, transposed, panel, sizes)
-            part = Part(0, rows, 0, _panels_before(row, sizes.nr))
+        if layers[k].trained_before:
             backward_deltas(
-                row, layers[k - 1], transposed, values, deltas, constants[0], part, sizes
-            )
+                layers[k], layers[k - 1], (parameters, scratch.transposed), scratch.values,
+                scratch.deltas, scratch.zeros, span, sizes,
+            )  # fmt: skip
 
 
 @inline
-def _penalty(layers, parameters, l2):
+def _penalty(rows, parameters, l2):
     """(l2/2)·‖W‖² over all weights."""
     total = 0.0
     if l2 > 0.0:
-        for k in range(len(layers)):
-            if layers[k].has_weights:
-                total += squared_norm(parameters[layers[k].weights : layers[k].biases])
+        for b in range(len(rows.blocks)):
+            total += squared_norm(parameters[rows.blocks[b].begin : rows.blocks[b].end])
     return 0.5 * l2 * total
 
 
 @inline
-def _clip(gradients, steps):
-    """Clip, if it is asked for; whether the gradients are finite."""
-    squared = squared_norm(gradients)
-    if not math.isfinite(squared):
-        return False
-    if steps.clip_value > 0.0:
-        clip(gradients, steps.clip_value)
-        squared = squared_norm(gradients)
-    if steps.clip_norm > 0.0:
-        factor = steps.clip_norm / (math.sqrt(squared) + 1e-6)
-        if factor < 1.0:
-            scale(gradients, factor)
-    return True
+def _run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
+    """The gradient of one block, clipped by value; in `squares` what clipping by norm must know of it."""
+    block = rows.blocks[b]
+    gradients = scratch.gradients
+    backward_weights(
+        rows.layers[block.layer], block, gradients, scratch.values, scratch.deltas,
+        (scratch.zeros, scratch.ones), sizes,
+    )  # fmt: skip
+    weights = gradients[block.begin : block.end]
+    biases = gradients[block.bias_begin : block.bias_end]
+    if l2 > 0.0:
+        shrink, current = weights.dtype.type(l2), parameters[block.begin : block.end]
+        for j in range(len(weights)):
+            weights[j] += shrink * current[j]
+    square = 0.0
+    if not (all_finite(weights) and all_finite(biases)):
+        square = math.nan
+    else:
+        if steps.clip_value > 0.0:
+            clip(weights, steps.clip_value)
+            clip(biases, steps.clip_value)
+        if steps.clip_norm > 0.0:
+            square = squared_norm(weights) + squared_norm(biases)
+    scratch.squares[b] = square
+
+
+@inline
+def _scale_of(squares, clip_norm):
+    """By what gradients are multiplied; NaN if they are not finite."""
+    total = 0.0
+    for b in range(len(squares)):
+        total += squares[b]
+    if not math.isfinite(total):
+        return math.nan
+    factor = 1.0
+    if clip_norm > 0.0:
+        factor = min(1.0, clip_norm / (math.sqrt(total) + 1e-6))
+    return factor
 
 
 @inline
 def _at_step(hyper, step):
     """The hyper-parameters with the bias corrections of one step."""
+    one = 1.0 - hyper.beta1**step if hyper.beta1 > 0.0 else 1.0
+    two = 1.0 - hyper.beta2**step if hyper.beta2 > 0.0 else 1.0
     return Hyper(
-        hyper.code,
-        hyper.lr,
-        hyper.momentum,
-        hyper.nesterov,
-        hyper.beta1,
-        hyper.beta2,
-        hyper.eps,
-        hyper.weight_decay,
-        1.0 - hyper.beta1**step,
-        1.0 - hyper.beta2**step,
-    )
+        hyper.code, hyper.lr, hyper.momentum, hyper.nesterov, hyper.beta1, hyper.beta2, hyper.eps,
+        hyper.weight_decay, one, two,
+    )  # fmt: skip
 
 
 @inline
-def _some(values, begin, end):
-    """A part, of an array that may be empty."""
-    return values[min(begin, len(values)) : min(end, len(values))]
-
-
-@inline
-def _at_once(hyper):
-    """Whether all tensors can be updated as one. (Padding has no gradient and stays zero.)"""
-    return hyper.weight_decay == 0.0 and hyper.code != LAMB
-
-
-@inline
-def _tensor(layers, k, size, hyper, nr):
-    """Where tensor k begins and ends, weights and biases in turn, and whether it is decayed."""
-    if _at_once(hyper):
-        return 0, size, False
-    row, decayed = layers[k // 2], k % 2 == 0
-    if decayed:
-        return (
-            row.weights,
-            row.weights + row.panels * row.inputs_padded * nr * row.has_weights,
-            True,
+def _update_run(begin, end, decayed, parameters, gradients, moments, hyper):
+    if begin < end:
+        first, second = moments  # (of which one or both may be empty)
+        update(
+            parameters[begin:end],
+            gradients[begin:end],
+            first[min(begin, len(first)) : min(end, len(first))],
+            second[min(begin, len(second)) : min(end, len(second))],
+            decayed,
+            hyper,
         )
-    return row.biases, row.biases + row.panels * nr * row.has_biases, False
 
 
 @inline
-def _update(layers, parameters, gradients, first, second, hyper, nr):
-    for k in range(1 if _at_once(hyper) else 2 * len(layers)):
-        begin, end, decayed = _tensor(layers, k, len(parameters), hyper, nr)
-        if begin < end:
-            update(
-                parameters[begin:end], gradients[begin:end],
-                _some(first, begin, end), _some(second, begin, end), decayed, hyper,
-            )  # fmt: skip
+def _update_all(layers, parameters, gradients, moments, hyper):
+    """The whole network at once, or tensor by tensor where the rule tells tensors apart."""
+    at_once = hyper.weight_decay == 0.0 and hyper.code != LAMB
+    for k in range(1 if at_once else 2 * len(layers)):
+        # (Padding has no gradient and stays zero.)
+        begin, end, decayed = 0, len(parameters), False
+        if not at_once:
+            row, decayed = layers[k // 2], k % 2 == 0
+            begin = row.weights if decayed else row.biases
+            end = row.biases if decayed else row.biases + row.outputs * row.has_biases
+        _update_run(begin, end, decayed, parameters, gradients, moments, hyper)
 
 
-@jit(signature=_signature(*_TRAINING, "losses"))
-def train_members(state, layers, scratch, data, order, steps, hyper, sizes, losses):
+@jit(references=False, signature=_signature(*_TRAINING, "losses"))
+def train_members(state, rows, scratch, data, order, steps, hyper, sizes, losses):
     """Run the steps of an epoch, or of a part of it, for each member, on this thread.
 
     Parameters
     ----------
     state : State
-    layers : array of LAYER
+    rows : Rows
     scratch : Scratch
     data : Data
     order : array of int64
@@ -258,141 +270,128 @@ def train_members(state, layers, scratch, data, order, steps, hyper, sizes, loss
         not (then it is NaN), the member's steps end, and its parameters are those before the step.
         # shape: (members, steps)
     """
-    gradients, transposed, values, deltas, zeros, ones = scratch
+    layers, blocks = rows
+    last = layers[len(layers) - 1]
+    outputs = Outputs(last.target * sizes.capacity, last.target_stride, last.outputs)
     for member in range(len(state.parameters)):
         parameters = state.parameters[member]
-        first, second = state.first[member], state.second[member]
+        moments = state.first[member], state.second[member]
         weights, mine = data.weights[member], order[member]
         for step in range(losses.shape[1]):
             chosen = mine[step * steps.batch : min((step + 1) * steps.batch, len(mine))]
             now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(chosen))
-            _gather(data.inputs, chosen, values, layers[0].source_stride)
-            _forward_all(layers, parameters, values, now)
-            loss = loss_and_deltas(
-                steps.loss, layers[len(layers) - 1], values, deltas,
-                data.targets, data.labels, weights, chosen, sizes.capacity,
+            span = Span(0, (len(chosen) + sizes.mr - 1) // sizes.mr * sizes.mr)
+            answers = Answers(data.targets, data.labels, weights, chosen)
+            _gather(data.inputs, chosen, scratch.values, layers[0].source_stride)
+            _run_forward(layers, parameters, scratch.values, span, now)
+            share = share_of_one(steps.loss, outputs, answers)
+            losses_and_deltas(
+                steps.loss, outputs, scratch.values, scratch.deltas, answers, share, span,
+                scratch.losses,
             )  # fmt: skip
             l2 = steps.l2 / len(chosen) if steps.l2_shared else steps.l2
-            loss += _penalty(layers, parameters, l2)
+            loss = _total(scratch.losses, len(chosen)) + _penalty(rows, parameters, l2)
             losses[member, step] = loss
             if hyper.code == LOSS_ONLY:
                 continue
             if not math.isfinite(loss) and hyper.code != GRADIENTS_ONLY:
                 break
-            _backward_all(
-                layers, parameters, gradients, transposed, values, deltas, (zeros, ones), l2, now
-            )
-            if hyper.code != GRADIENTS_ONLY:
-                if not _clip(gradients, steps):
-                    losses[member, step] = math.nan
-                    break
-                at_step = _at_step(hyper, steps.done + step + 1)
-                _update(layers, parameters, gradients, first, second, at_step, sizes.nr)
+            for b in range(len(blocks)):
+                transpose_weights(
+                    layers[blocks[b].layer], blocks[b], parameters, scratch.transposed, now
+                )
+            _run_backward(layers, parameters, scratch, span, now)
+            for b in range(len(blocks)):
+                _run_gradients(rows, b, parameters, scratch, l2, steps, now)
+            if hyper.code == GRADIENTS_ONLY:
+                continue
+            factor = _scale_of(scratch.squares, steps.clip_norm)
+            if not math.isfinite(factor):
+                losses[member, step] = math.nan
+                break
+            if factor < 1.0:
+                scale(scratch.gradients, factor)
+            at_step = _at_step(hyper, steps.done + step + 1)
+            _update_all(layers, parameters, scratch.gradients, moments, at_step)
 
 
 @inline
-def _cut(rows, panels, mr, parts):
-    """Into how many parts of rows, and of panels, a result is cut."""
-    across = min(panels, parts)
-    return max(1, min(rows // mr, parts // across)), across
+def _total(losses, count):
+    total = 0.0
+    for i in range(count):
+        total += losses[i]
+    return total
 
 
-@inline
-def _part(t, rows, panels, mr, cut):
-    down, across = cut
-    tiles, r, p = rows // mr, t % down, t // down
-    return Part(
-        tiles * r // down * mr,
-        tiles * (r + 1) // down * mr,
-        panels * p // across,
-        panels * (p + 1) // across,
-    )
-
-
-@jit(parallel=True, signature=_signature(*_TRAINING, "parts", "losses"))
-def train_threads(state, layers, scratch, data, order, steps, hyper, sizes, parts, losses):
-    """:func:`train_members` for one member, each pass of which is cut into `parts` for the threads."""
-    last = len(layers) - 1
-    mr, nr, batch, stride = sizes.mr, sizes.nr, steps.batch, layers[0].source_stride
-    parameters, first, second = state.parameters[0], state.first[0], state.second[0]
-    gradients, transposed, values, deltas, zeros, ones = scratch
-    constants = zeros, ones
+@jit(parallel=True, references=False, signature=_signature(*_TRAINING, "parts", "losses"))
+def train_threads(state, rows, scratch, data, order, steps, hyper, sizes, parts, losses):
+    """:func:`train_members` for one member; `parts` is into how many pieces a batch is cut."""
+    layers, blocks = rows
+    last = layers[len(layers) - 1]
+    outputs = Outputs(last.target * sizes.capacity, last.target_stride, last.outputs)
+    mr, nr, stride = sizes.mr, sizes.nr, layers[0].source_stride
+    parameters, moments = state.parameters[0], (state.first[0], state.second[0])
     weights, mine = data.weights[0], order[0]
+    # (By names of their own: Numba may move a reading of `scratch.squares` past a loop that writes it.)
+    losses_of, squares = scratch.losses, scratch.squares
+    for b in range(len(blocks)):
+        transpose_weights(layers[blocks[b].layer], blocks[b], parameters, scratch.transposed, sizes)
     for step in range(losses.shape[1]):
-        chosen = mine[step * batch : min((step + 1) * batch, len(mine))]
+        chosen = mine[step * steps.batch : min((step + 1) * steps.batch, len(mine))]
         count = len(chosen)
         now = Sizes(mr, nr, sizes.width, sizes.kc, sizes.capacity, count)
-        rows = (count + mr - 1) // mr * mr
-        for t in prange(parts):
-            begin, end = count * t // parts, count * (t + 1) // parts
-            _gather(data.inputs, chosen[begin:end], values[begin * stride :], stride)
-        for k in range(len(layers)):
-            cut = _cut(rows, layers[k].panels, mr, parts)
-            for t in prange(cut[0] * cut[1]):
-                part = _part(t, rows, layers[k].panels, mr, cut)
-                forward(layers[k], parameters, values, part, now)
-        loss = loss_and_deltas(
-            steps.loss, layers[last], values, deltas,
-            data.targets, data.labels, weights, chosen, sizes.capacity,
-        )  # fmt: skip
+        tiles = (count + mr - 1) // mr
+        answers = Answers(data.targets, data.labels, weights, chosen)
+        share = share_of_one(steps.loss, outputs, answers)
+        pieces = min(parts, tiles)
+        for t in prange(pieces):
+            span = Span(tiles * t // pieces * mr, tiles * (t + 1) // pieces * mr)
+            some = chosen[span.begin : min(span.stop, count)]
+            _gather(data.inputs, some, scratch.values[span.begin * stride :], stride)
+            _run_forward(layers, parameters, scratch.values, span, now)
+            losses_and_deltas(
+                steps.loss, outputs, scratch.values, scratch.deltas, answers, share, span,
+                losses_of,
+            )  # fmt: skip
+            _run_backward(layers, parameters, scratch, span, now)
         l2 = steps.l2 / count if steps.l2_shared else steps.l2
-        loss += _penalty(layers, parameters, l2)
+        loss = _total(losses_of, count)
+        if l2 > 0.0:
+            for b in prange(len(blocks)):
+                squares[b] = squared_norm(parameters[blocks[b].begin : blocks[b].end])
+            loss += 0.5 * l2 * _total(squares, len(blocks))
         losses[0, step] = loss
         if not math.isfinite(loss) and hyper.code != GRADIENTS_ONLY:
             break
-        differentiate(layers[last], values, deltas, _all(layers[last], rows), now)
-        for back in range(len(layers)):
-            k = last - back
-            if layers[k].has_weights:
-                inputs = (layers[k].inputs + mr - 1) // mr * mr
-                cut = _cut(inputs, layers[k].panels, mr, parts)
-                products = cut[0] * cut[1]
-                turned = layers[k].panels if layers[k].trained_before else 0
-                for t in prange(products + turned):
-                    if t < products:
-                        part = _part(t, inputs, layers[k].panels, mr, cut)
-                        backward_weights(
-                            layers[k], parameters, gradients, values, deltas, constants,
-                            part, l2, now,
-                        )  # fmt: skip
-                    else:
-                        transpose_weights(layers[k], parameters, transposed, t - products, now)
-            if layers[k].trained_before:
-                panels = _panels_before(layers[k], nr)
-                cut = _cut(rows, panels, mr, parts)
-                for t in prange(cut[0] * cut[1]):
-                    part = _part(t, rows, panels, mr, cut)
-                    backward_deltas(
-                        layers[k],
-                        layers[k - 1],
-                        transposed,
-                        values,
-                        deltas,
-                        constants[0],
-                        part,
-                        now,
-                    )
+        for b in prange(len(blocks)):
+            _run_gradients(rows, b, parameters, scratch, l2, steps, now)
         if hyper.code == GRADIENTS_ONLY:
             continue
-        if not _clip(gradients, steps):
+        factor = _scale_of(squares, steps.clip_norm)
+        if not math.isfinite(factor):
             losses[0, step] = math.nan
             break
-        number, size = steps.done + step + 1, len(parameters)
-        pieces = 1 if hyper.code == LAMB else parts  # (LAMB takes the norms of whole tensors)
-        for k in range(1 if _at_once(hyper) else 2 * len(layers)):
-            start, stop, decayed = _tensor(layers, k, size, hyper, nr)
-            for t in prange(pieces):
-                begin = start + (stop - start) * t // pieces
-                end = start + (stop - start) * (t + 1) // pieces
-                if begin < end:
-                    update(
-                        parameters[begin:end], gradients[begin:end],
-                        _some(first, begin, end), _some(second, begin, end), decayed,
-                        _at_step(hyper, number),
-                    )  # fmt: skip
+        at_step = _at_step(hyper, steps.done + step + 1)
+        if hyper.code == LAMB:  # takes the norms of whole tensors
+            scale(scratch.gradients, factor)
+            _update_all(layers, parameters, scratch.gradients, moments, at_step)
+        for b in prange(len(blocks)):
+            block, gradients = blocks[b], scratch.gradients
+            if hyper.code != LAMB:
+                if factor < 1.0:
+                    scale(gradients[block.begin : block.end], factor)
+                    scale(gradients[block.bias_begin : block.bias_end], factor)
+                _update_run(block.begin, block.end, True, parameters, gradients, moments, at_step)
+                _update_run(
+                    block.bias_begin, block.bias_end, False, parameters, gradients, moments, at_step
+                )
+            transpose_weights(layers[block.layer], block, parameters, scratch.transposed, now)
 
 
-@jit(signature=_signature("parameters", "layers", "scratch", "inputs", "sizes", "out"))
+@jit(
+    references=False,
+    signature=_signature("parameters", "layers", "scratch", "inputs", "sizes", "out"),
+)
 def evaluate(parameters, layers, scratch, inputs, sizes, out):
     """The network's outputs for all rows of `inputs`, some rows at a time, on this thread.
 
@@ -401,12 +400,12 @@ def evaluate(parameters, layers, scratch, inputs, sizes, out):
     values, last = scratch.values, layers[len(layers) - 1]
     stride = layers[0].source_stride
     for begin in range(0, len(inputs), sizes.capacity):
-        chosen = np.arange(begin, min(begin + sizes.capacity, len(inputs)))
-        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, len(chosen))
-        _gather(inputs, chosen, values, stride)
-        _forward_all(layers, parameters, values, now)
-        for i in range(len(chosen)):
+        count = min(sizes.capacity, len(inputs) - begin)
+        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, count)
+        for i in range(count):
+            copy(values[i * stride : i * stride + inputs.shape[1]], inputs[begin + i])
+        span = Span(0, (count + sizes.mr - 1) // sizes.mr * sizes.mr)
+        _run_forward(layers, parameters, values, span, now)
+        for i in range(count):
             start = last.target * sizes.capacity + i * last.target_stride
-            row, outputs = out[begin + i], values[start : start + last.outputs]
-            for j in range(len(row)):
-                row[j] = outputs[j]
+            copy(out[begin + i], values[start : start + last.outputs])

@@ -155,6 +155,15 @@ def squared_norm(values):
     return total
 
 
+@inline(any_order=True)
+def all_finite(values):
+    """Whether none is infinite or NaN: 0 times those is NaN."""
+    total = values.dtype.type(0.0)
+    for k in range(len(values)):
+        total += values[k] * values.dtype.type(0.0)
+    return total == 0.0
+
+
 @inline
 def scale(values, factor):
     """values ← factor·values."""

@@ -63,6 +63,13 @@ def empty(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
+def zeros(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np.ndarray:
+    """:func:`empty`, filled with zeros."""
+    array = empty(shape, dtype, what)
+    array.fill(0)
+    return array
+
+
 @contextlib.contextmanager
 def scratch(
     name: str, length: int, dtype: np.dtype | type | str, what: str

@@ -156,13 +156,14 @@ sqdiff = _make_micro_kernel(_accumulate_sqdiff, "sqdiff")
 absdiff = _make_micro_kernel(_accumulate_absdiff, "absdiff")
 
 
-def _make_strided_kernel(vectors: int, name: str, one_row: bool = False) -> Any:
+def _make_strided_kernel(name: str, vectors: int = 2, share: float = 1.0) -> Any:
     """An intrinsic ``(a, a_start, a_row, a_step, b, b_start, b_step, depth, base, base_start, base_row,
     c, c_start, c_row)``, for matrices that are too small to be packed first.
 
         c[i, j] = base[i, j] + a[i, 0]·b[0, j] + a[i, 1]·b[1, j] + …      (depth terms, in this order)
 
-    for the rows i of a network's micro-tile (or one row) and the columns j of `vectors` vectors.
+    for the rows i of a network's micro-tile, or a share of them (0: one row), and the columns j of
+    `vectors` vectors.
     Element [i, k] of a stands at a_start + i·a_row + k·a_step: a matrix or its transpose. Rows of b, base
     and c are contiguous, the next begins b_step, base_row and c_row later (base_row = 0: the same for
     all, as a bias is). base and c may be the same.
@@ -186,7 +187,7 @@ def _make_strided_kernel(vectors: int, name: str, one_row: bool = False) -> Any:
         c_row,
     ):
         size = network_blocking(str(c.dtype))
-        mr = 1 if one_row else size.mr
+        mr = max(1, int(share * size.mr))
         vector = vector_type(c)
         align = c.dtype.bitwidth // 8
 
@@ -266,9 +267,73 @@ def _make_strided_kernel(vectors: int, name: str, one_row: bool = False) -> Any:
     return intrinsic(typer)
 
 
-multiply_wide = _make_strided_kernel(2, "multiply_wide")
-multiply_narrow = _make_strided_kernel(1, "multiply_narrow")
-multiply_row = _make_strided_kernel(2, "multiply_row", one_row=True)
+multiply_wide = _make_strided_kernel("multiply_wide")
+multiply_narrow = _make_strided_kernel("multiply_narrow", vectors=1)
+multiply_half = _make_strided_kernel("multiply_half", share=0.5)
+multiply_row = _make_strided_kernel("multiply_row", share=0.0)
+
+
+@intrinsic
+def dot_rows(
+    typing_context, a, a_start, a_row, b, b_start, depth, base, base_place, c, c_start, c_row
+):
+    """c[i] = base + a[i, 0]·b[0] + a[i, 1]·b[1] + …  for the rows i of a network's micro-tile.
+
+    Rows of a, and b, are contiguous; `depth` is a multiple of a vector's width. Element i of c stands at
+    c_start + i·c_row. Each lane adds up every width-th term, then the lanes are added up pairwise.
+    """
+    size = network_blocking(str(c.dtype))
+    vector = vector_type(c)
+    align = c.dtype.bitwidth // 8
+
+    def codegen(context, builder, signature, arguments):
+        a_data, b_data, base_data, c_data = (
+            data_of(context, builder, signature.args[k], arguments[k]) for k in (0, 3, 6, 8)
+        )
+        b_start, depth = arguments[4], arguments[5]
+        rows = [
+            builder.add(arguments[1], builder.mul(arguments[2], _INDEX(i))) for i in range(size.mr)
+        ]
+        before = builder.block
+        loop = builder.append_basic_block("dot_rows.loop")
+        after = builder.append_basic_block("dot_rows.after")
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        step = builder.phi(_INDEX)
+        step.add_incoming(_INDEX(0), before)
+        sums = [builder.phi(vector) for _ in rows]
+        column = load_vector(builder, b_data, builder.add(b_start, step), vector, align)
+        for row, total in zip(rows, sums, strict=True):
+            total.add_incoming(ir.Constant(vector, [0.0] * vector.count), before)
+            terms = load_vector(builder, a_data, builder.add(row, step), vector, align)
+            total.add_incoming(multiply_add(builder, terms, column, total), loop)
+        following = builder.add(step, _INDEX(size.width))
+        step.add_incoming(following, loop)
+        results = [total.incomings[1][0] for total in sums]
+        builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
+
+        builder.position_at_end(after)
+        start = builder.load(builder.gep(base_data, [arguments[7]]))
+        for i, result in enumerate(results):
+            lanes = result
+            half = vector.count // 2
+            while half:  # the upper half onto the lower
+                mask = [ir.IntType(32)(k + half if k < half else k) for k in range(vector.count)]
+                kind = ir.VectorType(ir.IntType(32), vector.count)
+                upper = builder.shuffle_vector(lanes, lanes, ir.Constant(kind, mask))
+                lanes = builder.fadd(lanes, upper)
+                half //= 2
+            total = builder.fadd(start, builder.extract_element(lanes, _INDEX(0)))
+            place = builder.add(arguments[9], builder.mul(arguments[10], _INDEX(i)))
+            builder.store(total, builder.gep(c_data, [place]))
+        return context.get_dummy_value()
+
+    index = types.intp
+    return (
+        types.void(a, index, index, b, index, index, base, index, c, index, index),
+        codegen,
+    )
 
 
 @intrinsic

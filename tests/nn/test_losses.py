@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastkb.nn.losses import Loss, loss_and_deltas
+from fastkb.nn.losses import Answers, Loss, Outputs, losses_and_deltas, share_of_one
+from fastkb.nn.passes import Span
 from fastkb.nn.program import Layer, make_program
 from fastkb.reference import networks
 from fastkb.runtime import jit
@@ -17,12 +18,12 @@ CAPACITY = 48
 
 
 @jit(cache=False)
-def _loss_and_deltas(
-    code, layers, values, deltas, targets, labels, weights, chosen, capacity
-):  # fmt: skip
-    return loss_and_deltas(
-        code, layers[0], values, deltas, targets, labels, weights, chosen, capacity
-    )
+def _loss_and_deltas(code, outputs, values, deltas, answers, spans, losses):
+    share = share_of_one(code, outputs, answers)
+    for begin, stop in spans:
+        losses_and_deltas(
+            code, outputs, values, deltas, answers, share, Span(begin, stop), losses
+        )  # fmt: skip
 
 
 def ours(loss, z, y, weights=None, chosen=None):
@@ -38,23 +39,23 @@ def ours(loss, z, y, weights=None, chosen=None):
     values[places] = z
     before = values.copy()
     labelled = loss == "cross_entropy"
-    got = _loss_and_deltas(
-        int(Loss[loss.upper()]),
-        program.layers,
-        values,
-        deltas,
+    answers = Answers(
         np.zeros((0, k), dtype) if labelled else y.astype(dtype),
         y if labelled else np.zeros(0, np.int64),
         np.zeros(0, dtype) if weights is None else weights.astype(dtype),
         np.arange(n) if chosen is None else chosen,
-        CAPACITY,
+    )
+    losses = np.full(CAPACITY, np.nan)
+    spans = np.array([[0, n // 2], [n // 2, CAPACITY]])  # the second beyond the batch
+    _loss_and_deltas(
+        int(Loss[loss.upper()]), Outputs(start, stride, k), values, deltas, answers, spans, losses
     )
     np.testing.assert_array_equal(values, before)
     beside = np.ones(len(deltas), bool)
     beside[places] = False
     assert np.isnan(deltas[beside]).all()  # rows and columns beyond the batch are not touched
-    assert isinstance(got, float)
-    return got, deltas[places]
+    assert np.isnan(losses[n:]).all()
+    return sum(losses[:n].tolist()), deltas[places]
 
 
 def oracle(loss, z, y, weights=None):

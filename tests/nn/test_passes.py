@@ -14,7 +14,7 @@ from fastkb.nn.losses import Loss
 from fastkb.nn.optimizers import LAMB, SGD, Adam, AdamW
 from fastkb.nn.passes import Sizes
 from fastkb.nn.program import Layer, biases_of, make_program, set_weights, weights_of
-from fastkb.nn.training import Data, Scratch, State, Steps
+from fastkb.nn.training import Data, Scratch, State, Steps, new_scratch
 from fastkb.nn.updates import Hyper
 from fastkb.reference import networks
 from fastkb.scalar.activations import ACTIVATIONS
@@ -167,14 +167,7 @@ def prepare(case):
         if row.biases is not None:
             biases_of(program, index, parameters)[:] = row.biases
 
-    def zeros(count):
-        return np.zeros(count, case.dtype)
-
-    values = program.values * capacity
-    scratch = Scratch(
-        zeros(program.parameters), zeros(program.transposed), zeros(values), zeros(values),
-        zeros(blocking.nr), np.ones(1, case.dtype),
-    )  # fmt: skip
+    scratch = new_scratch(program, capacity)
     labelled = case.loss == "cross_entropy"
     data = Data(
         case.X,
@@ -205,7 +198,7 @@ def run(ours, driver=training.train_members, parts=None):
     losses = np.zeros((1, 1))
     order = np.arange(len(ours.case.X))[None, :]
     arguments = (
-        state, ours.program.layers, ours.scratch, ours.data, order, steps_of(ours.case),
+        state, ours.program.rows, ours.scratch, ours.data, order, steps_of(ours.case),
         Hyper(training.GRADIENTS_ONLY, 0.0), ours.sizes,
     )  # fmt: skip
     before = ours.parameters.copy()
@@ -398,11 +391,12 @@ def step(ours, optimizer, driver, parts=None, clip_norm=0.0):
     order = np.random.default_rng(0).permutation(len(ours.case.X))[None, :]
     losses = np.zeros((1, 1))
     arguments = (
-        state, ours.program.layers, ours.scratch, ours.data, order, steps_of(ours.case, clip_norm),
+        state, ours.program.rows, ours.scratch, ours.data, order, steps_of(ours.case, clip_norm),
         optimizer.hyper(0.1, 1), ours.sizes,
     )  # fmt: skip
     driver(*arguments, *(() if parts is None else (parts,)), losses)
-    return [losses, *state, *ours.scratch]
+    # (The transposes are of the weights before the step, or already of those after it.)
+    return [losses, *state, *ours.scratch._replace(transposed=losses)]
 
 
 OPTIMIZERS = [SGD(0.1), SGD(0.1, momentum=0.9, nesterov=True), Adam(0.1), AdamW(0.1), LAMB(0.1)]
@@ -440,7 +434,7 @@ def test_padding_stays_zero(case, optimizer, clip_norm):
         if row.biases is not None:
             biases_of(ours.program, index, used)[:] = 1
     for _ in range(2):
-        _, *state, gradients, _, values, deltas, zeros, ones = step(
+        _, *state, gradients, _, values, deltas, zeros, ones, _, _ = step(
             ours, optimizer, training.train_members, None, clip_norm
         )
         for buffer in (*state, gradients):
@@ -452,28 +446,6 @@ def test_padding_stays_zero(case, optimizer, clip_norm):
             assert not ours.rows(deltas, "target", index)[:, row.outputs :].any()
         assert not zeros.any()
         assert (ones == 1).all()
-
-
-@given(
-    tiles=st.integers(1, 40),
-    panels=st.integers(1, 40),
-    parts=st.integers(1, 40),
-    mr=st.sampled_from([4, 8]),
-)
-def test_parts_cover_every_micro_tile_once(tiles, panels, parts, mr):
-    rows = tiles * mr
-    cut = training._cut.py_func(rows, panels, mr, parts)
-    seen = np.zeros((tiles, panels), int)
-    for t in range(cut[0] * cut[1]):
-        part = training._part.py_func(t, rows, panels, mr, cut)
-        assert part.row % mr == part.row_stop % mr == 0
-        inside = seen[part.row // mr : part.row_stop // mr, part.panel : part.panel_stop]
-        assert inside.size > 0
-        inside += 1
-    assert (seen == 1).all()
-    assert cut[0] * cut[1] <= parts
-    # Never fewer than half of what there is to share out.
-    assert 2 * cut[0] * cut[1] > min(parts, tiles * panels)
 
 
 def test_more_terms_than_are_added_up_at_a_time():

@@ -101,10 +101,11 @@ def test_places_stand_side_by_side(machine, dtype, layers):
     check_side_by_side(parameters, program.parameters)
     check_side_by_side(value_places(rows), program.values)
     linears = rows[rows["has_weights"] == 1]
-    block = sizes.nr * sizes.nr
+    tile = sizes.nr * sizes.nr
     transposed = [
-        (row["transposed"], row["transposed"] + row["transposed_panels"] * row["panels"] * block)
+        (row["transposed"], row["transposed"] + row["transposed_panels"] * row["panels"] * tile)
         for row in linears
+        if not row["thin"]
     ]
     check_side_by_side(transposed, program.transposed)
 
@@ -129,7 +130,8 @@ def test_rows_are_chained_and_whole_micro_tiles(machine, dtype, layers):
         if layer.has_weights:
             assert row["inputs"] <= row["inputs_padded"] <= row["source_stride"]
             assert row["inputs_padded"] % sizes.width == 0
-            assert row["biases"] - row["weights"] == row["target_stride"] * row["inputs_padded"]
+            columns = row["outputs"] if row["thin"] else row["target_stride"]
+            assert row["biases"] - row["weights"] == columns * row["inputs_padded"]
             assert row["transposed_panels"] * sizes.nr == row["source_stride"]
 
 
@@ -140,18 +142,43 @@ def test_micro_tiles_of_gradients_stay_in_their_panel(machine, dtype, layers):
     """The gradient of a panel is computed mr inputs at a time, from as many columns of the values."""
     program = program_on(machine, layers, dtype)
     rows, sizes = program.layers, program.blocking
-    for row in rows[rows["has_weights"] == 1]:
+    for row in rows[(rows["has_weights"] == 1) & (rows["thin"] == 0)]:
         covered = -(-row["inputs"] // sizes.mr) * sizes.mr
         assert covered <= row["inputs_padded"]
         assert covered <= row["source_stride"]
 
 
 @each_dtype
+@each_machine
+@given(layers=stacks(), wide=st.integers(200, 1200))
+def test_blocks_cover_every_parameter_once(machine, dtype, layers, wide):
+    layers = [linear(wide, layers[0].inputs), *layers]
+    program = program_on(machine, layers, dtype)
+    seen, tile = np.zeros(program.parameters, int), max(program.blocking.width, program.blocking.mr)
+    for block in program.blocks:
+        row = program.layers[block["layer"]]
+        seen[block["begin"] : block["end"]] += 1
+        seen[block["bias_begin"] : block["bias_end"]] += 1
+        assert block["begin"] < block["end"]
+        assert block["input"] % tile == 0
+        if not row["thin"]:
+            rows = block["input_stop"] - block["input"]
+            assert rows * program.blocking.nr == block["end"] - block["begin"]
+            assert rows <= 256 + tile
+    for row, layer in zip(program.layers, layers, strict=True):
+        if layer.has_weights:
+            assert (seen[row["weights"] : row["biases"]] == 1).all()
+        if layer.has_biases:
+            assert (seen[row["biases"] : row["biases"] + layer.outputs] == 1).all()
+    assert (seen <= 1).all()
+
+
+@each_dtype
 @pytest.mark.parametrize("case", ["inputs", "outputs", "both"])
 def test_round_trip(dtype, case):
     for width in edges(dtype):
-        inputs = 3 if case == "outputs" else width
-        outputs = 3 if case == "inputs" else width
+        inputs = 5 if case == "outputs" else width
+        outputs = 5 if case == "inputs" else width
         check_round_trip([linear(2, inputs), linear(inputs, outputs), linear(outputs, 2)], 1, dtype)
 
 
@@ -179,8 +206,12 @@ def check_round_trip(layers, index, dtype):
     assert np.count_nonzero(buffer[here]) == weights.size  # padding is zero
     assert not np.isnan(buffer[here]).any()
     o, i = np.indices(weights.shape)
-    place = row["weights"] + (o // sizes.nr) * row["inputs_padded"] * sizes.nr
-    np.testing.assert_array_equal(buffer[place + i * sizes.nr + o % sizes.nr], weights)
+    if row["thin"]:
+        place = row["weights"] + o * row["inputs_padded"] + i
+    else:
+        panel = row["weights"] + (o // sizes.nr) * row["inputs_padded"] * sizes.nr
+        place = panel + i * sizes.nr + o % sizes.nr
+    np.testing.assert_array_equal(buffer[place], weights)
 
     taken = weights_of(program, index, buffer)
     assert taken.dtype == dtype
@@ -201,17 +232,19 @@ def check_round_trip(layers, index, dtype):
 
 
 @each_dtype
-def test_weights_are_overwritten_padding_included(dtype):
-    program = make_program([linear(5, 3)], dtype)
+@pytest.mark.parametrize("outputs", [3, 6])
+def test_weights_are_overwritten_padding_included(dtype, outputs):
+    program = make_program([linear(5, outputs)], dtype)
     buffer = np.full(program.parameters, 7, dtype)
-    set_weights(program, 0, buffer, np.ones((3, 5)))  # of another type
+    set_weights(program, 0, buffer, np.ones((outputs, 5)))  # of another type
     weights = buffer[: program.layers[0]["biases"]]
-    assert weights.sum() == 15
+    assert weights.sum() == 5 * outputs
     assert (buffer[len(weights) :] == 7).all()
 
 
-@pytest.mark.parametrize("shape", [(5, 3), (3, 4), (4, 5)])
-def test_weights_of_another_shape_do_not_fit(shape):
-    program = make_program([linear(5, 3)], "float64")
+@pytest.mark.parametrize("outputs", [3, 6])
+@pytest.mark.parametrize("shape", [(5, 3), (3, 4), (4, 5), (5, 6), (6, 4)])
+def test_weights_of_another_shape_do_not_fit(shape, outputs):
+    program = make_program([linear(5, outputs)], "float64")
     with pytest.raises(ValueError, match="broadcast"):
         set_weights(program, 0, np.zeros(program.parameters), np.ones(shape))

@@ -15,7 +15,7 @@ from fastkb.nn.losses import Loss
 from fastkb.nn.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastkb.nn.passes import Sizes
 from fastkb.nn.program import Layer, biases_of, make_program, set_weights, weights_of
-from fastkb.nn.training import Data, Scratch, State, Steps
+from fastkb.nn.training import Data, State, Steps, new_scratch
 from fastkb.nn.updates import Hyper
 from fastkb.reference import networks
 from fastkb.scalar.activations import ACTIVATIONS
@@ -121,14 +121,12 @@ def new_state(network, optimizer, members=(0,)):
     )
 
 
-def new_scratch(program, dtype, batch):
+def scratch_for(program, batch):
     """Scratch, and the sizes that belong to it."""
     blocking = program.blocking
     capacity = -(-batch // blocking.mr) * blocking.mr
-    values = program.values * capacity
-    lengths = (program.parameters, program.transposed, values, values, blocking.nr)
-    scratch = Scratch(*(np.zeros(length, dtype) for length in lengths), np.ones(1, dtype))
-    return scratch, Sizes(blocking.mr, blocking.nr, blocking.width, blocking.kc, capacity, 0)
+    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, blocking.kc, capacity, 0)
+    return new_scratch(program, capacity), sizes
 
 
 def train(
@@ -138,7 +136,7 @@ def train(
     """Run the steps of an order; the losses. With `parts` by train_threads."""
     order = np.ascontiguousarray(np.atleast_2d(order))
     members, count = order.shape
-    room, sizes = new_scratch(network.program, network.dtype, batch)
+    room, sizes = scratch_for(network.program, batch)
     data = network.data
     if weights is None:
         weights = np.repeat(data.weights, members, axis=0)
@@ -153,7 +151,7 @@ def train(
     )
     losses = np.full((members, -(-count // batch)), -1.0)
     arguments = (
-        state, network.program.layers, room if scratch is None else scratch,
+        state, network.program.rows, room if scratch is None else scratch,
         data._replace(weights=np.ascontiguousarray(weights)), order, steps,
         hyper or optimizer.hyper(optimizer.lr, done + 1), sizes,
     )  # fmt: skip
@@ -376,13 +374,13 @@ def test_gradients_alone_change_nothing(dtype, parts):
     network.inputs[0] = np.inf
     hyper = Hyper(training.GRADIENTS_ONLY, 0.0)
     state = new_state(network, Adam(0.01))
-    scratch, _ = new_scratch(network.program, network.dtype, 8)
+    scratch, _ = scratch_for(network.program, 8)
     losses = train(
         network, state, np.arange(16), Adam(0.01), parts=parts, hyper=hyper, scratch=scratch
     )
     assert np.isfinite(losses[0]).tolist() == [False, True]
     assert_same_bits(state, new_state(network, Adam(0.01)))
-    fresh, _ = new_scratch(network.program, network.dtype, 8)
+    fresh, _ = scratch_for(network.program, 8)
     train(network, state, np.arange(8, 16), Adam(0.01), hyper=hyper, scratch=fresh)
     np.testing.assert_array_equal(scratch.gradients, fresh.gradients)
 
@@ -393,7 +391,7 @@ def test_scratch_keeps_nothing_of_an_earlier_call(dtype):
     fresh, used = new_state(network, Adam(0.01)), new_state(network, Adam(0.01))
     order = np.arange(53)
     losses = train(network, fresh, order, Adam(0.01))
-    scratch, _ = new_scratch(network.program, network.dtype, 8)
+    scratch, _ = scratch_for(network.program, 8)
     train(network, new_state(network, LAMB(0.1), [7]), order[::-1], LAMB(0.1), scratch=scratch)
     again = train(network, used, order, Adam(0.01), scratch=scratch)
     assert_same_bits([again, *used], [losses, *fresh])
@@ -479,7 +477,7 @@ def test_evaluation(dtype, architecture, n, capacity):
     some = network.inputs[:n]
 
     def evaluate(inputs, capacity):
-        scratch, sizes = new_scratch(network.program, network.dtype, capacity)
+        scratch, sizes = scratch_for(network.program, capacity)
         out = np.full((len(inputs), network.program.outputs), np.nan, dtype)
         training.evaluate(parameters, network.program.layers, scratch, inputs, sizes, out)
         return out
@@ -502,7 +500,7 @@ def test_evaluation(dtype, architecture, n, capacity):
 def test_evaluation_agrees_with_the_losses(dtype):
     network = make_network("classifier", dtype)
     parameters = draw_parameters(network)
-    scratch, sizes = new_scratch(network.program, network.dtype, 53)
+    scratch, sizes = scratch_for(network.program, 53)
     out = np.empty((53, 4), dtype)
     training.evaluate(parameters, network.program.layers, scratch, network.inputs, sizes, out)
     state = new_state(network, SGD(0.1))

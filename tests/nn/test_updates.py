@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastkb.nn.updates import Hyper, Rule, clip, direction, scale, squared_norm, update
+from fastkb.nn.updates import Hyper, Rule, all_finite, clip, direction, scale, squared_norm, update
 from fastkb.runtime import jit
 
 DTYPES = (np.float32, np.float64)
@@ -257,6 +257,23 @@ def test_squared_norm(dtype, n, seed):
     assert isinstance(norm, float)
     assert abs(norm - expected) <= (n + 1) * np.finfo(np.float64).eps * expected
     assert norm == _squared_norm(values.copy())
+
+
+@jit(cache=False)
+def _all_finite(values):
+    return all_finite(values)
+
+
+@each_dtype
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_all_finite(dtype, wrong):
+    for n in (0, 1, 7, 64, 67):
+        values = np.full(n, np.finfo(dtype).max, dtype)
+        assert _all_finite(values)
+        for place in range(n):
+            values[:] = 1
+            values[place] = wrong
+            assert not _all_finite(values)
 
 
 def test_squared_norm_does_not_overflow_in_float32():

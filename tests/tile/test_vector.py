@@ -146,6 +146,14 @@ def _multiply_narrow(a, b, depth, base, c):
 
 
 @jit(cache=False)
+def _multiply_half(a, b, depth, base, c):
+    simd.multiply_half(
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], depth,
+        base[0], base[1], base[2], c[0], c[1], c[2],
+    )  # fmt: skip
+
+
+@jit(cache=False)
 def _multiply_row(a, b, depth, base, c):
     simd.multiply_row(
         a[0], a[1], a[2], a[3], b[0], b[1], b[2], depth,
@@ -153,20 +161,21 @@ def _multiply_row(a, b, depth, base, c):
     )  # fmt: skip
 
 
-# The compiled kernel, its vectors, and whether it has one row alone.
+# The compiled kernel, its vectors, and its share of a micro-tile's rows (0: one row).
 STRIDED = {
-    "wide": (_multiply_wide, 2, False),
-    "narrow": (_multiply_narrow, 1, False),
-    "row": (_multiply_row, 2, True),
+    "wide": (_multiply_wide, 2, 1.0),
+    "narrow": (_multiply_narrow, 1, 1.0),
+    "half": (_multiply_half, 2, 0.5),
+    "row": (_multiply_row, 2, 0.0),
 }
 each_strided = pytest.mark.parametrize("kernel", STRIDED)
 
 
 def tile_of(kernel, dtype):
     """Rows and columns of a kernel's result."""
-    _, vectors, one_row = STRIDED[kernel]
+    _, vectors, share = STRIDED[kernel]
     sizes = network_blocking(dtype)
-    return (1 if one_row else sizes.mr), vectors * sizes.width
+    return max(1, int(share * sizes.mr)), vectors * sizes.width
 
 
 def placed(matrix, start, row, step=1):
@@ -261,13 +270,40 @@ def test_strided_kernels_agree_to_the_bit(dtype):
     a = rng.standard_normal((sizes.mr, 33)).astype(dtype).ravel()
     b = rng.standard_normal((33, sizes.nr)).astype(dtype).ravel()
     zeros = np.zeros(sizes.nr, dtype)
-    wide, narrow, row = np.zeros((3, sizes.mr * sizes.nr), dtype)
+    wide, narrow, half, row = np.zeros((4, sizes.mr * sizes.nr), dtype)
     second, base = (b, 0, sizes.nr), (zeros, 0, 0)
     _multiply_wide((a, 0, 33, 1), second, 33, base, (wide, 0, sizes.nr))
     _multiply_narrow((a, 0, 33, 1), second, 33, base, (narrow, 0, sizes.nr))
+    for i in (0, sizes.mr // 2):
+        _multiply_half((a, 33 * i, 33, 1), second, 33, base, (half, i * sizes.nr, sizes.nr))
     for i in range(sizes.mr):
         _multiply_row((a, 33 * i, 0, 1), second, 33, base, (row, i * sizes.nr, 0))
     np.testing.assert_array_equal(row, wide)
+    np.testing.assert_array_equal(half, wide)
     wide, narrow = (c.reshape(sizes.mr, sizes.nr) for c in (wide, narrow))
     np.testing.assert_array_equal(narrow[:, : sizes.width], wide[:, : sizes.width])
     assert not narrow[:, sizes.width :].any()
+
+
+@jit(cache=False)
+def _dot_rows(a, b, depth, base, c):
+    simd.dot_rows(a[0], a[1], a[2], b[0], b[1], depth, base[0], base[1], c[0], c[1], c[2])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("vectors", [1, 2, 3, 40])
+def test_dot_rows(dtype, vectors):
+    sizes = network_blocking(dtype)
+    depth = vectors * sizes.width
+    rng = np.random.default_rng(vectors)
+    a = rng.standard_normal((sizes.mr, depth)).astype(dtype)
+    b = rng.standard_normal((depth, 1)).astype(dtype)
+    base = rng.standard_normal((1, 1)).astype(dtype)
+    a_flat, _ = placed(a, 3, depth + 5)
+    b_flat, _ = placed(b, 1, 1)
+    base_flat, _ = placed(base, 2, 1)
+    c_flat, places = placed(np.full((sizes.mr, 1), np.nan, dtype), 5, 7)
+    _dot_rows((a_flat, 3, depth + 5), (b_flat, 1), depth, (base_flat, 2), (c_flat, 5, 7))
+    bound, expected = bound_and_expected(a, b, base, dtype)
+    assert (np.abs(c_flat[places] - expected) <= bound).all()
+    assert np.isnan(c_flat).sum() == len(c_flat) - sizes.mr
