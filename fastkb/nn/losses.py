@@ -48,7 +48,7 @@ BINARY_CROSS_ENTROPY = int(Loss.BINARY_CROSS_ENTROPY)
 CROSS_ENTROPY, HALF_SQUARED_ERROR = int(Loss.CROSS_ENTROPY), int(Loss.HALF_SQUARED_ERROR)
 
 
-@inline
+@inline(references=False)
 def _squared_error(z, y, deltas, at, row, outputs, factor):
     total = 0.0
     for j in range(outputs):
@@ -58,7 +58,7 @@ def _squared_error(z, y, deltas, at, row, outputs, factor):
     return total
 
 
-@inline
+@inline(references=False)
 def _binary_cross_entropy(z, y, deltas, at, row, outputs, factor):
     total = 0.0
     for j in range(outputs):
@@ -71,7 +71,7 @@ def _binary_cross_entropy(z, y, deltas, at, row, outputs, factor):
     return total
 
 
-@inline
+@inline(references=False)
 def _cross_entropy(z, label, deltas, at, outputs, factor):
     largest = z[at]
     for j in range(1, outputs):
@@ -88,7 +88,7 @@ def _cross_entropy(z, label, deltas, at, outputs, factor):
     return math.log(total) + (largest - z[at + label])
 
 
-@inline
+@inline(references=False)
 def share_of_one(code, outputs, answers):
     """What a weight of one counts in the mean over a batch."""
     whole = float(len(answers.chosen))
@@ -104,7 +104,7 @@ def share_of_one(code, outputs, answers):
     return share
 
 
-@inline
+@inline(references=False)
 def losses_and_deltas(code, outputs, values, deltas, answers, share, span, losses):
     """Each observation's part of the loss; its derivatives in the outputs go to `deltas`.
 

@@ -61,7 +61,7 @@ class Operand(NamedTuple):
     panel: int
 
 
-@inline
+@inline(references=False)
 def _multiply(a, b, base, c, depth, part, shape, sizes):
     """c = base + a b for the micro-tiles of a part, of a matrix of so many rows and columns."""
     rows, columns = shape
@@ -95,7 +95,7 @@ def _multiply(a, b, base, c, depth, part, shape, sizes):
                     )  # fmt: skip
 
 
-@inline
+@inline(references=False)
 def _dots(row, parameters, values, span, sizes):
     """What a thin layer adds up: each output is a product of two rows."""
     depth = (row.inputs + sizes.width - 1) // sizes.width * sizes.width
@@ -110,7 +110,7 @@ def _dots(row, parameters, values, span, sizes):
             )  # fmt: skip
 
 
-@inline
+@inline(references=False)
 def forward(row, parameters, values, span, sizes):
     """The outputs of one layer."""
     source, kept = row.source * sizes.capacity, row.kept * sizes.capacity
@@ -142,19 +142,20 @@ def forward(row, parameters, values, span, sizes):
                     _clear(values[kept + r * stride + row.outputs : kept + (r + 1) * stride])
 
 
-@inline
+@inline(references=False)
 def copy(target, source):
+    """target ← source."""
     for j in range(len(target)):
         target[j] = source[j]
 
 
-@inline
+@inline(references=False)
 def _clear(values):
     for j in range(len(values)):
         values[j] = 0.0
 
 
-@inline
+@inline(references=False)
 def differentiate(row, values, deltas, span, sizes):
     """Turn derivatives with respect to a layer's outputs into those before its activation."""
     if row.activation != 0:
@@ -165,7 +166,7 @@ def differentiate(row, values, deltas, span, sizes):
         times_derivative(row.activation, deltas[at:end], values[of : of + end - at], row.parameter)
 
 
-@inline
+@inline(references=False)
 def backward_weights(row, block, gradients, values, deltas, constants, sizes):
     """Gradients of a block of weights and biases."""
     zeros, ones = constants
@@ -198,7 +199,7 @@ def backward_weights(row, block, gradients, values, deltas, constants, sizes):
         )  # fmt: skip
 
 
-@inline
+@inline(references=False)
 def transpose_weights(row, block, parameters, transposed, sizes):
     """The transpose of a block, for a layer whose inputs' deltas are wanted."""
     if row.trained_before and not row.thin:
@@ -218,7 +219,7 @@ def transpose_weights(row, block, parameters, transposed, sizes):
                 )
 
 
-@inline
+@inline(references=False)
 def backward_deltas(row, before, weights, values, deltas, zeros, span, sizes):
     """Deltas of the layer before, from this one's; `weights` are parameters and their transposes."""
     parameters, transposed = weights

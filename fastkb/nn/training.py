@@ -131,20 +131,20 @@ def _signature(*names):
 _TRAINING = ("state", "rows", "scratch", "data", "order", "steps", "hyper", "sizes")
 
 
-@inline
+@inline(references=False)
 def _gather(inputs, chosen, values, stride):
     """The batch's rows, behind each other as the first layer reads them."""
     for i in range(len(chosen)):
         copy(values[i * stride : i * stride + inputs.shape[1]], inputs[chosen[i]])
 
 
-@inline
+@inline(references=False)
 def _run_forward(layers, parameters, values, span, sizes):
     for k in range(len(layers)):
         forward(layers[k], parameters, values, span, sizes)
 
 
-@inline
+@inline(references=False)
 def _run_backward(layers, parameters, scratch, span, sizes):
     """All deltas of some observations, from the derivatives of their losses."""
     last = len(layers) - 1
@@ -158,7 +158,7 @@ def _run_backward(layers, parameters, scratch, span, sizes):
             )  # fmt: skip
 
 
-@inline
+@inline(references=False)
 def _penalty(rows, parameters, l2):
     """(l2/2)·‖W‖² over all weights."""
     total = 0.0
@@ -168,7 +168,7 @@ def _penalty(rows, parameters, l2):
     return 0.5 * l2 * total
 
 
-@inline
+@inline(references=False)
 def _run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
     """The gradient of one block, clipped by value; in `squares` what clipping by norm must know of it."""
     block = rows.blocks[b]
@@ -195,7 +195,7 @@ def _run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
     scratch.squares[b] = square
 
 
-@inline
+@inline(references=False)
 def _scale_of(squares, clip_norm):
     """By what gradients are multiplied; NaN if they are not finite."""
     total = 0.0
@@ -209,7 +209,7 @@ def _scale_of(squares, clip_norm):
     return factor
 
 
-@inline
+@inline(references=False)
 def _at_step(hyper, step):
     """The hyper-parameters with the bias corrections of one step."""
     one = 1.0 - hyper.beta1**step if hyper.beta1 > 0.0 else 1.0
@@ -220,7 +220,7 @@ def _at_step(hyper, step):
     )  # fmt: skip
 
 
-@inline
+@inline(references=False)
 def _update_run(begin, end, decayed, parameters, gradients, moments, hyper):
     if begin < end:
         first, second = moments  # (of which one or both may be empty)
@@ -234,7 +234,7 @@ def _update_run(begin, end, decayed, parameters, gradients, moments, hyper):
         )
 
 
-@inline
+@inline(references=False)
 def _update_all(layers, parameters, gradients, moments, hyper):
     """The whole network at once, or tensor by tensor where the rule tells tensors apart."""
     at_once = hyper.weight_decay == 0.0 and hyper.code != LAMB
@@ -315,7 +315,7 @@ def train_members(state, rows, scratch, data, order, steps, hyper, sizes, losses
             _update_all(layers, parameters, scratch.gradients, moments, at_step)
 
 
-@inline
+@inline(references=False)
 def _total(losses, count):
     total = 0.0
     for i in range(count):

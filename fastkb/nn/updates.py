@@ -67,14 +67,14 @@ SGD, ADAGRAD, RMSPROP = int(Rule.SGD), int(Rule.ADAGRAD), int(Rule.RMSPROP)
 LAMB = int(Rule.LAMB)  # (what else there is shares Adam's loop, whose weight decay is 0)
 
 
-@inline
+@inline(references=False)
 def _sgd(values, gradient, hyper):
     lr = values.dtype.type(hyper.lr)
     for k in range(len(values)):
         values[k] -= lr * gradient[k]
 
 
-@inline
+@inline(references=False)
 def _momentum(values, gradient, first, hyper):
     T = values.dtype.type
     lr, momentum = T(hyper.lr), T(hyper.momentum)
@@ -91,7 +91,7 @@ def _momentum(values, gradient, first, hyper):
             values[k] -= lr * velocity
 
 
-@inline
+@inline(references=False)
 def _by_root(values, gradient, second, hyper):
     """Adagrad and RMSprop, which differ in how the squares are weighed."""
     T = values.dtype.type
@@ -106,7 +106,7 @@ def _by_root(values, gradient, second, hyper):
         values[k] -= lr * g / (math.sqrt(square) + eps)
 
 
-@inline
+@inline(references=False)
 def _adam(values, gradient, first, second, decayed, hyper):
     T = values.dtype.type
     kept1, new1 = T(hyper.beta1), T(1.0 - hyper.beta1)
@@ -124,7 +124,7 @@ def _adam(values, gradient, first, second, decayed, hyper):
         values[k] = shrink * values[k] - step * mean / (unbias * math.sqrt(square) + eps)
 
 
-@inline
+@inline(references=False)
 def direction(values, gradient, first, second, decayed, hyper):
     """gradient ← (m/ĉ₁) / (√v/√ĉ₂ + ε) + λ·θ, with the state updated: what LAMB takes the norm of.
 
@@ -145,7 +145,7 @@ def direction(values, gradient, first, second, decayed, hyper):
         gradient[k] = unbias1 * mean / (unbias2 * math.sqrt(square) + eps) + decay * values[k]
 
 
-@inline(any_order=True)
+@inline(any_order=True, references=False)
 def squared_norm(values):
     """Sum of squares, in float64 and always in the same order."""
     total = 0.0
@@ -155,7 +155,7 @@ def squared_norm(values):
     return total
 
 
-@inline(any_order=True)
+@inline(any_order=True, references=False)
 def all_finite(values):
     """Whether none is infinite or NaN: 0 times those is NaN."""
     total = values.dtype.type(0.0)
@@ -164,7 +164,7 @@ def all_finite(values):
     return total == 0.0
 
 
-@inline
+@inline(references=False)
 def scale(values, factor):
     """values ← factor·values."""
     factor = values.dtype.type(factor)
@@ -172,7 +172,7 @@ def scale(values, factor):
         values[k] *= factor
 
 
-@inline
+@inline(references=False)
 def clip(values, limit):
     """values ← min(max(values, −limit), limit)."""
     upper = values.dtype.type(limit)
@@ -183,7 +183,7 @@ def clip(values, limit):
         values[k] = lower if value < lower else value
 
 
-@inline
+@inline(references=False)
 def _lamb(values, gradient, first, second, decayed, hyper):
     direction(values, gradient, first, second, decayed, hyper)
     length, stride = math.sqrt(squared_norm(values)), math.sqrt(squared_norm(gradient))
@@ -193,7 +193,7 @@ def _lamb(values, gradient, first, second, decayed, hyper):
         values[k] -= step * gradient[k]
 
 
-@inline
+@inline(references=False)
 def update(values, gradient, first, second, decayed, hyper):
     """One step of a slice of parameters, in place, by the rule `hyper.code`.
 

@@ -6,9 +6,8 @@
   Never ``nnan``/``ninf`` (NaN must propagate) and never ``reassoc`` (it folds away the rounding
   tricks in ``scalar/elementary.py`` and would make results depend on the compiler's mood).
 * ``nogil``: several Python threads may compute at once.
-* no counting of references where it can be had (``references=False``, and always in inlined functions):
-  Numba counts who holds an array whenever one is sliced or passed on, by an atomic instruction of some
-  20 cycles: two thirds of a step of a network with 300 parameters.
+* ``references=False`` where small arrays are sliced and handed on all the time: Numba counts who holds an
+  array by atomic instructions of some 20 cycles, two thirds of a step of a network with 300 parameters.
 """
 
 from __future__ import annotations
@@ -133,22 +132,24 @@ def vector(element: types.Float) -> types.Array:
     return types.Array(element, 1, "C")
 
 
-def inline(function: Callable | None = None, *, any_order: bool = False) -> Any:
+def inline(
+    function: Callable | None = None, *, any_order: bool = False, references: bool = True
+) -> Any:
     """Compile a small function that only other compiled functions call: inlined, never cached.
 
-    The caller's file holds its code, and :func:`fastkb.runtime.cache.source_digest` sees its edits. No
-    references are counted in it: it can neither make nor return arrays.
+    The caller's file holds its code, and :func:`fastkb.runtime.cache.source_digest` sees its edits.
     With `any_order` its sums are formed in the order that suits the vector unit: the same each time,
-    for it depends on the number of terms alone. (Only for plain sums, see above.)
+    for it depends on the number of terms alone. (Only for plain sums, see above.) `references` is that of
+    :func:`jit`; functions without are called by functions without.
     """
     if function is None:
-        return lambda f: inline(f, any_order=any_order)
+        return functools.partial(inline, any_order=any_order, references=references)
     return numba.njit(
         function,
         error_model="numpy",
         fastmath=set(FASTMATH) | ({"reassoc"} if any_order else set()),
-        _nrt=False,
         forceinline=True,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        **({} if references else {"_nrt": False}),
     )

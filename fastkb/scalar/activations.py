@@ -162,12 +162,12 @@ def activation_code(activation: Activation) -> int:
     return ACTIVATIONS.index(activation)
 
 
-@inline
+@inline(references=False)
 def _activated(code, values, p):
     return
 
 
-@inline
+@inline(references=False)
 def _multiplied(code, gradient, values, p):
     return
 
@@ -186,7 +186,7 @@ def _activate_link(own_code: int, function: Callable, following: Any) -> Any:
             following(code, values, p)
 
     apply.__name__ = f"activate_{function.__name__}"
-    return inline(apply)
+    return inline(apply, references=False)
 
 
 def _derivative_link(own_code: int, derivative: Callable, following: Any) -> Any:
@@ -201,7 +201,7 @@ def _derivative_link(own_code: int, derivative: Callable, following: Any) -> Any
             following(code, gradient, values, p)
 
     apply.__name__ = f"times_{derivative.__name__}"
-    return inline(apply)
+    return inline(apply, references=False)
 
 
 def _chains() -> tuple[Any, Any]:
