@@ -33,12 +33,23 @@ from fastkb.nn.passes import (
     transpose_weights,
 )
 from fastkb.nn.program import BLOCK, LAYER, Program, Rows
-from fastkb.nn.updates import Hyper, Rule, all_finite, clip, scale, squared_norm, update
+from fastkb.nn.updates import (
+    Hyper,
+    Rule,
+    all_finite,
+    clip,
+    rough_squares,
+    scale,
+    squared_norm,
+    update,
+)
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.memory import zeros
 
 LAMB = int(Rule.LAMB)
 GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
+
+_SAFE = 1e74  # the square of a number of which float32 can hold ten
 
 
 class Data(NamedTuple):
@@ -61,6 +72,7 @@ class Scratch(NamedTuple):
     ones: np.ndarray
     losses: np.ndarray  # of each observation, float64
     squares: np.ndarray  # of each block: its squared norm, float64
+    reach: np.ndarray  # of each piece of a batch: see `_reach`, float64
 
 
 class State(NamedTuple):
@@ -91,7 +103,7 @@ def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Sc
     if not training:
         lengths = (0, 0, values, 0)
     arrays = [zeros((length,), kind, what) for length in (*lengths, program.blocking.nr)]
-    counts = (capacity, len(program.blocks)) if training else (0, 0)
+    counts = (capacity, len(program.blocks), 2 * capacity) if training else (0, 0, 0)
     sums = [np.zeros(count) for count in counts]
     return Scratch._make([*arrays, np.ones(1, kind), *sums])
 
@@ -107,7 +119,7 @@ def _types(T):
         ),
         "state": types.NamedUniTuple(matrix, 3, State),
         "scratch": types.NamedTuple(
-            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 2), Scratch
+            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 3), Scratch
         ),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
@@ -159,13 +171,13 @@ def _run_backward(layers, parameters, scratch, span, sizes):
 
 
 @inline(references=False)
-def _penalty(rows, parameters, l2):
-    """(l2/2)·‖W‖² over all weights."""
+def _squared_weights(rows, parameters, l2):
+    """‖W‖² over all weights, if it is needed."""
     total = 0.0
     if l2 > 0.0:
         for b in range(len(rows.blocks)):
             total += squared_norm(parameters[rows.blocks[b].begin : rows.blocks[b].end])
-    return 0.5 * l2 * total
+    return total
 
 
 @inline(references=False)
@@ -193,6 +205,38 @@ def _run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
         if steps.clip_norm > 0.0:
             square = squared_norm(weights) + squared_norm(biases)
     scratch.squares[b] = square
+
+
+@inline(references=False)
+def _reach(layers, values, deltas, span, sizes):
+    """Sums of squares of what some observations bring to the gradients: inputs, and deltas.
+
+    The product of the roots of the batch's two sums bounds every gradient (Cauchy and Schwarz). They are
+    infinite where they overflow.
+    """
+    before, after = 0.0, 0.0
+    for k in range(len(layers)):
+        row = layers[k]
+        if row.has_weights:
+            source, stride = row.source * sizes.capacity, row.source_stride
+            before += rough_squares(
+                values[source + span.begin * stride : source + span.stop * stride]
+            )
+            target, stride = row.target * sizes.capacity, row.target_stride
+            after += rough_squares(
+                deltas[target + span.begin * stride : target + span.stop * stride]
+            )
+    return before, after
+
+
+@inline(references=False)
+def _are_finite(reach, pieces, penalty):
+    """Whether gradients are finite for sure: those of the loss, and l2·W, squared and added up."""
+    before, after = 0.0, 0.0
+    for t in range(pieces):
+        before += reach[2 * t]
+        after += reach[2 * t + 1]
+    return before * after < _SAFE and penalty < _SAFE
 
 
 @inline(references=False)
@@ -248,6 +292,19 @@ def _update_all(layers, parameters, gradients, moments, hyper):
         _update_run(begin, end, decayed, parameters, gradients, moments, hyper)
 
 
+@inline(references=False)
+def _run_updates(rows, b, parameters, scratch, moments, factor, hyper, sizes):
+    """The step of one block, and its transpose for the next one. (LAMB's is done already.)"""
+    block, gradients = rows.blocks[b], scratch.gradients
+    if hyper.code != LAMB:
+        if factor < 1.0:
+            scale(gradients[block.begin : block.end], factor)
+            scale(gradients[block.bias_begin : block.bias_end], factor)
+        _update_run(block.begin, block.end, True, parameters, gradients, moments, hyper)
+        _update_run(block.bias_begin, block.bias_end, False, parameters, gradients, moments, hyper)
+    transpose_weights(rows.layers[block.layer], block, parameters, scratch.transposed, sizes)
+
+
 @jit(references=False, signature=_signature(*_TRAINING, "losses"))
 def train_members(state, rows, scratch, data, order, steps, hyper, sizes, losses):
     """Run the steps of an epoch, or of a part of it, for each member, on this thread.
@@ -290,7 +347,8 @@ def train_members(state, rows, scratch, data, order, steps, hyper, sizes, losses
                 scratch.losses,
             )  # fmt: skip
             l2 = steps.l2 / len(chosen) if steps.l2_shared else steps.l2
-            loss = _total(scratch.losses, len(chosen)) + _penalty(rows, parameters, l2)
+            loss = _total(scratch.losses, len(chosen))
+            loss += 0.5 * l2 * _squared_weights(rows, parameters, l2)
             losses[member, step] = loss
             if hyper.code == LOSS_ONLY:
                 continue
@@ -333,7 +391,7 @@ def train_threads(state, rows, scratch, data, order, steps, hyper, sizes, parts,
     parameters, moments = state.parameters[0], (state.first[0], state.second[0])
     weights, mine = data.weights[0], order[0]
     # (By names of their own: Numba may move a reading of `scratch.squares` past a loop that writes it.)
-    losses_of, squares = scratch.losses, scratch.squares
+    losses_of, squares, reach = scratch.losses, scratch.squares, scratch.reach
     for b in range(len(blocks)):
         transpose_weights(layers[blocks[b].layer], blocks[b], parameters, scratch.transposed, sizes)
     for step in range(losses.shape[1]):
@@ -354,15 +412,34 @@ def train_threads(state, rows, scratch, data, order, steps, hyper, sizes, parts,
                 losses_of,
             )  # fmt: skip
             _run_backward(layers, parameters, scratch, span, now)
+            reach[2 * t], reach[2 * t + 1] = _reach(
+                layers, scratch.values, scratch.deltas, span, now
+            )
         l2 = steps.l2 / count if steps.l2_shared else steps.l2
-        loss = _total(losses_of, count)
+        loss, squared_weights = _total(losses_of, count), 0.0
         if l2 > 0.0:
             for b in prange(len(blocks)):
                 squares[b] = squared_norm(parameters[blocks[b].begin : blocks[b].end])
-            loss += 0.5 * l2 * _total(squares, len(blocks))
+            squared_weights = _total(squares, len(blocks))
+        loss += 0.5 * l2 * squared_weights
         losses[0, step] = loss
         if not math.isfinite(loss) and hyper.code != GRADIENTS_ONLY:
             break
+        number = steps.done + step + 1
+        if (
+            steps.clip_norm == 0.0
+            and hyper.code >= 0
+            and hyper.code != LAMB
+            and _are_finite(reach, pieces, l2 * l2 * squared_weights)
+        ):
+            # Nothing is to be known of all gradients before an update: a block's are used while they are
+            # in the cache.
+            for b in prange(len(blocks)):
+                _run_gradients(rows, b, parameters, scratch, l2, steps, now)
+                _run_updates(
+                    rows, b, parameters, scratch, moments, 1.0, _at_step(hyper, number), now
+                )
+            continue
         for b in prange(len(blocks)):
             _run_gradients(rows, b, parameters, scratch, l2, steps, now)
         if hyper.code == GRADIENTS_ONLY:
@@ -371,21 +448,13 @@ def train_threads(state, rows, scratch, data, order, steps, hyper, sizes, parts,
         if not math.isfinite(factor):
             losses[0, step] = math.nan
             break
-        at_step = _at_step(hyper, steps.done + step + 1)
         if hyper.code == LAMB:  # takes the norms of whole tensors
             scale(scratch.gradients, factor)
-            _update_all(layers, parameters, scratch.gradients, moments, at_step)
+            _update_all(layers, parameters, scratch.gradients, moments, _at_step(hyper, number))
         for b in prange(len(blocks)):
-            block, gradients = blocks[b], scratch.gradients
-            if hyper.code != LAMB:
-                if factor < 1.0:
-                    scale(gradients[block.begin : block.end], factor)
-                    scale(gradients[block.bias_begin : block.bias_end], factor)
-                _update_run(block.begin, block.end, True, parameters, gradients, moments, at_step)
-                _update_run(
-                    block.bias_begin, block.bias_end, False, parameters, gradients, moments, at_step
-                )
-            transpose_weights(layers[block.layer], block, parameters, scratch.transposed, now)
+            _run_updates(
+                rows, b, parameters, scratch, moments, factor, _at_step(hyper, number), now
+            )
 
 
 @jit(

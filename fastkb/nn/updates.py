@@ -156,6 +156,15 @@ def squared_norm(values):
 
 
 @inline(any_order=True, references=False)
+def rough_squares(values):
+    """Sum of squares in the elements' own type: infinite where that overflows."""
+    total = values.dtype.type(0.0)
+    for k in range(len(values)):
+        total += values[k] * values[k]
+    return total
+
+
+@inline(any_order=True, references=False)
 def all_finite(values):
     """Whether none is infinite or NaN: 0 times those is NaN."""
     total = values.dtype.type(0.0)

@@ -464,6 +464,32 @@ def test_infinite_values_behind_a_finite_loss_do_no_harm_to_the_next(dtype, opti
     assert_same_bits([losses[1:], *(array[1:] for array in state)], [expected, *alone])
 
 
+@each_dtype
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam", "clipped by value", "LAMB"])
+@pytest.mark.parametrize("parts", [0, 2])
+def test_a_gradient_that_overflows_changes_nothing(dtype, optimizer, parts):
+    """Outputs of some ten, from inputs near the largest number: so is each part of the gradient."""
+    optimizer = OPTIMIZERS[optimizer]
+    large = np.finfo(dtype).max / 4
+    program = make_program([Layer(4, 5, True, True, 0, 0.0, True)], dtype)
+    inputs = np.full((30, 4), large, dtype)
+    network = Network(
+        program, "squared_error", "", inputs, np.zeros((30, 5), dtype), np.zeros(0, dtype)
+    )
+    state = new_state(network, optimizer)
+    set_weights(program, 0, state.parameters[0], np.full((5, 4), 10 / large))
+    before = [array.copy() for array in state]
+    losses = train(network, state, np.arange(30), optimizer, batch=30, parts=parts)
+    assert np.isnan(losses).all()
+    assert_same_bits(state, before)
+    # With much smaller inputs nothing overflows.
+    network = network._replace(inputs=inputs / 64)
+    losses = train(network, state, np.arange(30), optimizer, batch=30, parts=parts)
+    assert np.isfinite(losses).all()
+    assert np.isfinite(state.parameters).all()
+    assert (state.parameters != before[0]).any()
+
+
 # --- evaluation ----------------------------------------------------------------------------------
 
 
