@@ -115,13 +115,13 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     --------
     fastkb.MLPRegressor : for real targets.
     fastkb.nn.Sequential : any layers, losses and optimisers.
+    fastkb.bootstrap_band : how far resamples move it; they are trained side by side.
 
     Notes
     -----
-    One epoch is one call into compiled code, which runs all its steps; with sample weights every step is
-    one, as the penalty is divided by the weights of its batch. float32 data are trained on in float32;
-    L-BFGS computes in float64. Sparse data are made dense: wholly for training, and for predictions some
-    rows at a time. Ctrl-C ends the training with a warning and keeps what has been learnt.
+    One epoch is one call into compiled code, which runs all its steps. float32 data are trained on in
+    float32; L-BFGS computes in float64. Sparse data are made dense: wholly for training, and some rows
+    at a time for predictions. Ctrl-C ends the training with a warning and keeps what has been learnt.
 
     Training that diverges ends at once and raises a ValueError; with early stopping it warns, and the
     best coefficients are kept.
@@ -303,7 +303,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             For labels, an indicator of those that are as probable as not.
         """
         check_is_fitted(self)
-        return self._decode(self._forward(X))
+        return self._answers(self._forward(X), "predict")
+
+    def _answers(self, outputs: np.ndarray, method: str) -> np.ndarray:
+        if method == "predict":
+            return self._decode(outputs)
+        return self._respond(np.hstack([-outputs, outputs]) if self.n_outputs_ == 1 else outputs)
 
     def _respond(self, logits: np.ndarray) -> np.ndarray:
         return softmax(logits, axis=1) if self.out_activation_ == "softmax" else expit(logits)
@@ -321,8 +326,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             In the order of `classes_`.
         """
         check_is_fitted(self)
-        logits = self._forward(X)
-        return self._respond(np.hstack([-logits, logits]) if self.n_outputs_ == 1 else logits)
+        return self._answers(self._forward(X), "predict_proba")
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of what :meth:`predict_proba` gives.
@@ -500,5 +504,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         ndarray of shape (n,) or (n, n_targets)
         """
         check_is_fitted(self)
-        outputs = self._forward(X)
+        return self._answers(self._forward(X), "predict")
+
+    def _answers(self, outputs: np.ndarray, method: str) -> np.ndarray:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from fastkb.nn.descent import (
-    Objective,
-    Training,
-    draw,
-    make_descent,
-    make_engine,
-    make_objective,
-    minimize,
-    pack,
-    unpack,
-)
 from fastkb.nn.engine import Engine
-from fastkb.nn.fitting import Diverged
+from fastkb.nn.lbfgs import minimize
+from fastkb.nn.objective import Objective, draw, make_engine, make_objective, pack, unpack
+from fastkb.nn.records import Records
+from fastkb.nn.stochastic import Rows, SideBySide, floating, not_finite
+from fastkb.nn.weighted import WeightedEngine
 from fastkb.validation.perceptron import (
-    check_batch_size,
     check_hidden_layer_sizes,
     check_outputs,
     check_perceptron,
@@ -47,15 +38,7 @@ _OF_ONE_FIT = (
 )
 
 
-class _Rows(NamedTuple):
-    """Checked observations, dense."""
-
-    X: np.ndarray
-    y: np.ndarray  # shape: (n, outputs)
-    weights: np.ndarray | None
-
-
-class Perceptron(BaseEstimator):
+class Perceptron(Records, BaseEstimator):
     """Layers of one activation behind each other, with scikit-learn's parameters and attributes."""
 
     hidden_layer_sizes: Any
@@ -97,6 +80,10 @@ class Perceptron(BaseEstimator):
         self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None
     ) -> float:
         """The score of what the last layer adds up."""
+        raise NotImplementedError
+
+    def _answers(self, outputs: np.ndarray, method: str) -> np.ndarray:
+        """What a method makes of what the last layer adds up."""
         raise NotImplementedError
 
     @property
@@ -144,22 +131,28 @@ class Perceptron(BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._validate_input(X, y, incremental, reset=first)
+        X, y = self._read(X, y, incremental, reset=first)
         weights = check_sample_weight(sample_weight, X.shape[0])
-        y = y.reshape(len(y), -1)
         random = check_random_state(self.random_state)
         if first:
             self._initialize(random, X, y)
         check_outputs(y, self.coefs_[-1].shape[1])
         self.n_outputs_ = y.shape[1]
-        rows = _Rows(X.toarray() if issparse(X) else X, y, weights)
+        rows = Rows(X, y, weights)
         if self.solver == "lbfgs":
             self._fit_together(rows)
         else:
             self._fit_in_steps(rows, random, incremental)
         if not all(np.isfinite(each).all() for each in (*self.coefs_, *self.intercepts_)):
-            raise _not_finite("coefs_ or intercepts_ are not finite")
+            raise not_finite("coefs_ or intercepts_ are not finite")
         return self
+
+    def _read(
+        self, X: Any, y: Any, incremental: bool, reset: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Checked data, dense, with a column for each output."""
+        X, y = self._validate_input(X, y, incremental, reset)
+        return X.toarray() if issparse(X) else X, y.reshape(len(y), -1)
 
     def _initialize(self, random: np.random.RandomState, X: Any, y: np.ndarray) -> None:
         """Forget what was learnt, and draw first coefficients."""
@@ -172,10 +165,10 @@ class Perceptron(BaseEstimator):
         self.out_activation_ = self._output()
         self.coefs_, self.intercepts_ = draw(random, widths, self.activation, X.dtype)
 
-    def _engine(self, dtype: Any) -> Engine:
+    def _engine(self, dtype: Any) -> WeightedEngine:
         return make_engine(self.coefs_, self.activation, np.dtype(dtype))
 
-    def _objective(self, engine: Engine, rows: _Rows) -> Objective:
+    def _objective(self, engine: WeightedEngine, rows: Rows) -> Objective:
         return make_objective(engine, *rows, self.out_activation_, self.alpha)
 
     def _keep(self, engine: Engine, parameters: np.ndarray, dtype: Any) -> None:
@@ -183,9 +176,9 @@ class Perceptron(BaseEstimator):
         self.coefs_ = [each.astype(dtype, copy=False) for each in coefs]
         self.intercepts_ = [each.astype(dtype, copy=False) for each in intercepts]
 
-    def _fit_together(self, rows: _Rows) -> None:
+    def _fit_together(self, rows: Rows) -> None:
         """L-BFGS, in float64 whatever the data are: its line search needs the digits."""
-        dtype = _floating(self.coefs_[0].dtype)
+        dtype = floating(self.coefs_[0].dtype)
         engine = self._engine(np.float64)
         parameters = pack(engine, self.coefs_, self.intercepts_)
 
@@ -212,154 +205,39 @@ class Perceptron(BaseEstimator):
                 stacklevel=4,
             )
 
-    def _fit_in_steps(self, rows: _Rows, random: np.random.RandomState, incremental: bool) -> None:
+    def _fit_in_steps(self, rows: Rows, random: np.random.RandomState, incremental: bool) -> None:
         """Stochastic gradient descent or Adam, epoch by epoch."""
-        train, aside = self._set_aside(rows, random) if self.early_stopping else (rows, None)
-        n = len(train.X)
-        batch_size = check_batch_size(self.batch_size, n)
-        dtype = _floating(self.coefs_[0].dtype)
-        engine = self._engine(dtype)
-        scorer = self._engine(dtype) if aside else engine  # each keeps its scratch
-        parameters = pack(engine, self.coefs_, self.intercepts_)
-        objective = self._objective(engine, train)
-        if not (incremental and hasattr(self, "_optimizer")):
-            self._optimizer = make_descent(self.get_params(deep=False), objective.scale)
-        training = Training(self._optimizer, objective, parameters, batch_size)
-        self._open_records()
-        best = parameters.copy() if aside else parameters
-        order = np.arange(n)
-        self.n_iter_ = 0
+        training = SideBySide([self], rows, [random], incremental)
+        (runner,) = training.runners
+        interrupted = False
         try:
-            for _ in range(1 if incremental else self.max_iter):
-                if self.shuffle:
-                    order = order[random.permutation(n)]
-                loss = training.epoch(order)
-                self._record_loss(loss, n)
-                if aside:
-                    score = self._score_of(scorer.forward(parameters, aside.X), aside)
-                    if self._record_score(score):
-                        best[:] = parameters
-                self._optimizer.end_epoch(self.t_)
-                if self._is_over():
-                    break
-            else:
-                if not incremental:
-                    warnings.warn(
-                        f"training has not converged after max_iter={self.max_iter} epochs",
-                        ConvergenceWarning,
-                        stacklevel=4,
-                    )
+            training.run(1 if incremental else self.max_iter)
         except KeyboardInterrupt:
+            interrupted = True
             _warn_interrupted()
-        except Diverged as diverged:
-            self._record_divergence(diverged, n)
         finally:
             training.close()
-            self._keep(engine, best, dtype)
-
-    def _set_aside(self, rows: _Rows, random: np.random.RandomState) -> tuple[_Rows, _Rows]:
-        """The data to train on, and to score on."""
-        arrays = [each for each in rows if each is not None]
-        parts = train_test_split(
-            *arrays,
-            random_state=random,
-            test_size=self.validation_fraction,
-            stratify=rows.y if self._stratified else None,
-        )
-        train, aside = (
-            _Rows(*part, *[None] * (3 - len(part))) for part in (parts[::2], parts[1::2])
-        )
-        if len(aside.X) < 2:
-            raise ValueError(
-                f"The validation set is too small: validation_fraction={self.validation_fraction} of "
-                f"{len(rows.X)} observations are {len(aside.X)}, and two are needed"
+        if runner.failure is not None:
+            raise runner.failure
+        if not (runner.is_over or incremental or interrupted):
+            warnings.warn(
+                f"training has not converged after max_iter={self.max_iter} epochs",
+                ConvergenceWarning,
+                stacklevel=4,
             )
-        return train, aside._replace(X=np.ascontiguousarray(aside.X))
-
-    def _score_of(self, outputs: np.ndarray, aside: _Rows) -> float:
-        """NaN where there is none."""
-        unweighted = aside.weights is not None and not aside.weights.any()
-        if unweighted or not np.isfinite(outputs).all():
-            return float("nan")
-        return self._score_outputs(outputs, aside.y, aside.weights)
-
-    def _open_records(self) -> None:
-        """Go on with the records of an earlier fit, where there are such."""
-        known = dict(vars(self))
-        scores, score = known.get("validation_scores_"), known.get("best_validation_score_")
-        loss = known.get("best_loss_")
-        early = self.early_stopping
-        self.loss_curve_: list[float] = known.get("loss_curve_", [])
-        self._no_improvement_count: int = known.get("_no_improvement_count", 0)
-        self.validation_scores_: list[float] | None = (scores or []) if early else None
-        best = -np.inf if score is None else score
-        self.best_validation_score_: float | None = best if early else None
-        smallest = np.inf if loss is None else loss
-        self.best_loss_: float | None = None if early else smallest
-
-    def _record_loss(self, loss: float, n: int) -> None:
-        self.n_iter_ += 1
-        self.t_ += n
-        self.loss_ = loss
-        self.loss_curve_.append(loss)
-        if self.verbose:
-            print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
-        if self.best_loss_ is not None:
-            self._count_progress(loss <= self.best_loss_ - self.tol)
-            self.best_loss_ = min(self.best_loss_, loss)
-
-    def _record_score(self, score: float) -> bool:
-        """Whether the score is the best so far."""
-        assert self.validation_scores_ is not None
-        assert self.best_validation_score_ is not None
-        self.validation_scores_.append(score)
-        if self.verbose:
-            print(f"Validation score: {score:f}")
-        self._count_progress(score >= self.best_validation_score_ + self.tol)
-        better = score > self.best_validation_score_
-        if better:
-            self.best_validation_score_ = score
-        return better
-
-    def _count_progress(self, progress: bool) -> None:
-        self._no_improvement_count = 0 if progress else self._no_improvement_count + 1
-
-    def _is_over(self) -> bool:
-        """Whether there has been no progress for too long; the learning rate may be lowered instead."""
-        if self._no_improvement_count <= self.n_iter_no_change:
-            return False
-        ending = self._optimizer.ends()
-        if self.verbose:
-            what = "validation score" if self.early_stopping else "training loss"
-            then = ending or f"The learning rate is {self._optimizer.learning_rate:g} from now on"
-            print(
-                f"No {what} better by tol={self.tol:g} for {self.n_iter_no_change} epochs. {then}."
-            )
-        if ending:
-            return True
-        self._no_improvement_count = 0
-        return False
-
-    def _record_divergence(self, diverged: Diverged, n: int) -> None:
-        """End with a warning where the best coefficients are kept, else with an error."""
-        where = f"the loss became {diverged.loss} in epoch {self.n_iter_ + 1}, step {diverged.place + 1}"
-        if self.validation_scores_ is None:
-            raise _not_finite(where) from None
-        self._record_loss(diverged.loss, n)
-        self._record_score(float("nan"))
-        warnings.warn(
-            f"{where}; training ends, and coefs_ are the best before. A smaller learning_rate_init or "
-            "scaled inputs may help",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
 
     def _forward(self, X: Any) -> np.ndarray:
         """What the last layer adds up, for data that are checked here.  # shape: (n, n_outputs_)"""
-        X = validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
-        dtype = _floating(np.result_type(X.dtype, self.coefs_[0].dtype))
-        engine = self._engine(dtype)
-        parameters = pack(engine, self.coefs_, self.intercepts_)
+        X = self._read_inputs(X)
+        dtype = floating(np.result_type(X.dtype, self.coefs_[0].dtype))
+        return self._outputs(X, self._engine(dtype))
+
+    def _read_inputs(self, X: Any) -> Any:
+        return validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
+
+    def _outputs(self, X: Any, engine: Engine) -> np.ndarray:
+        """What the last layer adds up, for checked data."""
+        parameters, dtype = pack(engine, self.coefs_, self.intercepts_), engine.dtype
         if not issparse(X):
             return engine.forward(parameters, np.ascontiguousarray(X, dtype))
         X = X.tocsr()
@@ -374,17 +252,20 @@ class Perceptron(BaseEstimator):
         )
 
 
-def _floating(dtype: Any) -> np.dtype:
-    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
-
-
 def _warn_interrupted() -> None:
     warnings.warn("training was interrupted; what has been learnt is kept", stacklevel=5)
 
 
-def _not_finite(reason: str) -> ValueError:
-    return ValueError(
-        f"Training diverged: {reason}. Solver produced non-finite parameter weights. The input data "
-        "may contain large values and need to be preprocessed. A smaller learning_rate_init may help, "
-        "too; coefs_ are those before that step"
-    )
+def is_perceptron(estimator: Any) -> bool:
+    """Whether it is one of fastkb's; not a subclass of a user's, which may have changed anything."""
+    own = type(estimator).__module__.startswith("fastkb.")
+    return isinstance(estimator, Perceptron) and own
+
+
+def why_alone(perceptron: Perceptron) -> str:
+    """Why resamples are not trained side by side; "" if they are."""
+    if perceptron.solver == "lbfgs":
+        return "solver='lbfgs' has steps of its own for each"
+    if perceptron.verbose:
+        return f"verbose={perceptron.verbose!r} prints the losses of each by itself"
+    return ""

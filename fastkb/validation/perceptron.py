@@ -148,6 +148,15 @@ def check_batch_size(batch_size: Any, n: int) -> int:
     return min(int(batch_size), n)
 
 
+def check_aside(aside: int, n: int, fraction: float) -> None:
+    """Enough observations to score on."""
+    if aside < 2:
+        raise ValueError(
+            f"The validation set is too small: validation_fraction={fraction} of {n} observations are "
+            f"{aside}, and two are needed"
+        )
+
+
 def check_outputs(targets: np.ndarray, outputs: int) -> None:
     """Refuse targets that the network, which goes on from earlier training, has no outputs for."""
     if targets.shape[1] != outputs:

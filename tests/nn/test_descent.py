@@ -4,19 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
-from sklearn.datasets import make_regression
 
 from fastkb.nn import descent as module
-from fastkb.nn.descent import (
-    Training,
-    draw,
-    make_descent,
-    make_engine,
-    make_objective,
-    minimize,
-    pack,
-    unpack,
-)
+from fastkb.nn.descent import Training, make_descent
+from fastkb.nn.objective import draw, make_engine, make_objective, pack
 
 PARAMETERS = {
     "solver": "sgd",
@@ -47,78 +38,6 @@ def problem(out_activation="identity", activation="tanh", weighted=False, alpha=
     return objective, pack(engine, coefs, intercepts)
 
 
-def definition(objective, coefs, intercepts, X, y, weights, out_activation, alpha):
-    """The sum over outputs that is minimised, in plain NumPy, for tanh."""
-    outputs = np.tanh(X @ coefs[0] + intercepts[0]) @ coefs[1] + intercepts[1]
-    if out_activation == "identity":
-        each = (outputs - y) ** 2 / 2
-    elif out_activation == "logistic":
-        each = np.logaddexp(0, outputs) - y * outputs
-    else:
-        each = (np.logaddexp.reduce(outputs, axis=1, keepdims=True) - outputs) * y
-    weights = np.ones(len(X)) if weights is None else weights
-    penalty = alpha / 2 * sum((coef**2).sum() for coef in coefs)
-    return (weights @ each.sum(axis=1) + penalty) / weights.sum()
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_first_coefficients_are_the_peers(activation, dtype):
-    """Of a fit whose learning rate changes nothing."""
-    from sklearn.neural_network import MLPRegressor
-
-    theirs = MLPRegressor(
-        hidden_layer_sizes=4, activation=activation, solver="sgd", learning_rate_init=1e-100,
-        max_iter=1, random_state=5,
-    )  # fmt: skip
-    theirs.fit(np.ones((3, 6), dtype), np.ones((3, 2), dtype))
-    coefs, intercepts = draw(np.random.RandomState(5), (6, 4, 2), activation, np.dtype(dtype))
-    for ours, expected in zip(
-        (*coefs, *intercepts), (*theirs.coefs_, *theirs.intercepts_), strict=True
-    ):
-        np.testing.assert_array_equal(ours, expected)
-        assert ours.dtype == dtype
-
-
-@pytest.mark.parametrize("widths", [(3, 2), (1, 1, 1), (7, 33, 9, 4)])
-@pytest.mark.parametrize("activation", ["identity", "relu"])
-def test_packing_and_unpacking(widths, activation):
-    coefs, intercepts = draw(np.random.RandomState(0), widths, activation, np.dtype("f8"))
-    engine = make_engine(coefs, activation, np.dtype("f8"))
-    again = unpack(engine, pack(engine, coefs, intercepts))
-    for ours, theirs in zip((*again[0], *again[1]), (*coefs, *intercepts), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-        assert ours.flags.c_contiguous
-
-
-@pytest.mark.parametrize("out_activation", OUTPUTS)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_the_objective_and_its_gradient(out_activation, weighted):
-    """Central differences of step h err by h² and by eps/h: 1e-10 and 1e-11 here, times order ten."""
-    objective, x = problem(out_activation, weighted=weighted)
-    engine, data = objective.engine, objective.data
-    total = data.weights.sum() if weighted else len(data.inputs)
-    value, gradients = engine.loss_and_gradients(x, data, objective.loss, objective.penalty / total)
-    value, gradients = objective.scale * value, objective.scale * gradients
-    y = np.eye(3)[data.labels] if out_activation == "softmax" else data.targets
-    weights = data.weights if weighted else None
-
-    def at(parameters):
-        coefs, intercepts = unpack(engine, parameters)
-        return definition(
-            objective, coefs, intercepts, data.inputs, y, weights, out_activation, 0.3
-        )
-
-    assert abs(value - at(x)) <= 1e-14 * abs(value) * len(x)
-    h = 1e-5
-    for k in np.flatnonzero(x):
-        ahead, behind = x.copy(), x.copy()
-        ahead[k] += h
-        behind[k] -= h
-        assert abs((at(ahead) - at(behind)) / (2 * h) - gradients[k]) <= 1e-8
-
-
 @pytest.mark.parametrize("out_activation", OUTPUTS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, True), (0.9, True), (0.9, False)])
@@ -129,7 +48,7 @@ def test_steps_of_descent_by_hand(out_activation, weighted, momentum, nesterov):
     choice = {"momentum": momentum, "nesterovs_momentum": nesterov, "learning_rate": "invscaling"}
     solver = make_descent({**PARAMETERS, **choice}, objective.scale)
     expected, velocity = x.copy(), np.zeros_like(x)
-    training = Training(solver, objective, x, 9)
+    training = Training([solver], objective, x[None, :], 9)
     order = np.random.RandomState(1).permutation(23)
     lr = 0.05
     for seen in (23, 46):
@@ -151,7 +70,8 @@ def test_steps_of_descent_by_hand(out_activation, weighted, momentum, nesterov):
             step = momentum * velocity - lr * gradient if nesterov else velocity
             expected = expected + step
             losses.append(loss * len(chosen) * objective.reported)
-        found = training.epoch(order)
+        (found,), diverged = training.epoch(order[None, :])
+        assert not diverged
         solver.end_epoch(seen)
         lr = 0.05 / (seen + 1) ** 0.5
         # Six steps, whose gradients of order one are off by some ten eps each.
@@ -166,7 +86,7 @@ def test_a_batch_without_weight_is_passed_over():
     weights[:5] = 0.0
     objective = objective._replace(data=objective.data._replace(weights=weights))
     solver = make_descent(PARAMETERS, objective.scale)
-    Training(solver, objective, x, 5).epoch(np.arange(23))
+    Training([solver], objective, x[None, :], 5).epoch(np.arange(23)[None, :])
     assert solver.updates == 4
     assert np.isfinite(x).all()
 
@@ -179,12 +99,12 @@ def test_a_solver_goes_on_where_it_was(solver):
     for interrupted in (False, True):
         objective, x = problem()
         descent = make_descent({**PARAMETERS, "solver": solver}, objective.scale)
-        training = Training(descent, objective, x, 9)
-        training.epoch(order)
+        training = Training([descent], objective, x[None, :], 9)
+        training.epoch(order[None, :])
         if interrupted:
-            training.close()
-            training = Training(pickle.loads(pickle.dumps(descent)), objective, x, 9)
-        training.epoch(order)
+            training.close(0)
+            training = Training([pickle.loads(pickle.dumps(descent))], objective, x[None, :], 9)
+        training.epoch(order[None, :])
         ends.append(x)
     np.testing.assert_array_equal(*ends)
 
@@ -193,10 +113,10 @@ def test_a_vanishing_learning_rate_does_not_overflow():
     objective, x = problem(dtype="f4")
     choice = {"learning_rate": "invscaling", "power_t": 60.0}
     solver = make_descent({**PARAMETERS, **choice}, objective.scale)
-    training = Training(solver, objective, x, 9)
+    training = Training([solver], objective, x[None, :], 9)
     for seen in (23, 46, 69):
         before = x.copy()
-        training.epoch(np.arange(23))
+        training.epoch(np.arange(23)[None, :])
         solver.end_epoch(seen)
     # The last steps are those of momentum alone, 0.9 of the ones before.
     assert np.isfinite(x).all()
@@ -214,44 +134,57 @@ def test_when_training_ends():
     assert rates[-2] > 1e-6 >= rates[-1]
 
 
-def test_a_linear_network_finds_least_squares():
-    """Without a hidden layer the minimum is that of ridge regression: ∇ = 0 to within tol."""
-    X, y = make_regression(60, 4, noise=1.0, random_state=0)
-    y /= y.std()
-    alpha = 3.0
-    coefs, intercepts = draw(np.random.RandomState(0), (4, 1), "relu", np.dtype("f8"))
-    engine = make_engine(coefs, "relu", np.dtype("f8"))
-    objective = make_objective(engine, X, y[:, None], None, "identity", alpha)
-    x = pack(engine, coefs, intercepts)
-    seen = []
-    found = minimize(
-        objective, x, tol=1e-10, max_iter=200, max_fun=1000, each=lambda k, loss: seen.append(k)
-    )
-    centered = X - X.mean(axis=0)
-    exact = np.linalg.solve(centered.T @ centered + alpha * np.eye(4), centered.T @ (y - y.mean()))
-    smallest = np.linalg.eigvalsh(centered.T @ centered / 60)[0]
-    error = np.abs(unpack(engine, x)[0][0][:, 0] - exact).max()
-    # (L-BFGS also ends when the loss changes by less than 2.2e-9 of itself, an error of its root.)
-    assert error <= np.sqrt(2 * 2.3e-9 / smallest)
-    assert found.message == ""
-    assert seen == list(range(1, found.n_iter + 1))
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_members_are_trained_as_each_alone(solver):
+    """Rates that differ, batches without weight, and some that leave."""
+    rng = np.random.default_rng(0)
+    objective, x = problem(weighted=True)
+    weights = rng.poisson(0.5, (4, 23)).astype(float)
+    orders = np.array([[rng.permutation(23) for _ in range(4)] for _ in range(3)])
+    choice = {**PARAMETERS, "solver": solver, "learning_rate": "invscaling"}
+    rates = (0.02, 0.05, 0.01, 0.04)
+
+    def descents():
+        return [make_descent({**choice, "learning_rate_init": rate}, 3) for rate in rates]
+
+    alone, losses = np.tile(x, (4, 1)), {}
+    for member, descent in enumerate(descents()):
+        mine = objective._replace(data=objective.data._replace(weights=weights[member]))
+        training = Training([descent], mine, alone[member : member + 1], 4)
+        for epoch in range(3 if member != 1 else 1):
+            found, diverged = training.epoch(orders[epoch, member : member + 1])
+            losses[member, epoch] = float(found[0])
+            descent.end_epoch(23 * (epoch + 1))
+            assert not diverged
+    several = objective._replace(data=objective.data._replace(weights=weights))
+    solvers = descents()
+    training = Training(solvers, several, np.tile(x, (4, 1)), 4)
+    members = [0, 1, 2, 3]
+    for epoch in range(3):
+        found, diverged = training.epoch(orders[epoch, members])
+        assert not diverged
+        assert found.tolist() == [losses[member, epoch] for member in members]
+        for descent in solvers:
+            descent.end_epoch(23 * (epoch + 1))
+        if epoch == 0:
+            np.testing.assert_array_equal(training.parameters[1], alone[1])
+            training.keep(np.array([True, False, True, True]))
+            members = [0, 2, 3]
+    np.testing.assert_array_equal(training.parameters, alone[members])
+    assert len({descent.updates for descent in solvers}) > 1
 
 
-def test_an_interrupted_minimisation_keeps_the_last_iterate():
-    objective, x = problem()
-
-    def stop(k, loss):
-        if k == 3:
-            raise KeyboardInterrupt
-
-    found = minimize(objective, x, tol=0.0, max_iter=50, max_fun=500, each=stop)
-    _, again = problem()
-    expected = minimize(objective, again, tol=0.0, max_iter=3, max_fun=500)
-    assert found.interrupted
-    assert found.n_iter == 3
-    np.testing.assert_array_equal(x, again)
-    assert found.loss == expected.loss
-    assert "ITERATIONS" in expected.message.upper()
+@pytest.mark.parametrize("together", [1, 2, 1000])
+def test_losses_do_not_depend_on_how_an_epoch_is_cut(together, monkeypatch):
+    monkeypatch.setattr(module.Pace, "steps", lambda self, members: together)
+    objective, x = problem(weighted=True)
+    training = Training([make_descent(PARAMETERS, 3)], objective, x[None, :], 2)
+    (found,), _ = training.epoch(np.arange(23)[None, :])
+    monkeypatch.undo()
+    objective, x = problem(weighted=True)
+    training = Training([make_descent(PARAMETERS, 3)], objective, x[None, :], 2)
+    (expected,), _ = training.epoch(np.arange(23)[None, :])
+    assert found == expected
 
 
 def test_orders_are_taken_in_few_calls(monkeypatch):
@@ -259,5 +192,5 @@ def test_orders_are_taken_in_few_calls(monkeypatch):
     true = module.train_epoch
     monkeypatch.setattr(module, "train_epoch", lambda *a: calls.append(1) or true(*a))
     objective, x = problem()
-    Training(make_descent(PARAMETERS, 3), objective, x, 1).epoch(np.arange(23))
+    Training([make_descent(PARAMETERS, 3)], objective, x[None, :], 1).epoch(np.arange(23)[None, :])
     assert len(calls) == 1

@@ -105,6 +105,12 @@ def test_a_batch_larger_than_the_data_is_clipped_with_a_warning():
         assert validation.check_batch_size(10, 4) == 4
 
 
+def test_there_must_be_something_to_score_on():
+    validation.check_aside(2, 10, 0.2)
+    with pytest.raises(ValueError, match=r"too small: validation_fraction=0.1 of 10 .* are 1, and"):
+        validation.check_aside(1, 10, 0.1)
+
+
 def test_outputs_must_be_those_of_the_network():
     validation.check_outputs(np.zeros((3, 2)), 2)
     with pytest.raises(ValueError, match=r"y has 2 columns.* 1 outputs"):
