@@ -8,28 +8,13 @@ from typing import Any
 import numpy as np
 
 from fastkb.nn.engine import Engine
-from fastkb.nn.fitting import Diverged, Fit, Pace, derived_key, orders, train_epoch
+from fastkb.nn.members import Members
 from fastkb.nn.network import Sequential
-from fastkb.nn.optimizers import find_optimizer
-from fastkb.nn.training import State
-from fastkb.random.streams import bootstrap_counts, key_from_rng
-from fastkb.runtime.threads import n_threads
+from fastkb.random.streams import key_from_rng
 from fastkb.validation.bootstrap import check_level, check_n_resamples, check_rng
-from fastkb.validation.networks import (
-    LOSSES,
-    Observations,
-    check_choice,
-    check_inputs,
-    check_network,
-    check_nonnegative,
-    check_observations,
-    check_trainable,
-    check_training,
-)
+from fastkb.validation.networks import FitParams, check_inputs
 
-# Numbers of orders and weights of the members that are trained side by side: 64 MB.
-_SIDE_BY_SIDE = 2**22
-_FEWEST = 16  # members of a group for each thread
+REASON = "all networks are trained side by side, on bootstrap weights"
 
 
 class Ensemble:
@@ -110,17 +95,15 @@ class Ensemble:
 
         See Also
         --------
-        fastkb.bootstrap_band
+        fastkb.bootstrap_band : the same band for the same seed, in less memory, and by other schemes.
         """
         from fastkb.bootstrap.quantiles import column_quantiles
         from fastkb.bootstrap.result import BandResult
 
         start = time.perf_counter()
         level = check_level("confidence_level", confidence_level)
-        center = respond(self.network.forward(X_eval), self.loss)
-        distribution = respond(self.forward(X_eval), self.loss)
-        if center.shape[-1] == 1 or (self.loss == "cross_entropy" and center.shape[-1] == 2):
-            center, distribution = center[..., -1], distribution[..., -1]
+        center = curves(self.network.forward(X_eval), self.loss)
+        distribution = curves(self.forward(X_eval), self.loss)
         low, high = column_quantiles(distribution, [(1 - level) / 2, (1 + level) / 2])
         return BandResult(
             x=np.asarray(X_eval),
@@ -130,10 +113,11 @@ class Ensemble:
             high=high.astype(center.dtype),
             confidence_level=level,
             distribution=distribution,
-            solver="weights",
-            reason="every network was trained on bootstrap weights",
+            solver="ensemble",
+            reason=REASON,
             n_resamples=len(self),
             seconds=self.seconds + time.perf_counter() - start,
+            classes=classes(self.network, self.loss),
         )
 
 
@@ -144,6 +128,18 @@ def respond(outputs: np.ndarray, loss: str) -> np.ndarray:
     if loss == "binary_cross_entropy":
         return expit(outputs)
     return softmax(outputs, axis=-1) if loss == "cross_entropy" else outputs
+
+
+def curves(outputs: np.ndarray, loss: str) -> np.ndarray:
+    """What a band is of: the responses, without the last axis where one column says all."""
+    responses = respond(outputs, loss)
+    one = responses.shape[-1] == 1 or (loss == "cross_entropy" and responses.shape[-1] == 2)
+    return responses[..., -1] if one else responses
+
+
+def classes(network: Sequential, loss: str) -> np.ndarray | None:
+    """The labels that outputs stand for."""
+    return np.arange(network.out_features) if loss == "cross_entropy" else None
 
 
 def bootstrap_fit(
@@ -158,6 +154,7 @@ def bootstrap_fit(
     batch_size: int = 32,
     l2: float = 0.0,
     shuffle: bool = True,
+    sample_weight: Any = None,
     rng: Any = None,
     progress: bool = False,
 ) -> Ensemble:
@@ -170,8 +167,8 @@ def bootstrap_fit(
     ----------
     network : Sequential
         The architecture; it is not changed.
-    X, y, loss, optimizer, epochs, batch_size, l2, shuffle
-        As for :meth:`Sequential.fit`.
+    X, y, loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight
+        As for :meth:`Sequential.fit`; the weights are multiplied by the counts.
     n_resamples : int, default 100
         Members.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
@@ -216,78 +213,19 @@ def bootstrap_fit(
     """
     from tqdm import tqdm
 
-    check_network(network)
-    check_choice("loss", loss, LOSSES)
-    l2 = check_nonnegative("l2", l2)
-    check_trainable(network.layers)
-    settings = check_training(epochs, batch_size, shuffle, None, ())
-    chosen = find_optimizer("sgd" if optimizer is None else optimizer)
     n_resamples = check_n_resamples(n_resamples)
     key = key_from_rng(check_rng(rng))
-    shape = network.in_features, network.out_features
-    data = check_observations(X, y, None, shape, loss, network.dtype)
+    params = FitParams(loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight)
+    members = Members(network, X, y, params, key)
     start = time.perf_counter()
-    dtype = data.inputs.dtype
-    whole = Sequential(*network.layers, dtype=dtype)
-    whole._key = key
-    whole.fit(
-        X,
-        y,
-        loss=loss,
-        optimizer=chosen,
-        epochs=epochs,
-        batch_size=batch_size,
-        l2=l2,
-        shuffle=shuffle,
-    )
-    engine = Engine(network.layers, dtype)
-    pace = Pace(engine.work(settings.batch_size))
-    job = Fit(engine, chosen, loss, l2, *settings, progress, pace)
-    parameters = engine.empty_state(n_resamples, False, False).parameters
-    history = np.empty((settings.epochs, n_resamples))
-    together = max(n_threads() * _FEWEST, _SIDE_BY_SIDE // len(data.inputs))
-    rates = whole.history["learning_rate"]
+    whole = members.fit_center()
+    parameters = members.empty(n_resamples)
+    history = np.empty((members.epochs, n_resamples))
     with tqdm(total=n_resamples, unit=" networks", disable=not progress) as bar:
-        for first in range(0, n_resamples, together):
-            members = slice(first, min(first + together, n_resamples))
-            history[:, members] = _train(job, data, key, first, parameters[members], rates)
-            bar.update(members.stop - first)
-    return Ensemble(whole, engine, parameters, loss, history, time.perf_counter() - start)
-
-
-def _train(
-    job: Fit,
-    data: Observations,
-    key: np.ndarray,
-    first: int,
-    parameters: np.ndarray,
-    rates: list[float],
-) -> np.ndarray:
-    """Train members `first`, `first` + 1, …; their losses.  # shape: (epochs, members)
-
-    The network on all data is number 0 of the streams, and member b number b + 1. The learning rates are
-    its, which a schedule may have made depend on its losses: so no member depends on the others.
-    """
-    count, n = len(parameters), len(data.inputs)
-    engine, optimizer = job.engine, job.optimizer
-    empty = engine.empty_state(count, optimizer.uses_first, optimizer.uses_second)
-    state = State(parameters, empty.first, empty.second)
-    for member in range(count):
-        engine.initialize(key, first + member + 1, parameters[member])
-    counts = bootstrap_counts(derived_key(key, 2), first, count, n)
-    data = data._replace(weights=counts.astype(engine.dtype))
-    history = np.zeros((job.epochs, count))
-    done = 0
-    for epoch, rate in enumerate(rates):
-        if job.shuffle:
-            order = orders(key, epoch, first + 1, count, n)
-        else:
-            order = np.tile(np.arange(n), (count, 1))
-        try:
-            for part, steps in train_epoch(job, data, state, order, rate, done):
-                history[epoch] += part / n
-                done += steps
-        except Diverged as diverged:
-            who = f"the loss of network {first + diverged.member}"
-            raise diverged.error(epoch, who) from None
-    return history
+        for first, count in members.groups()(0, n_resamples):
+            some = slice(first, first + count)
+            counts = members.counts(first, count)
+            history[:, some] = members.train(parameters[some], first, counts)
+            bar.update(count)
+    seconds = time.perf_counter() - start
+    return Ensemble(whole, members.engine, parameters, loss, history, seconds)

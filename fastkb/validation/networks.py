@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,7 +131,7 @@ def check_observations(
             )
     weights = np.zeros(0, inputs.dtype)
     if sample_weight is not None:
-        weights = _check_weights(sample_weight, n, inputs.dtype)
+        weights = check_weights(sample_weight, n, inputs.dtype)
     return Observations(inputs, targets, labels, weights)
 
 
@@ -172,7 +172,8 @@ def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
     return np.ascontiguousarray(targets)
 
 
-def _check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
+def check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
+    """Weights of n observations: finite, none negative, not all 0.  # shape: (n,)"""
     weights = _as_numbers("sample_weight", sample_weight, dtype)
     if weights.ndim != 1:
         raise ValueError(f"sample_weight must have shape (n,), got {weights.shape}")
@@ -239,6 +240,78 @@ def check_training(
         if not callable(callback):
             raise TypeError(f"callbacks must be functions, got {callback!r}")
     return Settings(epochs, batch_size, bool(shuffle), patience, given)
+
+
+class FitParams(NamedTuple):
+    """What :meth:`fastkb.nn.Sequential.fit`, and all that trains as it does, may be told."""
+
+    loss: Any = "squared_error"
+    optimizer: Any = None
+    epochs: Any = 10
+    batch_size: Any = 32
+    l2: Any = 0.0
+    shuffle: Any = True
+    sample_weight: Any = None
+
+
+def check_fit_params(fit_params: Mapping[str, Any] | None) -> FitParams:
+    """Parameters of the training of a network by their names; None for none."""
+    if fit_params is None:
+        return FitParams()
+    check_names(fit_params, FitParams._fields, "a network's")
+    return FitParams(**fit_params)
+
+
+def check_names(fit_params: Mapping[str, Any], known: Sequence[str], whose: str) -> None:
+    """Names in `fit_params` that are known; an error suggests the closest."""
+    for name in fit_params:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            names = ", ".join(known) if known else "none"
+            raise ValueError(f"fit_params has the unknown {name!r}: {whose} are {names}{hint}")
+
+
+def check_network_response(method: Any, loss: str) -> None:
+    """What a band of a network is of: its values, or probabilities where the loss is a cross-entropy."""
+    own = "predict_proba" if loss.endswith("cross_entropy") else "predict"
+    if method not in ("auto", own):
+        raise ValueError(
+            f"response_method of a network with loss={loss!r} must be 'auto' or {own!r}, got {method!r}"
+        )
+
+
+def check_network_scheme(scheme: Any, loss: str, sample_weight: Any) -> None:
+    """New responses are real numbers, and count alike."""
+    if loss.endswith("cross_entropy"):
+        raise ValueError(f"scheme {type(scheme).__name__} is for regression, got loss={loss!r}")
+    if sample_weight is not None:
+        raise ValueError(
+            f"scheme {type(scheme).__name__} trains networks on equal weights, and fit_params has "
+            "sample_weight"
+        )
+
+
+def check_network_labels(y: np.ndarray, loss: str, outputs: int) -> None:
+    """Targets that are right or wrong, for the out-of-bag error."""
+    if loss == "binary_cross_entropy" and (
+        outputs > 1 or y.ndim > 1 or not np.isin(y, (0, 1)).all()
+    ):
+        raise ValueError(
+            "out_of_bag=True with binary_cross_entropy needs one output, and y of shape (n,) of 0 and 1, "
+            f"got {outputs} outputs and y of shape {y.shape}"
+        )
+
+
+def check_fit(
+    layers: Sequence[Any], params: FitParams, patience: Any = None, callbacks: Any = ()
+) -> tuple[str, float, Settings]:
+    """The loss, the penalty and the settings of a training, all but its optimiser and its data."""
+    loss = check_choice("loss", params.loss, LOSSES)
+    l2 = check_nonnegative("l2", params.l2)
+    check_trainable(layers)
+    settings = check_training(params.epochs, params.batch_size, params.shuffle, patience, callbacks)
+    return loss, l2, settings
 
 
 def check_trainable(layers: Sequence[Any]) -> None:

@@ -1,5 +1,6 @@
 """Bad input to networks: one clear error, which names the argument, before any work."""
 
+import inspect
 import re
 
 import numpy as np
@@ -485,3 +486,51 @@ def test_settings():
     assert settings == (3, 8, True, None, (print,))
     assert [type(value) for value in settings[:3]] == [int, int, bool]
     assert validation.check_training(1, 1, False, 2, [print, repr])[3:] == (2, (print, repr))
+
+
+def test_parameters_of_fits():
+    defaults = validation.check_fit_params(None)
+    assert defaults == validation.check_fit_params({})
+    parameters = inspect.signature(nn.Sequential.fit).parameters
+    assert defaults._asdict() == {name: parameters[name].default for name in defaults._fields}
+    assert validation.check_fit_params({"l2": 3, "epochs": 4}) == defaults._replace(l2=3, epochs=4)
+    with pytest.raises(
+        ValueError, match=r"^fit_params has the unknown 'epoch': a network's are loss, .* sample_weight; "
+        r"did you mean 'epochs'\?$",
+    ):  # fmt: skip
+        validation.check_fit_params({"epoch": 3})
+    with pytest.raises(ValueError, match=r"unknown 3: a network's are loss, .*sample_weight$"):
+        validation.check_fit_params({3: 3})
+
+
+def test_fits():
+    layers = network().layers
+    params = validation.FitParams(l2=1, epochs=np.int64(3), shuffle=np.True_)
+    loss, l2, settings = validation.check_fit(layers, params, 4, print)
+    assert (loss, l2) == ("squared_error", 1.0)
+    assert settings == (3, 32, True, 4, (print,))
+    for wrong in ({"loss": "mse"}, {"l2": -1.0}, {"epochs": 0}, {"batch_size": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            validation.check_fit(layers, params._replace(**wrong))
+    with pytest.raises(ValueError, match="has no derivative"):
+        validation.check_fit((*layers, nn.Sign()), params)
+
+
+def test_what_a_band_of_a_network_is_of():
+    for loss in validation.LOSSES:
+        own = "predict_proba" if loss.endswith("cross_entropy") else "predict"
+        for method in ("auto", own):
+            validation.check_network_response(method, loss)
+        for method in {"predict", "predict_proba", "decision_function"} - {own}:
+            with pytest.raises(ValueError, match=f"with loss='{loss}' must be 'auto' or '{own}'"):
+                validation.check_network_response(method, loss)
+
+
+def test_labels_of_the_out_of_bag_error():
+    labels, column = np.array([0, 1, 1]), np.array([[0.0], [1.0]])
+    validation.check_network_labels(labels, "binary_cross_entropy", 1)
+    validation.check_network_labels(labels.astype(bool), "binary_cross_entropy", 1)
+    validation.check_network_labels(labels + 5, "cross_entropy", 9)
+    for y, outputs in ((labels, 2), (column, 1), (np.array([0.0, 0.5]), 1)):
+        with pytest.raises(ValueError, match="needs one output, and y of shape"):
+            validation.check_network_labels(y, "binary_cross_entropy", outputs)
