@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.model_band import Options, band_of_model, describe_job
 from fastkb.bootstrap.models import Training
+from fastkb.bootstrap.network_band import band_of_network
 from fastkb.bootstrap.prediction_error import OutOfBag, PredictionError
 from fastkb.bootstrap.quantiles import column_quantiles
 from fastkb.bootstrap.replicates import Job, Replicates, compute_replicates, progress_bar
@@ -21,6 +23,7 @@ from fastkb.random.streams import bootstrap_counts, key_from_rng
 from fastkb.validation.bootstrap import (
     BandData,
     check_band_data,
+    check_fit_params_of,
     check_level,
     check_model,
     check_n_resamples,
@@ -36,6 +39,8 @@ from fastkb.validation.bootstrap import (
     check_solver,
     check_solver_of,
     check_training,
+    check_weights_of_rows,
+    is_network,
     is_ridge,
 )
 
@@ -60,8 +65,9 @@ def bootstrap_band(
     checkpoint: Any = None,
     keep_distribution: bool = True,
     progress: bool = False,
+    fit_params: Mapping[str, Any] | None = None,
 ) -> BandResult:
-    r"""Bootstrap confidence band of a fitted function: kernel ridge regression, or any other model.
+    r"""Bootstrap confidence band of a fitted function: of kernel ridge regression, or any other model.
 
     For each replicate b, n rows are drawn from the data with replacement, the estimator is fitted on
     them, duplicates and all, and evaluated:
@@ -71,15 +77,17 @@ def bootstrap_band(
     where :math:`w_i^{(b)}` counts how often row i was drawn. The band spans, at every evaluation point,
     the percentiles of :math:`f^{(1)}(x), …, f^{(B)}(x)`. For kernel ridge regression nothing is refitted
     from scratch, and every prediction agrees with that of an estimator refitted on the duplicated rows to
-    10⁻⁶ of the range of y, up to rounding, whichever solver ran. Any other model is refitted by itself:
-    with the counts as `sample_weight` where its `fit` takes that, else on the drawn rows.
+    10⁻⁶ of the range of y, up to rounding, whichever solver ran. Networks are trained side by side, in
+    compiled code, on the counts as weights. Any other model is refitted by itself: with the counts as
+    `sample_weight` where its `fit` takes that, else on the drawn rows.
 
     Parameters
     ----------
-    estimator : KernelRidge, scikit-learn estimator or callable
-        It is cloned and not changed. KernelRidge: fastkb's or scikit-learn's, any kernel, also
-        precomputed. A callable is ``fit_predict(X, y, w, X_eval)`` with the counts w as floats, and
-        returns the predictions at X_eval.
+    estimator : KernelRidge, fastkb.nn.Sequential, scikit-learn estimator or callable
+        It is not changed. KernelRidge: fastkb's or scikit-learn's, any kernel, also precomputed. Of a
+        network the architecture counts, not its parameters. A callable is
+        ``fit_predict(X, y, w, X_eval)`` with the counts w as floats, and returns the predictions at
+        X_eval.
     X : array-like or sparse matrix of shape (n, d)
         Training data; for ``kernel="precomputed"`` the Gram matrix K(X, X) of shape (n, n). Models other
         than KernelRidge get it as it is, data frames included.
@@ -94,10 +102,12 @@ def bootstrap_band(
         percentile.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
         Seed of the resamples. The rows of resample b depend on the seed and b alone.
-    solver : {"auto", "lowrank", "cholesky", "weights", "rows"}, default "auto"
+    solver : {"auto", "lowrank", "cholesky", "ensemble", "weights", "rows"}, default "auto"
         How the replicates are computed (docs/band.md); ``result.reason`` says why. ``"lowrank"`` gives
-        way to ``"cholesky"`` where it cannot be certified; both are for KernelRidge. ``"weights"`` and
-        ``"rows"`` refit the model itself, with `sample_weight` or on the drawn rows.
+        way to ``"cholesky"`` where it cannot be certified; both are for KernelRidge. ``"ensemble"``
+        trains networks side by side: a Sequential, or fastkb's MLPClassifier and MLPRegressor with the
+        solvers sgd and adam. ``"weights"`` and ``"rows"`` refit the model itself, with `sample_weight`
+        or on the drawn rows.
     scheme : Scheme, optional
         Another way to resample: see :mod:`fastkb.schemes` (strata, clusters, blocks, Bayesian weights,
         residual and wild bootstrap, whose fitted values are the model's own unless they are given).
@@ -107,7 +117,7 @@ def bootstrap_band(
     n_jobs : int, optional
         Workers of joblib for models that are refitted: None is 1 unless ``joblib.parallel_config`` says
         otherwise, -1 all processors. Any backend will do (loky, threading, dask); results do not depend
-        on it. KernelRidge runs on all threads in this process.
+        on it. KernelRidge and networks run on all threads in this process.
     out_of_bag : bool, default False
         Whether to estimate the prediction error from the rows that each replicate left out
         (``result.prediction_error``: .632 and .632+). Takes memory of n_resamples · n for KernelRidge; a
@@ -121,6 +131,10 @@ def bootstrap_band(
         numbers; :meth:`BandResult.cdf` and :meth:`BandResult.interval` need them.
     progress : bool, default False
         Whether to show a progress bar on standard error.
+    fit_params : dict, optional
+        What `fit` is told beside the data. For a Sequential any of ``loss``, ``optimizer``, ``epochs``,
+        ``batch_size``, ``l2``, ``shuffle`` and ``sample_weight``, with the defaults of its `fit`. What
+        has a value for each row goes with the rows; ``sample_weight`` is multiplied by the counts.
 
     Returns
     -------
@@ -132,6 +146,8 @@ def bootstrap_band(
     ------
     TypeError, ValueError
         For bad input, before any work; for a model that fails on a replicate, naming it.
+    FloatingPointError
+        If the loss of a Sequential is no longer finite, naming the member.
     OSError
         If the checkpoint cannot be written.
 
@@ -140,10 +156,13 @@ def bootstrap_band(
     scipy.linalg.LinAlgWarning
         If a replicate's system is singular (``alpha=0`` and equal rows): it is then solved in the sense
         of least squares.
+    sklearn.exceptions.ConvergenceWarning
+        If perceptrons were still making progress after their last epoch.
 
     See Also
     --------
     fastkb.sampling_band : fresh samples from a known distribution instead.
+    fastkb.nn.bootstrap_fit : the networks themselves.
 
     Notes
     -----
@@ -178,7 +197,8 @@ def bootstrap_band(
     check_solver(solver)
     rng = check_rng(rng)
     ridge = is_ridge(estimator) and solver not in ("weights", "rows")
-    check_solver_of(solver, ridge)
+    check_solver_of(solver, estimator)
+    fit_params = check_fit_params_of(estimator, fit_params, ridge)
     check_scheme_of_band(scheme)
     check_out_of_bag(out_of_bag, scheme)
     check_seed_for_checkpoint(checkpoint, rng)
@@ -187,8 +207,11 @@ def bootstrap_band(
         data: Any = check_band_data(estimator, X, y, X_eval)
     else:
         data = Training(*check_training(X, y, X_eval))
+        check_weights_of_rows(fit_params, len(data.y))
     key = key_from_rng(rng)
-    options = Options(key, n_resamples, scheme, response_method, n_jobs, out_of_bag, progress)
+    options = Options(
+        key, n_resamples, scheme, response_method, n_jobs, out_of_bag, progress, fit_params
+    )
     saved = None
     if checkpoint is not None:
         given = Training(X, y, X_eval)
@@ -217,7 +240,10 @@ _Parts = tuple[np.ndarray, np.ndarray, dict[str, Any]]
 def _of_model(
     estimator: Any, data: Training, solver: str, options: Options, checkpoint: Checkpoint | None
 ) -> _Parts:
-    band = band_of_model(estimator, data, solver, options, checkpoint)
+    if is_network(estimator):
+        band = band_of_network(estimator, data, options, checkpoint)
+    else:
+        band = band_of_model(estimator, data, solver, options, checkpoint)
     about = {
         "dtype": band.refits.center.dtype,
         "solver": band.solver,

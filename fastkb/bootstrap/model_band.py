@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.identity import describe_estimator
 from fastkb.bootstrap.models import Model, Training
+from fastkb.bootstrap.perceptron_refits import SIDE_BY_SIDE, refit_side_by_side
 from fastkb.bootstrap.refits import Draws, Refits, refit
 from fastkb.bootstrap.response_schemes import ResponseScheme
 from fastkb.bootstrap.weight_schemes import Bayesian
@@ -18,6 +20,7 @@ from fastkb.validation.bootstrap import (
     check_pairwise,
     check_response_method,
     is_classifier,
+    is_network,
     is_pairwise,
 )
 
@@ -32,6 +35,7 @@ class Options(NamedTuple):
     n_jobs: int | None
     out_of_bag: bool
     progress: bool
+    fit_params: Mapping[str, Any] | None = None
 
 
 class ModelBand(NamedTuple):
@@ -46,13 +50,13 @@ class ModelBand(NamedTuple):
 def band_of_model(
     estimator: Any, data: Training, solver: str, options: Options, checkpoint: Checkpoint | None
 ) -> ModelBand:
-    """Refit the model on every resample.
+    """Refit the model on every resample; perceptrons side by side, where that is possible.
 
     Parameters
     ----------
     estimator : estimator or callable
     data : Training
-    solver : {"auto", "weights", "rows"}
+    solver : {"auto", "ensemble", "weights", "rows"}
     options : Options
     checkpoint : Checkpoint or None
 
@@ -76,24 +80,47 @@ def band_of_model(
             f"scheme {type(scheme).__name__} is for regression, got the classifier {estimator!r}"
         )
     loss = ("zero_one" if classifier else "squared_error") if options.out_of_bag else ""
-    draws = _draws(scheme, data.y, options.key)
-    refits = refit(
-        model,
-        data,
-        draws,
-        options.n_resamples,
-        loss,
-        options.n_jobs,
-        checkpoint,
-        options.progress,
-    )
+    draws = make_draws(scheme, data.y, options.key)
+    n_resamples, progress = options.n_resamples, options.progress
+    alone = _why_alone(estimator, solver, responses)
+    if alone == "":
+        refits = refit_side_by_side(model, data, draws, n_resamples, loss, checkpoint, progress)
+        return ModelBand(refits, "ensemble", SIDE_BY_SIDE, model.classes)
+    refits = refit(model, data, draws, n_resamples, loss, options.n_jobs, checkpoint, progress)
     solver = "weights" if model.weighted else "rows"
     if responses:
         solver, reason = (
             "responses",
             "the inputs are held fixed, and every replicate has new responses",
         )
+    elif alone:
+        reason = f"{reason}, and they are not trained side by side: {alone}"
     return ModelBand(refits, solver, reason, model.classes)
+
+
+def _why_alone(estimator: Any, solver: str, responses: bool) -> str | None:
+    """Why a perceptron's replicates are not trained side by side, "" if they are; None: no perceptron.
+
+    Raises
+    ------
+    ValueError
+        If that was asked for.
+    """
+    from fastkb.nn.perceptron import is_perceptron, why_alone
+
+    if solver not in ("auto", "ensemble"):
+        return None
+    known = is_perceptron(estimator)
+    if not known:
+        name = getattr(estimator, "__name__", type(estimator).__name__)
+        alone = (
+            f"{name} is neither a network of fastkb.nn nor fastkb's MLPClassifier or MLPRegressor"
+        )
+    else:
+        alone = "every replicate has new responses" if responses else why_alone(estimator)
+    if alone and solver == "ensemble":
+        raise ValueError(f"solver='ensemble': {alone}")
+    return alone if known else None
 
 
 def _model(estimator: Any, data: Training, solver: str, options: Options) -> tuple[Model, str]:
@@ -125,10 +152,11 @@ def _model(estimator: Any, data: Training, solver: str, options: Options) -> tup
             )
     elif is_classifier(estimator):
         check_labels_are_numbers(data.y)
-    return Model(estimator, weighted, response, classes, options.key, pairwise), reason
+    fit_params = options.fit_params
+    return Model(estimator, weighted, response, classes, options.key, pairwise, fit_params), reason
 
 
-def _draws(scheme: Any, y: Any, key: np.ndarray) -> Draws:
+def make_draws(scheme: Any, y: Any, key: np.ndarray) -> Draws:
     """Weights or responses of replicates."""
     n = len(y)
     if scheme is None:
@@ -163,9 +191,13 @@ def describe_job(estimator: Any, data: Training, solver: str, options: Options) 
     """What makes a job: a checkpoint of another one is refused."""
     import fastkb
 
+    # (Of a network what is trained counts, not what it has learnt before.)
+    model = (estimator.layers, str(estimator.dtype)) if is_network(estimator) else estimator
+    told = options.fit_params
     return {
         "version": fastkb.__version__,
-        "estimator": describe_estimator(estimator),
+        "estimator": describe_estimator(model),
+        **({"fit_params": describe_estimator(dict(told))} if told else {}),
         **{name: _as_data(value) for name, value in data._asdict().items()},
         "n_resamples": options.n_resamples,
         "seed": " ".join(map(str, options.key.tolist())),

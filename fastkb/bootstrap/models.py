@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ class Model(NamedTuple):
     classes: np.ndarray | None
     key: np.ndarray  # names the random states.  # shape: (4,)
     pairwise: bool = False  # X holds kernels or distances of rows with rows
+    fit_params: Mapping[str, Any] | None = None  # for its fit, beside the data
 
     @property
     def is_function(self) -> bool:
@@ -65,28 +67,42 @@ def seeded(estimator: Any, key: np.ndarray, replicate: int) -> Any:
         and (value is None or isinstance(value, np.random.RandomState))
     ]
     if names:
-        sequence = np.random.SeedSequence([int(k) for k in key], spawn_key=(replicate + 1,))
-        states = sequence.generate_state(len(names)) >> 1  # scikit-learn takes 31 bits
-        copy.set_params(**{n: int(s) for n, s in zip(names, states, strict=True)})
+        copy.set_params(**dict(zip(names, random_states(key, replicate, len(names)), strict=True)))
     return copy
+
+
+def random_states(key: np.ndarray, replicate: int, count: int) -> list[int]:
+    """Numbers in place of a replicate's random states that are None."""
+    sequence = np.random.SeedSequence([int(k) for k in key], spawn_key=(replicate + 1,))
+    return (sequence.generate_state(count) >> 1).tolist()  # scikit-learn takes 31 bits
 
 
 def fit(model: Model, data: Training, replicate: int, weights: np.ndarray | None) -> Fit:
     """The estimator, fitted on the rows that have a weight; on all rows if `weights` is None."""
     from sklearn.utils import _safe_indexing
+    from sklearn.utils.validation import _check_method_params
 
     estimator = seeded(model.estimator, model.key, replicate)
+    given = dict(model.fit_params or {})
     if weights is None:
-        return Fit(estimator.fit(data.X, data.y), None)
+        return Fit(estimator.fit(data.X, data.y, **given), None)
     if model.weighted:
+        weights = weighted_by(weights, given.pop("sample_weight", None))
         # Rows of weight zero are left out: not every fit gives them no say.
         rows = np.flatnonzero(weights)
-        options = {"sample_weight": np.asarray(weights[rows], np.float64)}
+        options = _check_method_params(data.X, given, rows)
+        options["sample_weight"] = np.asarray(weights[rows], np.float64)
     else:
-        rows, options = np.repeat(np.arange(len(weights)), weights), {}
+        rows = np.repeat(np.arange(len(weights)), weights)
+        options = _check_method_params(data.X, given, rows)
     fitted_on = rows if model.pairwise else None
     X = against(_safe_indexing(data.X, rows), fitted_on)
     return Fit(estimator.fit(X, _safe_indexing(data.y, rows), **options), fitted_on)
+
+
+def weighted_by(counts: np.ndarray, sample_weight: Any) -> np.ndarray:
+    """Counts times the weights that the user gave, if any were given."""
+    return counts if sample_weight is None else counts * np.asarray(sample_weight, np.float64)
 
 
 def against(X: Any, columns: np.ndarray | None) -> Any:
@@ -97,11 +113,16 @@ def against(X: Any, columns: np.ndarray | None) -> Any:
 
 
 def respond(model: Model, fitted: Fit, points: Any) -> np.ndarray:
-    """Predictions at `points`; of a classifier one column a class, or the second of two."""
+    """Predictions at `points`; of a classifier as :func:`columns_of_classes` has them."""
     values = np.asarray(getattr(fitted.estimator, model.response)(against(points, fitted.columns)))
+    return columns_of_classes(model, fitted.estimator, values)
+
+
+def columns_of_classes(model: Model, estimator: Any, values: np.ndarray) -> np.ndarray:
+    """What a fitted classifier has answered: one column a class, or the second of two alone."""
     if model.classes is None or model.response == "predict":
         return values
-    seen = fitted.estimator.classes_
+    seen = estimator.classes_
     if len(seen) < len(model.classes):
         if model.response != "predict_proba":
             missing = sorted(set(model.classes.tolist()) - set(seen.tolist()))
@@ -143,13 +164,16 @@ def predict_replicate(
         left = against(_safe_indexing(data.X, out), fitted.columns)
         return Prediction(values, out, np.asarray(fitted.estimator.predict(left)))
     except Exception as error:
-        which = "all data" if replicate == ALL_DATA else f"replicate {replicate}"
-        hint = ""
-        if model.weighted and not model.is_function and "weight" in str(error):
-            hint = "; solver='rows' repeats rows instead of weighting them"
-        raise ValueError(
-            f"the estimator failed on {which}: {type(error).__name__}: {error}{hint}"
-        ) from error
+        raise failed(model, replicate, error) from error
+
+
+def failed(model: Model, replicate: int, error: Exception) -> ValueError:
+    """What users are told of a fit that failed."""
+    which = "all data" if replicate == ALL_DATA else f"replicate {replicate}"
+    hint = ""
+    if model.weighted and not model.is_function and "weight" in str(error):
+        hint = "; solver='rows' repeats rows instead of weighting them"
+    return ValueError(f"the estimator failed on {which}: {type(error).__name__}: {error}{hint}")
 
 
 def predict_replicates(

@@ -38,6 +38,13 @@ class Refits(NamedTuple):
     prediction_error: PredictionError | None
 
 
+class Center(NamedTuple):
+    """Predictions of the fit on all data."""
+
+    values: np.ndarray  # at the evaluation points.  # shape: (n_eval, …)
+    at_data: Any  # at the data, if wanted; labels of a classifier.  # shape: (n, …)
+
+
 class Draws(NamedTuple):
     """What replicates are fitted on; one of the two is given."""
 
@@ -73,15 +80,45 @@ def refit(
     progress : bool
     """
     start = time.perf_counter()
-    center, at_data = _on_all_data(model, data, bool(out_of_bag or draws.responses))
+    center = on_all_data(model, data, bool(out_of_bag or draws.responses))
     seconds = time.perf_counter() - start
+
+    def predict(first: int) -> Generator[list[Prediction], None, None]:
+        span = first, n_resamples
+        return _tasks(model, data, draws, center.at_data, span, bool(out_of_bag), n_jobs, seconds)
+
+    return collect(predict, center, data.y, n_resamples, out_of_bag, checkpoint, progress)
+
+
+def collect(
+    predict: Callable[[int], Generator[list[Prediction], None, None]],
+    center: Center,
+    y: Any,
+    n_resamples: int,
+    out_of_bag: str,
+    checkpoint: Checkpoint | None,
+    progress: bool,
+) -> Refits:
+    """Put all replicates' predictions together.
+
+    Parameters
+    ----------
+    predict : callable
+        From the first replicate that is wanted: the predictions of it and all further ones in their
+        order, some at a time.
+    center : Center
+    y : array-like
+        For the out-of-bag error.
+    n_resamples, out_of_bag, checkpoint, progress
+        As for :func:`refit`.
+    """
     saved = (checkpoint.load() if checkpoint else None) or {}
-    shape = (n_resamples, *center.shape)
-    distribution = empty(shape, center.dtype, "the predictions of all replicates")
+    shape = (n_resamples, *center.values.shape)
+    distribution = empty(shape, center.values.dtype, "the predictions of all replicates")
     done = len(saved.get("distribution", ()))
     distribution[:done] = saved.get("distribution", distribution[:0])
     totals = (saved["loss_sums"], saved["loss_counts"]) if "loss_sums" in saved else None
-    errors = OutOfBag(data.y, out_of_bag, totals) if out_of_bag else None
+    errors = OutOfBag(y, out_of_bag, totals) if out_of_bag else None
 
     def state() -> dict[str, np.ndarray]:
         kept = {"distribution": distribution[:done]}
@@ -90,14 +127,13 @@ def refit(
         return kept
 
     finished = state()
-
-    tasks = _tasks(model, data, draws, at_data, (done, n_resamples), bool(errors), n_jobs, seconds)
+    tasks = predict(done)
     try:
         with progress_bar(n_resamples, progress) as bar, contextlib.closing(tasks):
             bar.update(done)
             for part in tasks:
                 for one in part:
-                    values = check_predictions(one.values, done, center.shape)
+                    values = check_predictions(one.values, done, center.values.shape)
                     if errors is not None and one.at_out is not None:
                         errors.add(check_out_of_bag_values(one.at_out, done), one.out)
                     distribution[done] = values
@@ -110,22 +146,23 @@ def refit(
         # Ctrl-C, a failing replicate: what is finished is kept.
         if checkpoint is not None and len(finished["distribution"]):
             checkpoint.save(finished)
-    error = None if errors is None else errors.result(at_data)
-    return Refits(center, distribution, error)
+    error = None if errors is None else errors.result(center.at_data)
+    return Refits(center.values, distribution, error)
 
 
-def _on_all_data(model: Model, data: Training, at_data: bool) -> tuple[np.ndarray, Any]:
+def on_all_data(model: Model, data: Training, at_data: bool) -> Center:
     """Predictions of the fit on all data: at the evaluation points, and at the data if wanted."""
     if model.is_function:
         one = predict_replicate(model, data, ALL_DATA, None, False)
         center = check_predictions(one.values, ALL_DATA, None)
         if not at_data:
-            return _as_float(center), None
+            return Center(_as_float(center), None)
         again = predict_replicate(model, data._replace(X_eval=data.X), ALL_DATA, None, False)
-        return _as_float(center), again.values
+        return Center(_as_float(center), again.values)
     fitted = fit(model, data, ALL_DATA, None)
     center = check_predictions(respond(model, fitted, data.X_eval), ALL_DATA, None)
-    return _as_float(center), np.asarray(fitted.estimator.predict(data.X)) if at_data else None
+    known = np.asarray(fitted.estimator.predict(data.X)) if at_data else None
+    return Center(_as_float(center), known)
 
 
 def _as_float(values: np.ndarray) -> np.ndarray:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-SOLVERS = ("auto", "lowrank", "cholesky", "weights", "rows")
+from fastkb.validation.networks import check_names
+
+SOLVERS = ("auto", "lowrank", "cholesky", "ensemble", "weights", "rows")
 RESPONSE_METHODS = ("auto", "predict", "predict_proba", "decision_function")
 
 _RIDGE_PARAMETERS = ("alpha", "kernel", "gamma", "degree", "coef0", "kernel_params")
@@ -78,6 +81,11 @@ def is_ridge(estimator: Any) -> bool:
     return all(name in parameters for name in _RIDGE_PARAMETERS)
 
 
+def is_network(estimator: Any) -> bool:
+    """Whether it is a fastkb.nn.Sequential."""
+    return hasattr(estimator, "loss_and_gradients") and not isinstance(estimator, type)
+
+
 def _tags(estimator: Any) -> Any:
     """scikit-learn's tags, or None for estimators of another make."""
     from sklearn.utils import get_tags
@@ -135,14 +143,16 @@ def check_refittable(estimator: Any) -> Any:
             f"estimator must be an instance, got the class {estimator.__name__}: write "
             f"{estimator.__name__}(...)"
         )
+    if is_network(estimator):
+        return estimator
     predicts = any(hasattr(estimator, name) for name in RESPONSE_METHODS[1:])
     if hasattr(estimator, "fit") and (predicts or hasattr(estimator, "get_params")):
         return estimator
     if callable(estimator) and not hasattr(estimator, "fit"):
         return estimator
     raise TypeError(
-        "estimator must have fit and predict, or be a function fit_predict(X, y, w, X_eval), got "
-        f"{estimator!r}"
+        "estimator must have fit and predict, be a fastkb.nn.Sequential, or be a function "
+        f"fit_predict(X, y, w, X_eval), got {estimator!r}"
     )
 
 
@@ -163,11 +173,47 @@ def check_response_method(estimator: Any, method: Any, classifier: bool) -> str:
     return method
 
 
-def check_solver_of(solver: str, ridge: bool) -> None:
+def check_solver_of(solver: str, estimator: Any) -> None:
     """A solver that serves the model."""
+    ridge = is_ridge(estimator)
     if not ridge and solver in ("lowrank", "cholesky"):
         raise ValueError(
             f"solver={solver!r} is for KernelRidge: other models take 'auto', 'weights' or 'rows'"
+        )
+    if ridge and solver == "ensemble":
+        raise ValueError(f"solver='ensemble' is for networks, got {estimator!r}")
+    if is_network(estimator) and solver not in ("auto", "ensemble"):
+        raise ValueError(f"solver of a network must be 'auto' or 'ensemble', got {solver!r}")
+
+
+def check_fit_params_of(estimator: Any, fit_params: Any, ridge: bool) -> Mapping[str, Any] | None:
+    """Parameters of the fit of a model that is refitted; those of networks are checked elsewhere."""
+    if fit_params is None:
+        return None
+    if not isinstance(fit_params, Mapping):
+        raise TypeError(f"fit_params must be a dict, got {fit_params!r}")
+    if is_network(estimator) or not fit_params:
+        return fit_params
+    if ridge:
+        raise ValueError(
+            "fit_params is for models that are refitted: KernelRidge is with solver='weights' or 'rows'"
+        )
+    if not hasattr(estimator, "fit"):
+        raise ValueError("fit_params is for models with fit, and the estimator is a function")
+    parameters = inspect.signature(estimator.fit).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        known = [name for name in parameters if name not in ("X", "y")]
+        check_names(fit_params, known, f"those of the fit of {type(estimator).__name__}")
+    return fit_params
+
+
+def check_weights_of_rows(fit_params: Mapping[str, Any] | None, n: int) -> None:
+    """A weight in `fit_params` is one number, or one for each row."""
+    weight = (fit_params or {}).get("sample_weight")
+    if weight is not None and np.shape(weight) not in ((), (n,)):
+        raise ValueError(
+            f"fit_params: sample_weight must be one number or have shape ({n},), as X has {n} rows, got "
+            f"{np.shape(weight)}"
         )
 
 

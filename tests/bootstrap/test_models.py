@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import sklearn.kernel_ridge
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -90,6 +91,61 @@ def test_with_rows(model):
         expected = model.__sklearn_clone__().fit(X[rows], y[rows]).predict(X_eval)
         np.testing.assert_array_equal(band.distribution[b], expected)
     assert not hasattr(model, "n_features_in_")
+
+
+class Noted(LinearRegression):
+    """Takes something for each row, and something for all."""
+
+    def fit(self, X, y, sample_weight=None, groups=None, note=None):
+        self.seen_ = groups, note
+        return super().fit(X, y, sample_weight)
+
+    def predict(self, X):
+        groups, note = self.seen_
+        return super().predict(X) + note * np.mean(groups)
+
+
+@pytest.mark.parametrize("solver", ["weights", "rows"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_what_fit_is_told(solver, weighted):
+    """Weights are multiplied by counts, what has a value for each row goes with it, the rest stays."""
+    X, y, X_eval = data()
+    weight = np.random.default_rng(0).integers(0, 3, 40).astype(float) if weighted else None
+    told = {"groups": list(range(40)), "note": 10.0, "sample_weight": weight}
+    band = bootstrap_band(
+        Noted(), X, y, X_eval, n_resamples=8, rng=3, solver=solver, fit_params=told
+    )
+    for b, (counts, rows) in enumerate(drawn(3, 8, 40)):
+        if solver == "weights":
+            each = counts * weight if weighted else counts
+            rows = np.flatnonzero(each)
+            expected = Noted().fit(X[rows], y[rows], each[rows], rows, 10.0)
+        else:
+            each = weight[rows] if weighted else None
+            expected = Noted().fit(X[rows], y[rows], each, rows, 10.0)
+        np.testing.assert_array_equal(band.distribution[b], expected.predict(X_eval))
+    center = Noted().fit(X, y, weight, np.arange(40), 10.0).predict(X_eval)
+    np.testing.assert_array_equal(band.center, center)
+
+
+def test_what_the_fits_of_pipelines_and_new_responses_are_told():
+    X, y, X_eval = data()
+    weight = np.random.default_rng(0).uniform(size=40)
+    pipeline = make_pipeline(StandardScaler(), LinearRegression())
+    told = {"linearregression__sample_weight": weight}
+    band = bootstrap_band(pipeline, X, y, X_eval, n_resamples=4, rng=3, fit_params=told)
+    for b, (_, rows) in enumerate(drawn(3, 4, 40)):
+        one = clone(pipeline).fit(X[rows], y[rows], linearregression__sample_weight=weight[rows])
+        np.testing.assert_array_equal(band.distribution[b], one.predict(X_eval))
+    told = {"sample_weight": weight}
+    wild = schemes.Wild()
+    band = bootstrap_band(
+        LinearRegression(), X, y, X_eval, n_resamples=4, rng=3, fit_params=told, scheme=wild
+    )
+    fitted = LinearRegression().fit(X, y, weight).predict(X)
+    for b, new in enumerate(wild.around(y, fitted).responses(key_from_rng(3), 0, 4)):
+        expected = LinearRegression().fit(X, new, weight).predict(X_eval)
+        np.testing.assert_array_equal(band.distribution[b], expected)
 
 
 @pytest.mark.parametrize("model", [KNeighborsRegressor(3), make_pipeline(LinearRegression())])

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from fastkb import nn
-from fastkb.nn import ensemble as module
+from fastkb import bootstrap_band, nn
+from fastkb.nn import members as module
 from fastkb.nn.engine import Engine
-from fastkb.nn.fitting import Fit, Pace, derived_key, orders
+from fastkb.nn.fitting import derived_key, orders
 from fastkb.random.streams import bootstrap_counts, key_from_rng
-from fastkb.validation.networks import check_observations, check_training
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 SETTINGS = {"optimizer": nn.Adam(0.02), "epochs": 4, "batch_size": 16}
@@ -43,13 +42,17 @@ def assert_equal_parameters(one, other):
 
 @each_dtype
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy", "cross_entropy"])
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_members_are_those_of_a_plain_loop(loss, shuffle, dtype):
+@pytest.mark.parametrize(("shuffle", "weighted"), [(False, False), (True, False), (True, True)])
+def test_members_are_those_of_a_plain_loop(loss, shuffle, weighted, dtype):
     X, y = data(2, loss, dtype)
     settings = {**SETTINGS, "loss": loss, "l2": 0.01}
-    ensemble = nn.bootstrap_fit(network(2), X, y, n_resamples=5, shuffle=shuffle, rng=7, **settings)
     key, n = key_from_rng(7), len(X)
+    weights = np.random.default_rng(3).uniform(size=n) if weighted else None
+    ensemble = nn.bootstrap_fit(
+        network(2), X, y, n_resamples=5, shuffle=shuffle, sample_weight=weights, rng=7, **settings
+    )
     counts = bootstrap_counts(derived_key(key, 2), 0, 5, n)
+    counts = counts * weights if weighted else counts
     assert len(ensemble) == 5
     for member in range(5):
         # The network on all data has the streams' number 0.
@@ -90,6 +93,7 @@ def test_groups_do_not_matter(monkeypatch):
     X, y = data()
     whole = nn.bootstrap_fit(network(), X, y, n_resamples=7, rng=1, **SETTINGS)
     monkeypatch.setattr(module, "_SIDE_BY_SIDE", 1)
+    monkeypatch.setattr(module, "_SECONDS_A_GROUP", 0.0)
     monkeypatch.setattr(module, "_FEWEST", 1)
     monkeypatch.setattr(module, "n_threads", lambda: 2)
     groups = nn.bootstrap_fit(network(), X, y, n_resamples=7, rng=1, **SETTINGS)
@@ -325,12 +329,43 @@ def test_the_band_covers_a_noisy_sine():
 
 
 def test_parameters_that_overflow_in_the_last_step_are_an_error():
-    """Their gradient is finite, and so are all losses: there is no step after it."""
-    x = np.linspace(1.0, 2.0, 8, dtype=np.float32)[:, None]
-    engine = Engine([nn.Linear(1, 1)], np.dtype(np.float32))
-    settings = check_training(1, 8, False, None, ())
-    job = Fit(engine, nn.SGD(1e38), "squared_error", 0.0, *settings, False, Pace(8))
-    observations = check_observations(x, x + 9, None, (1, 1), "squared_error", None)
-    parameters = engine.empty_state(2, False, False).parameters
-    with pytest.raises(FloatingPointError, match="network 3 became inf in epoch 1, step 1"):
-        module._train(job, observations, key_from_rng(0), 3, parameters, [1e38])
+    """Their gradient is finite, and so are all losses: there is no step after it.
+
+    The network on all data has a gradient of 0; the members have not.
+    """
+    x = np.array([[-1.0], [1.0]], np.float32)
+    net = nn.Sequential(nn.Linear(1, 1, initialization="he"))
+    settings = {"optimizer": nn.SGD(3e38), "batch_size": 2, "epochs": 1, "rng": 0}
+    first = nn.Sequential(nn.Linear(1, 1, initialization="he"), rng=0, dtype="float32")
+    slope = first.state_dict()["0.weight"][0, 0]
+    y = slope * x  # learnt already
+    assert (first.forward(x) == y).all()
+    with pytest.raises(FloatingPointError, match=r"network \d became inf in epoch 1, step 1"):
+        nn.bootstrap_fit(net, x, y, n_resamples=4, **settings)
+
+
+def test_weights_that_leave_a_member_nothing():
+    X, y = data()
+    weights = np.zeros(len(X))
+    weights[:2] = 1.0  # one resample in eight has neither
+    with pytest.raises(ValueError, match=r"sample_weight is 0 wherever network \d+ has drawn"):
+        nn.bootstrap_fit(network(), X, y, n_resamples=60, sample_weight=weights, rng=0, **SETTINGS)
+
+
+def test_bands_of_bootstrap_band():
+    """The same to the bit, whatever it is of."""
+    for loss, outputs in CASES:
+        X, y = data(outputs, loss, np.float32)
+        settings = {**SETTINGS, "loss": loss, "l2": 0.01}
+        ensemble = nn.bootstrap_fit(network(outputs), X, y, n_resamples=6, rng=2, **settings)
+        band = ensemble.band(X[:9], confidence_level=0.8)
+        other = bootstrap_band(
+            network(outputs), X, y, X[:9], n_resamples=6, confidence_level=0.8, rng=2,
+            fit_params=settings,
+        )  # fmt: skip
+        for name in ("x", "center", "mean", "low", "high", "distribution", "classes"):
+            one, same = getattr(band, name), getattr(other, name)
+            assert getattr(one, "dtype", None) == getattr(same, "dtype", None), name
+            np.testing.assert_array_equal(one, same)
+        assert (band.solver, band.reason) == (other.solver, other.reason)
+        assert band.solver == "ensemble"

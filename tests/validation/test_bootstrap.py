@@ -8,13 +8,17 @@ import sklearn.kernel_ridge
 import sklearn.linear_model
 import sklearn.svm
 from scipy import sparse
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
 
 import fastkb
+from fastkb import nn
 from fastkb.validation import bootstrap as validation
 
 X = np.random.default_rng(0).normal(size=(12, 2))
 Y = X[:, 0]
 RIDGE = fastkb.KernelRidge()
+NETWORK = nn.Sequential(nn.Linear(2, 1))
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -1, 2, 90, np.nan])
@@ -56,7 +60,7 @@ def test_numbers_of_resamples_of_the_wrong_kind(given):
 def test_solvers():
     assert validation.check_solver("lowrank") == "lowrank"
     with pytest.raises(
-        ValueError, match="solver must be one of auto, lowrank, cholesky, weights, rows"
+        ValueError, match="solver must be one of auto, lowrank, cholesky, ensemble, weights, rows"
     ):
         validation.check_solver("qr")
 
@@ -82,20 +86,64 @@ def test_estimators():
     for model in others:
         assert not validation.is_ridge(model)
         assert validation.check_refittable(model) is model
+    assert validation.is_network(NETWORK)
+    assert validation.check_refittable(NETWORK) is NETWORK
+    assert not any(map(validation.is_network, (RIDGE, *others, nn.Sequential, None)))
     with pytest.raises(TypeError, match=r"got the class KernelRidge: write KernelRidge\(\.\.\.\)"):
         validation.check_refittable(fastkb.KernelRidge)
     for wrong in (None, "rbf"):
         with pytest.raises(
-            TypeError, match="estimator must have fit and predict, or be a function"
+            TypeError,
+            match=r"estimator must have fit and predict, be a fastkb\.nn\.Sequential, or be a fun",
         ):
             validation.check_refittable(wrong)
 
 
 def test_solvers_of_other_models():
-    validation.check_solver_of("weights", False)
-    validation.check_solver_of("lowrank", True)
+    other = sklearn.linear_model.Ridge()
+    for solver, model in (("weights", other), ("lowrank", RIDGE), ("ensemble", NETWORK)):
+        validation.check_solver_of(solver, model)
     with pytest.raises(ValueError, match="solver='lowrank' is for KernelRidge"):
-        validation.check_solver_of("lowrank", False)
+        validation.check_solver_of("lowrank", other)
+    with pytest.raises(ValueError, match="solver='ensemble' is for networks"):
+        validation.check_solver_of("ensemble", RIDGE)
+    with pytest.raises(
+        ValueError, match="solver of a network must be 'auto' or 'ensemble', got 'r"
+    ):
+        validation.check_solver_of("rows", NETWORK)
+
+
+def test_parameters_of_fits():
+    weights = {"sample_weight": np.ones(12)}
+    ridge, neighbours = sklearn.linear_model.Ridge(), KNeighborsRegressor()
+    pipeline = make_pipeline(ridge)
+    assert validation.check_fit_params_of(ridge, None, False) is None
+    for model, given in (
+        (ridge, weights),
+        (neighbours, {}),
+        (NETWORK, weights),
+        (pipeline, {"ridge__sample_weight": 3}),  # whatever a fit with ** takes
+    ):
+        assert validation.check_fit_params_of(model, given, False) is given
+    for model, given, is_ridge, words in (
+        (RIDGE, weights, True, "KernelRidge is with solver='weights' or 'rows'"),
+        (lambda: 0, weights, False, "the estimator is a function"),
+        (ridge, {"weight": 1}, False, "unknown 'weight': those of the fit of Ridge are sample_weigh"
+         r"t; did you mean 'sample_weight'\?"),
+        (neighbours, weights, False, "those of the fit of KNeighborsRegressor are none$"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            validation.check_fit_params_of(model, given, is_ridge)
+    with pytest.raises(TypeError, match=r"fit_params must be a dict, got \[3\]"):
+        validation.check_fit_params_of(ridge, [3], False)
+
+
+def test_weights_are_for_all_rows():
+    for given in (None, {}, {"other": [1]}, {"sample_weight": None}, {"sample_weight": 2}):
+        validation.check_weights_of_rows(given, 12)
+    validation.check_weights_of_rows({"sample_weight": [1] * 12}, 12)
+    with pytest.raises(ValueError, match=r"one number or have shape \(12,\), .* got \(11,\)"):
+        validation.check_weights_of_rows({"sample_weight": [1] * 11}, 12)
 
 
 def test_response_methods():
