@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from fastkb.nn.training import (
     State,
     Steps,
     evaluate,
+    new_control,
     new_scratch,
     train_members,
     train_threads,
@@ -35,15 +35,18 @@ from fastkb.nn.training import (
 from fastkb.nn.updates import Hyper
 from fastkb.runtime.memory import check_available, zeros
 from fastkb.runtime.threads import n_threads
+from fastkb.runtime.workers import call_each, call_together
 from fastkb.validation.networks import Observations
 
 # Observations that are evaluated at a time: enough for the weights to be read from memory rarely, and
 # few enough for all layers' values to stay in the second-level cache.
 _EVALUATED = 128
 
-# Multiply-adds from which the threads share a step: its eight or so parallel regions cost some 20 µs, in
-# which a thread does two million.
-_SHARED_FROM = 6_000_000
+# Multiply-adds of a step that are worth a thread: some five microseconds, of which two phases' ends are one.
+_A_THREAD = 400_000
+
+# Multiply-adds of an evaluation from which threads are worth their waking.
+_APART = 6_000_000
 
 # Scratch of so many kinds of calls is kept.
 _KEPT = 3
@@ -67,6 +70,8 @@ class Engine:
         rows, self._places = lower(layers)
         self.dtype = np.dtype(dtype)
         self.program: Program = make_program(rows, self.dtype.name)
+        linear = self.program.layers[self.program.layers["has_weights"] == 1]
+        self._weights = int((linear["inputs"] * linear["outputs"]).sum())
         self._kept: dict[tuple[int, int, bool], list[Scratch]] = {}
 
     def empty_state(self, members: int, first: bool, second: bool) -> State:
@@ -137,10 +142,10 @@ class Engine:
         n = len(inputs)
         sizes = self._sizes(min(n, _EVALUATED))
         out = np.empty((n, self.program.outputs), self.dtype)
-        large = self.work(n) // 3 >= _SHARED_FROM
+        large = self.work(n) // 3 >= _APART
         spans = _spans(n, n_threads() if large else 1)
         with self._rooms(len(spans), sizes.capacity, False) as rooms:
-            _on_threads(
+            call_each(
                 evaluate,
                 [
                     (parameters, self.program.layers, room, inputs[part], sizes, out[part])
@@ -160,8 +165,12 @@ class Engine:
         hyper = Hyper(GRADIENTS_ONLY, 0.0)
         order = np.arange(n)[None, :]
         losses = np.zeros((1, 1))
-        with self._rooms(1, self._sizes(n).capacity, True) as rooms:
-            self._one(state, _data(observations, 1), order, steps, hyper, rooms[0], losses)
+        sizes = self._sizes(n)
+        with self._rooms(1, sizes.capacity, True) as rooms:
+            data = _data(observations, 1)
+            self._one(
+                (state, self.program.rows, rooms[0], data, order, steps, hyper, sizes), losses
+            )
             return float(losses[0, 0]), rooms[0].gradients.copy()
 
     def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
@@ -199,10 +208,12 @@ class Engine:
         spans = _spans(members, n_threads())
         with self._rooms(len(spans), sizes.capacity, True) as rooms:
             if members == 1:
-                self._one(state, data, order, steps, hyper, rooms[0], losses)
+                self._one(
+                    (state, self.program.rows, rooms[0], data, order, steps, hyper, sizes), losses
+                )
             else:
                 rows = self.program.rows
-                _on_threads(
+                call_each(
                     train_members,
                     [
                         (
@@ -221,44 +232,30 @@ class Engine:
                 )
         return losses
 
-    def _one(
-        self,
-        state: State,
-        data: Data,
-        order: np.ndarray,
-        steps: Steps,
-        hyper: Hyper,
-        room: Scratch,
-        losses: np.ndarray,
-    ) -> None:
-        """Steps of one member, on all threads if there is work for them."""
-        sizes = self._sizes(min(steps.batch, order.shape[1]))
-        arguments = (state, self.program.rows, room, data, order, steps, hyper, sizes)
-        if n_threads() > 1 and self.work(steps.batch) >= _SHARED_FROM:
-            train_threads(*arguments, _PARTS * n_threads(), losses)
+    def _one(self, arguments: tuple, losses: np.ndarray) -> None:
+        """Steps of one member, on all threads if there is work for them.
+
+        `arguments` are those of :func:`train_members`, but for the losses.
+        """
+        batch = min(arguments[5].batch, arguments[4].shape[1])
+        threads = min(n_threads(), self.work(batch) // _A_THREAD)
+        if threads > 1:
+            control = new_control(self.program)
+            call_together(
+                train_threads, (*arguments, _PARTS * threads, control, losses), threads
+            )
         else:
             train_members(*arguments, losses)
 
     def work(self, batch: int) -> int:
         """Multiply-adds of a step."""
-        rows = self.program.layers[self.program.layers["has_weights"] == 1]
-        return 3 * batch * int((rows["inputs"] * rows["outputs"]).sum())
+        return 3 * batch * self._weights
 
 
 def _spans(n: int, threads: int) -> list[slice]:
     """n things in at most so many parts, as even as can be."""
     count = max(1, min(n, threads))
     return [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
-
-
-def _on_threads(function: Callable, calls: list[tuple]) -> None:
-    """Call a compiled function, which lets go of the interpreter, for each tuple of arguments."""
-    if len(calls) == 1:
-        function(*calls[0])
-        return
-    with ThreadPoolExecutor(len(calls)) as pool:
-        for done in [pool.submit(function, *arguments) for arguments in calls]:
-            done.result()
 
 
 def batch_sizes(n: int, batch: int) -> np.ndarray:

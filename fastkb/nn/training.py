@@ -1,15 +1,21 @@
 """The interpreter: whole epochs of a program's steps without returning to Python.
 
-A step has three parts, each of which can be cut into pieces that threads share:
+One step gathers a batch, runs the rows forward, the loss, the rows backward, and the optimiser. There are
+two drivers of the same parts. :func:`train_members` runs on one thread, whose cache holds the network:
+for one small network, and for many, which are dealt out to as many Python threads as there are cores.
+:func:`train_threads` is called by several threads, which share each step of one network. It has
+*phases*, each cut into *tasks*:
 
 1. *observations*: gather some of the batch, run the rows forward, take the loss, run its deltas back;
 2. *gradients*: of a block of the parameters, from all observations' values and deltas;
-3. *updates*: the optimiser's step of a block, and its transpose for the next step.
+3. *updates*: the optimiser's step of a block, and its transpose for the next step. (Of a large network
+   mostly within 2, while the block is in the cache.)
 
-There are two drivers of these parts. :func:`train_members` runs on one thread, whose cache holds the
-network: for one small network, and for many, which are dealt out to as many Python threads as there are
-cores (a parallel region around it would take four times longer to compile). :func:`train_threads` shares
-each part of one network's step among all threads. Either computes the same numbers.
+A thread claims tasks until the phase has none left; who completes the last one does what is to be done
+between phases, and opens the next. So nobody waits for a thread that the operating system has not started
+yet, or holds up, but for the tasks that it has claimed; and between two phases pass some hundred
+nanoseconds, where a parallel region takes microseconds. What a task computes does not depend on who does
+it: either driver computes the same numbers, on any number of threads.
 """
 
 from __future__ import annotations
@@ -43,13 +49,35 @@ from fastkb.nn.updates import (
     squared_norm,
     update,
 )
-from fastkb.runtime import inline, jit, prange
+from fastkb.runtime import inline, jit
+from fastkb.runtime.atomics import atomic_add, atomic_load, atomic_store, give_way, relax
 from fastkb.runtime.memory import zeros
 
 LAMB = int(Rule.LAMB)
 GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
 
+# Phases: what a task of each is.
+TURN, OBSERVATIONS, GRADIENTS, UPDATES, END = 0, 1, 2, 3, 4
+
+# Elements of the control: the open phase, see `_open`; tasks that are done; the phase's kind; the step;
+# whether gradients are used at once. (What threads write at the same time is on cache lines of its own.)
+PHASE, DONE, KIND, STEP, AT_ONCE = 0, 8, 16, 17, 18
+CONTROL = 24
+# Elements of `Scratch.current`: a weight's share in the batch's mean, the penalty's factor, and what
+# gradients are multiplied by.
+SHARE, PENALTY, FACTOR = 0, 1, 2
+
+# A phase is one number: its own in the upper bits, its tasks, and the next one to be claimed.
+_BITS = 20
+_MASK = (1 << _BITS) - 1
+
 _SAFE = 1e74  # the square of a number of which float32 can hold ten
+
+# Parameters from which a block's gradient is better used at once than met again in the next phase.
+_LARGE = 2**15
+
+# Looks at the phase before a thread offers its core to others.
+_PATIENCE = 2000
 
 
 class Data(NamedTuple):
@@ -72,7 +100,9 @@ class Scratch(NamedTuple):
     ones: np.ndarray
     losses: np.ndarray  # of each observation, float64
     squares: np.ndarray  # of each block: its squared norm, float64
+    norms: np.ndarray  # of each block of weights: its squared norm, float64
     reach: np.ndarray  # of each piece of a batch: see `_reach`, float64
+    current: np.ndarray  # numbers of the step: see SHARE, float64
 
 
 class State(NamedTuple):
@@ -103,7 +133,8 @@ def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Sc
     if not training:
         lengths = (0, 0, values, 0)
     arrays = [zeros((length,), kind, what) for length in (*lengths, program.blocking.nr)]
-    counts = (capacity, len(program.blocks), 2 * capacity) if training else (0, 0, 0)
+    blocks = len(program.blocks)
+    counts = (capacity, blocks, blocks, 2 * capacity, 3) if training else (0,) * 5
     sums = [np.zeros(count) for count in counts]
     return Scratch._make([*arrays, np.ones(1, kind), *sums])
 
@@ -119,7 +150,7 @@ def _types(T):
         ),
         "state": types.NamedUniTuple(matrix, 3, State),
         "scratch": types.NamedTuple(
-            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 3), Scratch
+            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 5), Scratch
         ),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
@@ -128,6 +159,7 @@ def _types(T):
             (whole, real, real, whole, real, real, real, real, real, real), Hyper
         ),
         "sizes": types.NamedUniTuple(whole, 6, Sizes),
+        "control": types.Array(whole, 1, "C"),
         "parts": whole,
         "losses": types.Array(real, 2, "C"),
         "parameters": types.Array(T, 1, "C", readonly=True),
@@ -279,6 +311,14 @@ def _update_run(begin, end, decayed, parameters, gradients, moments, hyper):
 
 
 @inline(references=False)
+def _total(numbers, count):
+    total = 0.0
+    for i in range(count):
+        total += numbers[i]
+    return total
+
+
+@inline(references=False)
 def _update_all(layers, parameters, gradients, moments, hyper):
     """The whole network at once, or tensor by tensor where the rule tells tensors apart."""
     at_once = hyper.weight_decay == 0.0 and hyper.code != LAMB
@@ -290,19 +330,6 @@ def _update_all(layers, parameters, gradients, moments, hyper):
             begin = row.weights if decayed else row.biases
             end = row.biases if decayed else row.biases + row.outputs * row.has_biases
         _update_run(begin, end, decayed, parameters, gradients, moments, hyper)
-
-
-@inline(references=False)
-def _run_updates(rows, b, parameters, scratch, moments, factor, hyper, sizes):
-    """The step of one block, and its transpose for the next one. (LAMB's is done already.)"""
-    block, gradients = rows.blocks[b], scratch.gradients
-    if hyper.code != LAMB:
-        if factor < 1.0:
-            scale(gradients[block.begin : block.end], factor)
-            scale(gradients[block.bias_begin : block.bias_end], factor)
-        _update_run(block.begin, block.end, True, parameters, gradients, moments, hyper)
-        _update_run(block.bias_begin, block.bias_end, False, parameters, gradients, moments, hyper)
-    transpose_weights(rows.layers[block.layer], block, parameters, scratch.transposed, sizes)
 
 
 @jit(references=False, signature=_signature(*_TRAINING, "losses"))
@@ -374,87 +401,188 @@ def train_members(state, rows, scratch, data, order, steps, hyper, sizes, losses
 
 
 @inline(references=False)
-def _total(losses, count):
-    total = 0.0
-    for i in range(count):
-        total += losses[i]
-    return total
+def _run_updates(rows, b, parameters, scratch, moments, factor, hyper):
+    """The optimiser's step of one block."""
+    block, gradients = rows.blocks[b], scratch.gradients
+    if factor < 1.0:
+        scale(gradients[block.begin : block.end], factor)
+        scale(gradients[block.bias_begin : block.bias_end], factor)
+    _update_run(block.begin, block.end, True, parameters, gradients, moments, hyper)
+    _update_run(block.bias_begin, block.bias_end, False, parameters, gradients, moments, hyper)
 
 
-@jit(parallel=True, references=False, signature=_signature(*_TRAINING, "parts", "losses"))
-def train_threads(state, rows, scratch, data, order, steps, hyper, sizes, parts, losses):
-    """:func:`train_members` for one member; `parts` is into how many pieces a batch is cut."""
+@inline(references=False)
+def _update_tensor(layers, k, parameters, scratch, moments, factor, hyper):
+    """The optimiser's step of one tensor, weights and biases in turn: LAMB's, which takes their norms."""
+    row, decayed = layers[k // 2], k % 2 == 0
+    begin = row.weights if decayed else row.biases
+    end = row.biases if decayed else row.biases + row.outputs * row.has_biases
+    if factor < 1.0:
+        scale(scratch.gradients[begin:end], factor)
+    _update_run(begin, end, decayed, parameters, scratch.gradients, moments, hyper)
+
+
+@inline(references=False)
+def _turn(rows, b, parameters, scratch, l2, sizes):
+    """What the next step wants of a block's new weights: their transpose, and their norm."""
+    block = rows.blocks[b]
+    transpose_weights(rows.layers[block.layer], block, parameters, scratch.transposed, sizes)
+    if l2 > 0.0:
+        scratch.norms[b] = squared_norm(parameters[block.begin : block.end])
+
+
+@inline(references=False)
+def _batch(step, steps, order):
+    """The observations of a step: where in the order they begin and end."""
+    return step * steps.batch, min((step + 1) * steps.batch, len(order))
+
+
+@inline(references=False)
+def _pieces(observations, parts, mr):
+    """Into how many pieces a batch is cut."""
+    return min(parts, (observations + mr - 1) // mr)
+
+
+@inline(references=False)
+def _open(control, kind, tasks):
+    """Open a phase, whose tasks may be claimed then; without tasks all is over."""
+    number = (atomic_load(control, PHASE) >> 2 * _BITS) + 1
+    control[KIND], control[DONE] = kind, 0
+    atomic_store(control, PHASE, (number << 2 * _BITS) | (tasks << _BITS))
+
+
+@inline(references=False)
+def _claim(control):
+    """The next task of the open phase; -1: all is over."""
+    looks = 0
+    while True:
+        phase = atomic_load(control, PHASE)
+        if (phase >> _BITS) & _MASK == 0:
+            return -1
+        if phase & _MASK < (phase >> _BITS) & _MASK:
+            phase = atomic_add(control, PHASE, 1)  # (another one may be open by now)
+            if phase & _MASK < (phase >> _BITS) & _MASK:
+                return phase & _MASK
+        looks += 1
+        if looks > _PATIENCE:
+            give_way()
+        else:
+            relax()
+
+
+@jit(references=False, signature=_signature(*_TRAINING, "parts", "control", "losses"))
+def train_threads(state, rows, scratch, data, order, steps, hyper, sizes, parts, control, losses):
+    """:func:`train_members` for one member, by all threads that call this with the same arguments.
+
+    When one of them returns, all is done.
+
+    Parameters
+    ----------
+    state, rows, scratch, data, order, steps, hyper, sizes, losses
+        As there.
+    parts : int
+        Into how many pieces a batch is cut, if it has as many micro-tiles.
+    control : array of int64
+        From :func:`new_control`.  # shape: (CONTROL,)
+    """
     layers, blocks = rows
     last = layers[len(layers) - 1]
     outputs = Outputs(last.target * sizes.capacity, last.target_stride, last.outputs)
-    mr, nr, stride = sizes.mr, sizes.nr, layers[0].source_stride
+    stride, current = layers[0].source_stride, scratch.current
     parameters, moments = state.parameters[0], (state.first[0], state.second[0])
     weights, mine = data.weights[0], order[0]
-    # (By names of their own: Numba may move a reading of `scratch.squares` past a loop that writes it.)
-    losses_of, squares, reach = scratch.losses, scratch.squares, scratch.reach
-    for b in range(len(blocks)):
-        transpose_weights(layers[blocks[b].layer], blocks[b], parameters, scratch.transposed, sizes)
-    for step in range(losses.shape[1]):
-        chosen = mine[step * steps.batch : min((step + 1) * steps.batch, len(mine))]
-        count = len(chosen)
-        now = Sizes(mr, nr, sizes.width, sizes.kc, sizes.capacity, count)
-        tiles = (count + mr - 1) // mr
-        answers = Answers(data.targets, data.labels, weights, chosen)
-        share = share_of_one(steps.loss, outputs, answers)
-        pieces = min(parts, tiles)
-        for t in prange(pieces):
-            span = Span(tiles * t // pieces * mr, tiles * (t + 1) // pieces * mr)
+    training, by_tensor = hyper.code >= 0, hyper.code == LAMB
+    while True:
+        task = _claim(control)
+        if task < 0:
+            break
+        kind, step, tasks = control[KIND], control[STEP], len(blocks)
+        begin, end = _batch(max(step, 0), steps, mine)
+        chosen, count = mine[begin:end], end - begin
+        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, count)
+        if kind == OBSERVATIONS:
+            tasks = _pieces(count, parts, sizes.mr)
+            tiles = (count + sizes.mr - 1) // sizes.mr
+            span = Span(tiles * task // tasks * sizes.mr, tiles * (task + 1) // tasks * sizes.mr)
             some = chosen[span.begin : min(span.stop, count)]
             _gather(data.inputs, some, scratch.values[span.begin * stride :], stride)
             _run_forward(layers, parameters, scratch.values, span, now)
             losses_and_deltas(
-                steps.loss, outputs, scratch.values, scratch.deltas, answers, share, span,
-                losses_of,
+                steps.loss, outputs, scratch.values, scratch.deltas,
+                Answers(data.targets, data.labels, weights, chosen), current[SHARE], span,
+                scratch.losses,
             )  # fmt: skip
             _run_backward(layers, parameters, scratch, span, now)
-            reach[2 * t], reach[2 * t + 1] = _reach(
-                layers, scratch.values, scratch.deltas, span, now
-            )
-        l2 = steps.l2 / count if steps.l2_shared else steps.l2
-        loss, squared_weights = _total(losses_of, count), 0.0
-        if l2 > 0.0:
-            for b in prange(len(blocks)):
-                squares[b] = squared_norm(parameters[blocks[b].begin : blocks[b].end])
-            squared_weights = _total(squares, len(blocks))
-        loss += 0.5 * l2 * squared_weights
-        losses[0, step] = loss
-        if not math.isfinite(loss) and hyper.code != GRADIENTS_ONLY:
-            break
-        number = steps.done + step + 1
-        if (
-            steps.clip_norm == 0.0
-            and hyper.code >= 0
-            and hyper.code != LAMB
-            and _are_finite(reach, pieces, l2 * l2 * squared_weights)
-        ):
-            # Nothing is to be known of all gradients before an update: a block's are used while they are
-            # in the cache.
-            for b in prange(len(blocks)):
-                _run_gradients(rows, b, parameters, scratch, l2, steps, now)
-                _run_updates(
-                    rows, b, parameters, scratch, moments, 1.0, _at_step(hyper, number), now
+            if len(parameters) >= _LARGE:
+                before, after = _reach(layers, scratch.values, scratch.deltas, span, now)
+                scratch.reach[2 * task], scratch.reach[2 * task + 1] = before, after
+        elif kind == UPDATES and by_tensor:
+            tasks = 2 * len(layers)
+            at_step = _at_step(hyper, steps.done + step + 1)
+            _update_tensor(layers, task, parameters, scratch, moments, current[FACTOR], at_step)
+        else:
+            if kind == GRADIENTS:
+                _run_gradients(rows, task, parameters, scratch, current[PENALTY], steps, now)
+            used = kind == UPDATES or (kind == GRADIENTS and control[AT_ONCE] == 1)
+            if used:
+                at_step = _at_step(hyper, steps.done + step + 1)
+                _run_updates(rows, task, parameters, scratch, moments, current[FACTOR], at_step)
+            if used or kind == TURN:
+                _turn(rows, task, parameters, scratch, steps.l2, now)
+        if atomic_add(control, DONE, 1) < tasks - 1:
+            continue
+
+        # Between phases: one thread, and what comes next.
+        following, tasks = OBSERVATIONS, len(blocks)
+        if kind == OBSERVATIONS:
+            loss, squared_weights = _total(scratch.losses, count), 0.0
+            if current[PENALTY] > 0.0:
+                squared_weights = _total(scratch.norms, len(blocks))
+            loss += 0.5 * current[PENALTY] * squared_weights
+            losses[0, step] = loss
+            following = GRADIENTS if math.isfinite(loss) or not training else END
+            current[FACTOR] = 1.0
+            control[AT_ONCE] = (
+                training
+                and not by_tensor
+                and steps.clip_norm == 0.0
+                and len(parameters) >= _LARGE
+                and _are_finite(
+                    scratch.reach,
+                    _pieces(count, parts, sizes.mr),
+                    current[PENALTY] * current[PENALTY] * squared_weights,
                 )
-            continue
-        for b in prange(len(blocks)):
-            _run_gradients(rows, b, parameters, scratch, l2, steps, now)
-        if hyper.code == GRADIENTS_ONLY:
-            continue
-        factor = _scale_of(squares, steps.clip_norm)
-        if not math.isfinite(factor):
-            losses[0, step] = math.nan
-            break
-        if hyper.code == LAMB:  # takes the norms of whole tensors
-            scale(scratch.gradients, factor)
-            _update_all(layers, parameters, scratch.gradients, moments, _at_step(hyper, number))
-        for b in prange(len(blocks)):
-            _run_updates(
-                rows, b, parameters, scratch, moments, factor, _at_step(hyper, number), now
             )
+        elif kind == GRADIENTS and training and control[AT_ONCE] == 0:
+            following = UPDATES
+            if by_tensor:
+                tasks = 2 * len(layers)
+            current[FACTOR] = _scale_of(scratch.squares, steps.clip_norm)
+            if not math.isfinite(current[FACTOR]):
+                losses[0, step] = math.nan
+                following = END
+        elif kind == UPDATES and by_tensor:
+            following = TURN
+        if following == OBSERVATIONS:  # of the next step
+            step += 1
+            control[STEP] = step
+            if step == losses.shape[1]:
+                following = END
+            else:
+                begin, end = _batch(step, steps, mine)
+                tasks = _pieces(end - begin, parts, sizes.mr)
+                answers = Answers(data.targets, data.labels, weights, mine[begin:end])
+                current[SHARE] = share_of_one(steps.loss, outputs, answers)
+                current[PENALTY] = steps.l2 / (end - begin) if steps.l2_shared else steps.l2
+        _open(control, following, 0 if following == END else tasks)
+
+
+def new_control(program: Program) -> np.ndarray:
+    """What threads agree by on who does what, for one call of :func:`train_threads`."""
+    control = zeros((CONTROL,), np.int64, "the threads' control")
+    control[STEP] = -1
+    control[PHASE] = len(program.blocks) << _BITS  # of the kind TURN
+    return control
 
 
 @jit(
