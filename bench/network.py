@@ -114,8 +114,12 @@ class Step:
 
             return Contender(FASTKB, train, self._scale)
 
+        first, layers = self._network().state_dict(), self._network().layers
+
         def fit() -> list[trainers.Parameters]:
-            return [self._network().fit(X, y, shuffle=False, **options).state_dict()]
+            network = nn.Sequential(*layers)
+            network.load_state_dict(first)
+            return [network.fit(X, y, shuffle=False, **options).state_dict()]
 
         return Contender(FASTKB, fit, self._scale)
 

@@ -76,12 +76,12 @@ SMALL, MIDDLE, WIDE, DEEP = (8, 32, 1), (10, 64, 64, 1), (784, 128, 10), (784, 5
 STEPS = (
     Step(SMALL, 32, steps=5000),
     Step(MIDDLE, 64, steps=1000),
-    Step(WIDE, 64, steps=100),
-    Step(DEEP, 128, steps=20),
+    Step(WIDE, 64, steps=100, epochs=5),
+    Step(DEEP, 128, steps=20, epochs=5),
     Step(SMALL, 32, steps=5000, optimizer="adam"),
     Step(MIDDLE, 64, steps=1000, optimizer="adam"),
-    Step(WIDE, 64, steps=100, optimizer="adam"),
-    Step(DEEP, 128, steps=20, optimizer="adam"),
+    Step(WIDE, 64, steps=100, epochs=5, optimizer="adam"),
+    Step(DEEP, 128, steps=20, epochs=5, optimizer="adam"),
     # As many epochs as an ensemble would take: weights and first parameters are drawn once for all.
     Step(SMALL, 32, steps=100, members=128, epochs=10, rivals_offered=(JAX,)),
     Step(MIDDLE, 64, steps=30, members=128, epochs=10, rivals_offered=(JAX,)),

@@ -42,7 +42,7 @@ from fastkb.validation.networks import Observations
 # few enough for all layers' values to stay in the second-level cache.
 _EVALUATED = 128
 
-# Multiply-adds of a step that are worth a thread: some five microseconds, of which two phases' ends are one.
+# Multiply-adds of a step that are worth a thread: some five microseconds; the ends of phases cost it one.
 _A_THREAD = 400_000
 
 # Multiply-adds of an evaluation from which threads are worth their waking.
@@ -143,7 +143,7 @@ class Engine:
         sizes = self._sizes(min(n, _EVALUATED))
         out = np.empty((n, self.program.outputs), self.dtype)
         large = self.work(n) // 3 >= _APART
-        spans = _spans(n, n_threads() if large else 1)
+        spans = deal(n, n_threads() if large else 1)
         with self._rooms(len(spans), sizes.capacity, False) as rooms:
             call_each(
                 evaluate,
@@ -167,10 +167,8 @@ class Engine:
         losses = np.zeros((1, 1))
         sizes = self._sizes(n)
         with self._rooms(1, sizes.capacity, True) as rooms:
-            data = _data(observations, 1)
-            self._one(
-                (state, self.program.rows, rooms[0], data, order, steps, hyper, sizes), losses
-            )
+            data = data_of(observations, 1)
+            self.one((state, self.program.rows, rooms[0], data, order, steps, hyper, sizes), losses)
             return float(losses[0, 0]), rooms[0].gradients.copy()
 
     def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
@@ -184,7 +182,7 @@ class Engine:
         with self._rooms(1, sizes.capacity, True) as rooms:
             train_members(
                 State(parameters[None, :], unused, unused), self.program.rows, rooms[0],
-                _data(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0), sizes,
+                data_of(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0), sizes,
                 losses,
             )  # fmt: skip
         return float(losses[0] @ batch_sizes(n, batch)) / n
@@ -204,11 +202,11 @@ class Engine:
         members, count = order.shape
         sizes = self._sizes(min(steps.batch, count))
         losses = np.zeros((members, math.ceil(count / steps.batch)))
-        data = _data(observations, members)
-        spans = _spans(members, n_threads())
+        data = data_of(observations, members)
+        spans = deal(members, n_threads())
         with self._rooms(len(spans), sizes.capacity, True) as rooms:
             if members == 1:
-                self._one(
+                self.one(
                     (state, self.program.rows, rooms[0], data, order, steps, hyper, sizes), losses
                 )
             else:
@@ -232,27 +230,29 @@ class Engine:
                 )
         return losses
 
-    def _one(self, arguments: tuple, losses: np.ndarray) -> None:
+    def one(self, arguments: tuple, losses: np.ndarray) -> None:
         """Steps of one member, on all threads if there is work for them.
 
         `arguments` are those of :func:`train_members`, but for the losses.
         """
-        batch = min(arguments[5].batch, arguments[4].shape[1])
-        threads = min(n_threads(), self.work(batch) // _A_THREAD)
+        steps: Steps = arguments[5]
+        threads = self.threads(steps.batch)
         if threads > 1:
-            control = new_control(self.program)
-            call_together(
-                train_threads, (*arguments, _PARTS * threads, control, losses), threads
-            )
+            control = new_control(self.program.rows)
+            call_together(train_threads, (*arguments, _PARTS * threads, control, losses), threads)
         else:
             train_members(*arguments, losses)
+
+    def threads(self, batch: int) -> int:
+        """Threads that share a step."""
+        return max(1, min(n_threads(), self.work(batch) // _A_THREAD))
 
     def work(self, batch: int) -> int:
         """Multiply-adds of a step."""
         return 3 * batch * self._weights
 
 
-def _spans(n: int, threads: int) -> list[slice]:
+def deal(n: int, threads: int) -> list[slice]:
     """n things in at most so many parts, as even as can be."""
     count = max(1, min(n, threads))
     return [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
@@ -263,10 +263,11 @@ def batch_sizes(n: int, batch: int) -> np.ndarray:
     return np.minimum(batch, n - np.arange(0, n, batch))
 
 
-def _data(observations: Observations, members: int) -> Data:
+def data_of(observations: Observations, members: int) -> Data:
     inputs, targets, labels, weights = observations
-    each = weights if weights.ndim == 2 else np.broadcast_to(weights, (members, len(weights)))
-    return Data(inputs, targets, labels, np.ascontiguousarray(each))
+    if weights.ndim == 1:
+        weights = np.repeat(weights[None, :], members, axis=0)
+    return Data(inputs, targets, labels, weights)
 
 
 def loss_code(loss: str) -> int:

@@ -42,6 +42,7 @@ class Outputs(NamedTuple):
     start: int
     stride: int
     columns: int
+    padded: int  # the same, up to whole vectors
 
 
 BINARY_CROSS_ENTROPY = int(Loss.BINARY_CROSS_ENTROPY)
@@ -71,19 +72,35 @@ def _binary_cross_entropy(z, y, deltas, at, row, outputs, factor):
     return total
 
 
+@inline(any_order=True, references=False)
+def _sum(values):
+    total = values.dtype.type(0.0)
+    for j in range(len(values)):
+        total += values[j]
+    return total
+
+
 @inline(references=False)
 def _cross_entropy(z, label, deltas, at, outputs, factor):
     largest = z[at]
-    for j in range(1, outputs):
+    for j in range(1, outputs.columns):
         largest = max(largest, z[at + j])
-    total = z.dtype.type(0.0)
-    for j in range(outputs):
-        deltas[at + j] = exp_nonpositive(z[at + j] - largest)
-    for j in range(outputs):
-        total += deltas[at + j]
+    # Whole vectors, padding included: the loop has no remainder.
+    logits, parts = z[at : at + outputs.padded], deltas[at : at + outputs.padded]
+    zero = z.dtype.type(0.0)
+    for j in range(len(parts)):
+        below = logits[j] - largest
+        parts[j] = exp_nonpositive(zero if below > zero else below)
+    padding = parts[outputs.columns :]
+    for j in range(len(padding)):
+        padding[j] = zero
+    total = _sum(parts)
     part = factor / total
-    for j in range(outputs):
-        deltas[at + j] *= part
+    for j in range(len(parts)):
+        parts[j] *= part
+    if not math.isfinite(part):  # times which zero is NaN
+        for j in range(len(padding)):
+            padding[j] = zero
     deltas[at + label] -= factor
     return math.log(total) + (largest - z[at + label])
 
@@ -117,9 +134,7 @@ def losses_and_deltas(code, outputs, values, deltas, answers, share, span, losse
         at, row = outputs.start + i * outputs.stride, answers.chosen[i]
         weight = share * answers.weights[row] if weighted else share
         if code == CROSS_ENTROPY:
-            loss = _cross_entropy(
-                values, answers.labels[row], deltas, at, outputs.columns, kind(weight)
-            )
+            loss = _cross_entropy(values, answers.labels[row], deltas, at, outputs, kind(weight))
         elif code == BINARY_CROSS_ENTROPY:
             loss = _binary_cross_entropy(
                 values, answers.targets, deltas, at, row, outputs.columns, kind(weight)

@@ -108,16 +108,17 @@ class Sequential:
         """Of the parameters; None as long as there are none and it was not given."""
         return self._dtype
 
-    def _ready(self, dtype: np.dtype) -> tuple[Engine, State, np.ndarray]:
-        """Engine, state and seed; parameters are drawn if there are none yet."""
+    def _ready(self, dtype: np.dtype, *, draw: bool = True) -> tuple[Engine, State, np.ndarray]:
+        """Engine, state and seed; parameters are drawn if there are none yet (or zero)."""
         if self._key is None:
             self._key = key_from_rng(None)
         if self._engine is None or self._state is None:
             self._dtype = np.dtype(self._dtype or dtype)
             self._engine = Engine(self.layers, self._dtype)
             self._state = self._engine.empty_state(1, False, False)
-            first = self._key if self._first is None else self._first
-            self._engine.initialize(first, 0, self._state.parameters[0])
+            if draw:
+                first = self._key if self._first is None else self._first
+                self._engine.initialize(first, 0, self._state.parameters[0])
         return self._engine, self._state, self._key
 
     def forward(self, X: Any) -> np.ndarray:
@@ -219,7 +220,7 @@ class Sequential:
         single = all(array.dtype == np.float32 for array in arrays.values())
         dtype = self._dtype or np.dtype(np.float32 if single else np.float64)
         check_state(arrays, parameter_shapes(self.layers), dtype)
-        engine, state, _ = self._ready(dtype)
+        engine, state, _ = self._ready(dtype, draw=False)
         for name, array in arrays.items():
             engine.put(name, array, state.parameters[0])
 

@@ -356,7 +356,8 @@ def train_members(state, rows, scratch, data, order, steps, hyper, sizes, losses
     """
     layers, blocks = rows
     last = layers[len(layers) - 1]
-    outputs = Outputs(last.target * sizes.capacity, last.target_stride, last.outputs)
+    padded = (last.outputs + sizes.width - 1) // sizes.width * sizes.width
+    outputs = Outputs(last.target * sizes.capacity, last.target_stride, last.outputs, padded)
     for member in range(len(state.parameters)):
         parameters = state.parameters[member]
         moments = state.first[member], state.second[member]
@@ -487,7 +488,8 @@ def train_threads(state, rows, scratch, data, order, steps, hyper, sizes, parts,
     """
     layers, blocks = rows
     last = layers[len(layers) - 1]
-    outputs = Outputs(last.target * sizes.capacity, last.target_stride, last.outputs)
+    padded = (last.outputs + sizes.width - 1) // sizes.width * sizes.width
+    outputs = Outputs(last.target * sizes.capacity, last.target_stride, last.outputs, padded)
     stride, current = layers[0].source_stride, scratch.current
     parameters, moments = state.parameters[0], (state.first[0], state.second[0])
     weights, mine = data.weights[0], order[0]
@@ -577,11 +579,11 @@ def train_threads(state, rows, scratch, data, order, steps, hyper, sizes, parts,
         _open(control, following, 0 if following == END else tasks)
 
 
-def new_control(program: Program) -> np.ndarray:
+def new_control(rows: Rows) -> np.ndarray:
     """What threads agree by on who does what, for one call of :func:`train_threads`."""
     control = zeros((CONTROL,), np.int64, "the threads' control")
     control[STEP] = -1
-    control[PHASE] = len(program.blocks) << _BITS  # of the kind TURN
+    control[PHASE] = len(rows.blocks) << _BITS  # of the kind TURN
     return control
 
 

@@ -13,11 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numba.core import types
 
-from fastkb.nn.engine import _PARTS, _SHARED_FROM, Engine, _data, _on_threads, _spans
-from fastkb.nn.training import Data, Scratch, State, Steps, train_members, train_threads
+from fastkb.nn.engine import Engine, data_of, deal
+from fastkb.nn.training import Data, Scratch, State, Steps, train_members
 from fastkb.nn.updates import Hyper
 from fastkb.runtime import jit
 from fastkb.runtime.threads import n_threads
+from fastkb.runtime.workers import call_each
 from fastkb.validation.networks import Observations
 
 _one_step = train_members.dispatcher
@@ -107,14 +108,14 @@ class WeightedEngine(Engine):
         members, count = order.shape
         sizes = self._sizes(min(steps.batch, count))
         losses = np.zeros((members, math.ceil(count / steps.batch)))
-        data = _data(observations, members)
-        shared = members == 1 and n_threads() > 1 and self.work(steps.batch) >= _SHARED_FROM
-        spans = _spans(members, 1 if shared else n_threads())
+        data = data_of(observations, members)
+        shared = members == 1 and self.threads(steps.batch) > 1
+        spans = deal(members, 1 if shared else n_threads())
         with self._rooms(len(spans), sizes.capacity, True) as rooms:
             if shared:
                 self._step_by_step(state, data, order, steps, hyper, each, rooms[0], losses)
                 return losses
-            _on_threads(
+            call_each(
                 train_weighted,
                 [
                     (
@@ -161,10 +162,8 @@ class WeightedEngine(Engine):
             whole = float(np.add.accumulate(weights[weights > 0.0], dtype=np.float64)[-1])
             now = steps._replace(l2=steps.l2 / whole, l2_shared=0, done=int(each.updates[0]))
             at_rate = hyper._replace(lr=float(each.rates[0]))
-            train_threads(
-                state, self.program.rows, room, data, chosen[None, :], now, at_rate, sizes,
-                _PARTS * n_threads(), losses[:, step : step + 1],
-            )  # fmt: skip
+            arguments = (state, self.program.rows, room, data, chosen[None, :], now, at_rate, sizes)
+            self.one(arguments, losses[:, step : step + 1])
             if math.isfinite(losses[0, step]):
                 each.updates[0] += 1
             else:

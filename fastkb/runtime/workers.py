@@ -46,17 +46,14 @@ def call_each(function: Callable, calls: Sequence[tuple]) -> None:
 def call_together(function: Callable, arguments: tuple[Any, ...], threads: int) -> None:
     """Call a function on so many threads at the same time, with the same arguments.
 
-    The function must share out its work itself, and be done when any one call returns: threads that have
-    not begun by then never do.
+    The function must share out its work itself, and all must be done when any one call returns: others
+    are not waited for, and those that have not begun never do. (They hold the arguments as long as they
+    need them; to wait for one that is about to return would cost as much as to start it.)
     """
-    if threads == 1:
-        function(*arguments)
-        return
-    pool = _workers(threads - 1)
-    others = [pool.submit(function, *arguments) for _ in range(threads - 1)]
-    try:
-        function(*arguments)
-    finally:
-        for other in others:
-            if not other.cancel():
-                other.result()
+    others = []
+    if threads > 1:
+        pool = _workers(threads - 1)
+        others = [pool.submit(function, *arguments) for _ in range(threads - 1)]
+    function(*arguments)
+    for other in others:
+        other.cancel()

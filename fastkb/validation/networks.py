@@ -95,10 +95,18 @@ def check_inputs(X: Any, inputs: int, dtype: np.dtype | None = None, name: str =
 
     if dtype is None:
         dtype = np.dtype(np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64)
-    array = check_array(X, dtype=dtype, order="C", input_name=name)
+    array = X if _is_clean(X, dtype) else check_array(X, dtype=dtype, order="C", input_name=name)
     if array.shape[1] != inputs:
         raise ValueError(f"{name} has {array.shape[1]} columns, and the network takes {inputs}")
     return array
+
+
+def _is_clean(X: Any, dtype: np.dtype) -> bool:
+    """Whether check_array would find nothing: it takes 50 microseconds to say so."""
+    if type(X) is not np.ndarray or X.dtype != dtype or X.ndim != 2:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return X.size > 0 and X.flags.c_contiguous and bool(np.isfinite(X.sum()))
 
 
 def check_observations(

@@ -232,11 +232,11 @@ def test_shared_steps_give_the_same_bits(loss, optimizer, dtype, monkeypatch):
     layers = [nn.Linear(65, 130), nn.Tanh(), nn.GELU(), nn.Linear(130, 3)]
     order = np.random.default_rng(0).permutation(200)[None]
     arguments = layers, dtype, loss, 1, order, 90, optimizer
-    monkeypatch.setattr(module, "_SHARED_FROM", np.inf)
+    monkeypatch.setattr(module, "_A_THREAD", 2**62)
     state, losses = trained(*arguments)
     assert losses.shape == (1, 3)
     assert np.isfinite(losses).all()
-    monkeypatch.setattr(module, "_SHARED_FROM", 0)
+    monkeypatch.setattr(module, "_A_THREAD", 1)
     for parts in (1, 2, 7):
         monkeypatch.setattr(module, "_PARTS", parts)
         shared, shared_losses = trained(*arguments)
@@ -324,9 +324,9 @@ def test_the_penalty_is_of_the_weights_alone(dtype):
 
 
 @each_dtype
-@pytest.mark.parametrize("shared_from", [0, np.inf])
-def test_the_penalty_of_training_is_that_of_the_loss(dtype, shared_from, monkeypatch):
-    monkeypatch.setattr(module, "_SHARED_FROM", shared_from)
+@pytest.mark.parametrize("a_thread", [1, 2**62])
+def test_the_penalty_of_training_is_that_of_the_loss(dtype, a_thread, monkeypatch):
+    monkeypatch.setattr(module, "_A_THREAD", a_thread)
     layers = [nn.Linear(5, 9), nn.Tanh(), nn.Linear(9, 3)]
     engine, buffer = drawn(layers, dtype)
     observations = observations_of(30, 5, 3, "squared_error", dtype)

@@ -37,6 +37,10 @@ def ours(loss, z, y, weights=None, chosen=None):
     deltas = np.full(len(values), np.nan, dtype)
     places = start + np.arange(n)[:, None] * stride + np.arange(k)
     values[places] = z
+    width = program.blocking.width
+    padded = -(-k // width) * width
+    padding = start + np.arange(n)[:, None] * stride + np.arange(k, padded)
+    values[padding] = 0
     before = values.copy()
     labelled = loss == "cross_entropy"
     answers = Answers(
@@ -48,11 +52,20 @@ def ours(loss, z, y, weights=None, chosen=None):
     losses = np.full(CAPACITY, np.nan)
     spans = np.array([[0, n // 2], [n // 2, CAPACITY]])  # the second beyond the batch
     _loss_and_deltas(
-        int(Loss[loss.upper()]), Outputs(start, stride, k), values, deltas, answers, spans, losses
+        int(Loss[loss.upper()]),
+        Outputs(start, stride, k, padded),
+        values,
+        deltas,
+        answers,
+        spans,
+        losses,
     )
     np.testing.assert_array_equal(values, before)
     beside = np.ones(len(deltas), bool)
     beside[places] = False
+    if labelled:
+        assert not deltas[padding].any()
+        beside[padding] = False
     assert np.isnan(deltas[beside]).all()  # rows and columns beyond the batch are not touched
     assert np.isnan(losses[n:]).all()
     return sum(losses[:n].tolist()), deltas[places]

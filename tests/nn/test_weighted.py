@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastkb import nn
+from fastkb.nn import engine as engine_module
 from fastkb.nn import weighted as module
 from fastkb.nn.engine import loss_code
 from fastkb.nn.training import State, Steps, train_members
@@ -96,9 +97,9 @@ def test_threads_may_share_the_steps_of_one(dtype, monkeypatch):
     inputs, weights = rng.normal(size=(160, 4)).astype(dtype), np.zeros((1, 160), dtype)
     weights[0, :70] = rng.poisson(1, 70)
     ends = []
-    for shared_from in (10**12, 0):
-        monkeypatch.setattr(module, "_SHARED_FROM", shared_from)
-        monkeypatch.setattr(module, "n_threads", lambda: 2)
+    for a_thread in (10**12, 1):
+        monkeypatch.setattr(engine_module, "_A_THREAD", a_thread)
+        monkeypatch.setattr(engine_module, "n_threads", lambda: 2)
         engine, state, data, _, steps, hyper, each = problem(dtype)
         data = data._replace(inputs=inputs, targets=inputs[:, :2] ** 2, weights=weights)
         one = State(*(array[:1].copy() for array in state))
@@ -116,9 +117,10 @@ def test_threads_may_share_the_steps_of_one(dtype, monkeypatch):
         np.testing.assert_array_equal(serial, shared)
 
 
-@pytest.mark.parametrize("shared_from", [10**12, 0])
-def test_a_member_that_diverges_ends_and_the_others_go_on(shared_from, monkeypatch):
-    monkeypatch.setattr(module, "_SHARED_FROM", shared_from)
+@pytest.mark.parametrize("a_thread", [10**12, 1])
+def test_a_member_that_diverges_ends_and_the_others_go_on(a_thread, monkeypatch):
+    monkeypatch.setattr(engine_module, "_A_THREAD", a_thread)
+    monkeypatch.setattr(engine_module, "n_threads", lambda: 2)
     monkeypatch.setattr(module, "n_threads", lambda: 2)
     for count in (MEMBERS, 1):
         engine, state, data, order, steps, hyper, each = problem()
