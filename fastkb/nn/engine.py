@@ -264,6 +264,7 @@ def batch_sizes(n: int, batch: int) -> np.ndarray:
 
 
 def data_of(observations: Observations, members: int) -> Data:
+    """Observations as the interpreter reads them, with weights for each member."""
     inputs, targets, labels, weights = observations
     if weights.ndim == 1:
         weights = np.repeat(weights[None, :], members, axis=0)
