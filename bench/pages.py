@@ -56,10 +56,12 @@ def _run_session(code: str, names: dict[str, Any], page: Path, line: int) -> Non
 def draw(page: Path) -> list[str]:
     """Run a page and put its pictures beside it, all of them or none; their names.
 
+    Other files that it saves are dropped.
+
     Raises
     ------
     ValueError
-        If it saves something that it does not show.
+        If it saves a picture that it does not show.
     """
     page = page.resolve()
     here = Path.cwd()
@@ -69,7 +71,7 @@ def draw(page: Path) -> list[str]:
             run_page(page)
         finally:
             os.chdir(here)
-        written = sorted(path.name for path in Path(folder).iterdir())
+        written = sorted(path.name for path in Path(folder).glob("*.png"))
         hidden = set(written) - pictures(page.read_text(encoding="utf-8"))
         if hidden:
             raise ValueError(f"{page.name} saves {', '.join(sorted(hidden))} and does not show it")

@@ -33,8 +33,9 @@ class BandResult:
     distribution : ndarray of shape (n_resamples, n_eval[, n_targets]), or None
         Every replicate's prediction; None if it was not kept.
     solver : str
-        What computed the replicates: ``"lowrank"`` or ``"cholesky"`` (kernel ridge regression); for other
-        models ``"weights"``, ``"rows"`` or ``"responses"``; ``"refit"`` (fresh samples).
+        What computed the replicates: ``"lowrank"`` or ``"cholesky"`` (kernel ridge regression),
+        ``"ensemble"`` (networks and perceptrons, trained side by side); for other models ``"weights"``,
+        ``"rows"`` or ``"responses"``; ``"refit"`` (fresh samples).
     reason : str
         Why that solver, and why not the others.
     rank : int or None
