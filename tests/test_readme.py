@@ -67,7 +67,7 @@ def test_the_guide_to_networks(run, capsys):
     names, left = run("docs/networks.md")
     text = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
     assert left == PAGE_CODE["pictures"](text) | {"net.npz"}
-    assert len(left) == 5
+    assert len(left) == 6
     assert names["right_either"] > 0.95
     assert 0.3 < names["right_node"] < 0.7
     assert names["right_net"] > 0.95
@@ -79,6 +79,8 @@ def test_the_guide_to_networks(run, capsys):
     assert names["errors"][-1] < names["errors"][0] / 10
     assert names["recognised"] > 0.93
     assert names["ensemble"].predict(names["points"]).shape == (200, 1)
+    other = names["ensemble"].band(names["points"]).distribution
+    np.testing.assert_array_equal(names["band"].distribution, other)
 
 
 def test_the_shown_commands_parse():
