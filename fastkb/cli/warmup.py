@@ -107,7 +107,9 @@ def _network_jobs(dtype: type) -> Iterator[Job]:
     classify = partial(fastkb.MLPClassifier().partial_fit, X, labels, classes=[False, True])
     yield f"MLPClassifier {X.dtype}", classify
     yield f"MLPRegressor {X.dtype}", partial(fastkb.MLPRegressor().partial_fit, X, y)
-    weighted = fastkb.MLPRegressor(max_iter=9, n_iter_no_change=1, tol=1e9)  # at rest soon: no warning
+    weighted = fastkb.MLPRegressor(
+        max_iter=9, n_iter_no_change=1, tol=1e9
+    )  # at rest soon: no warning
     yield f"MLPRegressor {X.dtype}", partial(weighted.fit, X, y, sample_weight=np.ones(len(y)))
 
 

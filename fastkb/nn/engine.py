@@ -235,11 +235,13 @@ class Engine:
 
         `arguments` are those of :func:`train_members`, but for the losses.
         """
-        steps: Steps = arguments[5]
-        threads = self.threads(steps.batch)
+        order, steps = arguments[4:6]
+        threads = self.threads(min(steps.batch, order.shape[1]))
         if threads > 1:
+            # (Compiled before there are others: an interrupt of the compiler leaves nobody at work.)
+            shared = train_threads.compiled(self.dtype)
             control = new_control(self.program.rows)
-            call_together(train_threads, (*arguments, _PARTS * threads, control, losses), threads)
+            call_together(shared, (*arguments, _PARTS * threads, control, losses), threads)
         else:
             train_members(*arguments, losses)
 

@@ -67,8 +67,8 @@ CONTROL = 24
 # gradients are multiplied by.
 SHARE, PENALTY, FACTOR = 0, 1, 2
 
-# A phase is one number: its own in the upper bits, its tasks, and the next one to be claimed.
-_BITS = 20
+# A phase is one number: its tasks, and in the lower bits the next one to be claimed.
+_BITS = 31
 _MASK = (1 << _BITS) - 1
 
 _SAFE = 1e74  # the square of a number of which float32 can hold ten
@@ -447,9 +447,8 @@ def _pieces(observations, parts, mr):
 @inline(references=False)
 def _open(control, kind, tasks):
     """Open a phase, whose tasks may be claimed then; without tasks all is over."""
-    number = (atomic_load(control, PHASE) >> 2 * _BITS) + 1
     control[KIND], control[DONE] = kind, 0
-    atomic_store(control, PHASE, (number << 2 * _BITS) | (tasks << _BITS))
+    atomic_store(control, PHASE, tasks << _BITS)
 
 
 @inline(references=False)
@@ -458,11 +457,11 @@ def _claim(control):
     looks = 0
     while True:
         phase = atomic_load(control, PHASE)
-        if (phase >> _BITS) & _MASK == 0:
+        if phase >> _BITS == 0:
             return -1
-        if phase & _MASK < (phase >> _BITS) & _MASK:
+        if phase & _MASK < phase >> _BITS:
             phase = atomic_add(control, PHASE, 1)  # (another one may be open by now)
-            if phase & _MASK < (phase >> _BITS) & _MASK:
+            if phase & _MASK < phase >> _BITS:
                 return phase & _MASK
         looks += 1
         if looks > _PATIENCE:

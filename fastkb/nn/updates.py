@@ -63,6 +63,9 @@ class Hyper(NamedTuple):
     correction2: float = 1.0  # 1 - beta2**t
 
 
+# Not zero in float32: padding, where all else is zero, would be divided by it.
+_SMALLEST = 1.2e-38
+
 SGD, ADAGRAD, RMSPROP = int(Rule.SGD), int(Rule.ADAGRAD), int(Rule.RMSPROP)
 LAMB = int(Rule.LAMB)  # (what else there is shares Adam's loop, whose weight decay is 0)
 
@@ -95,7 +98,7 @@ def _momentum(values, gradient, first, hyper):
 def _by_root(values, gradient, second, hyper):
     """Adagrad and RMSprop, which differ in how the squares are weighed."""
     T = values.dtype.type
-    lr, eps = T(hyper.lr), T(hyper.eps)
+    lr, eps = T(hyper.lr), T(max(hyper.eps, _SMALLEST))
     kept, new = T(hyper.beta2), T(1.0 - hyper.beta2)
     if hyper.code == ADAGRAD:
         kept, new = T(1.0), T(1.0)
@@ -111,7 +114,7 @@ def _adam(values, gradient, first, second, decayed, hyper):
     T = values.dtype.type
     kept1, new1 = T(hyper.beta1), T(1.0 - hyper.beta1)
     kept2, new2 = T(hyper.beta2), T(1.0 - hyper.beta2)
-    step, eps = T(hyper.lr / hyper.correction1), T(hyper.eps)
+    step, eps = T(hyper.lr / hyper.correction1), T(max(hyper.eps, _SMALLEST))
     # One division an element in place of two.
     unbias = T(1.0 / math.sqrt(hyper.correction2))
     shrink = T(1.0 - hyper.lr * hyper.weight_decay) if decayed else T(1.0)
@@ -134,7 +137,7 @@ def direction(values, gradient, first, second, decayed, hyper):
     kept1, new1 = T(hyper.beta1), T(1.0 - hyper.beta1)
     kept2, new2 = T(hyper.beta2), T(1.0 - hyper.beta2)
     unbias1, unbias2 = T(1.0 / hyper.correction1), T(1.0 / math.sqrt(hyper.correction2))
-    eps = T(hyper.eps)
+    eps = T(max(hyper.eps, _SMALLEST))
     decay = T(hyper.weight_decay) if decayed else T(0.0)
     for k in range(len(values)):
         g = gradient[k]

@@ -109,7 +109,7 @@ class WeightedEngine(Engine):
         sizes = self._sizes(min(steps.batch, count))
         losses = np.zeros((members, math.ceil(count / steps.batch)))
         data = data_of(observations, members)
-        shared = members == 1 and self.threads(steps.batch) > 1
+        shared = members == 1 and self.threads(min(steps.batch, count)) > 1
         spans = deal(members, 1 if shared else n_threads())
         with self._rooms(len(spans), sizes.capacity, True) as rooms:
             if shared:

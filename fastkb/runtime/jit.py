@@ -110,11 +110,15 @@ class ByElementType:
     def __call__(self, *arguments: Any) -> Any:
         first = arguments[0]
         element = (first[0] if isinstance(first, tuple) else first).dtype
+        return self.compiled(element)(*arguments)
+
+    def compiled(self, element: Any) -> Callable:
+        """The function of one element type, compiled by now."""
         entry = self._entries.get(element)
         if entry is None:
             declared = self._signature(numba.from_dtype(element))
             entry = self._entries[element] = self.dispatcher.compile(declared)
-        return entry(*arguments)
+        return entry
 
     @property
     def signatures(self) -> list:

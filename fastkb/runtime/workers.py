@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 _pool: ThreadPoolExecutor | None = None
@@ -29,18 +32,47 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
+def _hand_out(work: Callable[[], None], count: int, others: list[Future]) -> None:
+    """Ask so many workers to work; fewer, where the interpreter ends or can start no more threads."""
+    with contextlib.suppress(RuntimeError):
+        pool = _workers(count)
+        for _ in range(count):
+            others.append(pool.submit(work))
+
+
+def _end(others: list[Future]) -> None:
+    """Take back what has not begun, and wait for the rest."""
+    wait([other for other in others if not other.cancel()])
+
+
 def call_each(function: Callable, calls: Sequence[tuple]) -> None:
-    """Call a function for each tuple of arguments, at the same time; the first one on this thread."""
-    if len(calls) == 1:
-        function(*calls[0])
-        return
-    pool = _workers(len(calls) - 1)
-    others = [pool.submit(function, *arguments) for arguments in calls[1:]]
+    """Call a function for each tuple of arguments, at the same time if there are workers for it.
+
+    All calls have ended, or never begin, when this returns or raises the first error.
+    """
+    waiting, errors = deque(calls), list[Exception]()
+
+    def work() -> None:
+        while True:
+            try:
+                arguments = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                function(*arguments)
+            except Exception as error:
+                errors.append(error)
+
+    others: list[Future] = []
     try:
-        function(*calls[0])
+        if len(calls) > 1:
+            _hand_out(work, len(calls) - 1, others)
+        work()
     finally:
-        for other in others:
-            other.result()
+        waiting.clear()  # (of an interrupted call)
+        _end(others)
+    if errors:
+        raise errors[0]
 
 
 def call_together(function: Callable, arguments: tuple[Any, ...], threads: int) -> None:
@@ -50,10 +82,13 @@ def call_together(function: Callable, arguments: tuple[Any, ...], threads: int) 
     are not waited for, and those that have not begun never do. (They hold the arguments as long as they
     need them; to wait for one that is about to return would cost as much as to start it.)
     """
-    others = []
-    if threads > 1:
-        pool = _workers(threads - 1)
-        others = [pool.submit(function, *arguments) for _ in range(threads - 1)]
-    function(*arguments)
+    others: list[Future] = []
+    try:
+        if threads > 1:
+            _hand_out(partial(function, *arguments), threads - 1, others)
+        function(*arguments)
+    except BaseException:
+        _end(others)
+        raise
     for other in others:
         other.cancel()

@@ -259,6 +259,16 @@ def test_squared_norm(dtype, n, seed):
     assert norm == _squared_norm(values.copy())
 
 
+@each_dtype
+@pytest.mark.parametrize("rule", ["Adagrad", "RMSprop", "Adam", "AdamW", "LAMB"])
+def test_a_tiny_eps_divides_no_zero_by_zero(rule, dtype):
+    code, numbers = RULES[rule]
+    hyper = Hyper(int(code), LR, **{**numbers, "eps": 1e-60})
+    arrays = [np.zeros(20, dtype) for _ in range(4)]
+    _update(*arrays, False, hyper)
+    assert all((array == 0).all() for array in arrays)
+
+
 @jit(cache=False)
 def _all_finite(values):
     return all_finite(values)

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -21,9 +22,9 @@ def test_each_call_is_made_once_and_at_the_same_time():
 
     call_each(meet, [("a",), ("b",), ("c",)])
     assert sorted(name for name, _ in calls) == ["a", "b", "c"]
-    threads = dict(calls)
-    assert threads["a"] is threading.current_thread()
-    assert len(set(threads.values())) == 3
+    threads = {thread for _, thread in calls}
+    assert threading.current_thread() in threads
+    assert len(threads) == 3
 
 
 @pytest.mark.parametrize("wrong", [0, 1])
@@ -39,6 +40,51 @@ def test_errors_are_told_after_all_calls_have_ended(wrong):
     with pytest.raises(ValueError, match=f"call {wrong}"):
         call_each(fail, [(0,), (1,)])
     assert sorted(ended) == [0, 1]
+
+
+def test_the_first_error_of_several_is_told_after_all_have_ended():
+    ended, started = [], threading.Barrier(3, timeout=30)
+
+    def fail(k):
+        started.wait()
+        time.sleep(0.02 * k)
+        ended.append(k)
+        raise ValueError(f"call {k}")
+
+    with pytest.raises(ValueError, match="call 0"):
+        call_each(fail, [(0,), (1,), (2,)])
+    assert sorted(ended) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_an_interrupt_leaves_nobody_at_work(together):
+    here, working, ended = threading.current_thread(), threading.Event(), []
+
+    def work(*_):
+        if threading.current_thread() is here:
+            assert working.wait(30)
+            raise KeyboardInterrupt
+        working.set()
+        time.sleep(0.05)
+        ended.append(True)
+
+    call = (
+        partial(call_together, work, (), 2) if together else partial(call_each, work, [(0,), (1,)])
+    )
+    with pytest.raises(KeyboardInterrupt):
+        call()
+    assert ended == [True]
+
+
+def test_without_workers_this_thread_does_it_all(monkeypatch):
+    def none(count):
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(workers, "_workers", none)
+    calls = []
+    call_each(calls.append, [(1,), (2,), (3,)])
+    call_together(calls.append, (4,), 3)
+    assert calls == [1, 2, 3, 4]
 
 
 def test_threads_are_kept():
