@@ -55,7 +55,6 @@ LAYER = np.dtype(
         ("kept", _I),  # where the activation's input is kept; `target` if it need not be
         # place of the transposed weights: panels of nr inputs, output by output
         ("transposed", _I),
-        ("transposed_panels", _I),
     ],
     align=True,
 )
@@ -167,9 +166,8 @@ def make_program(layers: Sequence[Layer], dtype: str) -> Program:
             row["biases"] = parameters
             parameters += int(row["panels"]) * sizes.nr
             row["transposed"] = transposed
-            row["transposed_panels"] = _up(layer.inputs, across) // sizes.nr
             if not thin:
-                transposed += int(row["transposed_panels"] * row["panels"]) * sizes.nr * sizes.nr
+                transposed += _up(layer.inputs, across) * int(row["panels"]) * sizes.nr
             stride = int(row["panels"]) * sizes.nr
         row["panels"] = stride // sizes.nr
         row["target"], row["target_stride"] = values, stride

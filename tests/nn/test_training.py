@@ -4,7 +4,6 @@ import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,7 +23,6 @@ from fastkb.scalar.activations import ACTIVATIONS
 FLOATS = ("float32", "float64")
 each_dtype = pytest.mark.parametrize("dtype", FLOATS)
 CODES = {activation.name: code for code, activation in enumerate(ACTIVATIONS)}
-MOST_THREADS = numba.config.NUMBA_NUM_THREADS
 
 # Widths, the activation between, the loss.
 ARCHITECTURES = {
@@ -168,13 +166,6 @@ def train(
 def assert_same_bits(one, other):
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-@pytest.fixture
-def restore_threads():
-    before = numba.get_num_threads()
-    yield
-    numba.set_num_threads(before)
 
 
 # --- the oracle ----------------------------------------------------------------------------------
