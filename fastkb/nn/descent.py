@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from fastkb.nn.engine import batch_sizes, loss_code
-from fastkb.nn.fitting import Diverged, Fit, Pace, train_epoch
+from fastkb.nn.fitting import Diverged, Fit, Pace, sums_of_epochs, train_epochs
 from fastkb.nn.objective import Objective
 from fastkb.nn.optimizers import SGD, Adam, Optimizer
-from fastkb.nn.training import State, Steps
+from fastkb.nn.step import State, Steps
 from fastkb.nn.weighted import Each
 
 # The learning rate is not followed below this part of its first value. What was collected with the larger
@@ -48,7 +48,7 @@ class Descent:
     learning_rate_init: float
     learning_rate: float
     rate_of_first: float  # which the momentum is to be multiplied by
-    updates: int = 0
+    steps: int = 0
     first: dict[str, np.ndarray] = field(default_factory=dict)
     second: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -137,13 +137,20 @@ class Training:
         """Of those that are still trained.  # shape: (members, parameters)"""
         return self._state.parameters
 
-    def epoch(self, order: np.ndarray) -> tuple[np.ndarray, dict[int, Diverged]]:
+    def epochs(self, order: np.ndarray) -> tuple[np.ndarray, dict[int, Diverged]]:
         """Take the observations in these orders; means of the steps' losses, and who diverged.
 
         Parameters
         ----------
         order : ndarray of int
-            # shape: (members, count)
+            Of several epochs who diverged in none has losses.  # shape: (members, epochs, n)
+
+        Returns
+        -------
+        losses : ndarray
+            # shape: (epochs, members)
+        diverged : dict
+            By the number of the member.
         """
         rates = self._rates()
         if not self._weights.size:
@@ -151,10 +158,27 @@ class Training:
         else:
             totals, diverged = self._weighted(order, rates)
         # A step may overflow where its gradient did not.
-        last = -(-order.shape[1] // self._batch_size) - 1
+        last = -(-order.shape[2] // self._batch_size) - 1
         for member in np.flatnonzero(~np.isfinite(self.parameters).all(axis=1)):
-            diverged.setdefault(int(member), Diverged(np.inf, int(member), 0, last))
-        return self._objective.reported * totals / order.shape[1], diverged
+            diverged.setdefault(int(member), Diverged(np.inf, int(member), last))
+        return self._objective.reported * totals.T / order.shape[2], diverged
+
+    def together(self, order: np.ndarray) -> np.ndarray | None:
+        """:meth:`epochs`, or nothing: None where a member diverges, and all is as before."""
+        before = [array.copy() for array in self._state]
+        solvers = [(each, each.steps, each.rate_of_first) for each in self._descents]
+        losses, diverged = self.epochs(order)
+        if not diverged:
+            return losses
+        for array, values in zip(self._state, before, strict=True):
+            array[...] = values
+        for descent, steps, rate in solvers:
+            descent.steps, descent.rate_of_first = steps, rate
+        return None
+
+    def most_together(self, n: int) -> int:
+        """How many epochs of n observations are worth training at once."""
+        return self._job.pace.epochs(len(self._descents), -(-n // self._batch_size))
 
     def _rates(self) -> np.ndarray:
         """The learning rates; the momentum is put in terms of them.
@@ -174,50 +198,44 @@ class Training:
     def _unweighted(
         self, order: np.ndarray, rates: np.ndarray
     ) -> tuple[np.ndarray, dict[int, Diverged]]:
-        """An epoch of one member without weights: sums over its steps of loss times observations."""
-        totals = np.zeros(1)
+        """Epochs of one member without weights: sums over their steps of loss times observations."""
         (descent,), data = self._descents, self._objective.data
-        parts = train_epoch(self._job, data, self._state, order, float(rates[0]), descent.updates)
         try:
-            for part, steps in parts:
-                totals += part
-                descent.updates += steps
+            totals = train_epochs(self._job, data, self._state, order, float(rates[0]), descent)
         except Diverged as diverged:
-            totals[0] = diverged.loss
-            return totals, {0: diverged}
+            return np.full((1, order.shape[1]), diverged.loss), {0: diverged}
         return totals, {}
 
     def _weighted(
         self, order: np.ndarray, rates: np.ndarray
     ) -> tuple[np.ndarray, dict[int, Diverged]]:
-        """An epoch with weights, some steps of all members at a time."""
-        members, n = order.shape
+        """Epochs with weights, some steps of all members at a time; several short ones at once."""
+        members, epochs, n = order.shape
         job, batch, rule = self._job, self._batch_size, self._job.optimizer
         data = self._objective.data._replace(weights=self._weights)
-        updates = np.array([descent.updates for descent in self._descents])
+        updates = np.array([descent.steps for descent in self._descents])
         each = Each(rates, updates, np.zeros(members, np.int64))
-        totals, found = np.zeros(members), {}
-        steps = Steps(loss_code(job.loss), job.l2, 0, 0.0, 0.0, batch, 0)
-        begin = 0
-        while begin < n:
-            together = job.pace.steps(members) * batch
-            some = np.ascontiguousarray(order[:, begin : begin + together])
+        steps = Steps(loss_code(job.loss), job.l2, 0, 0.0, 0.0, batch)
+        flat, sizes = order.reshape(members, epochs * n), batch_sizes(n, batch)
+        found, begin = [], 0
+        while begin < epochs * n:
+            together = epochs * n if epochs > 1 else job.pace.steps(members) * batch
+            some = np.ascontiguousarray(flat[:, begin : begin + together])
+            now = steps._replace(epoch=min(n, some.shape[1]))
             start = time.perf_counter()
             losses = self._engine.train_weighted(
-                self._state, data, some, steps, rule.hyper(0.0, 1), each
+                self._state, data, some, now, rule.hyper(0.0, 1), each
             )
             job.pace.measured(time.perf_counter() - start, losses.size)
-            for member, step in np.argwhere(~np.isfinite(losses)).tolist():
-                loss = float(losses[member, step])
-                found[member] = Diverged(loss, member, 0, begin // batch + step)
-            # One step after the other, so that no sum depends on how an epoch is cut.
-            parts = losses * batch_sizes(some.shape[1], batch)
-            for step in range(losses.shape[1]):
-                totals += parts[:, step]
+            found.append(losses)
             begin += some.shape[1]
         for descent, count in zip(self._descents, each.updates.tolist(), strict=True):
-            descent.updates = count
-        return totals, found
+            descent.steps = count
+        losses, diverged = np.concatenate(found, axis=1), {}
+        for member, step in np.argwhere(~np.isfinite(losses)).tolist():
+            loss = float(losses[member, step])
+            diverged[member] = Diverged(loss, member, step % len(sizes))
+        return sums_of_epochs(losses.reshape(members, epochs, -1), sizes), diverged
 
     def keep(self, chosen: np.ndarray) -> None:
         """Train on with some members only.

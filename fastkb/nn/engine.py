@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,19 +18,18 @@ from fastkb.nn.program import (
     set_weights,
     weights_of,
 )
-from fastkb.nn.training import (
+from fastkb.nn.sharing import new_control, train_threads
+from fastkb.nn.step import (
     GRADIENTS_ONLY,
     LOSS_ONLY,
     Data,
+    Run,
     Scratch,
     State,
     Steps,
-    evaluate,
-    new_control,
     new_scratch,
-    train_members,
-    train_threads,
 )
+from fastkb.nn.training import evaluate, train_members
 from fastkb.nn.updates import Hyper
 from fastkb.runtime.memory import check_available, zeros
 from fastkb.runtime.threads import n_threads
@@ -159,7 +157,7 @@ class Engine:
     ) -> tuple[float, np.ndarray]:
         """Loss over all observations, and the gradients in a buffer of the parameters' form."""
         n = len(observations.inputs)
-        steps = Steps(loss_code(loss), l2, 0, 0.0, 0.0, n, 0)
+        steps = Steps(loss_code(loss), l2, 0, 0.0, 0.0, n)
         unused = np.zeros((1, 0), self.dtype)
         state = State(parameters[None, :], unused, unused)
         hyper = Hyper(GRADIENTS_ONLY, 0.0)
@@ -167,24 +165,25 @@ class Engine:
         losses = np.zeros((1, 1))
         sizes = self._sizes(n)
         with self._rooms(1, sizes.capacity, True) as rooms:
-            data = data_of(observations, 1)
-            self.one((state, self.program.rows, rooms[0], data, order, steps, hyper, sizes), losses)
+            data, rows = data_of(observations, 1), self.program.rows
+            self.one(Run(state, rows, rooms[0], data, order, steps, hyper, sizes, losses))
             return float(losses[0, 0]), rooms[0].gradients.copy()
 
     def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
         """The loss of observations without weights, some at a time."""
         n = len(observations.inputs)
         batch = min(n, _EVALUATED)
-        steps = Steps(loss_code(loss), 0.0, 0, 0.0, 0.0, batch, 0)
+        steps = Steps(loss_code(loss), 0.0, 0, 0.0, 0.0, batch)
         unused = np.zeros((1, 0), self.dtype)
         losses = np.zeros((1, -(-n // batch)))
         sizes = self._sizes(batch)
         with self._rooms(1, sizes.capacity, True) as rooms:
-            train_members(
+            run = Run(
                 State(parameters[None, :], unused, unused), self.program.rows, rooms[0],
                 data_of(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0), sizes,
                 losses,
             )  # fmt: skip
+            train_members(run)
         return float(losses[0] @ batch_sizes(n, batch)) / n
 
     def train(
@@ -200,50 +199,29 @@ class Engine:
         A member whose loss is not finite stops before that step's update.
         """
         members, count = order.shape
-        sizes = self._sizes(min(steps.batch, count))
-        losses = np.zeros((members, math.ceil(count / steps.batch)))
+        sizes = self._sizes(min(steps.batch, steps.epoch or count))
+        losses = np.zeros((members, len(batch_sizes(count, steps.batch, steps.epoch))))
         data = data_of(observations, members)
         spans = deal(members, n_threads())
         with self._rooms(len(spans), sizes.capacity, True) as rooms:
+            run = Run(state, self.program.rows, rooms[0], data, order, steps, hyper, sizes, losses)
             if members == 1:
-                self.one(
-                    (state, self.program.rows, rooms[0], data, order, steps, hyper, sizes), losses
-                )
+                self.one(run)
             else:
-                rows = self.program.rows
-                call_each(
-                    train_members,
-                    [
-                        (
-                            State(*(array[part] for array in state)),
-                            rows,
-                            room,
-                            data._replace(weights=data.weights[part]),
-                            order[part],
-                            steps,
-                            hyper,
-                            sizes,
-                            losses[part],
-                        )
-                        for room, part in zip(rooms, spans, strict=True)
-                    ],
-                )
+                pairs = zip(rooms, spans, strict=True)
+                call_each(train_members, [(some_of(run, part, room),) for room, part in pairs])
         return losses
 
-    def one(self, arguments: tuple, losses: np.ndarray) -> None:
-        """Steps of one member, on all threads if there is work for them.
-
-        `arguments` are those of :func:`train_members`, but for the losses.
-        """
-        order, steps = arguments[4:6]
-        threads = self.threads(min(steps.batch, order.shape[1]))
+    def one(self, run: Run) -> None:
+        """Steps of one member, on all threads if there is work for them."""
+        threads = self.threads(min(run.steps.batch, run.order.shape[1]))
         if threads > 1:
             # (Compiled before there are others: an interrupt of the compiler leaves nobody at work.)
             shared = train_threads.compiled(self.dtype)
             control = new_control(self.program.rows)
-            call_together(shared, (*arguments, _PARTS * threads, control, losses), threads)
+            call_together(shared, (run, _PARTS * threads, control), threads)
         else:
-            train_members(*arguments, losses)
+            train_members(run)
 
     def threads(self, batch: int) -> int:
         """Threads that share a step."""
@@ -260,9 +238,23 @@ def deal(n: int, threads: int) -> list[slice]:
     return [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
 
 
-def batch_sizes(n: int, batch: int) -> np.ndarray:
-    """Observations of each step."""
-    return np.minimum(batch, n - np.arange(0, n, batch))
+def some_of(run: Run, part: slice, scratch: Scratch) -> Run:
+    """The steps of some members, in scratch of their own."""
+    return run._replace(
+        state=State(*(array[part] for array in run.state)),
+        scratch=scratch,
+        data=run.data._replace(weights=run.data.weights[part]),
+        order=run.order[part],
+        losses=run.losses[part],
+    )
+
+
+def batch_sizes(n: int, batch: int, epoch: int = 0) -> np.ndarray:
+    """Observations of each step, of n in all; 0: they are of one epoch."""
+    epoch = epoch or n
+    sizes = np.full(-(-epoch // batch), batch)
+    sizes[-1] = epoch - batch * (len(sizes) - 1)
+    return sizes if epoch == n else np.tile(sizes, n // epoch)
 
 
 def data_of(observations: Observations, members: int) -> Data:

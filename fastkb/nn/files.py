@@ -25,7 +25,7 @@ from fastkb.nn.description import LAYERS, OPTIMIZERS, describe, make
 from fastkb.nn.engine import Engine
 from fastkb.nn.fitting import Progress
 from fastkb.nn.layers import Linear
-from fastkb.nn.training import State
+from fastkb.nn.step import State
 from fastkb.runtime.files import file_error, replace_file
 from fastkb.validation.files import (
     check_arrays,

@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fastkb.nn.engine import Engine, batch_sizes, loss_code
 from fastkb.nn.optimizers import Optimizer
-from fastkb.nn.training import State, Steps
+from fastkb.nn.step import State, Steps
 from fastkb.random.orders import permutations
 from fastkb.random.streams import key_from_rng
 from fastkb.validation.networks import Observations
 
 # Between two looks at the keyboard.
 _SECONDS_A_CALL = 0.25
+# Epochs that are shorter are trained together: each of its own costs some 20 microseconds in Python. What
+# an interrupt finds unfinished is not in the history, so they are no more than are worth it.
+_SECONDS_TOGETHER = 0.02
+_MOST_TOGETHER = 64
 # A second on one core, cautiously.
 _MULTIPLY_ADDS = 1e10
 
@@ -39,6 +42,11 @@ class Pace:
     def steps(self, members: int) -> int:
         """Of the next call."""
         return max(1, int(_SECONDS_A_CALL / (self._seconds * members)))
+
+    def epochs(self, members: int, steps: int) -> int:
+        """Of the next call, if it is to have whole epochs of so many steps; at least one."""
+        epochs = _SECONDS_TOGETHER / (self._seconds * members * steps)
+        return max(1, min(_MOST_TOGETHER, int(epochs)))
 
     def measured(self, seconds: float, steps: int) -> None:
         """What a call has taken, for so many steps of all members together."""
@@ -61,6 +69,10 @@ class Fit(NamedTuple):
     progress: bool
     pace: Pace
     l2_shared: bool = False  # the penalty is divided by a batch's observations
+
+    def together(self, members: int, n: int, most: float) -> int:
+        """How many epochs of n observations to train at once, of `most` that may be."""
+        return int(min(most, self.pace.epochs(members, -(-n // self.batch_size))))
 
 
 @dataclass
@@ -104,28 +116,36 @@ def fit(
         network._state = state = State(state.parameters, fresh.first, fresh.second)
         progress.steps, progress.losses = 0, []
         progress.optimizer = job.optimizer
-    best = _Best(job.patience, state)
+    best, over = _Best(job.patience, state), False
+    one_by_one = job.patience is not None or validation is not None or bool(job.callbacks)
+    end = progress.epochs + job.epochs
     with _bar(job) as bar:
-        for _ in range(job.epochs):
-            rate = job.optimizer.rate(len(progress.losses), progress.losses)
-            loss = _epoch(job, data, state, key, rate, progress)
-            record = {"loss": loss, "learning_rate": rate}
-            if validation is not None:
-                record["validation_loss"] = job.engine.loss(
-                    state.parameters[0], validation, job.loss
-                )
-            monitored = record.get("validation_loss", loss)
-            progress.epochs += 1
-            progress.losses.append(monitored)
-            for name, value in record.items():
-                network.history.setdefault(name, []).append(value)
-            if bar is not None:
-                bar.update(1)
-                bar.set_postfix(loss=f"{monitored:.4g}")
-            over = best.is_over(monitored)
-            answers = [callback(network, record) for callback in job.callbacks]
-            if over or any(isinstance(a, (bool, np.bool_)) and a for a in answers):
-                break
+        while progress.epochs < end and not over:
+            finished = len(progress.losses)
+            rate, count = job.optimizer.rate(finished, progress.losses), 1
+            if not one_by_one:
+                most = min(end - progress.epochs, job.optimizer.rate_lasts(finished))
+                count = job.together(1, len(data.inputs), most)
+            losses = _train(job, data, state, key, rate, progress, count)
+            # (The loss is no longer finite somewhere in these epochs: the error will name it.)
+            one_by_one |= not losses
+            for loss in losses:
+                record = {"loss": loss, "learning_rate": rate}
+                if validation is not None:
+                    record["validation_loss"] = job.engine.loss(
+                        state.parameters[0], validation, job.loss
+                    )
+                monitored = record.get("validation_loss", loss)
+                progress.epochs += 1
+                progress.losses.append(monitored)
+                for name, value in record.items():
+                    network.history.setdefault(name, []).append(value)
+                if bar is not None:
+                    bar.update(1)
+                    bar.set_postfix(loss=f"{monitored:.4g}")
+                over = best.is_over(monitored)
+                answers = [callback(network, record) for callback in job.callbacks]
+                over |= any(isinstance(a, (bool, np.bool_)) and bool(a) for a in answers)
     best.restore()
     return state
 
@@ -153,13 +173,16 @@ def derived_key(key: np.ndarray, *path: int) -> np.ndarray:
     return key_from_rng(np.random.SeedSequence(np.array([*key.tolist(), *path], np.uint32)))
 
 
-def train_epoch(
-    job: Fit, data: Observations, state: State, order: np.ndarray, rate: float, done: int
-) -> Iterator[tuple[np.ndarray, int]]:
-    """Train every member one epoch, some steps at a time: after each call its part of the loss.
+class Counter(Protocol):
+    """Who counts updates."""
 
-    Yields the sum over the call's steps of loss times observations, of each member, and the number of its
-    steps. The caller may stop in between.
+    steps: int
+
+
+def train_epochs(
+    job: Fit, data: Observations, state: State, order: np.ndarray, rate: float, counter: Counter
+) -> np.ndarray:
+    """Train every member for one epoch, some steps at a time, or for a few short ones at once.
 
     Parameters
     ----------
@@ -168,56 +191,94 @@ def train_epoch(
         With weights for each member, or none.
     state : State
     order : ndarray
-        # shape: (members, n)
+        Several epochs are one call: see :meth:`Fit.together`.  # shape: (members, epochs, n)
     rate : float
-    done : int
-        Updates so far.
+    counter : Counter
+        Of the updates, before and after.
+
+    Returns
+    -------
+    ndarray of float64
+        Sums over an epoch's steps of loss times observations.  # shape: (members, epochs)
 
     Raises
     ------
     Diverged
-        If a member's loss, gradient or parameters are not finite.
+        If a member's loss, gradient or parameters are not finite: at its step of the call that is the
+        first, and with the parameters that members have by then.
     """
-    n, begin = order.shape[1], 0
-    optimizer = job.optimizer
-    while begin < n:
-        together = job.pace.steps(len(order)) * job.batch_size
-        some = np.ascontiguousarray(order[:, begin : begin + together])
+    members, epochs, n = order.shape
+    optimizer, batch = job.optimizer, job.batch_size
+    sizes = batch_sizes(n, batch)
+    found, begin = [], 0
+    flat = order.reshape(members, epochs * n)
+    while begin < epochs * n:
+        together = epochs * n if epochs > 1 else job.pace.steps(members) * batch
+        some = np.ascontiguousarray(flat[:, begin : begin + together])
         steps = Steps(
             loss_code(job.loss),
             job.l2,
             int(job.l2_shared),
             optimizer.clip_norm or 0.0,
             optimizer.clip_value or 0.0,
-            job.batch_size,
-            done,
+            batch,
+            counter.steps,
+            min(n, some.shape[1]),
         )
+        hyper = optimizer.hyper(rate, counter.steps + 1)
         start = time.perf_counter()
-        losses = job.engine.train(state, data, some, steps, optimizer.hyper(rate, done + 1))
-        seconds = time.perf_counter() - start
+        losses = job.engine.train(state, data, some, steps, hyper)
+        job.pace.measured(time.perf_counter() - start, losses.size)
         finite = np.isfinite(losses)
         if not finite.all():
-            member, step = (int(k) for k in np.argwhere(~finite)[0])
-            raise Diverged(
-                float(losses[member, step]), member, step, begin // job.batch_size + step
-            )
-        sizes = batch_sizes(some.shape[1], job.batch_size)
-        done += len(sizes)
+            step, member = (int(k) for k in np.argwhere(~finite.T)[0])
+            counter.steps += step
+            place = (begin // batch + step) % len(sizes)
+            raise Diverged(float(losses[member, step]), member, place)
+        counter.steps += losses.shape[1]
+        found.append(losses)
         begin += some.shape[1]
-        job.pace.measured(seconds, losses.size)
-        yield losses @ sizes, len(sizes)
     # A step may overflow where its gradient did not.
     finite = np.isfinite(state.parameters)
     if not finite.all():
-        member = int(np.argmin(finite.all(axis=1)))
-        raise Diverged(math.inf, member, 0, math.ceil(n / job.batch_size) - 1)
+        raise Diverged(math.inf, int(np.argmin(finite.all(axis=1))), len(sizes) - 1)
+    return sums_of_epochs(np.concatenate(found, axis=1).reshape(members, epochs, -1), sizes)
+
+
+def sums_of_epochs(losses: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Sums over each epoch's steps of loss times observations.
+
+    One after the other, so that none depends on how an epoch was cut, or on who else was trained.
+
+    Parameters
+    ----------
+    losses : ndarray
+        # shape: (members, epochs, steps)
+    sizes : ndarray
+        # shape: (steps,)
+    """
+    return np.add.accumulate(losses * sizes, axis=-1)[..., -1]
+
+
+def train_together(
+    job: Fit, data: Observations, state: State, order: np.ndarray, rate: float, counter: Counter
+) -> np.ndarray | None:
+    """:func:`train_epochs`, or nothing: None where a member diverges, and all is as before."""
+    before, steps = [array.copy() for array in state], counter.steps
+    try:
+        return train_epochs(job, data, state, order, rate, counter)
+    except Diverged:
+        for array, values in zip(state, before, strict=True):
+            array[...] = values
+        counter.steps = steps
+        return None
 
 
 class Diverged(Exception):
-    """A loss that is not finite."""
+    """A loss that is not finite: of which member, at which step of an epoch."""
 
-    def __init__(self, loss: float, member: int, steps: int, place: int) -> None:
-        self.loss, self.member, self.steps, self.place = loss, member, steps, place
+    def __init__(self, loss: float, member: int, place: int) -> None:
+        self.loss, self.member, self.place = loss, member, place
 
     def error(self, epoch: int, who: str = "the loss") -> FloatingPointError:
         """What users are told."""
@@ -228,25 +289,38 @@ class Diverged(Exception):
         )
 
 
-def _epoch(
-    job: Fit, data: Observations, state: State, key: np.ndarray, rate: float, progress: Progress
-) -> float:
-    """Train one epoch; the mean of its steps' losses, each weighing as its observations."""
+def _train(
+    job: Fit,
+    data: Observations,
+    state: State,
+    key: np.ndarray,
+    rate: float,
+    progress: Progress,
+    count: int,
+) -> list[float]:
+    """Train so many epochs; for each the mean of its steps' losses, which weigh as their observations.
+
+    None, and nothing is done, if one of several epochs diverges.
+    """
     n = len(data.inputs)
-    order = orders(key, progress.epochs, 0, 1, n) if job.shuffle else np.arange(n)[None, :]
-    total, before = 0.0, state.parameters.copy()
+    order = np.empty((1, count, n), np.int64)
+    for epoch in range(count):
+        order[:, epoch] = (
+            orders(key, progress.epochs + epoch, 0, 1, n) if job.shuffle else np.arange(n)
+        )
+    if count > 1:
+        totals = train_together(job, data, state, order, rate, progress)
+        return [] if totals is None else (totals[0] / n).tolist()
+    before = state.parameters.copy()
     try:
-        for part, steps in train_epoch(job, data, state, order, rate, progress.steps):
-            total += float(part[0])
-            progress.steps += steps
+        totals = train_epochs(job, data, state, order, rate, progress)
     except Diverged as diverged:
-        progress.steps += diverged.steps
         if not np.isfinite(state.parameters).all():
             state.parameters[...] = before
         if not (np.isfinite(state.first).all() and (state.second >= 0).all()):
             progress.optimizer = None  # nothing can be gone on from
         raise diverged.error(progress.epochs) from None
-    return total / n
+    return (totals[0] / n).tolist()
 
 
 class _Best:

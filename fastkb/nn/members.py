@@ -10,10 +10,20 @@ import numpy as np
 
 from fastkb.nn.engine import Engine
 from fastkb.nn.first_parameters import FirstParameters
-from fastkb.nn.fitting import Diverged, Fit, Pace, derived_key, fit, orders, train_epoch
+from fastkb.nn.fitting import (
+    Diverged,
+    Fit,
+    Pace,
+    Progress,
+    derived_key,
+    fit,
+    orders,
+    train_epochs,
+    train_together,
+)
 from fastkb.nn.network import Sequential
 from fastkb.nn.optimizers import find_optimizer
-from fastkb.nn.training import State
+from fastkb.nn.step import State
 from fastkb.random.streams import bootstrap_counts
 from fastkb.runtime.threads import n_threads
 from fastkb.validation.networks import (
@@ -179,21 +189,32 @@ class Members:
         # Where observations are repeated, each member has those of its own.
         begins = np.arange(count)[:, None] * (n if responses is not None else 0)
         history = np.zeros((job.epochs, count))
-        done = 0
-        for epoch, rate in enumerate(self._rates):
-            if job.shuffle:
-                order = orders(self.key, epoch, first + 1, count, n)
-            else:
-                order = np.tile(np.arange(n), (count, 1))
+        progress, most = Progress(), max(1, _SIDE_BY_SIDE // (count * n))
+        while progress.epochs < job.epochs:
+            epoch = progress.epochs
+            rate = self._rates[epoch]
+            ahead = self._rates[epoch : epoch + most]
+            alike = next((k for k, other in enumerate(ahead) if other != rate), len(ahead))
+            together = job.together(count, n, alike)
+            order = np.empty((count, together, n), np.int64)
+            for k in range(together):
+                order[:, k] = np.arange(n)
+                if job.shuffle:
+                    order[:, k] = orders(self.key, epoch + k, first + 1, count, n)
             if responses is not None:
-                order += begins
-            try:
-                for part, steps in train_epoch(job, data, state, order, rate, done):
-                    history[epoch] += part / n
-                    done += steps
-            except Diverged as diverged:
-                who = f"the loss of network {first + diverged.member}"
-                raise diverged.error(epoch, who) from None
+                order += begins[:, None]
+            totals = None
+            if together > 1:
+                totals = train_together(job, data, state, order, rate, progress)
+                most = 1 if totals is None else most
+            if totals is None:
+                try:
+                    totals = train_epochs(job, data, state, order[:, :1], rate, progress)
+                except Diverged as diverged:
+                    who = f"the loss of network {first + diverged.member}"
+                    raise diverged.error(epoch, who) from None
+            history[epoch : epoch + totals.shape[1]] = totals.T / n
+            progress.epochs += totals.shape[1]
         return history
 
     def _resampled(

@@ -14,7 +14,7 @@ from fastkb.nn.files import Saved, parameter_shapes, put_arrays, read, take_arra
 from fastkb.nn.fitting import Fit, Pace, Progress, fit
 from fastkb.nn.layers import Linear
 from fastkb.nn.optimizers import SGD, find_optimizer
-from fastkb.nn.training import State
+from fastkb.nn.step import State
 from fastkb.random.streams import key_from_rng
 from fastkb.validation.bootstrap import check_rng
 from fastkb.validation.networks import (

@@ -5,12 +5,13 @@ What they do, and the sources, are in :mod:`fastkb.nn.updates`; here are the num
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from fastkb.nn.schedules import find_schedule
+from fastkb.nn.schedules import Schedule, find_schedule
 from fastkb.nn.updates import Hyper, Rule
 from fastkb.validation.optimizers import check_name, check_optimizer, check_parameters, check_whole
 
@@ -66,6 +67,13 @@ class Optimizer(ABC):
     def rate(self, epoch: int, losses: Sequence[float] = ()) -> float:
         """The learning rate after `epoch` finished epochs with these losses: `lr`, or the schedule's."""
         return self.lr if self.schedule is None else self.schedule.rate(self.lr, epoch, losses)
+
+    def rate_lasts(self, epoch: int) -> float:
+        """For how many epochs the rate after `epoch` finished ones stays, whatever their losses."""
+        if self.schedule is None:
+            return math.inf
+        # (Anything with a `rate` is a schedule.)
+        return self.schedule.lasts(epoch) if isinstance(self.schedule, Schedule) else 1
 
     @property
     def uses_first(self) -> bool:

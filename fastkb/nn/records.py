@@ -61,6 +61,10 @@ class Records:
     def _count_progress(self, progress: bool) -> None:
         self._no_improvement_count = 0 if progress else self._no_improvement_count + 1
 
+    def _epochs_left(self) -> float:
+        """How many epochs there are before :meth:`_is_over` can be True, or the learning rate lowered."""
+        return max(1, self.n_iter_no_change - self._no_improvement_count + 1)
+
     def _is_over(self) -> bool:
         """Whether there has been no progress for too long; the learning rate may be lowered instead."""
         if self._no_improvement_count <= self.n_iter_no_change:

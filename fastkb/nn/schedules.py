@@ -49,6 +49,16 @@ class Schedule(ABC):
             The monitored loss of each finished epoch. Only :class:`ReduceOnPlateau` looks at them.
         """
 
+    def lasts(self, epoch: int) -> float:
+        """For how many epochs the next one's rate stays, whatever their losses.
+
+        Parameters
+        ----------
+        epoch : int
+            How many epochs are finished.
+        """
+        return 1
+
 
 @dataclass(frozen=True)
 class Constant(Schedule):
@@ -63,6 +73,9 @@ class Constant(Schedule):
 
     def rate(self, base: float, epoch: int, losses: Sequence[float] = ()) -> float:
         return base
+
+    def lasts(self, epoch: int) -> float:
+        return math.inf
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,9 @@ class Step(Schedule):
 
     def rate(self, base: float, epoch: int, losses: Sequence[float] = ()) -> float:
         return base * self.gamma ** (epoch // self.step_size)
+
+    def lasts(self, epoch: int) -> float:
+        return self.step_size - epoch % self.step_size
 
 
 @dataclass(frozen=True)
@@ -173,6 +189,10 @@ class WarmUp(Schedule):
         if epoch >= self.epochs:
             return self.then.rate(base, epoch - self.epochs, losses[self.epochs :])
         return base * (self.start_factor + (1.0 - self.start_factor) * epoch / self.epochs)
+
+    def lasts(self, epoch: int) -> float:
+        known = epoch >= self.epochs and isinstance(self.then, Schedule)
+        return self.then.lasts(epoch - self.epochs) if known else 1
 
 
 @dataclass(frozen=True)

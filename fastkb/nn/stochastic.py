@@ -68,11 +68,20 @@ class Runner:
         if self._aside is not None:
             self._best = parameters.copy()
 
-    def next_order(self) -> np.ndarray:
+    def certain(self) -> float:
+        """How many epochs there will be whatever their losses: training goes on, at the same rate."""
+        if self._aside is not None or self.model._optimizer.schedule == "invscaling":
+            return 1
+        return self.model._epochs_left()
+
+    def next_orders(self, epochs: int) -> list[np.ndarray]:
         """In which the observations are taken."""
-        if self.model.shuffle:
-            self.order = self.order[self._random.permutation(len(self.order))]
-        return self.order
+        found = []
+        for _ in range(epochs):
+            if self.model.shuffle:
+                self.order = self.order[self._random.permutation(len(self.order))]
+            found.append(self.order)
+        return found
 
     def end_epoch(
         self, loss: float, diverged: Diverged | None, scorer: Any, parameters: np.ndarray
@@ -175,19 +184,37 @@ class SideBySide:
 
     def run(self, epochs: int) -> None:
         """Train until all have stopped, so many epochs at most."""
-        for _ in range(epochs):
-            order = np.array([runner.next_order() for runner in self._running])
-            losses, diverged = self._training.epoch(order)
-            over = np.zeros(len(self._running), bool)
-            for member, runner in enumerate(self._running):
-                parameters = self._training.parameters[member]
-                over[member] = runner.end_epoch(
-                    float(losses[member]), diverged.get(member), self._scorer, parameters
-                )
-            if over.any():
-                self._retire(over)
-            if not self._running:
-                return
+        while epochs > 0 and self._running:
+            count = min(epochs, self._ahead())
+            epochs -= count
+            order = np.array([runner.next_orders(count) for runner in self._running])
+            losses = self._training.together(order) if count > 1 else None
+            if losses is not None:
+                for each in losses:
+                    self._end_epoch(each, {})
+                continue
+            for epoch in range(count):
+                (losses,), diverged = self._training.epochs(order[:, epoch : epoch + 1])
+                order = order[self._end_epoch(losses, diverged)]
+                if not len(order):
+                    return
+
+    def _ahead(self) -> int:
+        """How many epochs to train at once: no more than all will take whatever their losses."""
+        certain = min(runner.certain() for runner in self._running)
+        return int(min(certain, self._training.most_together(len(self._running[0].order))))
+
+    def _end_epoch(self, losses: np.ndarray, diverged: dict[int, Diverged]) -> np.ndarray:
+        """Note down an epoch, and retire whom it was the last for; the others.  # shape: (running,)"""
+        over = np.zeros(len(self._running), bool)
+        for member, runner in enumerate(self._running):
+            parameters = self._training.parameters[member]
+            over[member] = runner.end_epoch(
+                float(losses[member]), diverged.get(member), self._scorer, parameters
+            )
+        if over.any():
+            self._retire(over)
+        return ~over
 
     def close(self) -> None:
         """Have those that have not stopped keep what they have learnt."""

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numba.core import types
 
-from fastkb.nn.engine import Engine, data_of, deal
-from fastkb.nn.training import Data, Scratch, State, Steps, train_members
+from fastkb.nn.engine import Engine, batch_sizes, data_of, deal, some_of
+from fastkb.nn.step import Data, Run, State, Steps, types_of
+from fastkb.nn.training import train_members
 from fastkb.nn.updates import Hyper
 from fastkb.runtime import jit
 from fastkb.runtime.threads import n_threads
@@ -34,14 +35,13 @@ class Each(NamedTuple):
 
 
 def _signature(T):
-    *arguments, losses = train_members._signature(T)
     whole = types.Array(types.int64, 1, "C")
     each = types.NamedTuple((types.Array(types.float64, 1, "C"), whole, whole), Each)
-    return (*arguments, each, whole, losses)
+    return types_of(T)["run"], each, whole
 
 
 @jit(references=False, signature=_signature)
-def train_weighted(state, rows, scratch, data, order, steps, hyper, sizes, each, room, losses):
+def train_weighted(run, each, room):
     """:func:`train_members`, but that the penalty ``steps.l2`` is divided by the weights of each batch.
 
     Observations without weight are passed over, as if they were not there: more than a third of a
@@ -49,12 +49,13 @@ def train_weighted(state, rows, scratch, data, order, steps, hyper, sizes, each,
 
     Parameters
     ----------
-    state, rows, scratch, data, order, steps, hyper, sizes, losses
-        As there; weights must be given. ``steps.done`` and ``hyper.lr`` are those of `each`.
+    run : Run
+        Weights must be given. ``steps.done`` and ``hyper.lr`` are those of `each`.
     each : Each
     room : array of int64
         For the observations of a batch.  # shape: (batch,)
     """
+    state, rows, scratch, data, order, steps, hyper, sizes, losses = run
     for member in range(len(state.parameters)):
         one = State(
             state.parameters[member : member + 1],
@@ -67,25 +68,31 @@ def train_weighted(state, rows, scratch, data, order, steps, hyper, sizes, each,
             hyper.eps, hyper.weight_decay, hyper.correction1, hyper.correction2,
         )  # fmt: skip
         weights, taken, found = data.weights[member], order[member], losses[member]
+        epoch = steps.epoch if steps.epoch > 0 else len(taken)
+        begin, edge = 0, epoch
         for step in range(len(found)):
             if each.ended[member]:
                 break
             whole, count = 0.0, 0
-            for k in range(step * steps.batch, min((step + 1) * steps.batch, len(taken))):
+            stop = min(begin + steps.batch, edge)
+            for k in range(begin, stop):
                 weight = weights[taken[k]]
                 whole += weight
                 room[count] = taken[k]
                 count += weight > 0.0  # (no branch, which could not be predicted)
+            begin = stop
+            if begin == edge:
+                edge += epoch
             if count == 0:
                 found[step] = 0.0
                 continue
             now = Steps(
                 steps.loss, steps.l2 / whole, 0, steps.clip_norm, steps.clip_value, steps.batch,
-                each.updates[member],
+                each.updates[member], 0,
             )  # fmt: skip
             loss = found[step : step + 1].reshape((1, 1))
             chosen = room[:count].reshape((1, count))
-            _one_step(one, rows, scratch, mine, chosen, now, at_rate, sizes, loss)
+            _one_step(Run(one, rows, scratch, mine, chosen, now, at_rate, sizes, loss))
             if math.isfinite(found[step]):
                 each.updates[member] += 1
             else:
@@ -106,65 +113,54 @@ class WeightedEngine(Engine):
     ) -> np.ndarray:
         """As :meth:`Engine.train`, with weights.  # shape: (members, steps)"""
         members, count = order.shape
-        sizes = self._sizes(min(steps.batch, count))
-        losses = np.zeros((members, math.ceil(count / steps.batch)))
+        batches = batch_sizes(count, steps.batch, steps.epoch)
+        sizes = self._sizes(int(batches[0]))
+        losses = np.zeros((members, len(batches)))
         data = data_of(observations, members)
-        shared = members == 1 and self.threads(min(steps.batch, count)) > 1
+        shared = members == 1 and self.threads(int(batches[0])) > 1
         spans = deal(members, 1 if shared else n_threads())
         with self._rooms(len(spans), sizes.capacity, True) as rooms:
+            run = Run(state, self.program.rows, rooms[0], data, order, steps, hyper, sizes, losses)
             if shared:
-                self._step_by_step(state, data, order, steps, hyper, each, rooms[0], losses)
+                self._step_by_step(run, batches, each)
                 return losses
             call_each(
                 train_weighted,
                 [
                     (
-                        State(*(array[part] for array in state)),
-                        self.program.rows,
-                        room,
-                        data._replace(weights=data.weights[part]),
-                        order[part],
-                        steps,
-                        hyper,
-                        sizes,
+                        some_of(run, part, room),
                         Each(*(array[part] for array in each)),
                         np.empty(steps.batch, np.int64),
-                        losses[part],
                     )
                     for room, part in zip(rooms, spans, strict=True)
                 ],
             )
         return losses
 
-    def _step_by_step(
-        self,
-        state: State,
-        data: Data,
-        order: np.ndarray,
-        steps: Steps,
-        hyper: Hyper,
-        each: Each,
-        room: Scratch,
-        losses: np.ndarray,
-    ) -> None:
+    def _step_by_step(self, run: Run, batches: np.ndarray, each: Each) -> None:
         """The same of one large member: all threads share each of its steps."""
         # (Of the same capacity, however few observations a step has: padding stays zero in its place.)
-        sizes = self._sizes(min(steps.batch, order.shape[1]))
-        for step in range(losses.shape[1]):
+        (order,), (weights,), steps = run.order, run.data.weights, run.steps
+        ends = np.cumsum(batches)
+        for step, (end, size) in enumerate(zip(ends.tolist(), batches.tolist(), strict=True)):
             if each.ended[0]:
                 return
-            chosen = order[0, step * steps.batch : (step + 1) * steps.batch]
-            weights = data.weights[0][chosen]
-            chosen = chosen[weights > 0.0]
+            chosen = order[end - size : end]
+            chosen = chosen[weights[chosen] > 0.0]
             if not len(chosen):
                 continue
             # (One by one, as above.)
-            whole = float(np.add.accumulate(weights[weights > 0.0], dtype=np.float64)[-1])
-            now = steps._replace(l2=steps.l2 / whole, l2_shared=0, done=int(each.updates[0]))
-            at_rate = hyper._replace(lr=float(each.rates[0]))
-            arguments = (state, self.program.rows, room, data, chosen[None, :], now, at_rate, sizes)
-            self.one(arguments, losses[:, step : step + 1])
-            if math.isfinite(losses[0, step]):
+            whole = float(np.add.accumulate(weights[chosen], dtype=np.float64)[-1])
+            now = run._replace(
+                order=chosen[None, :],
+                steps=steps._replace(
+                    l2=steps.l2 / whole, l2_shared=0, done=int(each.updates[0]), epoch=0
+                ),
+                hyper=run.hyper._replace(lr=float(each.rates[0])),
+                losses=run.losses[:, step : step + 1],
+            )
+            self.one(now)
+            if math.isfinite(run.losses[0, step]):
                 each.updates[0] += 1
             else:
                 each.ended[0] = 1

@@ -109,8 +109,9 @@ class ByElementType:
 
     def __call__(self, *arguments: Any) -> Any:
         first = arguments[0]
-        element = (first[0] if isinstance(first, tuple) else first).dtype
-        return self.compiled(element)(*arguments)
+        while isinstance(first, tuple):
+            first = first[0]
+        return self.compiled(first.dtype)(*arguments)
 
     def compiled(self, element: Any) -> Callable:
         """The function of one element type, compiled by now."""

@@ -38,6 +38,12 @@ def problem(out_activation="identity", activation="tanh", weighted=False, alpha=
     return objective, pack(engine, coefs, intercepts)
 
 
+def epoch_of(training, order):
+    """One epoch: losses of the members, and who diverged."""
+    (losses,), diverged = training.epochs(order[:, None, :])
+    return losses, diverged
+
+
 @pytest.mark.parametrize("out_activation", OUTPUTS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, True), (0.9, True), (0.9, False)])
@@ -70,14 +76,14 @@ def test_steps_of_descent_by_hand(out_activation, weighted, momentum, nesterov):
             step = momentum * velocity - lr * gradient if nesterov else velocity
             expected = expected + step
             losses.append(loss * len(chosen) * objective.reported)
-        (found,), diverged = training.epoch(order[None, :])
+        (found,), diverged = epoch_of(training, order[None, :])
         assert not diverged
         solver.end_epoch(seen)
         lr = 0.05 / (seen + 1) ** 0.5
         # Six steps, whose gradients of order one are off by some ten eps each.
         assert abs(found - np.sum(losses) / 23) <= 1e-13
         np.testing.assert_allclose(x, expected, rtol=0, atol=1e-13)
-    assert solver.updates == 6
+    assert solver.steps == 6
 
 
 def test_a_batch_without_weight_is_passed_over():
@@ -86,8 +92,8 @@ def test_a_batch_without_weight_is_passed_over():
     weights[:5] = 0.0
     objective = objective._replace(data=objective.data._replace(weights=weights))
     solver = make_descent(PARAMETERS, objective.scale)
-    Training([solver], objective, x[None, :], 5).epoch(np.arange(23)[None, :])
-    assert solver.updates == 4
+    epoch_of(Training([solver], objective, x[None, :], 5), np.arange(23)[None, :])
+    assert solver.steps == 4
     assert np.isfinite(x).all()
 
 
@@ -100,11 +106,11 @@ def test_a_solver_goes_on_where_it_was(solver):
         objective, x = problem()
         descent = make_descent({**PARAMETERS, "solver": solver}, objective.scale)
         training = Training([descent], objective, x[None, :], 9)
-        training.epoch(order[None, :])
+        epoch_of(training, order[None, :])
         if interrupted:
             training.close(0)
             training = Training([pickle.loads(pickle.dumps(descent))], objective, x[None, :], 9)
-        training.epoch(order[None, :])
+        epoch_of(training, order[None, :])
         ends.append(x)
     np.testing.assert_array_equal(*ends)
 
@@ -116,7 +122,7 @@ def test_a_vanishing_learning_rate_does_not_overflow():
     training = Training([solver], objective, x[None, :], 9)
     for seen in (23, 46, 69):
         before = x.copy()
-        training.epoch(np.arange(23)[None, :])
+        epoch_of(training, np.arange(23)[None, :])
         solver.end_epoch(seen)
     # The last steps are those of momentum alone, 0.9 of the ones before.
     assert np.isfinite(x).all()
@@ -152,7 +158,7 @@ def test_members_are_trained_as_each_alone(solver):
         mine = objective._replace(data=objective.data._replace(weights=weights[member]))
         training = Training([descent], mine, alone[member : member + 1], 4)
         for epoch in range(3 if member != 1 else 1):
-            found, diverged = training.epoch(orders[epoch, member : member + 1])
+            found, diverged = epoch_of(training, orders[epoch, member : member + 1])
             losses[member, epoch] = float(found[0])
             descent.end_epoch(23 * (epoch + 1))
             assert not diverged
@@ -161,7 +167,7 @@ def test_members_are_trained_as_each_alone(solver):
     training = Training(solvers, several, np.tile(x, (4, 1)), 4)
     members = [0, 1, 2, 3]
     for epoch in range(3):
-        found, diverged = training.epoch(orders[epoch, members])
+        found, diverged = epoch_of(training, orders[epoch, members])
         assert not diverged
         assert found.tolist() == [losses[member, epoch] for member in members]
         for descent in solvers:
@@ -171,7 +177,7 @@ def test_members_are_trained_as_each_alone(solver):
             training.keep(np.array([True, False, True, True]))
             members = [0, 2, 3]
     np.testing.assert_array_equal(training.parameters, alone[members])
-    assert len({descent.updates for descent in solvers}) > 1
+    assert len({descent.steps for descent in solvers}) > 1
 
 
 @pytest.mark.parametrize("together", [1, 2, 1000])
@@ -179,18 +185,20 @@ def test_losses_do_not_depend_on_how_an_epoch_is_cut(together, monkeypatch):
     monkeypatch.setattr(module.Pace, "steps", lambda self, members: together)
     objective, x = problem(weighted=True)
     training = Training([make_descent(PARAMETERS, 3)], objective, x[None, :], 2)
-    (found,), _ = training.epoch(np.arange(23)[None, :])
+    (found,), _ = epoch_of(training, np.arange(23)[None, :])
     monkeypatch.undo()
     objective, x = problem(weighted=True)
     training = Training([make_descent(PARAMETERS, 3)], objective, x[None, :], 2)
-    (expected,), _ = training.epoch(np.arange(23)[None, :])
+    (expected,), _ = epoch_of(training, np.arange(23)[None, :])
     assert found == expected
 
 
 def test_orders_are_taken_in_few_calls(monkeypatch):
     calls = []
-    true = module.train_epoch
-    monkeypatch.setattr(module, "train_epoch", lambda *a: calls.append(1) or true(*a))
+    true = module.train_epochs
+    monkeypatch.setattr(module, "train_epochs", lambda *a: calls.append(1) or true(*a))
     objective, x = problem()
-    Training([make_descent(PARAMETERS, 3)], objective, x[None, :], 1).epoch(np.arange(23)[None, :])
+    epoch_of(
+        Training([make_descent(PARAMETERS, 3)], objective, x[None, :], 1), np.arange(23)[None, :]
+    )
     assert len(calls) == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fastkb import nn
 from fastkb.nn import engine as module
 from fastkb.nn.engine import Engine, loss_code
-from fastkb.nn.training import State, Steps
+from fastkb.nn.step import State, Steps
 from fastkb.random.streams import key_from_rng
 from fastkb.reference import networks as reference
 from fastkb.validation.networks import LOSSES, Observations

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb import nn
-from fastkb.nn import training
+from fastkb.nn import step
 from fastkb.nn.engine import Engine
 from fastkb.nn.passes import Sizes, Span
 from fastkb.validation.networks import LOSSES
@@ -150,7 +150,7 @@ def test_work_grows_with_the_layers_alone(depth, monkeypatch):
         layers += [nn.Linear(9, 9), nn.Tanh()]
     engine = Engine(layers, np.dtype("float64"))
     rows = engine.program.layers.view(np.recarray)
-    scratch = training.new_scratch(engine.program, 8)
+    scratch = step.new_scratch(engine.program, 8)
     places = {int(row["target"]): k for k, row in enumerate(engine.program.layers)}
     seen: dict[str, list[int]] = {"forward": [], "differentiate": [], "backward_deltas": []}
 
@@ -158,11 +158,11 @@ def test_work_grows_with_the_layers_alone(depth, monkeypatch):
         return lambda row, *_: seen[name].append(places[int(row.target)])
 
     for name in seen:
-        monkeypatch.setattr(training, name, counted(name))
+        monkeypatch.setattr(step, name, counted(name))
     sizes, span = Sizes(8, 16, 8, 256, 8, 8), Span(0, 8)
     parameters = np.zeros(engine.program.parameters)
-    training._run_forward.py_func(rows, parameters, scratch.values, span, sizes)
-    training._run_backward.py_func(rows, parameters, scratch, span, sizes)
+    step.run_forward.py_func(rows, parameters, scratch.values, span, sizes)
+    step.run_backward.py_func(rows, parameters, scratch, span, sizes)
     assert len(rows) == depth  # a layer with its activation is one row
     assert seen["forward"] == list(range(depth))
     assert seen["differentiate"] == [depth - 1]

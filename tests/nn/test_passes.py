@@ -13,7 +13,8 @@ from fastkb.nn.losses import Loss
 from fastkb.nn.optimizers import LAMB, SGD, Adam, AdamW
 from fastkb.nn.passes import Sizes
 from fastkb.nn.program import Layer, biases_of, make_program, set_weights, weights_of
-from fastkb.nn.training import Data, Scratch, State, Steps, new_control, new_scratch
+from fastkb.nn.sharing import new_control, train_threads
+from fastkb.nn.step import GRADIENTS_ONLY, Data, Run, Scratch, State, Steps, new_scratch
 from fastkb.nn.updates import Hyper
 from fastkb.reference import networks
 from fastkb.runtime.workers import call_together
@@ -196,10 +197,8 @@ def steps_of(case, clip_norm=0.0):
 def on_threads(parts, threads=2):
     """A driver: so many threads that share each step, and cut batches into so many parts."""
 
-    def drive(*arguments):
-        *shared, losses = arguments
-        control = new_control(shared[1])
-        call_together(training.train_threads, (*shared, parts, control, losses), threads)
+    def drive(run):
+        call_together(train_threads, (run, parts, new_control(run.rows)), threads)
 
     return drive
 
@@ -212,10 +211,10 @@ def run(ours, driver=training.train_members):
     order = np.arange(len(ours.case.X))[None, :]
     arguments = (
         state, ours.program.rows, ours.scratch, ours.data, order, steps_of(ours.case),
-        Hyper(training.GRADIENTS_ONLY, 0.0), ours.sizes,
+        Hyper(GRADIENTS_ONLY, 0.0), ours.sizes,
     )  # fmt: skip
     before = ours.parameters.copy()
-    driver(*arguments, losses)
+    driver(Run(*arguments, losses))
     np.testing.assert_array_equal(ours.parameters, before)
     return losses[0, 0]
 
@@ -407,7 +406,7 @@ def step(ours, optimizer, driver=training.train_members, clip_norm=0.0):
         state, ours.program.rows, ours.scratch, ours.data, order, steps_of(ours.case, clip_norm),
         optimizer.hyper(0.1, 1), ours.sizes,
     )  # fmt: skip
-    driver(*arguments, losses)
+    driver(Run(*arguments, losses))
     # (What the drivers keep for themselves: the transposes are of the weights before the step, or already
     # of those after it.)
     return [losses, *state, *(getattr(ours.scratch, name) for name in SHARED)]

@@ -310,7 +310,8 @@ def test_early_stopping_needs_data_to_score_on(kind):
 def interrupt(monkeypatch, call):
     """Ctrl-C in that call into compiled code."""
     calls = []
-    true = descent.train_epoch
+    monkeypatch.setattr(descent.Pace, "epochs", lambda *_: 1)
+    true = descent.train_epochs
 
     def stop(*arguments):
         calls.append(1)
@@ -318,7 +319,7 @@ def interrupt(monkeypatch, call):
             raise KeyboardInterrupt
         return true(*arguments)
 
-    monkeypatch.setattr(descent, "train_epoch", stop)
+    monkeypatch.setattr(descent, "train_epochs", stop)
 
 
 @each_kind

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from fastkb import MLPClassifier, MLPRegressor
 from fastkb.nn import stochastic as module
+from fastkb.nn.fitting import Pace
 from fastkb.nn.stochastic import SideBySide, read_rows, train_members
 
 # Most fits here are cut short on purpose.
@@ -28,6 +29,11 @@ def data(n=50, dtype=np.float64, seed=0):
 
 def weights_of(members, n, seed=0):
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=members).astype(float)
+
+
+def one_by_one(monkeypatch):
+    """Epochs are not trained together."""
+    monkeypatch.setattr(Pace, "epochs", lambda *_: 1)
 
 
 def assert_fits(model, X, y, weights, seeds):
@@ -125,10 +131,13 @@ def test_whatever_the_sizes(n, members, batch_size, seed, solver, learning_rate,
 
 def test_the_others_go_on_without_those_that_have_stopped(monkeypatch):
     counts = []
-    true = module.Training.epoch
+    true = module.Training.epochs
     monkeypatch.setattr(
-        module.Training, "epoch", lambda self, order: counts.append(len(order)) or true(self, order)
+        module.Training,
+        "epochs",
+        lambda self, order: counts.append(len(order)) or true(self, order),
     )
+    one_by_one(monkeypatch)
     X, y = data()
     template, rows = read_rows(MLPRegressor(hidden_layer_sizes=6, **CASES["stops"]), X, y)
     runners = train_members(template, rows._replace(weights=weights_of(9, 50)), list(range(9)))
@@ -177,7 +186,8 @@ def test_an_interrupt_keeps_what_was_learnt(monkeypatch):
     template, rows = read_rows(model, X, y)
     rows = rows._replace(weights=weights_of(3, 50))
     expected = train_members(template, rows, [0, 1, 2])
-    true, calls = module.Training.epoch, []
+    one_by_one(monkeypatch)
+    true, calls = module.Training.epochs, []
 
     def stop(self, order):
         calls.append(1)
@@ -185,7 +195,7 @@ def test_an_interrupt_keeps_what_was_learnt(monkeypatch):
             raise KeyboardInterrupt
         return true(self, order)
 
-    monkeypatch.setattr(module.Training, "epoch", stop)
+    monkeypatch.setattr(module.Training, "epochs", stop)
     models, randoms = [], []
     for seed in range(3):
         models.append(clone(model))

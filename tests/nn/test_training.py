@@ -14,7 +14,8 @@ from fastkb.nn.losses import Loss
 from fastkb.nn.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastkb.nn.passes import Sizes
 from fastkb.nn.program import Layer, biases_of, make_program, set_weights, weights_of
-from fastkb.nn.training import Data, State, Steps, new_control, new_scratch
+from fastkb.nn.sharing import new_control, train_threads
+from fastkb.nn.step import GRADIENTS_ONLY, Data, Run, State, Steps, new_scratch
 from fastkb.nn.updates import Hyper
 from fastkb.reference import networks
 from fastkb.runtime.workers import call_together
@@ -155,11 +156,10 @@ def train(
         hyper or optimizer.hyper(optimizer.lr, done + 1), sizes,
     )  # fmt: skip
     if parts:
-        control = new_control(network.program.rows)
-        shared = (*arguments, parts, control, losses)
-        call_together(training.train_threads, shared, threads)
+        shared = (Run(*arguments, losses), parts, new_control(network.program.rows))
+        call_together(train_threads, shared, threads)
     else:
-        training.train_members(*arguments, losses)
+        training.train_members(Run(*arguments, losses))
     return losses
 
 
@@ -364,7 +364,7 @@ def test_gradients_alone_change_nothing(dtype, parts):
     """Not where the loss is not finite either, whose gradients are wanted all the same."""
     network = make_network("classifier", dtype)
     network.inputs[0] = np.inf
-    hyper = Hyper(training.GRADIENTS_ONLY, 0.0)
+    hyper = Hyper(GRADIENTS_ONLY, 0.0)
     state = new_state(network, Adam(0.01))
     scratch, _ = scratch_for(network.program, 8)
     losses = train(
@@ -532,7 +532,7 @@ def test_evaluation_agrees_with_the_losses(dtype):
 
 @each_dtype
 def test_another_architecture_compiles_nothing(dtype):
-    functions = (training.train_members, training.train_threads)
+    functions = (training.train_members, train_threads)
     network = make_network("one node", dtype, weighted=True)
     for parts in (0, 2):
         train(network, new_state(network, SGD(0.1)), np.arange(53), SGD(0.1), parts=parts)

@@ -7,7 +7,8 @@ from fastkb import nn
 from fastkb.nn import engine as engine_module
 from fastkb.nn import weighted as module
 from fastkb.nn.engine import loss_code
-from fastkb.nn.training import State, Steps, train_members
+from fastkb.nn.step import State, Steps
+from fastkb.nn.training import train_members
 from fastkb.nn.weighted import Each, WeightedEngine
 from fastkb.validation.networks import Observations
 
