@@ -18,7 +18,7 @@ from fastkb.nn.program import (
     set_weights,
     weights_of,
 )
-from fastkb.nn.sharing import new_control, train_threads
+from fastkb.nn.sharing import MOST_TASKS, new_control, train_threads
 from fastkb.nn.step import (
     GRADIENTS_ONLY,
     LOSS_ONLY,
@@ -225,6 +225,8 @@ class Engine:
 
     def threads(self, batch: int) -> int:
         """Threads that share a step."""
+        if len(self.program.blocks) > MOST_TASKS:
+            return 1
         return max(1, min(n_threads(), self.work(batch) // _A_THREAD))
 
     def work(self, batch: int) -> int:

@@ -10,8 +10,10 @@ It has *phases*, each cut into *tasks*:
 A thread claims tasks until the phase has none left; who completes the last one does what is to be done
 between phases, and opens the next. So nobody waits for a thread that the operating system has not started
 yet, or holds up, but for the tasks that it has claimed; and between two phases pass some hundred
-nanoseconds, where a parallel region takes microseconds. What a task computes does not depend on who does
-it: the numbers are those of :func:`fastkb.nn.training.train_members`, on any number of threads.
+nanoseconds, where a parallel region takes microseconds. Tasks are claimed from both ends: of two threads
+each meets the same part again and again, whose numbers its own cache holds. What a task computes does not
+depend on who does it: the numbers are those of :func:`fastkb.nn.training.train_members`, on any number of
+threads.
 """
 
 from __future__ import annotations
@@ -50,16 +52,19 @@ TURN, OBSERVATIONS, GRADIENTS, UPDATES, END = 0, 1, 2, 3, 4
 
 # Elements of the control: the open phase, see `_open`; tasks that are done; the phase's kind; the step,
 # where in the order its observations begin and end, and where their epoch ends; whether gradients are
-# used at once. (What threads write at the same time is on cache lines of its own.)
-PHASE, DONE, KIND, STEP, FIRST, STOP, EDGE, AT_ONCE = 0, 8, 16, 17, 18, 19, 20, 21
+# used at once; how many threads have come. (What threads write at the same time is on cache lines of its
+# own.)
+PHASE, DONE, KIND, STEP, FIRST, STOP, EDGE, AT_ONCE, COME = 0, 8, 16, 17, 18, 19, 20, 21, 22
 CONTROL = 24
 # Elements of `Scratch.current`: a weight's share in the batch's mean, the penalty's factor, and what
 # gradients are multiplied by.
 SHARE, PENALTY, FACTOR = 0, 1, 2
 
-# A phase is one number: its tasks, and in the lower bits the next one to be claimed.
-_BITS = 31
+# A phase is one number: its tasks; how many were claimed from the end; and from the beginning, in the
+# lowest bits. (More may be asked for than there are, by each thread once.)
+_BITS = 21
 _MASK = (1 << _BITS) - 1
+MOST_TASKS = 1 << 20
 
 # Parameters from which a block's gradient is better used at once than met again in the next phase.
 _LARGE = 2**15
@@ -78,21 +83,29 @@ def _pieces(observations, parts, mr):
 def _open(control, kind, tasks):
     """Open a phase, whose tasks may be claimed then; without tasks all is over."""
     control[KIND], control[DONE] = kind, 0
-    atomic_store(control, PHASE, tasks << _BITS)
+    atomic_store(control, PHASE, tasks << (2 * _BITS))
 
 
 @inline(references=False)
-def _claim(control):
-    """The next task of the open phase; -1: all is over."""
+def _parts_of(phase):
+    return phase >> (2 * _BITS), (phase >> _BITS) & _MASK, phase & _MASK
+
+
+@inline(references=False)
+def _claim(control, from_end):
+    """The next task of the open phase, or the one before from its end; -1: all is over."""
     looks = 0
     while True:
         phase = atomic_load(control, PHASE)
-        if phase >> _BITS == 0:
+        tasks, back, front = _parts_of(phase)
+        if tasks == 0:
             return -1
-        if phase & _MASK < phase >> _BITS:
-            phase = atomic_add(control, PHASE, 1)  # (another one may be open by now)
-            if phase & _MASK < phase >> _BITS:
-                return phase & _MASK
+        if front + back < tasks:
+            # (Another phase may be open by now.)
+            phase = atomic_add(control, PHASE, 1 << _BITS if from_end else 1)
+            tasks, back, front = _parts_of(phase)
+            if front + back < tasks:
+                return tasks - 1 - back if from_end else front
         looks += 1
         if looks > _PATIENCE:
             give_way()
@@ -124,8 +137,9 @@ def train_threads(run, parts, control):
     parameters, moments = state.parameters[0], (state.first[0], state.second[0])
     weights, mine = data.weights[0], order[0]
     training, by_tensor = hyper.code >= 0, hyper.code == LAMB
+    from_end = atomic_add(control, COME, 1) % 2 == 1
     while True:
-        task = _claim(control)
+        task = _claim(control, from_end)
         if task < 0:
             break
         kind, step, tasks = control[KIND], control[STEP], len(blocks)
@@ -217,5 +231,5 @@ def new_control(rows: Rows) -> np.ndarray:
     """What threads agree by on who does what, for one call of :func:`train_threads`."""
     control = zeros((CONTROL,), np.int64, "the threads' control")
     control[STEP] = -1
-    control[PHASE] = len(rows.blocks) << _BITS  # of the kind TURN
+    control[PHASE] = len(rows.blocks) << (2 * _BITS)  # of the kind TURN
     return control
