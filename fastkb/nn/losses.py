@@ -16,6 +16,7 @@ import numpy as np
 
 from fastkb.runtime import inline
 from fastkb.scalar.elementary import exp_nonpositive
+from fastkb.scalar.smooth import log_from_one
 
 
 class Loss(IntEnum):
@@ -82,27 +83,24 @@ def _sum(values):
 
 @inline(references=False)
 def _cross_entropy(z, label, deltas, at, outputs, factor):
+    """The derivatives; the loss is the logarithm of the first number returned, and the second."""
     largest = z[at]
     for j in range(1, outputs.columns):
-        largest = max(largest, z[at + j])
-    # Whole vectors, padding included: the loop has no remainder.
+        largest = z[at + j] if z[at + j] > largest else largest
+    # Whole vectors, padding included: the loops have no remainder. And no calls, which would cost more
+    # than all else (of memset, if padding were cleared by itself).
     logits, parts = z[at : at + outputs.padded], deltas[at : at + outputs.padded]
-    zero = z.dtype.type(0.0)
+    columns, zero = np.int32(outputs.columns), z.dtype.type(0.0)
     for j in range(len(parts)):
         below = logits[j] - largest
-        parts[j] = exp_nonpositive(zero if below > zero else below)
-    padding = parts[outputs.columns :]
-    for j in range(len(padding)):
-        padding[j] = zero
+        part = exp_nonpositive(zero if below > zero else below)
+        parts[j] = part if j < columns else zero
     total = _sum(parts)
-    part = factor / total
+    share = factor / total
     for j in range(len(parts)):
-        parts[j] *= part
-    if not math.isfinite(part):  # times which zero is NaN
-        for j in range(len(padding)):
-            padding[j] = zero
+        parts[j] = parts[j] * share if j < columns else zero
     deltas[at + label] -= factor
-    return math.log(total) + (largest - z[at + label])
+    return total, largest - z[at + label]
 
 
 @inline(references=False)
@@ -122,25 +120,34 @@ def share_of_one(code, outputs, answers):
 
 
 @inline(references=False)
-def losses_and_deltas(code, outputs, values, deltas, answers, share, span, losses):
+def losses_and_deltas(code, outputs, values, deltas, answers, share, span, losses, room):
     """Each observation's part of the loss; its derivatives in the outputs go to `deltas`.
 
     For the observations of a batch from `span.begin` to `span.stop`, as far as there are any. The sum of
-    all `losses` is the batch's.
+    all `losses` is the batch's. `room` is of the same length.
     """
     kind = values.dtype.type
     weighted = len(answers.weights) > 0
-    for i in range(span.begin, min(span.stop, len(answers.chosen))):
+    end = min(span.stop, len(answers.chosen))
+    for i in range(span.begin, end):
         at, row = outputs.start + i * outputs.stride, answers.chosen[i]
         weight = share * answers.weights[row] if weighted else share
         if code == CROSS_ENTROPY:
-            loss = _cross_entropy(values, answers.labels[row], deltas, at, outputs, kind(weight))
+            room[i], losses[i] = _cross_entropy(
+                values, answers.labels[row], deltas, at, outputs, kind(weight)
+            )
         elif code == BINARY_CROSS_ENTROPY:
-            loss = _binary_cross_entropy(
+            losses[i] = weight * _binary_cross_entropy(
                 values, answers.targets, deltas, at, row, outputs.columns, kind(weight)
             )
         else:
-            loss = _squared_error(
+            losses[i] = weight * _squared_error(
                 values, answers.targets, deltas, at, row, outputs.columns, kind(2.0 * weight)
             )
-        losses[i] = weight * loss
+    if code == CROSS_ENTROPY:
+        logarithms = room[span.begin : end]
+        for k in range(len(logarithms)):
+            logarithms[k] = log_from_one(logarithms[k])
+        for i in range(span.begin, end):
+            weight = share * answers.weights[answers.chosen[i]] if weighted else share
+            losses[i] = weight * (room[i] + losses[i])

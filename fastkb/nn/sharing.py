@@ -156,7 +156,7 @@ def train_threads(run, parts, control):
             losses_and_deltas(
                 steps.loss, outputs, scratch.values, scratch.deltas,
                 Answers(data.targets, data.labels, weights, chosen), current[SHARE], span,
-                scratch.losses,
+                scratch.losses, scratch.room,
             )  # fmt: skip
             run_backward(layers, parameters, scratch, span, now)
             if len(parameters) >= _LARGE:

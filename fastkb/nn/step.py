@@ -62,6 +62,7 @@ class Scratch(NamedTuple):
     zeros: np.ndarray
     ones: np.ndarray
     losses: np.ndarray  # of each observation, float64
+    room: np.ndarray  # as long
     squares: np.ndarray  # of each block: its squared norm, float64
     norms: np.ndarray  # of each block of weights: its squared norm, float64
     reach: np.ndarray  # of each piece of a batch: see `_reach`, float64
@@ -116,7 +117,7 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "state": types.NamedUniTuple(matrix, 3, State),
         "rows": types.NamedTuple((layers, types.Array(from_dtype(BLOCK), 1, "C")), Rows),
         "scratch": types.NamedTuple(
-            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 5), Scratch
+            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 6), Scratch
         ),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
@@ -138,7 +139,7 @@ def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Sc
         lengths = (0, 0, values, 0)
     arrays = [zeros((length,), kind, what) for length in (*lengths, program.blocking.nr)]
     blocks = len(program.blocks)
-    counts = (capacity, blocks, blocks, 2 * capacity, 3) if training else (0,) * 5
+    counts = (capacity, capacity, blocks, blocks, 2 * capacity, 3) if training else (0,) * 6
     sums = [np.zeros(count) for count in counts]
     return Scratch._make([*arrays, np.ones(1, kind), *sums])
 

@@ -62,7 +62,7 @@ def train_members(run):
             share = share_of_one(steps.loss, outputs, answers)
             losses_and_deltas(
                 steps.loss, outputs, scratch.values, scratch.deltas, answers, share, span,
-                scratch.losses,
+                scratch.losses, scratch.room,
             )  # fmt: skip
             l2 = steps.l2 / len(chosen) if steps.l2_shared else steps.l2
             loss = total_of(scratch.losses, len(chosen))

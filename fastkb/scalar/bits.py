@@ -31,6 +31,11 @@ def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return call_llvm(builder, "fma", a.type, [a, b, c])
 
 
+def _layout(kind: Any) -> tuple[int, int, int]:
+    """Bits of a float, of its mantissa, and the exponent's bias."""
+    return (64, 52, 1023) if kind == types.float64 else (32, 23, 127)
+
+
 @intrinsic
 def fma(typing_context, a, b, c):
     """a·b + c of three floats of one type."""
@@ -48,7 +53,7 @@ def power_of_two(typing_context, shifted):
     The low bits of that sum are k in two's complement: with the bias added and moved to the exponent
     field they are 2ᵏ. (In Numba's own language the 32-bit sum would be widened to 64 bits.)
     """
-    bits, bias, mantissa = (64, 1023, 52) if shifted == types.float64 else (32, 127, 23)
+    bits, mantissa, bias = _layout(shifted)
 
     def codegen(context, builder, signature, arguments):
         integer = ir.IntType(bits)
@@ -57,6 +62,39 @@ def power_of_two(typing_context, shifted):
         return builder.bitcast(raised, context.get_value_type(shifted))
 
     return shifted(shifted), codegen
+
+
+@intrinsic
+def exponent(typing_context, x):
+    """k of x = m·2ᵏ with 1 ≤ m < 2, as a float; x is positive and normal.
+
+    The exponent field in the low bits of 2⁵² (float32: 2²³) adds itself to that number. (A conversion of
+    64-bit integers is no vector instruction before AVX-512.)
+    """
+    bits, mantissa, bias = _layout(x)
+    large = float(2**mantissa)
+
+    def codegen(context, builder, signature, arguments):
+        integer, kind = ir.IntType(bits), context.get_value_type(x)
+        field = builder.lshr(builder.bitcast(arguments[0], integer), integer(mantissa))
+        raised = builder.or_(field, integer((mantissa + bias) << mantissa))
+        return builder.fsub(builder.bitcast(raised, kind), ir.Constant(kind, large + bias))
+
+    return x(x), codegen
+
+
+@intrinsic
+def significand(typing_context, x):
+    """m of x = m·2ᵏ with 1 ≤ m < 2; x is positive and normal."""
+    bits, mantissa, bias = _layout(x)
+
+    def codegen(context, builder, signature, arguments):
+        integer = ir.IntType(bits)
+        field = builder.and_(builder.bitcast(arguments[0], integer), integer(2**mantissa - 1))
+        raised = builder.or_(field, integer(bias << mantissa))
+        return builder.bitcast(raised, context.get_value_type(x))
+
+    return x(x), codegen
 
 
 @intrinsic

@@ -22,7 +22,8 @@ def _loss_and_deltas(code, outputs, values, deltas, answers, spans, losses):
     share = share_of_one(code, outputs, answers)
     for begin, stop in spans:
         losses_and_deltas(
-            code, outputs, values, deltas, answers, share, Span(begin, stop), losses
+            code, outputs, values, deltas, answers, share, Span(begin, stop), losses,
+            np.empty_like(losses),
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fastkb.runtime import jit
 from fastkb.runtime.cpu import cpu
-from fastkb.scalar.bits import copysign, fma, polynomial, power_of_two
+from fastkb.scalar.bits import copysign, exponent, fma, polynomial, power_of_two, significand
 
 _quadratic = polynomial(1.0, 2.0, 3.0)
 
@@ -22,6 +22,11 @@ def _fma(a, b, c):
 @jit(cache=False)
 def _power_of_two(shifted):
     return power_of_two(shifted)
+
+
+@jit(cache=False)
+def _split(x):
+    return significand(x), exponent(x)
 
 
 @jit(cache=False)
@@ -50,6 +55,23 @@ def test_power_of_two(kind, magic, exponents):
     for k in exponents:
         got = _power_of_two(kind(k) + kind(magic))
         assert got == kind(2.0) ** k
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_significand_and_exponent(kind):
+    info = np.finfo(kind)
+    sizes = 2.0 ** np.random.default_rng(0).uniform(info.minexp, info.maxexp, 500)
+    for x in [
+        *sizes.astype(kind),
+        info.smallest_normal,
+        info.max,
+        kind(1),
+        kind(2),
+        1 - info.epsneg,
+    ]:
+        m, k = _split(kind(x))
+        half, above = np.frexp(kind(x))
+        assert (m, k) == (2 * half, above - 1)
 
 
 def test_copysign_knows_negative_zero():

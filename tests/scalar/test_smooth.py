@@ -32,6 +32,7 @@ def _normal(x):
 
 EXACT = {
     "expm1_nonpositive": mpmath.expm1,
+    "log_from_one": mpmath.log,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "gelu": lambda x: x * _normal(x),
@@ -48,6 +49,13 @@ def _apply(name, x):
     out = np.full_like(x, np.nan)
     COMPILED[name](x, out)
     return out
+
+
+def _within(name, x):
+    """Arguments that the function is made for."""
+    if name == "expm1_nonpositive":
+        return -np.abs(x)
+    return 1 + np.abs(x) if name == "log_from_one" else x
 
 
 def _exact(name, x):
@@ -80,9 +88,7 @@ def _arguments(kind, lowest, highest, count=300):
 @pytest.mark.parametrize("name", ACCURATE)
 def test_within_two_ulp(name, kind):
     lowest = UNDERFLOW[kind].get(name, LOWEST[kind])
-    x = _arguments(kind, lowest, -lowest)
-    if name == "expm1_nonpositive":
-        x = x[x <= 0]
+    x = _within(name, _arguments(kind, lowest, -lowest))
     assert _errors_in_ulp(_apply(name, x), _exact(name, x)).max() <= ULP
 
 
@@ -102,6 +108,7 @@ def test_derivative_of_gelu_is_within_two_ulp_of_one(kind):
 
 IN_FLOAT64 = {
     "expm1_nonpositive": np.expm1,
+    "log_from_one": np.log,
     "sigmoid": special.expit,
     "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     "gelu": lambda x: x * special.ndtr(x),
@@ -113,7 +120,7 @@ def test_float32_on_a_dense_grid(name):
     """One float in 4,000 of all sizes, evenly: their bits are counted through."""
     bits = np.arange(0, np.float32(110).view(np.uint32), 3989, dtype=np.uint32)
     x = bits.view(np.float32)
-    x = -x if name == "expm1_nonpositive" else np.concatenate([x, -x])
+    x = _within(name, np.concatenate([x, -x]))
     with np.errstate(under="ignore"):
         exact = IN_FLOAT64[name](x.astype(np.float64))
         spacing = np.spacing(np.abs(exact).astype(np.float32))
@@ -129,7 +136,7 @@ def test_any_number(name, kind):
     @settings(max_examples=150)
     @given(st.floats(-reach, reach, width=np.finfo(kind).bits))
     def check(value):
-        x = np.array([-abs(value) if name == "expm1_nonpositive" else value], kind)
+        x = _within(name, np.array([value], kind))
         assert _errors_in_ulp(_apply(name, x), _exact(name, x)).max() <= ULP
 
     check()
@@ -177,9 +184,20 @@ def test_expm1_at_special_values(kind):
 
 
 @pytest.mark.parametrize("kind", FLOATS)
+def test_log_at_special_values_and_of_all_sizes(kind):
+    largest = np.finfo(kind).max
+    x = np.array([1, np.inf, np.nan, largest, np.nextafter(kind(2), kind(0))], kind)
+    np.testing.assert_array_equal(_apply("log_from_one", x)[:3], [0, np.inf, np.nan])
+    sizes = 2 ** np.random.default_rng(0).uniform(0, np.log2(float(largest)), 500)
+    x = np.concatenate([x[3:], np.maximum(sizes, 1).astype(kind), kind(2) ** np.arange(100)])
+    errors = _errors_in_ulp(_apply("log_from_one", x), _exact("log_from_one", x))
+    assert errors.max() <= ULP
+
+
+@pytest.mark.parametrize("kind", FLOATS)
 @pytest.mark.parametrize("name", EXACT)
 def test_nan_is_passed_on(name, kind):
-    x = np.linspace(-3, 0, 40).astype(kind)
+    x = _within(name, np.linspace(-3, 0, 40).astype(kind))
     x[17] = np.nan
     np.testing.assert_array_equal(np.isnan(_apply(name, x)), np.isnan(x))
 
@@ -213,8 +231,7 @@ def test_loops_are_vectorised(name, kind):
 def test_python_versions_agree_with_the_mathematics(name):
     function = getattr(smooth, name)
     for x in (-30.0, -2.5, -0.3, 0.0, 0.7, 4.0):
-        if name == "expm1_nonpositive" and x > 0:
-            continue
+        x = float(_within(name, x))
         (exact,) = _exact(name, [x])
         assert function(x) == pytest.approx(float(exact), rel=1e-12, abs=1e-15)
     assert math.isnan(function(math.nan))
