@@ -159,18 +159,20 @@ def _bar(job: Fit) -> Any:
     return tqdm(total=job.epochs, unit=" epochs")
 
 
-def orders(key: np.ndarray, epoch: int, first: int, count: int, n: int) -> np.ndarray:
-    """The orders in which members `first`, `first` + 1, … take the observations in an epoch.
+def orders(key: np.ndarray, epoch: int, epochs: int, first: int, count: int, n: int) -> np.ndarray:
+    """The orders in which members `first`, … take the observations in epochs `epoch`, ….
 
-    # shape: (count, n)
+    # shape: (count, epochs, n)
     """
-    return permutations(derived_key(key, 1, epoch), first, count, n)
+    keys = np.tile(derived_key(key, 1), (epochs, 1))
+    keys[:, 3] += np.arange(epoch, epoch + epochs).astype(np.uint32)  # (of a counter, see streams)
+    return np.ascontiguousarray(permutations(keys, first, count, n).transpose(1, 0, 2))
 
 
-def derived_key(key: np.ndarray, *path: int) -> np.ndarray:
-    """The key of another family of streams: (1, epoch) for orders, 2 for resamples."""
-    # The words that SeedSequence(key, spawn_key=path) hashes, as one array: it converts lists slowly.
-    return key_from_rng(np.random.SeedSequence(np.array([*key.tolist(), *path], np.uint32)))
+def derived_key(key: np.ndarray, family: int) -> np.ndarray:
+    """The key of another family of streams: 1 for orders, 2 for resamples."""
+    # The words that SeedSequence(key, spawn_key=(family,)) hashes; lists would be converted slowly.
+    return key_from_rng(np.random.SeedSequence(np.array([*key.tolist(), family], np.uint32)))
 
 
 class Counter(Protocol):
@@ -303,11 +305,10 @@ def _train(
     None, and nothing is done, if one of several epochs diverges.
     """
     n = len(data.inputs)
-    order = np.empty((1, count, n), np.int64)
-    for epoch in range(count):
-        order[:, epoch] = (
-            orders(key, progress.epochs + epoch, 0, 1, n) if job.shuffle else np.arange(n)
-        )
+    if job.shuffle:
+        order = orders(key, progress.epochs, count, 0, 1, n)
+    else:
+        order = np.tile(np.arange(n), (1, count, 1))
     if count > 1:
         totals = train_together(job, data, state, order, rate, progress)
         return [] if totals is None else (totals[0] / n).tolist()

@@ -196,11 +196,10 @@ class Members:
             ahead = self._rates[epoch : epoch + most]
             alike = next((k for k, other in enumerate(ahead) if other != rate), len(ahead))
             together = job.together(count, n, alike)
-            order = np.empty((count, together, n), np.int64)
-            for k in range(together):
-                order[:, k] = np.arange(n)
-                if job.shuffle:
-                    order[:, k] = orders(self.key, epoch + k, first + 1, count, n)
+            if job.shuffle:
+                order = orders(self.key, epoch, together, first + 1, count, n)
+            else:
+                order = np.tile(np.arange(n), (count, together, 1))
             if responses is not None:
                 order += begins[:, None]
             totals = None

@@ -17,16 +17,16 @@ _SHIFT = np.uint64(32)
 
 
 @jit(parallel=True)
-def _bounded(key, first, bounds, thresholds, words, out):
-    workers = len(words)
+def _bounded(keys, first, bounds, thresholds, words, out):
+    workers, count = len(words), len(out) // len(keys)
     for worker in prange(workers):
         mine = words[worker]
         for r in range(worker, len(out), workers):
-            row = out[r]
+            row, key, replicate = out[r], keys[r // count], first + r % count
             drawn = 0
             block = 0
             while drawn < len(bounds):
-                fill_words(mine, key, first + r, block)
+                fill_words(mine, key, replicate, block)
                 block += LANES
                 for j in range(LANES):
                     for i in range(4):
@@ -38,12 +38,12 @@ def _bounded(key, first, bounds, thresholds, words, out):
 
 
 def bounded_rows(key: np.ndarray, first: int, count: int, bounds: np.ndarray) -> np.ndarray:
-    """Row r holds numbers from 0 to bounds - 1 of replicate `first` + r.
+    """Row r holds numbers from 0 to bounds - 1 of replicate `first` + r, for each key.
 
     Parameters
     ----------
     key : ndarray of uint32
-        From :func:`fastkb.random.streams.key_from_rng`.  # shape: (4,)
+        From :func:`fastkb.random.streams.key_from_rng`.  # shape: (4,) or (keys, 4)
     first, count : int
     bounds : ndarray
         From 1 to 2**32 - 1.  # shape: (k,)
@@ -51,7 +51,7 @@ def bounded_rows(key: np.ndarray, first: int, count: int, bounds: np.ndarray) ->
     Returns
     -------
     ndarray of uint32
-        # shape: (count, k)
+        # shape: (count, k), or (keys, count, k)
 
     Examples
     --------
@@ -64,8 +64,10 @@ def bounded_rows(key: np.ndarray, first: int, count: int, bounds: np.ndarray) ->
     """
     bounds = np.ascontiguousarray(bounds, np.uint32)
     thresholds = (2**32 % bounds.astype(np.uint64)).astype(np.uint32)
-    words = np.empty((max(1, min(n_threads(), count)), 4, LANES), np.uint32)
-    out = np.empty((count, len(bounds)), np.uint32)
+    keys = np.ascontiguousarray(key.reshape(-1, 4))
+    rows = len(keys) * count
+    words = np.empty((max(1, min(n_threads(), rows)), 4, LANES), np.uint32)
+    out = np.empty((rows, len(bounds)), np.uint32)
     if out.size:
-        _bounded(key, first, bounds, thresholds, words, out)
-    return out
+        _bounded(keys, first, bounds, thresholds, words, out)
+    return out.reshape(*key.shape[:-1], count, len(bounds))

@@ -26,7 +26,7 @@ def permutations(key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
     Parameters
     ----------
     key : ndarray of uint32
-        From :func:`fastkb.random.streams.key_from_rng`.  # shape: (4,)
+        From :func:`fastkb.random.streams.key_from_rng`.  # shape: (4,) or (keys, 4)
     first, count : int
     n : int
         From 1 to 2**32 - 1.
@@ -34,7 +34,7 @@ def permutations(key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
     Returns
     -------
     ndarray of int64
-        # shape: (count, n)
+        # shape: (count, n), or (keys, count, n)
 
     References
     ----------
@@ -50,6 +50,7 @@ def permutations(key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
     >>> bool((permutations(key_from_rng(0), 2, 1, 10)[0] == orders[2]).all())
     True
     """
-    out = np.empty((count, n), np.int64)
-    _shuffle(bounded_rows(key, first, count, np.arange(n, 0, -1)), out)
+    drawn = bounded_rows(key, first, count, np.arange(n, 0, -1))
+    out = np.empty(drawn.shape, np.int64)
+    _shuffle(drawn.reshape(-1, n), out.reshape(-1, n))
     return out

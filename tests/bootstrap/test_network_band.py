@@ -41,7 +41,7 @@ def plain_members(X, targets, weights, seed, **settings):
         engine.initialize(key, member + 1, buffer)
         net.load_state_dict(engine.take(buffer))
         for epoch in range(epochs):
-            order = orders(key, epoch, member + 1, 1, n)[0]
+            order = orders(key, epoch, 1, member + 1, 1, n)[0, 0]
             given = None if weights is None else weights[member][order]
             net.fit(
                 X[order], y[order], sample_weight=given, shuffle=False, epochs=1, **settings

@@ -62,7 +62,7 @@ def test_members_are_those_of_a_plain_loop(loss, shuffle, weighted, dtype):
         engine.initialize(key, member + 1, buffer)
         net.load_state_dict(engine.take(buffer))
         for epoch in range(4):
-            order = orders(key, epoch, member + 1, 1, n)[0] if shuffle else np.arange(n)
+            order = orders(key, epoch, 1, member + 1, 1, n)[0, 0] if shuffle else np.arange(n)
             net.fit(
                 X[order], y[order], sample_weight=counts[member][order], shuffle=False,
                 **{**settings, "epochs": 1},

@@ -276,12 +276,12 @@ def test_an_optimizer_that_cannot_begin_leaves_a_network_that_can(monkeypatch):
 # --- seeds, threads, calls ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [(2,), (1, 0), (1, 7), (1, 2**32 - 1)])
-def test_derived_keys_are_those_of_numpys_spawned_sequences(path):
+@pytest.mark.parametrize("family", [1, 2, 2**32 - 1])
+def test_derived_keys_are_those_of_numpys_spawned_sequences(family):
     for seed in (0, 3):
         key = key_from_rng(seed)
-        spawned = np.random.SeedSequence(key.tolist(), spawn_key=path)
-        np.testing.assert_array_equal(module.derived_key(key, *path), spawned.generate_state(4))
+        spawned = np.random.SeedSequence(key.tolist(), spawn_key=(family,))
+        np.testing.assert_array_equal(module.derived_key(key, family), spawned.generate_state(4))
 
 
 @each_dtype

@@ -80,7 +80,7 @@ def test_new_responses_are_a_plain_loop(outputs, shuffle, dtype):
         for epoch in range(3):
             order = np.arange(30)
             if shuffle:
-                order = orders(KEY, epoch, 4 + member + 1, 1, 30)[0]
+                order = orders(KEY, epoch, 1, 4 + member + 1, 1, 30)[0, 0]
             net.fit(
                 X[order], new[member].astype(dtype)[order], shuffle=False, epochs=1, batch_size=8,
                 optimizer=nn.Adam(0.02), l2=0.01,

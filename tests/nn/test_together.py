@@ -123,6 +123,23 @@ def test_so_does_one_with_weights(members, dtype, shared, monkeypatch):
         np.testing.assert_array_equal(array, same)
 
 
+# --- orders --------------------------------------------------------------------------------------
+
+
+def test_an_order_belongs_to_its_epoch_and_member():
+    key = np.arange(4, dtype=np.uint32)
+    found = module.orders(key, 5, 4, 7, 3, 50)
+    assert found.shape == (3, 4, 50)
+    np.testing.assert_array_equal(np.sort(found), np.tile(np.arange(50), (3, 4, 1)))
+    assert len({tuple(order) for order in found.reshape(-1, 50).tolist()}) == 12
+    for member in range(3):
+        for epoch in range(4):
+            alone = module.orders(key, 5 + epoch, 1, 7 + member, 1, 50)
+            np.testing.assert_array_equal(alone[0, 0], found[member, epoch])
+    last = module.orders(np.full(4, 2**32 - 1, np.uint32), 2**32 - 1, 3, 0, 1, 50)
+    assert len({tuple(order) for order in last[0].tolist()}) == 3
+
+
 # --- networks ------------------------------------------------------------------------------------
 
 

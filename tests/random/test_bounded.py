@@ -52,6 +52,18 @@ def test_threads_do_not_matter():
     np.testing.assert_array_equal(bounded_rows(KEY, 7, 1, bounds)[0], many[7])
 
 
+def test_several_keys():
+    keys = np.array([key_from_rng(seed) for seed in range(5)])
+    bounds = np.arange(1, 300)
+    rows = bounded_rows(keys, 4, 3, bounds)
+    assert rows.shape == (5, 3, 299)
+    for key, mine in zip(keys, rows, strict=True):
+        np.testing.assert_array_equal(mine, bounded_rows(key, 4, 3, bounds))
+    np.testing.assert_array_equal(bounded_rows(keys[::2], 4, 3, bounds), rows[::2])
+
+
 def test_nothing_to_draw():
     assert bounded_rows(KEY, 0, 0, np.array([3])).shape == (0, 1)
+    assert bounded_rows(np.array([KEY, KEY]), 0, 0, np.array([3])).shape == (2, 0, 1)
+    assert bounded_rows(np.zeros((0, 4), np.uint32), 0, 7, np.array([3])).shape == (0, 7, 1)
     assert bounded_rows(KEY, 0, 2, np.array([], int)).shape == (2, 0)

@@ -39,6 +39,14 @@ def test_a_row_depends_on_its_replicate_alone(n, first, count, seed):
         np.testing.assert_array_equal(permutations(key, first + r, 1, n)[0], orders[r])
 
 
+def test_several_keys():
+    keys = np.array([key_from_rng(seed) for seed in range(5)])
+    orders = permutations(keys, 4, 3, 30)
+    assert orders.shape == (5, 3, 30)
+    for key, mine in zip(keys, orders, strict=True):
+        np.testing.assert_array_equal(mine, permutations(key, 4, 3, 30))
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 40, 128, 200])
 def test_the_textbook_shuffle_of_the_streams_words(n):
     """Element k is exchanged with one of itself and those behind it (Lemire's rejection)."""
