@@ -6,6 +6,7 @@ over them. So the engine's loss is minimised with the penalty alpha/m.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -49,12 +50,25 @@ def draw(
     return coefs, intercepts
 
 
-def make_engine(coefs: Sequence[np.ndarray], activation: str, dtype: np.dtype) -> WeightedEngine:
+def make_engine(
+    shapes: Sequence[tuple[int, ...]], activation: str, dtype: np.dtype
+) -> WeightedEngine:
     """The engine of a network with coefficients of these shapes, whose outputs are linear."""
     layers: list[Any] = []
-    for coef in coefs:
-        layers += [Linear(*coef.shape), _ACTIVATIONS[activation]()]
+    for inputs, outputs in shapes:
+        layers += [Linear(inputs, outputs), _ACTIVATIONS[activation]()]
     return WeightedEngine(layers[:-1], dtype)
+
+
+@functools.lru_cache(maxsize=4)
+def evaluator(
+    shapes: tuple[tuple[int, ...], ...], activation: str, dtype: np.dtype
+) -> WeightedEngine:
+    """The same, kept with its scratch for the next predictions of such a network.
+
+    To make it and its scratch anew would take longer than to predict a thousand small observations.
+    """
+    return make_engine(shapes, activation, dtype)
 
 
 def pack(

@@ -14,7 +14,15 @@ from sklearn.utils.validation import validate_data
 
 from fastkb.nn.engine import Engine
 from fastkb.nn.lbfgs import minimize
-from fastkb.nn.objective import Objective, draw, make_engine, make_objective, pack, unpack
+from fastkb.nn.objective import (
+    Objective,
+    draw,
+    evaluator,
+    make_engine,
+    make_objective,
+    pack,
+    unpack,
+)
 from fastkb.nn.records import Records
 from fastkb.nn.stochastic import Rows, SideBySide, floating, not_finite
 from fastkb.nn.weighted import WeightedEngine
@@ -166,7 +174,9 @@ class Perceptron(Records, BaseEstimator):
         self.coefs_, self.intercepts_ = draw(random, widths, self.activation, X.dtype)
 
     def _engine(self, dtype: Any) -> WeightedEngine:
-        return make_engine(self.coefs_, self.activation, np.dtype(dtype))
+        return evaluator(
+            tuple(coef.shape for coef in self.coefs_), self.activation, np.dtype(dtype)
+        )
 
     def _objective(self, engine: WeightedEngine, rows: Rows) -> Objective:
         return make_objective(engine, *rows, self.out_activation_, self.alpha)
@@ -179,7 +189,8 @@ class Perceptron(Records, BaseEstimator):
     def _fit_together(self, rows: Rows) -> None:
         """L-BFGS, in float64 whatever the data are: its line search needs the digits."""
         dtype = floating(self.coefs_[0].dtype)
-        engine = self._engine(np.float64)
+        shapes = [coef.shape for coef in self.coefs_]
+        engine = make_engine(shapes, self.activation, np.dtype(np.float64))
         parameters = pack(engine, self.coefs_, self.intercepts_)
 
         def say(n: int, loss: float) -> None:

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 
 from fastkb.nn.descent import Training, make_descent
 from fastkb.nn.fitting import Diverged
-from fastkb.nn.objective import make_engine, make_objective, pack
+from fastkb.nn.objective import evaluator, make_engine, make_objective, pack
 from fastkb.validation.perceptron import check_aside, check_batch_size
 
 
@@ -163,10 +163,9 @@ class SideBySide:
             self.runners.append(Runner(model, random, own))
         batch_size = check_batch_size(lead.batch_size, len(self.runners[0].order))
         dtype = floating(lead.coefs_[0].dtype)
-        self._engine = make_engine(lead.coefs_, lead.activation, dtype)
-        # (Each keeps its scratch.)
-        early = lead.early_stopping
-        self._scorer = make_engine(lead.coefs_, lead.activation, dtype) if early else self._engine
+        shapes = tuple(coef.shape for coef in lead.coefs_)
+        self._engine = make_engine(shapes, lead.activation, dtype)
+        self._scorer = evaluator(shapes, lead.activation, dtype)
         parameters = np.array([pack(self._engine, m.coefs_, m.intercepts_) for m in models])
         objective = make_objective(
             self._engine, rows.X, rows.y, rows.weights, lead.out_activation_, lead.alpha

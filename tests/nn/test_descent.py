@@ -33,7 +33,7 @@ def problem(out_activation="identity", activation="tanh", weighted=False, alpha=
         y = y == y.max(axis=1, keepdims=True)
     weights = rng.uniform(0.2, 2.0, 23) if weighted else None
     coefs, intercepts = draw(np.random.RandomState(0), (4, 5, 3), activation, np.dtype(dtype))
-    engine = make_engine(coefs, activation, np.dtype(dtype))
+    engine = make_engine([coef.shape for coef in coefs], activation, np.dtype(dtype))
     objective = make_objective(engine, X, y, weights, out_activation, alpha)
     return objective, pack(engine, coefs, intercepts)
 

@@ -17,7 +17,7 @@ def problem(out_activation="identity", activation="tanh", weighted=False, alpha=
         y = y == y.max(axis=1, keepdims=True)
     weights = rng.uniform(0.2, 2.0, 23) if weighted else None
     coefs, intercepts = draw(np.random.RandomState(0), (4, 5, 3), activation, np.dtype(dtype))
-    engine = make_engine(coefs, activation, np.dtype(dtype))
+    engine = make_engine([coef.shape for coef in coefs], activation, np.dtype(dtype))
     objective = make_objective(engine, X, y, weights, out_activation, alpha)
     return objective, pack(engine, coefs, intercepts)
 
@@ -28,7 +28,7 @@ def test_a_linear_network_finds_least_squares():
     y /= y.std()
     alpha = 3.0
     coefs, intercepts = draw(np.random.RandomState(0), (4, 1), "relu", np.dtype("f8"))
-    engine = make_engine(coefs, "relu", np.dtype("f8"))
+    engine = make_engine([coef.shape for coef in coefs], "relu", np.dtype("f8"))
     objective = make_objective(engine, X, y[:, None], None, "identity", alpha)
     x = pack(engine, coefs, intercepts)
     seen = []

@@ -18,7 +18,7 @@ def problem(out_activation="identity", activation="tanh", weighted=False, alpha=
         y = y == y.max(axis=1, keepdims=True)
     weights = rng.uniform(0.2, 2.0, 23) if weighted else None
     coefs, intercepts = draw(np.random.RandomState(0), (4, 5, 3), activation, np.dtype(dtype))
-    engine = make_engine(coefs, activation, np.dtype(dtype))
+    engine = make_engine([coef.shape for coef in coefs], activation, np.dtype(dtype))
     objective = make_objective(engine, X, y, weights, out_activation, alpha)
     return objective, pack(engine, coefs, intercepts)
 
@@ -61,7 +61,7 @@ def test_first_coefficients_are_the_peers(activation, dtype):
 @pytest.mark.parametrize("activation", ["identity", "relu"])
 def test_packing_and_unpacking(widths, activation):
     coefs, intercepts = draw(np.random.RandomState(0), widths, activation, np.dtype("f8"))
-    engine = make_engine(coefs, activation, np.dtype("f8"))
+    engine = make_engine([coef.shape for coef in coefs], activation, np.dtype("f8"))
     again = unpack(engine, pack(engine, coefs, intercepts))
     for ours, theirs in zip((*again[0], *again[1]), (*coefs, *intercepts), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -302,6 +303,26 @@ def test_early_stopping_needs_data_to_score_on(kind):
         kind(early_stopping=True).fit(X, y)
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
         kind(early_stopping=True).partial_fit(X, y)
+
+
+def test_models_of_one_shape_do_not_mix():
+    """Whose predictions share an engine: in turns, at the same time, and with changed coefficients."""
+    X, y = data()
+    models = [MLPRegressor(hidden_layer_sizes=5, max_iter=3, random_state=k) for k in range(4)]
+    expected = []
+    for model in models:
+        values = np.maximum(X @ model.fit(X, y).coefs_[0] + model.intercepts_[0], 0)
+        expected.append((values @ model.coefs_[1] + model.intercepts_[1])[:, 0])
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            found = list(pool.map(lambda model: model.predict(X), models))
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+    assert all(model._engine("f8") is models[0]._engine("f8") for model in models)
+    models[0].intercepts_[1] += 1.0
+    np.testing.assert_allclose(models[0].predict(X), expected[0] + 1.0, rtol=0, atol=1e-13)
+    assert (
+        pickle.loads(pickle.dumps(models[0])).predict(X).tolist() == models[0].predict(X).tolist()
+    )
 
 
 # --- an end before the end ----------------------------------------------------------------------
