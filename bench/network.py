@@ -168,8 +168,8 @@ class Step:
             engine.initialize(key, b + 1, parameters[b])
         starts = [engine.take(member) for member in parameters]
         weights = bootstrap_counts(derived_key(key, 2), 0, self.members, n).astype(np.float32)
-        epochs = [orders(key, epoch, 1, self.members, n) for epoch in range(self.epochs)]
-        return trainers.Drawn(starts, np.concatenate(epochs, axis=1), weights)
+        order = orders(key, 0, self.epochs, 1, self.members, n).reshape(self.members, -1)
+        return trainers.Drawn(starts, order, weights)
 
     def disagreement(self, ours: Any, theirs: Any) -> float:
         worst = 0.0

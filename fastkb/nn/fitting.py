@@ -302,7 +302,7 @@ def _train(
 ) -> list[float]:
     """Train so many epochs; for each the mean of its steps' losses, which weigh as their observations.
 
-    None, and nothing is done, if one of several epochs diverges.
+    An empty list, and nothing is done, if one of several epochs diverges.
     """
     n = len(data.inputs)
     if job.shuffle:
