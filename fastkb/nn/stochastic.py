@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.utils import check_random_state
 from fastkb.nn.descent import Training, make_descent
 from fastkb.nn.fitting import Diverged
 from fastkb.nn.objective import evaluator, make_engine, make_objective, pack
+from fastkb.random.legacy import Orders
 from fastkb.validation.perceptron import check_aside, check_batch_size
 
 
@@ -38,7 +40,7 @@ class Runner:
     model : Perceptron
         It keeps the records.
     order : ndarray of int
-        The observations that it is trained on, as the last epoch has taken them.
+        The observations that it is trained on.
     is_over : bool
         Whether it has stopped by itself, and not for the last epoch.
     failure : ValueError or None
@@ -46,7 +48,7 @@ class Runner:
     """
 
     def __init__(self, model: Any, random: np.random.RandomState, rows: Rows) -> None:
-        self.model, self._random = model, random
+        self.model = model
         self.order = np.arange(len(rows.X))
         self.is_over = False
         self.failure: ValueError | None = None
@@ -62,6 +64,8 @@ class Runner:
             check_aside(len(aside), len(rows.X), model.validation_fraction)
             weights = None if rows.weights is None else rows.weights[aside]
             self._aside = Rows(rows.X[aside], rows.y[aside], weights)
+        own = isinstance(model.random_state, Integral)  # (then `random` was made for this fit)
+        self._orders = Orders(random, self.order, own=own) if model.shuffle else None
 
     def begin(self, parameters: np.ndarray) -> None:
         """Without a score the first parameters are the best."""
@@ -74,14 +78,11 @@ class Runner:
             return 1
         return self.model._epochs_left()
 
-    def next_orders(self, epochs: int) -> list[np.ndarray]:
-        """In which the observations are taken."""
-        found = []
-        for _ in range(epochs):
-            if self.model.shuffle:
-                self.order = self.order[self._random.permutation(len(self.order))]
-            found.append(self.order)
-        return found
+    def next_orders(self, epochs: int) -> np.ndarray:
+        """In which the observations are taken.  # shape: (epochs, n)"""
+        if self._orders is None:
+            return np.tile(self.order, (epochs, 1))
+        return self._orders.next(epochs)
 
     def end_epoch(
         self, loss: float, diverged: Diverged | None, scorer: Any, parameters: np.ndarray
