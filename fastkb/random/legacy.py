@@ -73,7 +73,7 @@ def _shuffle(key, position, order, out):
             while i > last and position < _WORDS:
                 number = np.int64(words[position] & mask)
                 drawn[i] = number
-                i -= number <= i
+                i -= int(number <= i)
                 position += 1
         for k in range(n - 1, 0, -1):
             other = drawn[k]
