@@ -161,6 +161,7 @@ def gather(inputs, chosen, values, stride):
 
 @inline(references=False)
 def run_forward(layers, parameters, values, span, sizes):
+    """All layers' values of some observations."""
     for k in range(len(layers)):
         forward(layers[k], parameters, values, span, sizes)
 
@@ -275,6 +276,7 @@ def hyper_at(hyper, step):
 
 @inline(references=False)
 def update_run(begin, end, decayed, parameters, gradients, moments, hyper):
+    """The optimiser's step of the parameters from `begin` to `end`."""
     if begin < end:
         first, second = moments  # (of which one or both may be empty)
         update(
@@ -289,6 +291,7 @@ def update_run(begin, end, decayed, parameters, gradients, moments, hyper):
 
 @inline(references=False)
 def total_of(numbers, count):
+    """The sum of the first numbers, one after the other."""
     total = 0.0
     for i in range(count):
         total += numbers[i]

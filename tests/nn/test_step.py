@@ -1,4 +1,4 @@
-"""Several epochs in one call: the same bits as one by one, whatever was asked for or happens."""
+"""Steps of several epochs in one call: the same bits as one by one, whatever happens."""
 
 import warnings
 
