@@ -104,12 +104,12 @@ def _network_jobs(dtype: type) -> Iterator[Job]:
         yield f"nn.Sequential {X.dtype}", partial(_fit_and_forward, fit, X)
     X, y = _sample(dtype, WIDTHS[0])
     labels = y > 0
-    classify = partial(fastkb.MLPClassifier().partial_fit, X, labels, classes=[False, True])
+    classifier = fastkb.MLPClassifier(random_state=0)  # (of a number, orders are drawn by our code)
+    classify = partial(classifier.partial_fit, X, labels, classes=[False, True])
     yield f"MLPClassifier {X.dtype}", classify
     yield f"MLPRegressor {X.dtype}", partial(fastkb.MLPRegressor().partial_fit, X, y)
-    weighted = fastkb.MLPRegressor(
-        max_iter=9, n_iter_no_change=1, tol=1e9
-    )  # at rest soon: no warning
+    # At rest soon: no warning.
+    weighted = fastkb.MLPRegressor(max_iter=9, n_iter_no_change=1, tol=1e9)
     yield f"MLPRegressor {X.dtype}", partial(weighted.fit, X, y, sample_weight=np.ones(len(y)))
 
 

@@ -1,4 +1,4 @@
-"""A step of training, in parts: what both drivers of :mod:`fastkb.nn.training` are made of.
+"""A step of training, in parts: what the drivers in ``training.py`` and ``sharing.py`` are made of.
 
 A step gathers a batch, runs the program's rows forward, takes the loss, runs the rows backward, and lets
 the optimiser update the parameters.
@@ -62,11 +62,11 @@ class Scratch(NamedTuple):
     zeros: np.ndarray
     ones: np.ndarray
     losses: np.ndarray  # of each observation, float64
-    room: np.ndarray  # as long
+    room: np.ndarray  # as long, for what the losses are computed from, float64
     squares: np.ndarray  # of each block: its squared norm, float64
     norms: np.ndarray  # of each block of weights: its squared norm, float64
-    reach: np.ndarray  # of each piece of a batch: see `_reach`, float64
-    current: np.ndarray  # numbers of the step: see SHARE, float64
+    reach: np.ndarray  # of each piece of a batch: see `reach_of`, float64
+    current: np.ndarray  # numbers of the step that threads share: see `sharing.SHARE`, float64
 
 
 class State(NamedTuple):
