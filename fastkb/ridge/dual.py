@@ -1,7 +1,7 @@
 """The dual coefficients of weighted kernel ridge regression, in place on one Gram matrix.
 
-With S = diag(√w) the coefficients are a = S b, where (S K S + α I) b = S y is symmetric. Two
-solvers:
+Weights and an intercept enter by scaling and centring (:mod:`fastkb.ridge.scaling`); what remains is
+the symmetric system (A + α I) c = z. Two solvers:
 
 =========== ================================ ===================================================
 solver      flops                            when
@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgWarning, eigh, get_lapack_funcs
+
+from fastkb.ridge.scaling import ScaledProblem
 
 # One eigendecomposition (LAPACK's syevd) costs about as much as this many Cholesky factorisations:
 # 17 to 37 measured for n = 440 to 2000 on two cores.
@@ -53,6 +55,13 @@ def plan_dual(n_alphas: int) -> DualPlan:
     )
 
 
+class DualSolution(NamedTuple):
+    """The fitted function f(x) = b + Σᵢ aᵢ K(x, xᵢ) of every target."""
+
+    dual_coef: np.ndarray  # shape: (n, n_targets)
+    intercept: np.ndarray | None  # shape: (n_targets,)
+
+
 def solve_dual(
     K: np.ndarray,
     y: np.ndarray,
@@ -60,15 +69,16 @@ def solve_dual(
     sample_weight: np.ndarray | None = None,
     *,
     positive_semidefinite: bool = False,
-) -> np.ndarray:
-    """Dual coefficients of every target; `K` is overwritten.
+    fit_intercept: bool = False,
+) -> DualSolution:
+    """Dual coefficients of every target, and the intercepts; `K` is overwritten.
 
     Parameters
     ----------
     K : ndarray
         Gram matrix, C-ordered and finite, which this function may destroy.  # shape: (n, n)
     y : ndarray
-        Targets, of the type of `K`.  # shape: (n, n_targets)
+        Targets.  # shape: (n, n_targets)
     alpha : ndarray
         Penalties.  # shape: (1,) or (n_targets,)
     sample_weight : ndarray, optional
@@ -76,11 +86,13 @@ def solve_dual(
     positive_semidefinite : bool, default False
         Whether `K` is known to be so: a penalty well above the rounding error then rules out an
         ill-conditioned matrix, and the estimate of its condition is skipped.
+    fit_intercept : bool, default False
+        Whether a constant that bears no penalty is fitted, too.
 
     Returns
     -------
-    dual_coef : ndarray
-        # shape: (n, n_targets)
+    DualSolution
+        The coefficients in the type of `K`; the intercepts in float64, None where none is fitted.
 
     Warns
     -----
@@ -88,38 +100,25 @@ def solve_dual(
         If a system is singular to working precision. The coefficients are then a solution of least
         squares, or one that rounding errors may have spoilt.
     """
-    y, root_weight = scale_by_weight(K, y, sample_weight)
-    alpha = np.broadcast_to(alpha.astype(K.dtype), (y.shape[1],))
+    problem = ScaledProblem.in_place(K, y, sample_weight, fit_intercept)
+    problem.centre()
+    targets = problem.y
+    alpha = np.broadcast_to(alpha.astype(K.dtype), (targets.shape[1],))
     (lange,) = get_lapack_funcs(("lange",), (K,))
     norm = float(lange("1", K.T))
-    dual_coef = np.empty_like(y)
+    solution = np.empty_like(targets)
     if plan_dual(np.unique(alpha).size).solver == "cholesky":
-        left = _solve_cholesky(K, y, alpha, norm, positive_semidefinite, dual_coef)
+        left = _solve_cholesky(K, targets, alpha, norm, positive_semidefinite, solution)
         reason = "Cholesky's method fails, least squares solves it instead"
     else:
         left = np.ones(alpha.size, dtype=bool)
         reason = ""
     if left.any():
-        dual_coef[:, left], singular = _solve_spectral(K, y[:, left], alpha[left])
+        solution[:, left], singular = _solve_spectral(K, targets[:, left], alpha[left])
         if reason or singular.any():
             worst = alpha[left].min()
             _warn_singular(worst, reason or "its solution of least norm is taken")
-    if root_weight is not None:
-        dual_coef *= root_weight[:, None]
-    return dual_coef
-
-
-def scale_by_weight(
-    K: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Replace K by S K S in place; return S y and √w (without weights y itself and None)."""
-    if sample_weight is None:
-        return y, None
-    root_weight = np.sqrt(sample_weight).astype(K.dtype)
-    # Two passes in place rather than one with the outer product, which would be a second matrix.
-    K *= root_weight[:, None]
-    K *= root_weight[None, :]
-    return y * root_weight[:, None], root_weight
+    return DualSolution(*problem.solution(solution))
 
 
 def restore_from_lower(K: np.ndarray, diagonal: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastkb.ridge.dual import solve_dual
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
-from fastkb.validation.ridge import check_alpha, check_kernel, check_sample_weight
+from fastkb.validation.ridge import check_alpha, check_flag, check_kernel, check_sample_weight
 
 # Predictions are made for as many rows at a time as fit a Gram matrix of this many bytes: memory
 # stays bounded, and compiled threads and BLAS threads take turns at intervals that cost them
@@ -19,10 +19,12 @@ _PREDICTION_BYTES = 256 * 2**20
 
 
 class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """What every kernel ridge estimator has in common: its data, and f(x) = Σᵢ aᵢ K(x, xᵢ)."""
+    """What every kernel ridge estimator has in common: its data, f(x) = b + Σᵢ aᵢ K(x, xᵢ)."""
 
     kernel: Any
+    fit_intercept: bool
     dual_coef_: np.ndarray
+    intercept_: float | np.ndarray
     X_fit_: Any
 
     def __sklearn_tags__(self) -> Any:
@@ -58,18 +60,22 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _fit_dual(
         self, X: Any, y: np.ndarray, alpha: np.ndarray, sample_weight: np.ndarray | None
     ) -> None:
-        """Set `dual_coef_` and `X_fit_` for checked data."""
+        """Set `dual_coef_`, `intercept_` and `X_fit_` for checked data."""
         choice = self._kernel_choice()
         K = choice.fresh_matrix(X, y.dtype)
-        targets = y.reshape(y.shape[0], -1).astype(K.dtype, copy=False)
-        coefficients = solve_dual(
+        coefficients, intercept = solve_dual(
             K,
-            targets,
+            y.reshape(y.shape[0], -1),
             alpha,
             sample_weight,
             positive_semidefinite=choice.is_positive_semidefinite,
+            fit_intercept=self.fit_intercept,
         )
         self.dual_coef_ = coefficients.reshape(y.shape)
+        if intercept is None:
+            self.intercept_ = 0.0
+        else:
+            self.intercept_ = float(intercept[0]) if y.ndim == 1 else intercept.astype(K.dtype)
         self.X_fit_ = X
 
     def predict(self, X: Any) -> np.ndarray:
@@ -84,7 +90,7 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_points,) or (n_points, n_targets)
-            f(x) = Σᵢ aᵢ K(x, xᵢ) for each row.
+            f(x) = b + Σᵢ aᵢ K(x, xᵢ) for each row.
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
@@ -93,7 +99,8 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
             to_dense(self._get_kernel(X[start : start + step], self.X_fit_)) @ self.dual_coef_
             for start in range(0, X.shape[0], step)
         ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return values + self.intercept_
 
 
 class KernelRidge(KernelModel):
@@ -102,6 +109,11 @@ class KernelRidge(KernelModel):
     Minimises :math:`\sum_i w_i (y_i - f(x_i))^2 + \lambda \|f\|^2`; the minimiser is
     :math:`f(x) = \sum_i a_i K(x, x_i)` with :math:`(K + \lambda W^{-1}) a = y`. A drop-in for
     :class:`sklearn.kernel_ridge.KernelRidge`.
+
+    With ``fit_intercept=True`` it minimises :math:`\sum_i w_i (y_i - b - f(x_i))^2 + \lambda
+    \|f\|^2` over f and a constant b, which bears no penalty: then
+    :math:`(K + \lambda W^{-1}) a + b 1 = y` and :math:`\sum_i a_i = 0`, a constant added to y is
+    a constant added to the predictions, and far from all points an RBF model is b.
 
     Parameters
     ----------
@@ -121,11 +133,15 @@ class KernelRidge(KernelModel):
         Constant of the polynomial and sigmoid kernels.
     kernel_params : dict, optional
         Keyword arguments for a callable kernel.
+    fit_intercept : bool, default False
+        Whether to fit a constant without a penalty. The peer has none.
 
     Attributes
     ----------
     dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
         The coefficients a: float32 where X and y both are, float64 otherwise.
+    intercept_ : float or ndarray of shape (n_targets,)
+        The constant b; 0.0 without an intercept.
     X_fit_ : array or sparse matrix of shape (n_samples, n_features)
         The training data that predictions need; the Gram matrix where it was precomputed.
     n_features_in_ : int
@@ -141,12 +157,15 @@ class KernelRidge(KernelModel):
     -----
     One Cholesky factorisation, n³/3 flops, in the memory of the Gram matrix. Distinct penalties for
     different targets take one each, or one eigendecomposition for all where that is cheaper: see
-    :func:`fastkb.ridge.dual.plan_dual`.
+    :func:`fastkb.ridge.dual.plan_dual`. An intercept centres that matrix in place, see
+    :mod:`fastkb.ridge.scaling`.
 
     References
     ----------
     Saunders, Gammerman, Vovk (1998), Ridge Regression Learning Algorithm in Dual Variables, ICML.
     Murphy (2012), Machine Learning: A Probabilistic Perspective, section 14.4.3.
+    Suykens, Van Gestel, De Brabanter, De Moor, Vandewalle (2002), Least Squares Support Vector
+    Machines, World Scientific, section 3.1, for the intercept.
 
     Examples
     --------
@@ -155,6 +174,10 @@ class KernelRidge(KernelModel):
     >>> X = np.linspace(0.0, 3.0, 20)[:, None]
     >>> model = KernelRidge(alpha=1e-3, kernel="rbf", gamma=1.0).fit(X, np.sin(X[:, 0]))
     >>> bool(abs(model.predict([[1.5]])[0] - np.sin(1.5)) < 1e-3)
+    True
+    >>> model = KernelRidge(alpha=1e-3, kernel="rbf", gamma=1.0, fit_intercept=True)
+    >>> model = model.fit(X, 1e6 + np.sin(X[:, 0]))
+    >>> bool(abs(model.predict([[1.5]])[0] - 1e6 - np.sin(1.5)) < 1e-3)
     True
     """
 
@@ -167,6 +190,7 @@ class KernelRidge(KernelModel):
         degree: float = 3,
         coef0: float = 1,
         kernel_params: dict | None = None,
+        fit_intercept: bool = False,
     ) -> None:
         self.alpha = alpha
         self.kernel = kernel
@@ -174,6 +198,7 @@ class KernelRidge(KernelModel):
         self.degree = degree
         self.coef0 = coef0
         self.kernel_params = kernel_params
+        self.fit_intercept = fit_intercept
 
     def _kernel_choice(self) -> KernelChoice:
         return KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.kernel_params)
@@ -209,6 +234,7 @@ class KernelRidge(KernelModel):
             method cannot.
         """
         check_kernel(self.kernel, self.gamma, self.degree, self.coef0, self.kernel_params)
+        check_flag("fit_intercept", self.fit_intercept)
         X, y = self._validate_data(X, y)
         alpha = check_alpha(self.alpha, 1 if y.ndim == 1 else y.shape[1])
         self._fit_dual(X, y, alpha, check_sample_weight(sample_weight, y.shape[0]))

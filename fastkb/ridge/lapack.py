@@ -43,6 +43,8 @@ def eigh_in_place(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         If the iteration does not converge, which only NaN or infinity can bring about.
     """
     n = _check(K)
+    if n == 0:  # LAPACK takes no leading dimension of 0
+        return np.empty(0), K
     integer = _integer("dsyevd")
     values = np.empty(n)
     size, info = integer(n), integer(0)

@@ -1,4 +1,4 @@
-"""Leave-one-out residuals for several values of γ, as many at a time as there are threads.
+"""Several values of γ evaluated, as many at a time as there are threads.
 
 Each γ is then computed on one thread. An eigendecomposition consists of tens of thousands of short
 BLAS calls: spread over threads, each call waits for all of them, and on a machine that is busy with
@@ -14,14 +14,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numba
 import numpy as np
 
-from fastkb.ridge.dual import scale_by_weight
+from fastkb.ridge.evaluation import Evaluation, TrainingData, evaluate
 from fastkb.ridge.kernel_matrix import KernelChoice
-from fastkb.ridge.leave_one_out import LeaveOneOut, leave_one_out
 from fastkb.runtime.threads import limit_blas, n_threads
 
 # What runs at once may take this many bytes, at three matrices each: the Gram matrix, which turns
@@ -32,22 +30,17 @@ _BYTES_AT_ONCE = 2**30
 _SMALL = 1000
 
 
-def plan_workers(n: int, n_gammas: int) -> int:
+def plan_workers(n: int, n_gammas: int, n_matrices: int = 3) -> int:
     """How many values of γ to compute at once for `n` rows, each on one thread; 0: BLAS's threads."""
     if n_gammas == 1:
         return 1 if n <= _SMALL else 0
-    return max(1, min(n_threads(), n_gammas, _BYTES_AT_ONCE // (3 * 8 * n * n)))
+    return max(1, min(n_threads(), n_gammas, _BYTES_AT_ONCE // (n_matrices * 8 * n * n)))
 
 
 def sweep(
-    choice: KernelChoice,
-    gammas: Sequence[float | None],
-    X: Any,
-    y: np.ndarray,
-    alphas: np.ndarray,
-    sample_weight: np.ndarray | None,
-) -> Generator[LeaveOneOut, None, None]:
-    """Residuals √wᵢ (yᵢ - f₋ᵢ(xᵢ)) of every γ, in their order.
+    choice: KernelChoice, gammas: Sequence[float | None], alphas: np.ndarray, data: TrainingData
+) -> Generator[Evaluation, None, None]:
+    """The evaluation of every γ, in their order.
 
     Parameters
     ----------
@@ -55,25 +48,21 @@ def sweep(
         The kernel, whose own γ does not matter.
     gammas : sequence of float or None
         The candidates.
-    X : array or sparse matrix
-        # shape: (n, d)
-    y : ndarray of float64
-        # shape: (n, n_targets)
     alphas : ndarray of float64
-        # shape: (n_alphas,)
-    sample_weight : ndarray or None
-        # shape: (n,)
+        Penalties.  # shape: (n_alphas,)
+    data : TrainingData
+        What they are fitted to.
     """
 
-    def one(gamma: float | None) -> LeaveOneOut:
+    def one(gamma: float | None) -> Evaluation:
         candidate = choice._replace(gamma=gamma)
-        K = candidate.fresh_matrix(X, np.float64)
-        scaled, _ = scale_by_weight(K, y, sample_weight)
-        return leave_one_out(
-            K, scaled, alphas, positive_semidefinite=candidate.is_positive_semidefinite
-        )
+        K = candidate.fresh_matrix(data.X, np.float64)
+        positive = candidate.is_positive_semidefinite
+        return evaluate(K, data, alphas, positive_semidefinite=positive)
 
-    workers = plan_workers(y.shape[0], len(gammas))
+    # A fold that is refitted has a matrix of its own beside the Gram matrix.
+    matrices = 4 if data.folds is not None and data.folds.refits else 3
+    workers = plan_workers(data.y.shape[0], len(gammas), matrices)
     with limit_blas() if workers else contextlib.nullcontext():
         if workers <= 1:
             yield from map(one, gammas)

@@ -26,6 +26,10 @@ KERNEL_NAMES = (
     "sigmoid",
 )
 
+# With an intercept, what is predicted without some rows loses as many digits as the share of the
+# weight that the others have falls short of one: at this share half of them are left.
+LEAST_SHARE = 1e-8
+
 
 def is_kernel_object(kernel: Any) -> bool:
     """Whether `kernel` is one of fastkb's own kernel objects, which take matrices and not rows."""
@@ -68,6 +72,12 @@ def check_real(name: str, value: Any, minimum: float | None = None, hint: str = 
     real = isinstance(value, Real) and math.isfinite(value)
     if not real or (minimum is not None and value < minimum):
         raise _wrong(expected)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise _wrong(f"{name} must be True or False, got {value!r}")
 
 
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
@@ -116,6 +126,80 @@ def check_sample_weight(
             f"at least {minimum} must have a positive weight"
         )
     return weight
+
+
+def check_use_of_criterion(criterion: str, scoring: Any, cv: Any) -> None:
+    """Refuse what a likelihood has no use for: it predicts nothing that was left out."""
+    for name, value in (("scoring", scoring), ("cv", cv)):
+        if criterion == "reml" and value is not None:
+            raise _wrong(
+                f"{name}={value!r} has no use with criterion='reml', which scores no predictions: "
+                f"expected {name}=None, or criterion='loo'"
+            )
+
+
+def check_groups(groups: Any, n_samples: int, splitter: Any) -> np.ndarray | None:
+    """The group of each sample, for the splitter that is to hold groups together."""
+    if groups is None:
+        return None
+    if splitter is None:
+        raise ValueError(
+            "groups has no use with cv=None, which leaves out one row at a time: expected a splitter "
+            "that reads groups, such as cv=LeaveOneGroupOut() or cv=GroupKFold()"
+        )
+    array = np.asarray(groups)
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"groups has shape {array.shape}: expected a vector of n_samples={n_samples} labels"
+        )
+    return array
+
+
+def check_split(
+    number: int, train: Any, test: Any, n_samples: int, sample_weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the rows that fold `number` of a cross-validation is trained on and predicts."""
+    parts = []
+    for name, rows in (("train", train), ("test", test)):
+        index = np.asarray(rows)
+        if index.dtype == bool and index.shape == (n_samples,):
+            index = np.flatnonzero(index)
+        if index.ndim != 1 or index.size == 0:
+            raise ValueError(
+                f"the {name} part of fold {number} of cv must hold at least one row, got shape "
+                f"{index.shape}"
+            )
+        if index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= n_samples:
+            raise ValueError(
+                f"the {name} part of fold {number} of cv must hold indices of rows from 0 to "
+                f"{n_samples - 1}, got {rows!r}"
+            )
+        parts.append(index.astype(np.intp))
+    if sample_weight is not None and not sample_weight[parts[0]].any():
+        raise ValueError(
+            f"sample_weight is zero for all training rows of fold {number} of cv: at least one must "
+            f"have a positive weight"
+        )
+    return parts[0], parts[1]
+
+
+def check_weight_outside(share: float) -> None:
+    """Refuse weights of which next to nothing remains for an intercept where some rows are left out."""
+    if share < LEAST_SHARE:
+        raise ValueError(
+            f"sample_weight must leave each fit without some rows at least {LEAST_SHARE:g} of all "
+            f"weight, or fit_intercept=True has no intercept to find: the rows left out together "
+            f"have all but {share:.1e} of it"
+        )
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse what is not one of the names in `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        close = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        expected = " or ".join(repr(choice) for choice in choices)
+        raise _wrong(f"{name} must be {expected}, got {value!r}{hint}")
 
 
 def check_grid(name: str, values: Any, *, allow_zero: bool) -> np.ndarray:

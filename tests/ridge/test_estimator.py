@@ -21,7 +21,13 @@ from fastkb.ridge import estimator as module
 NAMES = ["linear", "rbf", "laplacian", "poly", "polynomial", "cosine", "chi2"]
 
 
-@parametrize_with_checks([KernelRidge(), KernelRidge(alpha=0.1, kernel="rbf")])
+@parametrize_with_checks(
+    [
+        KernelRidge(),
+        KernelRidge(alpha=0.1, kernel="rbf"),
+        KernelRidge(alpha=0.1, kernel="rbf", fit_intercept=True),
+    ]
+)
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_it_is_an_estimator_of_scikit_learn(estimator, check):
@@ -337,18 +343,131 @@ def test_an_overflowing_kernel_is_refused():
         KernelRidge(kernel="poly", degree=400).fit(X * 1e10, y)
 
 
+# --- the intercept ------------------------------------------------------------------------------
+
+
+@given(
+    n=st.integers(1, 25),
+    n_targets=st.one_of(st.none(), st.integers(1, 3)),
+    weighted=st.booleans(),
+    alpha=st.floats(0.01, 10.0),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_numbers_of_the_definition_with_an_intercept(n, n_targets, weighted, alpha, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 2))
+    y = 9.0 + rng.normal(size=n if n_targets is None else (n, n_targets))
+    weight = rng.uniform(0.2, 2.0, size=n) if weighted else None
+    model = KernelRidge(alpha, kernel="rbf", gamma=0.5, fit_intercept=True).fit(X, y, weight)
+    K = np.exp(-0.5 * np.sum((X[:, None] - X[None]) ** 2, axis=2))
+    a, b = reference.fit(K, y, alpha, weight, fit_intercept=True)
+    # Condition number times n·eps, and the reference does not centre the targets.
+    bound = (10 * n + 100) * np.finfo(float).eps * condition(K, alpha, weight) * 20
+    assert np.abs(model.dual_coef_ - a).max() <= bound / alpha
+    assert np.abs(model.intercept_ - b).max() <= bound
+    X_new = rng.normal(size=(5, 2))
+    K_new = np.exp(-0.5 * np.sum((X_new[:, None] - X[None]) ** 2, axis=2))
+    expected = reference.predictions(K_new, a, b)
+    assert np.abs(model.predict(X_new) - expected).max() <= bound * n / alpha
+    assert model.predict(X_new).shape == expected.shape
+
+
+def test_the_intercept_is_a_number_or_one_for_each_target():
+    X, y = data(n_targets=2)
+    one = KernelRidge(fit_intercept=True).fit(X, y[:, 0])
+    both = KernelRidge(fit_intercept=True).fit(X, y)
+    assert isinstance(one.intercept_, float)
+    assert both.intercept_.shape == (2,)
+    assert both.intercept_[0] == pytest.approx(one.intercept_, rel=1e-12)
+    for model in (KernelRidge().fit(X, y), KernelRidge().fit(X, y[:, 0])):
+        assert model.intercept_ == 0.0
+        assert isinstance(model.intercept_, float)
+
+
+def test_far_from_all_points_an_rbf_model_is_its_intercept():
+    X, y = data()
+    model = KernelRidge(0.1, kernel="rbf", gamma=1.0, fit_intercept=True).fit(X, 40.0 + y)
+    assert model.predict([[1e3, 1e3, 1e3]])[0] == model.intercept_
+    assert abs(model.intercept_ - 40.0) < 1.0
+    assert model.dual_coef_.sum() == pytest.approx(0.0, abs=1e-13 * np.abs(model.dual_coef_).sum())
+
+
+def test_a_linear_kernel_with_an_intercept_is_ridge_regression():
+    from sklearn.linear_model import Ridge
+
+    X, y = data(30, 4, 2)
+    weight = np.linspace(0.5, 2.0, 30)
+    ours = KernelRidge(0.7, fit_intercept=True).fit(X, 10.0 + y, weight)
+    theirs = Ridge(0.7).fit(X, 10.0 + y, weight)
+    np.testing.assert_allclose(ours.X_fit_.T @ ours.dual_coef_, theirs.coef_.T, atol=1e-12)
+    np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_targets", [None, 2])
+def test_a_large_offset_costs_no_digits(dtype, n_targets):
+    X, y = data(30, 2, n_targets)
+    X = X.astype(dtype)
+    y = (np.rint(8 * y) / 8).astype(dtype)
+    offset = dtype(2.0 ** (18 if dtype == np.float32 else 40))
+    parameters = {"alpha": 0.1, "kernel": "rbf", "gamma": 0.5, "fit_intercept": True}
+    plain, moved = (KernelRidge(**parameters).fit(X, y + shift) for shift in (dtype(0), offset))
+    assert plain.dual_coef_.dtype == plain.predict(X).dtype == dtype
+    assert np.asarray(moved.intercept_).dtype in (dtype, np.float64)
+    eps = np.finfo(dtype).eps
+    bound = 400 * eps * condition(plain._get_kernel(X), 0.1)
+    np.testing.assert_allclose(moved.dual_coef_, plain.dual_coef_, rtol=0, atol=bound)
+    np.testing.assert_allclose(
+        moved.predict(X), plain.predict(X) + offset, rtol=2 * eps, atol=bound
+    )
+
+
+@pytest.mark.parametrize("kind", ["precomputed", "callable", "sparse", "kernel object", "sigmoid"])
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
+def test_every_kind_of_kernel_takes_an_intercept(kind):
+    X, y = data(25, 3)
+    y = y + 6.0
+    K = np.exp(-0.5 * np.sum((X[:, None] - X[None]) ** 2, axis=2))
+    parameters, argument = {
+        "precomputed": ({"kernel": "precomputed"}, K),
+        "callable": ({"kernel": lambda a, b: np.exp(-0.5 * np.sum((a - b) ** 2))}, X),
+        "sparse": ({"kernel": "rbf", "gamma": 0.5}, sp.csr_array(X)),
+        "kernel object": ({"kernel": kernels.RBF(1.0)}, X),
+        "sigmoid": ({"kernel": "sigmoid", "gamma": 0.5, "coef0": -1.0}, X),
+    }[kind]
+    if kind == "sigmoid":
+        K = np.tanh(0.5 * X @ X.T - 1.0)
+    kept = argument.copy()
+    model = KernelRidge(0.1, fit_intercept=True, **parameters).fit(argument, y)
+    assert (argument != kept).sum() == 0
+    a, b = reference.fit(K, y, 0.1, fit_intercept=True)
+    bound = 400 * np.finfo(float).eps * np.linalg.cond(K + 0.1 * np.eye(25)) * 10
+    assert np.abs(model.dual_coef_ - a).max() <= bound * np.abs(a).max()
+    assert abs(model.intercept_ - b) <= bound * 10
+
+
+@pytest.mark.parametrize("value", [None, 1, "yes", np.nan])
+def test_an_intercept_is_asked_for_by_true(value):
+    X, y = data()
+    with pytest.raises(TypeError, match=r"fit_intercept must be True or False, got"):
+        KernelRidge(fit_intercept=value).fit(X, y)
+    assert KernelRidge(fit_intercept=np.True_).fit(X, y).intercept_ != 0.0
+
+
 # --- manners ------------------------------------------------------------------------------------
 
 
-def test_the_signature_is_the_peers():
+def test_the_signature_is_the_peers_with_an_intercept_behind_it():
     import inspect
 
     ours = inspect.signature(KernelRidge.__init__).parameters
     theirs = inspect.signature(sklearn.kernel_ridge.KernelRidge.__init__).parameters
     assert [(p.name, p.default, p.kind) for p in ours.values()] == [
-        (p.name, p.default, p.kind) for p in theirs.values()
+        *((p.name, p.default, p.kind) for p in theirs.values()),
+        ("fit_intercept", False, inspect.Parameter.KEYWORD_ONLY),
     ]
-    assert KernelRidge().get_params() == sklearn.kernel_ridge.KernelRidge().get_params()
+    peers = sklearn.kernel_ridge.KernelRidge().get_params()
+    assert KernelRidge().get_params() == {**peers, "fit_intercept": False}
 
 
 def test_pickles_and_clones():
@@ -448,12 +567,14 @@ def test_scores_and_pipelines():
 @pytest.mark.parametrize("name", ["rbf", "linear", "laplacian", "poly", "sigmoid"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
-def test_a_fit_takes_the_memory_of_one_gram_matrix(name, weighted):
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_a_fit_takes_the_memory_of_one_gram_matrix(name, weighted, fit_intercept):
     n = 500
     X, y = data(n, 3)
     weight = np.ones(n) if weighted else None
     # Cholesky's method must do: the sigmoid kernel with its least squares takes more.
-    model = KernelRidge(1e3, kernel=name, gamma=0.1).fit(X, y, weight)  # compiles what must be
+    model = KernelRidge(1e3, kernel=name, gamma=0.1, fit_intercept=fit_intercept)
+    model.fit(X, y, weight)  # compiles what must be
     tracemalloc.start()
     try:
         model.fit(X, y, weight)

@@ -34,6 +34,12 @@ def test_eigenvectors_make_up_the_matrix(n, order, seed):
     assert np.abs(values - np.linalg.eigvalsh(K)).max() <= scale
 
 
+def test_a_matrix_of_nothing_has_no_eigenvalues():
+    values, vectors = lapack.eigh_in_place(np.empty((0, 0)))
+    assert values.shape == (0,)
+    assert vectors.shape == (0, 0)
+
+
 @given(
     n=st.integers(1, 80),
     missing=st.integers(0, 79),

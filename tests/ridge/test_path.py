@@ -17,18 +17,17 @@ from fastkb.ridge.kernel_matrix import KernelChoice
 EPS = np.finfo(float).eps
 
 
-def brute_force(X, y, alphas, gammas, kernel="rbf", weight=None, **parameters):
-    """Refit n times for every candidate."""
-    errors = [
+def over_grid(function, X, y, alphas, gammas, kernel="rbf", *, data=(), **parameters):
+    """A function of the reference for every candidate."""
+    return np.array(
         [
-            reference.leave_one_out_error(
-                KernelChoice(kernel, gamma, **parameters).matrix(X), y, alpha, weight
-            )
-            for alpha in alphas
+            [
+                function(KernelChoice(kernel, gamma, **parameters).matrix(X), y, alpha, *data)
+                for alpha in alphas
+            ]
+            for gamma in gammas
         ]
-        for gamma in gammas
-    ]
-    return np.array(errors)
+    )
 
 
 def rtol(n, alphas, scale=1.0):
@@ -42,9 +41,12 @@ def rtol(n, alphas, scale=1.0):
     weighted=st.booleans(),
     kernel=st.sampled_from(["rbf", "laplacian", "poly", "linear", "cosine"]),
     n_alphas=st.sampled_from([1, 3, 8]),
+    fit_intercept=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_errors_are_those_of_refitting(n, n_targets, weighted, kernel, n_alphas, seed):
+def test_errors_and_likelihoods_are_those_of_the_definition(
+    n, n_targets, weighted, kernel, n_alphas, fit_intercept, seed
+):
     rng = np.random.default_rng(seed)
     X = rng.uniform(-1, 1, size=(n, 2))
     y = 1.0 + rng.normal(size=n if n_targets is None else (n, n_targets))
@@ -52,15 +54,28 @@ def test_errors_are_those_of_refitting(n, n_targets, weighted, kernel, n_alphas,
     alphas = np.logspace(-2, 1, n_alphas)
     gammas = [0.3, 3.0]
     path = kernel_ridge_path(
-        X, y, alphas=alphas, gammas=gammas, kernel=kernel, degree=2, sample_weight=weight
+        X,
+        y,
+        alphas=alphas,
+        gammas=gammas,
+        kernel=kernel,
+        degree=2,
+        sample_weight=weight,
+        fit_intercept=fit_intercept,
     )
     used = gammas if kernel in ("rbf", "laplacian", "poly") else [None]
-    expected = brute_force(X, y, alphas, used, kernel, weight, degree=2)
-    assert path.loo_errors.shape == (len(used), n_alphas, *y.shape[1:])
+    data = (weight, fit_intercept)
+    grid = (X, y, alphas, used, kernel)
+    expected = over_grid(reference.leave_one_out_error, *grid, data=data, degree=2)
+    likelihoods = over_grid(reference.restricted_likelihood, *grid, data=data, degree=2)
+    assert path.loo_errors.shape == path.reml.shape == (len(used), n_alphas, *y.shape[1:])
     # (γ xᵀx' + 1)² ≤ 49 for the widest of these, and weights up to 2.
     scale = {"poly": 49.0, "linear": 2.0}.get(kernel, 1.0) * 2.0
     spread = np.abs(y).max() ** 2 * rtol(n, alphas, scale)
     np.testing.assert_allclose(path.loo_errors, expected, rtol=rtol(n, alphas, scale), atol=spread)
+    # Logarithms of sums that are right to the same relative error, n of them.
+    near = 10 * n * rtol(n, alphas, scale)
+    np.testing.assert_allclose(path.reml, likelihoods, rtol=0, atol=near)
 
 
 def noisy_sine(n=120, seed=0):
@@ -169,6 +184,104 @@ def test_scaling_the_targets_scales_the_errors():
     assert scaled.best_index == plain.best_index
 
 
+@pytest.mark.parametrize("criterion", ["loo", "reml"])
+def test_with_an_intercept_an_offset_of_the_targets_leaves_no_trace(criterion):
+    X, y = noisy_sine(50)
+    y = np.rint(64 * y) / 64  # exact beside the offset
+    options = {"fit_intercept": True, "criterion": criterion, "alphas": [1e-3, 0.1, 10.0]}
+    plain, moved = (kernel_ridge_path(X, y + offset, **options) for offset in (0.0, 2.0**27))
+    assert moved.best_index == plain.best_index
+    np.testing.assert_allclose(moved.loo_errors, plain.loo_errors, rtol=rtol(50, [1e-3]))
+    np.testing.assert_allclose(moved.reml, plain.reml, rtol=0, atol=50 * rtol(50, [1e-3]))
+    # Without one it matters very much.
+    assert kernel_ridge_path(X, y + 2.0**27).best_error > 1e3 * moved.best_error
+
+
+def test_the_criterion_chooses_and_the_other_is_there_to_compare():
+    X, y = noisy_sine(60)
+    grid = {"alphas": np.logspace(-4, 2, 13), "gammas": [0.03, 0.3, 3.0, 30.0]}
+    loo = kernel_ridge_path(X, y, **grid)
+    reml = kernel_ridge_path(X, y, criterion="reml", **grid)
+    np.testing.assert_array_equal(reml.loo_errors, loo.loo_errors)
+    np.testing.assert_array_equal(reml.reml, loo.reml)
+    assert (loo.criterion, reml.criterion) == ("loo", "reml")
+    assert loo.mean_errors[loo.best_index] == loo.loo_errors.min() == loo.best_error
+    assert reml.reml[reml.best_index] == reml.reml.min()
+    assert reml.best_error == reml.loo_errors[reml.best_index] >= loo.best_error
+    # Both find a function whose bandwidth is of the order of the sine's.
+    assert {loo.best_gamma, reml.best_gamma} <= {0.3, 3.0}
+
+
+def test_likelihoods_of_several_targets_add_up():
+    X, y = noisy_sine(60)
+    both = np.stack([y, np.random.default_rng(1).normal(size=60)], axis=1)
+    path = kernel_ridge_path(X, both, criterion="reml", fit_intercept=True)
+    total = path.reml.sum(axis=2)
+    assert total[path.best_index] == total.min()
+    alone = kernel_ridge_path(X, both[:, 1], criterion="reml", fit_intercept=True)
+    np.testing.assert_allclose(path.reml[:, :, 1], alone.reml, rtol=0, atol=1e-6)
+
+
+def test_two_levels_tell_no_width_and_get_the_widest():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 2, size=100).astype(float)
+    y = 5.0 + 2.0 * x + rng.normal(size=100)
+    for criterion in ("loo", "reml"):
+        for kernel in ("rbf", "laplacian"):
+            path = kernel_ridge_path(
+                x[:, None], y, kernel=kernel, criterion=criterion, fit_intercept=True
+            )
+            model = KernelRidge(
+                path.best_alpha, kernel=kernel, gamma=path.best_gamma, fit_intercept=True
+            ).fit(x[:, None], y)
+            low, middle, high = model.predict([[0.0], [0.5], [1.0]])
+            assert middle == pytest.approx((low + high) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("criterion", ["loo", "reml"])
+def test_of_equal_kernels_the_widest_wins(criterion):
+    """A constant is fitted by every candidate, and a kernel may be listed twice."""
+    X, y = noisy_sine(30)
+    grid = {"alphas": [0.1, 10.0, 1.0], "gammas": [3.0, 0.3, 30.0]}
+    options = {"criterion": criterion, "fit_intercept": True}
+    constant = kernel_ridge_path(X, np.full(30, 0.1), **grid, **options)
+    assert constant.best_alpha == 10.0
+    if criterion == "loo":
+        assert constant.best_gamma == 0.3
+    same = kernel_ridge_path(np.ones((30, 1)), y, **grid, **options)
+    assert (same.best_gamma, same.best_alpha) == (0.3, 10.0)
+
+
+def test_a_choice_at_an_edge_is_told():
+    X, y = noisy_sine(60)
+
+    def edges(alphas, gammas):
+        return kernel_ridge_path(X, y, alphas=alphas, gammas=gammas).edges()
+
+    good = kernel_ridge_path(X, y)
+    assert good.edges() == {}
+    alpha, gamma = good.best_alpha, good.best_gamma
+    assert edges([alpha, 1e3 * alpha], [1e-3, gamma, 1e3]) == {"alpha": "smallest"}
+    assert edges([1e-9, alpha, 1e3], [gamma, 1e3]) == {"gamma": "smallest"}
+    assert edges([1e-9, alpha], [1e-3, gamma]) == {"alpha": "largest", "gamma": "largest"}
+    assert edges([alpha], [gamma]) == {}, "a single candidate is no choice"
+    linear = kernel_ridge_path(X, y, kernel="linear", alphas=[1e-6, 1e6])
+    assert set(linear.edges()) <= {"alpha"}
+    # A choice of somebody else's.
+    assert good.edges(alpha=1e2) == {"alpha": "largest"}
+    assert good.edges(gamma=good.gammas[-1]) == {"gamma": "largest"}
+
+
+@pytest.mark.parametrize("share", [1e-9, 0.0])
+def test_a_row_of_all_weight_is_refused_with_an_intercept(share):
+    X, y = noisy_sine(10)
+    weight = np.full(10, share)
+    weight[[2, 3]] = 1.0, share or 1e-30
+    with pytest.raises(ValueError, match=r"sample_weight must leave .* fit_intercept=True"):
+        kernel_ridge_path(X, y, sample_weight=weight, fit_intercept=True)
+    kernel_ridge_path(X, y, sample_weight=weight, alphas=[0.1, 1.0], gammas=[1.0])
+
+
 def test_more_rows_than_one_thread_takes_and_the_median_sees():
     n = 1500
     X, y = noisy_sine(n)
@@ -189,6 +302,9 @@ def test_more_rows_than_one_thread_takes_and_the_median_sees():
         ({"degree": "2"}, TypeError, "degree must be"),
         ({"sample_weight": [1.0]}, ValueError, r"sample_weight has shape \(1,\)"),
         ({"sample_weight": [1.0] + [0.0] * 9}, ValueError, "at least 2 must have a positive"),
+        ({"criterion": "lo"}, ValueError, "criterion must be 'loo' or 'reml', got 'lo'; did you"),
+        ({"criterion": None}, TypeError, "criterion must be 'loo' or 'reml', got None"),
+        ({"fit_intercept": 1}, TypeError, "fit_intercept must be True or False, got 1"),
         ({"X": np.full((10, 1), np.nan)}, ValueError, "NaN"),
         ({"y": np.arange(9.0)}, ValueError, "inconsistent"),
         ({"X": np.ones((1, 1)), "y": [1.0]}, ValueError, "minimum of 2"),
@@ -202,14 +318,18 @@ def test_bad_input_is_refused(changes, error, words):
 
 def test_no_finite_error_anywhere_is_an_error():
     K = np.diag([-1.0, 1.0, 2.0])
-    with pytest.raises(np.linalg.LinAlgError, match=r"no candidate"):
+    with pytest.raises(np.linalg.LinAlgError, match=r"no candidate .* leave-one-out error"):
         kernel_ridge_path(K, np.ones(3), kernel="precomputed", alphas=[1.0] * 10)
+    options = {"kernel": "precomputed", "alphas": [0.5] * 10}
+    assert np.isfinite(kernel_ridge_path(K, np.ones(3), **options).best_error)
+    with pytest.raises(np.linalg.LinAlgError, match=r"no candidate .* finite likelihood"):
+        kernel_ridge_path(K, np.ones(3), criterion="reml", **options)
 
 
 def test_an_error_on_the_way_gives_the_threads_of_blas_back():
     from threadpoolctl import threadpool_info
 
-    from fastkb.ridge.path import errors_over_grid
+    from fastkb.ridge.path import errors_over_grid, training_data
 
     X, y = noisy_sine(20)
     before = [library["num_threads"] for library in threadpool_info()]
@@ -217,9 +337,10 @@ def test_an_error_on_the_way_gives_the_threads_of_blas_back():
     def visit(index, residuals):
         raise RuntimeError("no such luck")
 
+    data = training_data(X, y, None, False)
     # The error is kept, and with it the frames that it went through.
     with pytest.raises(RuntimeError, match=r"no such luck") as kept:
-        errors_over_grid(KernelChoice("rbf"), X, y, np.ones(3), np.ones(40), None, visit)
+        errors_over_grid(KernelChoice("rbf"), np.ones(3), np.ones(40), data, "loo", visit)
     assert [library["num_threads"] for library in threadpool_info()] == before
     assert kept.tb is not None
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastkb.ridge import sweep as module
+from fastkb.ridge.evaluation import TrainingData, evaluate
 from fastkb.ridge.kernel_matrix import KernelChoice
-from fastkb.ridge.leave_one_out import leave_one_out
 from fastkb.runtime.threads import limit_blas
 
 GAMMAS = [0.1, 0.5, 1.0, 5.0, 20.0]
@@ -19,21 +19,24 @@ def problem(n=60):
     return rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), rng.uniform(0.5, 2.0, size=n)
 
 
-def run(workers, monkeypatch, weight=None):
-    monkeypatch.setattr(module, "plan_workers", lambda n, n_gammas: workers)
+def run(workers, monkeypatch, weight=None, fit_intercept=False):
+    monkeypatch.setattr(module, "plan_workers", lambda *sizes: workers)
     X, y, _ = problem()
-    return list(module.sweep(KernelChoice("rbf"), GAMMAS, X, y, ALPHAS, weight))
+    data = TrainingData(X, y, weight, fit_intercept)
+    return list(module.sweep(KernelChoice("rbf"), GAMMAS, ALPHAS, data))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_number_of_threads_does_not_alter_a_bit(monkeypatch, weighted):
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_the_number_of_threads_does_not_alter_a_bit(monkeypatch, weighted, fit_intercept):
     weight = problem()[2] if weighted else None
-    one = run(1, monkeypatch, weight)
+    one = run(1, monkeypatch, weight, fit_intercept)
     for workers in (2, 3, 16):
-        other = run(workers, monkeypatch, weight)
+        other = run(workers, monkeypatch, weight, fit_intercept)
         assert [(r.solver, r.reason) for r in other] == [(r.solver, r.reason) for r in one]
         for first, second in zip(one, other, strict=True):
             np.testing.assert_array_equal(first.residuals, second.residuals)
+            np.testing.assert_array_equal(first.reml, second.reml)
 
 
 def test_the_order_is_that_of_the_candidates(monkeypatch):
@@ -42,14 +45,15 @@ def test_the_order_is_that_of_the_candidates(monkeypatch):
     for gamma, result in zip(GAMMAS, results, strict=True):
         K = KernelChoice("rbf", gamma).fresh_matrix(X, np.float64)
         with limit_blas():
-            alone = leave_one_out(K, y, ALPHAS, positive_semidefinite=True)
+            alone = evaluate(K, TrainingData(X, y), ALPHAS, positive_semidefinite=True)
         np.testing.assert_array_equal(result.residuals, alone.residuals)
 
 
 def test_weights_multiply_the_residuals_by_their_roots(monkeypatch):
     X, y, _ = problem()
     rest = run(2, monkeypatch, np.where(np.arange(60) < 50, 4.0, 0.0))
-    plain = list(module.sweep(KernelChoice("rbf"), GAMMAS, X[:50], y[:50], ALPHAS / 4.0, None))
+    data = TrainingData(X[:50], y[:50])
+    plain = list(module.sweep(KernelChoice("rbf"), GAMMAS, ALPHAS / 4.0, data))
     for weighted, unweighted in zip(rest, plain, strict=True):
         # Four times the weight is a quarter of the penalty, and residuals twice as large; rounding
         # errors grow with the condition number, at most 50/(1e-4/4) here.
@@ -60,17 +64,17 @@ def test_weights_multiply_the_residuals_by_their_roots(monkeypatch):
 
 
 def test_an_error_ends_the_sweep_and_begins_nothing_new(monkeypatch):
-    monkeypatch.setattr(module, "plan_workers", lambda n, n_gammas: 2)
+    monkeypatch.setattr(module, "plan_workers", lambda *sizes: 2)
     begun = []
 
-    def failing(K, y, alphas, *, positive_semidefinite):
+    def failing(K, data, alphas, *, positive_semidefinite):
         begun.append(threading.current_thread().name)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "leave_one_out", failing)
+    monkeypatch.setattr(module, "evaluate", failing)
     X, y, _ = problem()
     with pytest.raises(KeyboardInterrupt):
-        list(module.sweep(KernelChoice("rbf"), [1.0] * 200, X, y, ALPHAS, None))
+        list(module.sweep(KernelChoice("rbf"), [1.0] * 200, ALPHAS, TrainingData(X, y)))
     assert 1 <= len(begun) < 200
     assert not [t for t in threading.enumerate() if t.name.startswith("fastkb-sweep")]
 
@@ -79,13 +83,13 @@ def test_the_callers_number_of_threads_is_handed_on(monkeypatch):
     import numba
 
     seen = []
-    original = module.leave_one_out
+    original = module.evaluate
 
     def spying(*arguments, **keywords):
         seen.append(numba.get_num_threads())
         return original(*arguments, **keywords)
 
-    monkeypatch.setattr(module, "leave_one_out", spying)
+    monkeypatch.setattr(module, "evaluate", spying)
     before = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
@@ -110,3 +114,9 @@ def test_the_callers_number_of_threads_is_handed_on(monkeypatch):
 def test_the_plan(monkeypatch, n, n_gammas, threads, expected):
     monkeypatch.setattr(module, "n_threads", lambda: threads)
     assert module.plan_workers(n, n_gammas) == expected
+
+
+def test_folds_that_are_refitted_take_more_memory_each(monkeypatch):
+    monkeypatch.setattr(module, "n_threads", lambda: 16)
+    assert module.plan_workers(3000, 9) == 4
+    assert module.plan_workers(3000, 9, 4) == 3

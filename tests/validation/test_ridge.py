@@ -156,3 +156,79 @@ def test_a_grid_keeps_its_order():
 def test_bad_grids_are_named(values, allow_zero, error, words):
     with pytest.raises(error, match=words):
         validation.check_grid("alphas", values, allow_zero=allow_zero)
+
+
+# --- intercepts, criteria, folds ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_])
+def test_flags_are_true_or_false(value):
+    validation.check_flag("fit_intercept", value)
+
+
+@pytest.mark.parametrize("value", [None, 0, 1.0, "True", [True]])
+def test_other_flags_are_named(value):
+    with pytest.raises(TypeError, match=r"fit_intercept must be True or False, got"):
+        validation.check_flag("fit_intercept", value)
+
+
+def test_a_choice_is_one_of_its_names():
+    validation.check_choice("criterion", "loo", ("loo", "reml"))
+    with pytest.raises(
+        ValueError, match=r"must be 'loo' or 'reml', got 'rmel'; did you mean 'reml'"
+    ):
+        validation.check_choice("criterion", "rmel", ("loo", "reml"))
+    with pytest.raises(TypeError, match=r"criterion must be 'loo' or 'reml', got 3"):
+        validation.check_choice("criterion", 3, ("loo", "reml"))
+
+
+def test_a_likelihood_takes_neither_scores_nor_folds():
+    validation.check_use_of_criterion("loo", "r2", 3)
+    validation.check_use_of_criterion("reml", None, None)
+    with pytest.raises(ValueError, match=r"scoring='r2' has no use with criterion='reml'"):
+        validation.check_use_of_criterion("reml", "r2", None)
+    with pytest.raises(
+        ValueError, match=r"cv=5 has no use .* expected cv=None, or criterion='loo'"
+    ):
+        validation.check_use_of_criterion("reml", None, 5)
+
+
+def test_groups_go_with_a_splitter():
+    assert validation.check_groups(None, 3, None) is None
+    np.testing.assert_array_equal(validation.check_groups(["a", "b", "a"], 3, 5), ["a", "b", "a"])
+    with pytest.raises(ValueError, match=r"groups has no use with cv=None"):
+        validation.check_groups([1, 2, 3], 3, None)
+    with pytest.raises(ValueError, match=r"groups has shape \(2,\): expected .* n_samples=3"):
+        validation.check_groups([1, 2], 3, 5)
+
+
+def test_splits_become_indices():
+    train, test = validation.check_split(
+        0, [True, False, True], np.array([1], dtype=np.int8), 3, None
+    )
+    np.testing.assert_array_equal(train, [0, 2])
+    np.testing.assert_array_equal(test, [1])
+    assert train.dtype == test.dtype == np.intp
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "weight", "words"),
+    [
+        ([], [1], None, "the train part of fold 7 of cv must hold at least one row"),
+        ([0], [[1]], None, r"the test part of fold 7 .* got shape \(1, 1\)"),
+        ([0], [3], None, "the test part of fold 7 .* from 0 to 2"),
+        ([-1], [1], None, "the train part of fold 7 .* from 0 to 2"),
+        ([True, False], [1], None, "the train part of fold 7"),
+        (["a"], [1], None, "the train part of fold 7"),
+        ([0, 1], [2], np.array([0.0, 0.0, 1.0]), "zero for all training rows of fold 7 of cv"),
+    ],
+)
+def test_bad_splits_are_named(train, test, weight, words):
+    with pytest.raises(ValueError, match=words):
+        validation.check_split(7, train, test, 3, weight)
+
+
+def test_an_intercept_needs_weight_outside():
+    validation.check_weight_outside(1e-7)
+    with pytest.raises(ValueError, match=r"at least 1e-08 of all weight.*all but 1\.0e-09 of it"):
+        validation.check_weight_outside(1e-9)
