@@ -8,6 +8,10 @@ out (docs/band.md). With L = QΣVᵀ the basis is whitened for a penalty λ,
 
 so that every replicate's matrix ΨᵀWΨ + D scatters around the identity: well conditioned however small λ
 is, and its weak directions (σ² below λ) hardly differ from it.
+
+A constant that is fitted beside the kernel's functions is one more direction, the first, without penalty:
+ψ₀ = 1/√n everywhere, σ² = ∞ and D = 0. What the others have in common with it, their means over the
+training points, is taken from the rows of L, so that ΨᵀΨ + D = I holds for all directions together.
 """
 
 from __future__ import annotations
@@ -82,18 +86,22 @@ class Basis:
         if alpha.min() <= 0.0:
             raise Refused("alpha is 0")
         self._n = source.n
+        self._fit_intercept = source.fit_intercept
         self._y, self._alpha, self._scale = y, alpha, scale
-        self.diagonal = source.diagonal()
+        diagonal = source.diagonal()
+        # No (k_x, (C + λ)⁻¹k_x) of docs/band.md exceeds the largest K(x, x)/λ, but of a constant without
+        # penalty nothing is known before the data are.
+        self.prior_eval = math.inf if self._fit_intercept else float(diagonal[self._n :].max())
         self._max_rank = max_rank
-        self._decomposition = PivotedCholesky(self.diagonal, source.column, max_rank)
-        self._is_eval = np.arange(len(self.diagonal)) >= self._n
+        self._decomposition = PivotedCholesky(diagonal, source.column, max_rank)
+        self._is_eval = np.arange(len(diagonal)) >= self._n
         # Far enough for the fit on all data to show how large residuals and leverages are.
         self._grow(0.01 * float(alpha.min()), math.inf)
         self.raise_accuracy(1.0)
 
     @property
     def rank(self) -> int:
-        """Number of directions."""
+        """Number of pivots: of directions, if no constant is fitted."""
         return self._decomposition.rank
 
     @property
@@ -180,20 +188,24 @@ class Basis:
         ρ ≈ |y - f| √trace / λ, τ = trace / λ, h ≈ max |ψ_eval|².
         """
         n = self._n
-        L = self._decomposition.factor
+        L = self._factor()
         training, evaluation = L[:, :n], L[:, n:]
+        # Of the constant's direction: ψ₀² at every point, and what it leaves of the targets.
+        of_constant, responses = 0.0, self._y
+        if self._fit_intercept:
+            of_constant, responses = 1.0 / n, self._y - self._y.mean(axis=0)
         moments = training @ training.T  # shape: (rank, rank)
         trace, at_points = math.inf, math.inf
         for penalty in np.unique(self._alpha):
             targets = self._alpha == penalty
             factor = np.linalg.cholesky(moments + penalty * np.eye(self.rank))
             whitened = np.linalg.solve(factor, evaluation)
-            leverage = _LEVERAGE_GROWTH * float((whitened**2).sum(axis=0).max())
-            y = self._y[:, targets]
+            leverage = float((whitened**2).sum(axis=0).max()) + of_constant
+            y = responses[:, targets]
             beta = np.linalg.solve(factor.T, np.linalg.solve(factor, training @ y))
             misfit = np.sqrt(((y - training.T @ beta) ** 2).sum(axis=0)) / self._scale[targets]
             worst = max(float(misfit.max()), 1e-12)
-            reach = math.sqrt(min(leverage, float(self.diagonal[n:].max()) / penalty))
+            reach = math.sqrt(min(_LEVERAGE_GROWTH * leverage, self.prior_eval / penalty))
             # τ below a tenth keeps the bound's factors √(1 + τ) near 1.
             needed = min(0.7 * TOLERANCE * penalty / (worst * max(reach, 1e-12)), 0.1 * penalty)
             needed /= _SAFETY
@@ -203,14 +215,43 @@ class Basis:
         return trace, max(at_points, 2 * ROUNDING)
 
     def axes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues σ² of LᵀL, descending, and Lᵀ rotated to their axes.  # shapes: (r,), (r, N)"""
-        L = self._decomposition.factor
+        """Eigenvalues σ² of LᵀL, descending, and Lᵀ rotated to their axes.  # shapes: (r,), (r, N)
+
+        If a constant is fitted: σ² = ∞ and a row of ones, then these of the centred L.
+        """
+        L = self._factor()
         training = L[:, : self._n]
         values, vectors = np.linalg.eigh(training @ training.T)
-        return np.maximum(values[::-1], 0.0), vectors[:, ::-1].T @ L
+        values, rotated = np.maximum(values[::-1], 0.0), vectors[:, ::-1].T @ L
+        if self._fit_intercept:
+            values = np.concatenate([[math.inf], values])
+            rotated = np.concatenate([np.ones((1, rotated.shape[1])), rotated])
+        return values, rotated
+
+    def _factor(self) -> np.ndarray:
+        """Lᵀ, less the training points' mean if a constant is fitted.  # shape: (rank, n + n_eval)"""
+        L = self._decomposition.factor
+        return L - self._means()[:, None] if self._fit_intercept else L
+
+    def _means(self) -> np.ndarray:
+        """Means of L's columns over the training points.  # shape: (rank,)"""
+        return self._decomposition.factor[:, : self._n].mean(axis=1)
+
+    def constants(self, dual: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """The constants b of the fits b + Σ α_i K(x, x_i) of some targets to all data.
+
+        As Σ α_i = 0, a fit has the mean of its targets over the training points. What the kernel's part
+        contributes to that is the mean row of L times Lᵀα; the constant is the rest.
+
+        # shapes: (n, len(targets)) and (len(targets),) -> (len(targets),)
+        """
+        training = self._decomposition.factor[:, : self._n]
+        return self._y[:, targets].mean(axis=0) - self._means() @ (training @ dual)
 
 
 def whiten(eigenvalues: np.ndarray, rotated: np.ndarray, n: int, penalty: float) -> Whitened:
     """The whitened basis of one penalty.  # rotated: (rank, n + n_eval)"""
-    psi = (rotated / np.sqrt(eigenvalues + penalty)[:, None]).T
+    roots = np.sqrt(eigenvalues + penalty)
+    roots[np.isinf(roots)] = math.sqrt(n)  # a constant without penalty
+    psi = (rotated / roots[:, None]).T
     return Whitened(psi[:n], psi[n:], eigenvalues, penalty / (eigenvalues + penalty), penalty)

@@ -18,6 +18,7 @@ from fastkb.bootstrap.response_statistic import OfResponses
 from fastkb.bootstrap.scheme import Scheme
 from fastkb.bootstrap.statistics import NAMED, recognise
 from fastkb.random.streams import key_from_rng
+from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.threads import limit_blas
 from fastkb.validation.bootstrap import check_rng
 from fastkb.validation.resampling import (
@@ -319,4 +320,4 @@ def _warn_of_nan() -> None:
         "The BCa confidence interval cannot be calculated. This problem is known to occur when the "
         "distribution is degenerate or the statistic is np.min."
     )
-    warnings.warn(DegenerateDataWarning(message), stacklevel=4)
+    warnings.warn(DegenerateDataWarning(message), stacklevel=stacklevel())

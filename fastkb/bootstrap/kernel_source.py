@@ -8,6 +8,7 @@ import numpy as np
 
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
 from fastkb.validation.bootstrap import check_gram
+from fastkb.validation.ridge import check_flag
 
 # Rows per call where only the diagonal is wanted: a call costs as much as some thousand values.
 _DIAGONAL_ROWS = 64
@@ -26,6 +27,11 @@ class KernelSource:
         Only its parameters are read.
     X, X_eval : array or sparse matrix
         Training and evaluation points; Gram matrices for ``kernel="precomputed"``.
+
+    Attributes
+    ----------
+    fit_intercept : bool
+        Whether a constant without penalty is fitted beside the kernel's functions.
     """
 
     def __init__(self, estimator: Any, X: Any, X_eval: Any) -> None:
@@ -40,6 +46,10 @@ class KernelSource:
         known = type(estimator).__module__.split(".")[0] in ("sklearn", "fastkb")
         self._matrix = self._choice.matrix if known else estimator._get_kernel
         self._known = known
+        # (scikit-learn's estimator has no such parameter.)
+        fit_intercept = getattr(estimator, "fit_intercept", False)
+        check_flag("fit_intercept", fit_intercept)
+        self.fit_intercept = bool(fit_intercept)
         self._X, self._X_eval = X, X_eval
         self._stacked: Any = None
         self._gram: np.ndarray | None = None

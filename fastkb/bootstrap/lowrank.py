@@ -52,7 +52,7 @@ class Group:
         self._whitened = whitened
         self._y = y[:, targets]
         self._residual, self._residual_eval = basis.residual, basis.residual_eval
-        self._prior = float(basis.diagonal[n:].max())
+        self._prior = basis.prior_eval
         # Filled up with zeros, which never are the largest.
         quads = -(-n_eval // QUAD)
         padded_eval = np.zeros((quads * QUAD, rank))
@@ -164,8 +164,8 @@ class LowRank:
         """The fit on all data, and its error's bound as a fraction of the range.
 
         The bound is for exact arithmetic. Rounding errors that the decomposition amplified would show
-        in f(x) = Σ α_i K(x, x_i), evaluated with the kernel itself at some of the points: what differs
-        there counts as error too.
+        in f(x) = b + Σ α_i K(x, x_i), evaluated with the kernel itself at some of the points: what
+        differs there counts as error too.
 
         Returns
         -------
@@ -181,7 +181,10 @@ class LowRank:
         for group in self._groups:
             values, bounds, dual = group.center()
             out[:, group.targets] = values
-            difference = np.abs(rows @ dual - values[sample]).max(axis=0)
+            of_kernel = rows @ dual
+            if self._source.fit_intercept:
+                of_kernel += self._basis.constants(dual, group.targets)
+            difference = np.abs(of_kernel - values[sample]).max(axis=0)
             worst = max(worst, float((np.maximum(bounds, difference) / group.scale).max()))
         return out, worst
 

@@ -34,7 +34,7 @@ class Limits(NamedTuple):
 
     penalty: float  # λ
     weak_ratio: float  # σ²/λ of the strongest weak direction; 0 if none is weak
-    prior_eval: float  # the largest K(x, x) of an evaluation point
+    prior_eval: float  # the largest K(x, x) of an evaluation point; infinite with a constant
     residual_eval: float  # the largest residual diagonal of an evaluation point
     tolerance: float  # of a prediction, in y's units, for conjugate gradients
 

@@ -36,6 +36,7 @@ class Options(NamedTuple):
     out_of_bag: bool
     progress: bool
     fit_params: Mapping[str, Any] | None = None
+    kind: str = "percentile"  # of band; for prediction bands models are evaluated at the data, too
 
 
 class ModelBand(NamedTuple):
@@ -205,6 +206,7 @@ def describe_job(estimator: Any, data: Training, solver: str, options: Options) 
         "scheme": describe_scheme(options.scheme),
         "response_method": options.response_method,
         "out_of_bag": options.out_of_bag,
+        **({"kind": options.kind} if options.kind == "prediction" else {}),
     }
 
 

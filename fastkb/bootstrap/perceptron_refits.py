@@ -20,6 +20,7 @@ from fastkb.bootstrap.models import (
     weighted_by,
 )
 from fastkb.bootstrap.refits import Draws, Refits, collect, on_all_data
+from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.threads import n_threads
 from fastkb.validation.ridge import check_sample_weight
 
@@ -81,7 +82,7 @@ def refit_side_by_side(
             f"{n_unfinished} of {n_trained} replicates have not converged after "
             f"max_iter={model.estimator.max_iter} epochs",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=stacklevel(),
         )
     return refits
 

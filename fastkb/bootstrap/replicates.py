@@ -16,6 +16,7 @@ from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.lowrank import BATCH, LowRank
 from fastkb.bootstrap.plan import Plan, choose_solver, largest_useful_rank
 from fastkb.random.streams import bootstrap_counts
+from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.memory import empty
 from fastkb.runtime.threads import limit_blas, n_threads
 
@@ -64,10 +65,21 @@ def compute_replicates(job: Job, solver: str) -> Replicates:
     # One pool of threads at a time: BLAS would spin beside the compiled regions.
     with limit_blas(1):
         scale = _scale(job.y)
+        means = np.zeros(job.y.shape[1])
+        if job.source.fit_intercept:
+            # A shift of the targets is one of the constant: no digits are lost to a large one.
+            means = job.y.mean(axis=0)
+            job = job._replace(y=job.y - means)
         plan, lowrank, basis = _plan(job, solver, scale)
         if lowrank is None or basis is None:
-            return _exactly(job, plan)
-        return _with_basis(job, plan, lowrank, basis, scale)
+            result = _exactly(job, plan)
+        else:
+            result = _with_basis(job, plan, lowrank, basis, scale)
+    if not means.any():
+        return result
+    # Whole rows at a time: an axis as short as that of the targets takes five times as long.
+    result.distribution.reshape(job.n_resamples, -1)[...] += np.tile(means, job.source.n_eval)
+    return result._replace(center=result.center + means)
 
 
 def _scale(y: np.ndarray) -> np.ndarray:
@@ -171,7 +183,10 @@ class _Exact:
     def __init__(self, job: Job) -> None:
         self._job = job
         targets = np.ascontiguousarray(job.y.T)
-        self._problem = cholesky.Problem(job.source.gram(), job.source.cross(), targets, job.alpha)
+        source = job.source
+        self._problem = cholesky.Problem(
+            source.gram(), source.cross(), targets, job.alpha, source.fit_intercept
+        )
         self._work = cholesky.workspace(self._problem)
         self._singular = 0
 
@@ -191,18 +206,28 @@ class _Exact:
     def _least_squares(self, weights: np.ndarray) -> np.ndarray:
         """As KernelRidge solves a singular system: least squares, the shortest solution.
 
-        The rows' duplicates enter by S = diag(√w): (S K S + λI) c = S y, f = K(x, ·) S c.
+        The rows' duplicates enter by S = diag(√w): (S K S + λI) c = S y, f = K(x, ·) S c. A constant is
+        projected out of the system, P = I - s sᵀ/‖s‖² for s = √w, and is the weighted mean of what
+        K S c leaves of y.
         """
-        K, cross, y, alpha = self._problem
+        K, cross, y, alpha, fit_intercept = self._problem
         u = np.flatnonzero(weights)
         root = np.sqrt(weights[u])
         A = K[np.ix_(u, u)] * np.outer(root, root)
+        projection = np.eye(len(u))
+        if fit_intercept:
+            projection -= np.outer(root, root) / (root @ root)
         out = np.empty((len(cross), len(y)))
         for penalty in np.unique(alpha):
             t = np.flatnonzero(alpha == penalty)
-            regularised = A + penalty * np.eye(len(u))
-            c = np.linalg.lstsq(regularised, y[np.ix_(t, u)].T * root[:, None], rcond=None)[0]
+            system, right = A, y[np.ix_(t, u)].T * root[:, None]
+            if fit_intercept:
+                system = projection @ A @ projection
+            # (The shortest solution of the projected system is orthogonal to s, whatever `right` is.)
+            c = np.linalg.lstsq(system + penalty * projection, right, rcond=None)[0]
             out[:, t] = cross[:, u] @ (root[:, None] * c)
+            if fit_intercept:
+                out[:, t] += root @ (right - A @ c) / (root @ root)
         return out
 
     def warn(self) -> None:
@@ -215,7 +240,7 @@ class _Exact:
                 "to working precision and solved by least squares. A larger alpha makes them well "
                 "posed.",
                 LinAlgWarning,
-                stacklevel=6,
+                stacklevel=stacklevel(),
             )
 
 

@@ -97,8 +97,8 @@ class Ensemble:
         --------
         fastkb.bootstrap_band : the same band for the same seed, in less memory, and by other schemes.
         """
+        from fastkb.bands.result import BandResult
         from fastkb.bootstrap.quantiles import column_quantiles
-        from fastkb.bootstrap.result import BandResult
 
         start = time.perf_counter()
         level = check_level("confidence_level", confidence_level)

@@ -11,7 +11,7 @@ from fastkb.plot.style import BAND, CURVE, POINTS, dress, new_figure, require_ma
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastkb.bootstrap.result import BandResult
+    from fastkb.bands.result import BandResult
 
 # One point of a few hundred must be seen; ten thousand must not become a grey wall.
 _POINT_INK = 150.0
@@ -24,7 +24,7 @@ def draw_band(
     low: np.ndarray,  # shape: (m,)
     high: np.ndarray,  # shape: (m,)
     *,
-    level: float | None = None,
+    label: str = "confidence band",
     points: tuple[np.ndarray, np.ndarray] | None = None,
     points_label: str = "observations",
 ) -> Axes:
@@ -36,8 +36,8 @@ def draw_band(
         Where to draw.
     x, center, low, high : ndarray of shape (m,)
         The evaluation points in any order, the fitted curve there, and the band's two edges.
-    level : float, optional
-        The confidence level, for the legend.
+    label : str, default "confidence band"
+        What the band is called in the legend.
     points : tuple of two ndarrays of shape (n,), optional
         The observations' x and y.
     points_label : str, default "observations"
@@ -61,8 +61,7 @@ def draw_band(
             label=points_label,
             zorder=1,
         )
-    name = "confidence band" if level is None else f"{100 * level:g}% confidence band"
-    ax.fill_between(x, low, high, color=BAND, alpha=0.45, linewidth=0, label=name, zorder=2)
+    ax.fill_between(x, low, high, color=BAND, alpha=0.45, linewidth=0, label=label, zorder=2)
     ax.plot(x, center, color=CURVE, linewidth=2.2, label="fitted curve", zorder=3)
     dress(ax)
     ax.margins(x=0.02)
@@ -120,7 +119,7 @@ def plot_band(
     ... )
     >>> ax = band.plot(X=x, y=np.sin(x[:, 0]))
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['observations', '90% confidence band', 'fitted curve']
+    ['observations', '90% band of refits', 'fitted curve']
     """
     require_matplotlib()
     grid = np.asarray(result.x)
@@ -156,7 +155,7 @@ def plot_band(
         ax,
         grid[:, feature],
         *curves,
-        level=getattr(result, "confidence_level", None),
+        label=result.label,
         points=points,
     )
     ax.legend(frameon=False)

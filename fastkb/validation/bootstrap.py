@@ -13,7 +13,7 @@ import numpy as np
 
 from fastkb.validation.networks import check_names
 
-SOLVERS = ("auto", "lowrank", "cholesky", "ensemble", "weights", "rows")
+SOLVERS = ("auto", "lowrank", "cholesky", "search", "ensemble", "weights", "rows")
 RESPONSE_METHODS = ("auto", "predict", "predict_proba", "decision_function")
 
 _RIDGE_PARAMETERS = ("alpha", "kernel", "gamma", "degree", "coef0", "kernel_params")

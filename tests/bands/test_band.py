@@ -3,6 +3,7 @@
 import copy
 import doctest
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -16,14 +17,14 @@ from scipy import sparse
 from scipy.linalg import LinAlgWarning
 
 import fastkb
-from fastkb import bootstrap_band, sampling_band
-from fastkb.bootstrap import band as band_module
+from fastkb import bootstrap_band
 from fastkb.bootstrap import replicates
-from fastkb.random.streams import bootstrap_indices, key_from_rng
+from fastkb.random.streams import bootstrap_counts, bootstrap_indices, key_from_rng
 from fastkb.reference import band as reference
 
 PROMISE = 1e-6  # of y's range
 solvers = pytest.mark.parametrize("solver", ["auto", "lowrank", "cholesky"])
+intercepts = pytest.mark.parametrize("fit_intercept", [False, True])
 
 
 def data(n=60, d=1, seed=0, n_eval=11):
@@ -32,27 +33,42 @@ def data(n=60, d=1, seed=0, n_eval=11):
     return X, np.sin(5 * X[:, 0]) + 0.2 * rng.standard_normal(n), X_eval
 
 
-def refits(model, X, y, X_eval, replicates, seed):
-    """scikit-learn's KernelRidge, fitted on the duplicated rows."""
-    parameters = {name: getattr(model, name) for name in model.get_params()}
-    for b in replicates:
-        rows = bootstrap_indices(key_from_rng(seed), b, 1, len(y))[0]
+def refit(model, X, y, X_eval, weights):
+    """scikit-learn's KernelRidge; plain NumPy where a constant is fitted, which that knows nothing of."""
+    parameters = model.get_params()
+    if not parameters.pop("fit_intercept", False):
         peer = sklearn.kernel_ridge.KernelRidge(**parameters)
-        yield b, peer.fit(X[rows], y[rows]).predict(X_eval)
+        used = weights > 0
+        return peer.fit(X[used], y[used], sample_weight=weights[used]).predict(X_eval)
+    K, cross = model._get_kernel(X), model._get_kernel(X_eval, X)
+    targets = y.reshape(len(y), -1)
+    fits = [
+        reference.weighted_fit(K, cross, target, alpha, weights, True)
+        for target, alpha in zip(
+            targets.T, np.broadcast_to(model.alpha, targets.shape[1]), strict=True
+        )
+    ]
+    return np.stack(fits, axis=1).reshape(-1, *y.shape[1:])
 
 
-def assert_refits(result, model, X, y, X_eval, seed=0):
+def assert_refits(result, model, X, y, X_eval, seed=0, scheme=None):
     scale = np.ptp(y, axis=0)
-    for b, expected in refits(model, X, y, X_eval, range(0, result.n_resamples, 6), seed):
+    replicates = range(0, result.n_resamples, 6)
+    for b in replicates:
+        if scheme is None:
+            weights = bootstrap_counts(key_from_rng(seed), b, 1, len(y))[0]
+        else:
+            weights = scheme.prepare([y.T], True).counts(key_from_rng(seed), b, 1)[0]
+        expected = refit(model, X, y, X_eval, weights.astype(float))
         assert (np.abs(result.distribution[b] - expected) <= PROMISE * scale).all()
-    peer = sklearn.kernel_ridge.KernelRidge(
-        **{name: getattr(model, name) for name in model.get_params()}
-    )
-    center = peer.fit(X, y).predict(X_eval)
+    center = refit(model, X, y, X_eval, np.ones(len(y)))
     assert (np.abs(result.center - center) <= PROMISE * scale).all()
 
 
-@settings(max_examples=30)
+KernelRidgeWithConstant = partial(fastkb.KernelRidge, fit_intercept=True)
+
+
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32),
     n=st.integers(2, 80),
@@ -60,10 +76,17 @@ def assert_refits(result, model, X, y, X_eval, seed=0):
     kernel=st.sampled_from(["rbf", "laplacian", "poly", "linear", "sigmoid", "cosine"]),
     alpha=st.sampled_from([1e-3, 0.1, 10.0]),
     solver=st.sampled_from(["auto", "lowrank", "cholesky"]),
-    cls=st.sampled_from([fastkb.KernelRidge, sklearn.kernel_ridge.KernelRidge]),
+    cls=st.sampled_from(
+        [fastkb.KernelRidge, sklearn.kernel_ridge.KernelRidge, KernelRidgeWithConstant]
+    ),
+    unit=st.sampled_from([1.0, 1e-9]),
+    offset=st.sampled_from([0.0, 1e6]),
 )
-def test_every_replicate_is_a_refit(seed, n, d, kernel, alpha, solver, cls):
+def test_every_replicate_is_a_refit(seed, n, d, kernel, alpha, solver, cls, unit, offset):
     X, y, X_eval = data(n, d, seed)
+    y *= unit
+    if cls is KernelRidgeWithConstant:
+        y += offset * unit
     if kernel == "sigmoid":
         alpha = max(alpha, 5.0)  # an indefinite kernel: smaller penalties may leave it so
     model = cls(alpha=alpha, kernel=kernel)
@@ -73,15 +96,32 @@ def test_every_replicate_is_a_refit(seed, n, d, kernel, alpha, solver, cls):
         assert_refits(result, model, X, y, X_eval, seed)
 
 
+@intercepts
 @solvers
-def test_several_targets_and_penalties(solver):
+def test_several_targets_and_penalties(solver, fit_intercept):
     X, y, X_eval = data()
     Y = np.stack([y, X[:, 0] ** 2, y - 3.0], axis=1)
-    model = fastkb.KernelRidge(alpha=[1e-2, 1.0, 1e-2], kernel="rbf", gamma=5.0)
+    model = fastkb.KernelRidge(
+        alpha=[1e-2, 1.0, 1e-2], kernel="rbf", gamma=5.0, fit_intercept=fit_intercept
+    )
     result = bootstrap_band(model, X, Y, X_eval, n_resamples=20, rng=1, solver=solver)
     assert result.distribution.shape == (20, 11, 3)
     assert result.low.shape == result.center.shape == (11, 3)
     assert_refits(result, model, X, Y, X_eval, 1)
+
+
+@intercepts
+@pytest.mark.parametrize(
+    "scheme", [fastkb.schemes.Bayesian(), fastkb.schemes.Clusters(np.arange(60) // 4)]
+)
+def test_weights_of_schemes(scheme, fit_intercept):
+    X, y, X_eval = data()
+    Y = np.stack([y, 1e-6 * y, y + 1e6], axis=1)
+    model = fastkb.KernelRidge(
+        alpha=[0.1, 0.1, 2.0], kernel="rbf", gamma=5.0, fit_intercept=fit_intercept
+    )
+    result = bootstrap_band(model, X, Y, X_eval, n_resamples=20, rng=1, scheme=scheme)
+    assert_refits(result, model, X, Y, X_eval, 1, scheme)
 
 
 @solvers
@@ -94,14 +134,17 @@ def test_one_column_of_targets_keeps_its_axis(solver):
     np.testing.assert_array_equal(column.distribution[..., 0], flat.distribution)
 
 
+@intercepts
 @solvers
-def test_precomputed_kernel(solver):
+def test_precomputed_kernel(solver, fit_intercept):
     X, y, X_eval = data()
     K, cross = fastkb.rbf_kernel(X, gamma=3.0), fastkb.rbf_kernel(X_eval, X, gamma=3.0)
     before = K.copy()
-    model = fastkb.KernelRidge(alpha=0.1, kernel="precomputed")
-    result = bootstrap_band(model, K, y, cross, n_resamples=12, rng=2, solver=solver)
-    named = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=3.0)
+    cls = partial(fastkb.KernelRidge, alpha=0.1, fit_intercept=fit_intercept)
+    result = bootstrap_band(
+        cls(kernel="precomputed"), K, y, cross, n_resamples=12, rng=2, solver=solver
+    )
+    named = cls(kernel="rbf", gamma=3.0)
     same = bootstrap_band(named, X, y, X_eval, n_resamples=12, rng=2, solver=solver)
     assert np.abs(result.distribution - same.distribution).max() <= PROMISE * np.ptp(y)
     assert result.solver == "cholesky"
@@ -156,12 +199,15 @@ def test_replicates_are_addressed_by_seed_and_number(solver):
     assert (draw(5, None) != draw(5, None)).any()
 
 
+@intercepts
 @solvers
 @pytest.mark.parametrize("gamma", [2.0, 100.0])
-def test_neither_threads_nor_chunks_change_a_bit(solver, gamma, monkeypatch):
+def test_neither_threads_nor_chunks_change_a_bit(solver, gamma, fit_intercept, monkeypatch):
     X, y, X_eval = data(90, n_eval=20)
     Y = np.stack([y, -y + X[:, 0]], axis=1)
-    model = fastkb.KernelRidge(alpha=[0.01, 0.1], kernel="rbf", gamma=gamma)
+    model = fastkb.KernelRidge(
+        alpha=[0.01, 0.1], kernel="rbf", gamma=gamma, fit_intercept=fit_intercept
+    )
 
     def run():
         return bootstrap_band(model, X, Y, X_eval, n_resamples=200, rng=3, solver=solver)
@@ -198,9 +244,10 @@ def test_auto_chooses_by_the_kernels_rank():
     assert "rank" in whole.reason
 
 
-def test_replicates_without_certificate_are_factorised(monkeypatch):
+@intercepts
+def test_replicates_without_certificate_are_factorised(monkeypatch, fit_intercept):
     X, y, X_eval = data(80)
-    model = fastkb.KernelRidge(alpha=0.01, kernel="rbf", gamma=5.0)
+    model = fastkb.KernelRidge(alpha=0.01, kernel="rbf", gamma=5.0, fit_intercept=fit_intercept)
     exact = bootstrap_band(model, X, y, X_eval, n_resamples=200, rng=0, solver="cholesky")
     for scale, low, high in ((0.5, 1, 199), (0.0, 200, 200)):
         # A limit that the basis was not made for: some, or all, replicates exceed it.
@@ -217,10 +264,13 @@ def test_replicates_without_certificate_are_factorised(monkeypatch):
         assert np.abs(result.distribution - exact.distribution).max() <= PROMISE * np.ptp(y)
 
 
+@intercepts
 @solvers
-def test_without_penalty_distinct_points_are_interpolated(solver):
+def test_without_penalty_distinct_points_are_interpolated(solver, fit_intercept):
     X, y, _ = data(12)
-    model = fastkb.KernelRidge(alpha=0.0, kernel="laplacian", gamma=5.0)
+    model = fastkb.KernelRidge(
+        alpha=0.0, kernel="laplacian", gamma=5.0, fit_intercept=fit_intercept
+    )
     result = bootstrap_band(model, X, y, X, n_resamples=15, rng=0, solver=solver)
     for b in range(15):
         rows = bootstrap_indices(key_from_rng(0), b, 1, 12)[0]
@@ -229,10 +279,13 @@ def test_without_penalty_distinct_points_are_interpolated(solver):
     assert result.solver == "cholesky"
 
 
-def test_singular_systems_are_solved_by_least_squares_with_one_warning():
+@intercepts
+def test_singular_systems_are_solved_by_least_squares_with_one_warning(fit_intercept):
     X, y, _ = data(14)
     X[1] = X[0]  # equal inputs, unequal targets, no penalty
-    model = fastkb.KernelRidge(alpha=0.0, kernel="laplacian", gamma=5.0)
+    model = fastkb.KernelRidge(
+        alpha=0.0, kernel="laplacian", gamma=5.0, fit_intercept=fit_intercept
+    )
     with pytest.warns(LinAlgWarning, match="singular") as caught:
         result = bootstrap_band(model, X, y, X, n_resamples=10, rng=0)
     assert len(caught) == 1
@@ -245,6 +298,12 @@ def test_singular_systems_are_solved_by_least_squares_with_one_warning():
         # One input with two targets: the weighted mean of them, as least squares has it.
         expected = (n0 * y[0] + n1 * y[1]) / (n0 + n1)
         np.testing.assert_allclose(result.distribution[b, 0], expected, atol=1e-8)
+        # And elsewhere what the estimator makes of the rows with their counts.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LinAlgWarning)
+            peer = fastkb.KernelRidge(**model.get_params())
+            peer.fit(X, y, sample_weight=np.bincount(counts[b], minlength=14))
+        np.testing.assert_allclose(result.distribution[b], peer.predict(X), atol=1e-8)
 
 
 # --- what goes in and out -----------------------------------------------------------------------
@@ -276,10 +335,12 @@ def test_inputs_and_estimator_are_left_alone(solver):
     np.testing.assert_array_equal(strided.distribution, result.distribution)
 
 
+@intercepts
 @solvers
-def test_float32_comes_back_as_float32(solver):
+def test_float32_comes_back_as_float32(solver, fit_intercept):
     X, y, X_eval = (array.astype(np.float32) for array in data())
-    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf")
+    y += 1e4 * fit_intercept
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", fit_intercept=fit_intercept)
     single = bootstrap_band(model, X, y, X_eval, n_resamples=9, rng=0, solver=solver)
     wide = [array.astype(np.float64) for array in (X, y, X_eval)]
     double = bootstrap_band(model, *wide, n_resamples=9, rng=0, solver=solver)
@@ -306,11 +367,12 @@ def test_fitted_estimators_are_fine():
     np.testing.assert_allclose(result.center, model.predict(X_eval), atol=PROMISE * np.ptp(y))
 
 
+@intercepts
 @pytest.mark.parametrize("n", [1, 2, 3])
 @solvers
-def test_tiny_data(n, solver):
+def test_tiny_data(n, solver, fit_intercept):
     X, y, X_eval = data(n)
-    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf")
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", fit_intercept=fit_intercept)
     result = bootstrap_band(model, X, y, X_eval, n_resamples=30, rng=0, solver=solver)
     exact = [
         reference.refit(
@@ -319,6 +381,7 @@ def test_tiny_data(n, solver):
             y,
             0.1,
             bootstrap_indices(key_from_rng(0), b, 1, n)[0],
+            fit_intercept,
         )
         for b in range(30)
     ]
@@ -338,7 +401,7 @@ def test_constant_targets():
 
 def test_bad_input_is_refused_before_any_work(monkeypatch):
     X, y, X_eval = data()
-    monkeypatch.setattr(band_module, "compute_replicates", None)
+    monkeypatch.setattr("fastkb.bands.ridge_band.compute_replicates", None)
     model = fastkb.KernelRidge(kernel="rbf")
     for arguments, options, error in (
         ((sklearn.linear_model.Ridge, X, y, X_eval), {}, TypeError),
@@ -390,21 +453,6 @@ def test_bands_of_a_known_function_cover_it():
     assert 0.80 <= np.mean(covered) <= 0.96
 
 
-def test_bootstrap_resembles_fresh_samples():
-    def sampler(generator):
-        X = generator.uniform(size=(120, 1))
-        return X, np.sin(5 * X[:, 0]) + 0.3 * generator.standard_normal(120)
-
-    grid = np.linspace(0.1, 0.9, 5)[:, None]
-    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=20.0)
-    fresh = sampling_band(model, sampler, grid, n_resamples=200, rng=0)
-    X, y = sampler(np.random.default_rng(1))
-    resampled = bootstrap_band(model, X, y, grid, n_resamples=200, rng=0)
-    ratio = (resampled.high - resampled.low) / (fresh.high - fresh.low)
-    assert (ratio > 0.6).all()
-    assert (ratio < 1.6).all()
-
-
 # --- the guide ----------------------------------------------------------------------------------
 
 
@@ -413,66 +461,3 @@ def test_examples_of_the_guide():
     failures, examples = doctest.testfile(str(guide), module_relative=False, encoding="utf-8")
     assert examples > 8
     assert failures == 0
-
-
-# --- fresh samples ------------------------------------------------------------------------------
-
-
-def draw_sample(generator):
-    X = generator.uniform(size=(20, 1))
-    return X, X[:, 0] + 0.1 * generator.standard_normal(20)
-
-
-GRID = np.linspace(0, 1, 4)[:, None]
-
-
-def test_sampling_band_fits_every_sample():
-    seen = []
-
-    def sampler(generator):
-        seen.append(draw_sample(generator))
-        return seen[-1]
-
-    model = sklearn.linear_model.Ridge(alpha=0.5)
-    result = sampling_band(model, sampler, GRID, n_resamples=25, confidence_level=0.5, rng=0)
-    expected = [sklearn.linear_model.Ridge(alpha=0.5).fit(*s).predict(GRID) for s in seen]
-    np.testing.assert_array_equal(result.distribution, expected)
-    np.testing.assert_array_equal(result.low, np.quantile(expected, 0.25, axis=0))
-    np.testing.assert_array_equal(result.center, np.mean(expected, axis=0))
-    assert not hasattr(model, "coef_")
-    assert result.solver == "refit"
-
-
-def test_samples_are_addressed_by_seed_and_number():
-    model = sklearn.linear_model.Ridge()
-    many = sampling_band(model, draw_sample, GRID, n_resamples=30, rng=1).distribution
-    few = sampling_band(model, draw_sample, GRID, n_resamples=7, rng=1).distribution
-    np.testing.assert_array_equal(few, many[:7])
-    assert len(np.unique(many[:, 0])) == 30
-    other = sampling_band(model, draw_sample, GRID, n_resamples=7, rng=2).distribution
-    assert (other != few).all()
-
-
-def test_sampling_band_of_several_targets():
-    def sampler(generator):
-        X, y = draw_sample(generator)
-        return X, np.stack([y, -y], axis=1)
-
-    result = sampling_band(sklearn.linear_model.Ridge(), sampler, GRID, n_resamples=9, rng=0)
-    assert result.distribution.shape == (9, 4, 2)
-    np.testing.assert_allclose(result.low[:, 0], -result.high[:, 1], rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("model", "sampler", "options", "error", "words"),
-    [
-        (sklearn.linear_model.Ridge, draw_sample, {}, TypeError, "fit and predict"),
-        (sklearn.linear_model.Ridge(), GRID, {}, TypeError, "sampler must be a function"),
-        (sklearn.linear_model.Ridge(), lambda g: GRID, {}, TypeError, r"pair \(X, y\)"),
-        (sklearn.linear_model.Ridge(), draw_sample, {"n_resamples": 0}, ValueError, "n_resamples"),
-        (sklearn.linear_model.Ridge(), draw_sample, {"confidence_level": 5}, ValueError, "level"),
-    ],
-)
-def test_bad_input_to_sampling_band(model, sampler, options, error, words):
-    with pytest.raises(error, match=words):
-        sampling_band(model, sampler, GRID, **options)

@@ -20,8 +20,11 @@ def build(model, X, y, X_eval, max_rank=1000):
     return Basis(KernelSource(model, X, X_eval), y, alpha, np.ptp(y, axis=0), max_rank)
 
 
-def rbf(alpha=1e-3, gamma=20.0):
-    return fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=gamma)
+def rbf(alpha=1e-3, gamma=20.0, fit_intercept=False):
+    return fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=gamma, fit_intercept=fit_intercept)
+
+
+intercepts = pytest.mark.parametrize("fit_intercept", [False, True])
 
 
 def test_the_rotated_factor_is_the_kernel_and_its_residual_the_rest():
@@ -37,33 +40,80 @@ def test_the_rotated_factor_is_the_kernel_and_its_residual_the_rest():
     assert basis.rank < 30
 
 
+@intercepts
 @pytest.mark.parametrize("penalty", [1e-8, 1e-3, 10.0])
-def test_whitened_moments_are_the_identity(penalty):
+def test_whitened_moments_are_the_identity(penalty, fit_intercept):
     X, y, X_eval = data()
-    basis = build(rbf(), X, y, X_eval)
+    basis = build(rbf(fit_intercept=fit_intercept), X, y, X_eval)
     eigenvalues, rotated = basis.axes()
-    assert (np.diff(eigenvalues) <= 0).all()
+    assert (eigenvalues[1:] <= eigenvalues[:-1]).all()
     white = whiten(eigenvalues, rotated, 80, penalty)
     moments = white.psi.T @ white.psi + np.diag(white.shrinkage)
     # The eigenvalues are known to eps times the largest; whitening divides by σ² + λ.
-    tolerance = 100 * np.finfo(float).eps * eigenvalues[0] / (eigenvalues[-1] + penalty)
-    np.testing.assert_allclose(moments, np.eye(basis.rank), rtol=0, atol=tolerance)
+    largest = eigenvalues[int(fit_intercept)]
+    tolerance = 100 * np.finfo(float).eps * largest / (eigenvalues[-1] + penalty)
+    np.testing.assert_allclose(moments, np.eye(len(eigenvalues)), rtol=0, atol=tolerance)
+    assert len(eigenvalues) == basis.rank + fit_intercept
+    if fit_intercept:
+        np.testing.assert_array_equal(white.psi[:, 0], 1 / np.sqrt(80))
+        np.testing.assert_array_equal(white.psi_eval[:, 0], 1 / np.sqrt(80))
+        assert white.shrinkage[0] == 0.0
 
 
-def test_more_accuracy_is_more_rank():
+def test_a_constant_takes_the_features_means():
     X, y, X_eval = data()
-    basis = build(rbf(alpha=0.1), X, y, X_eval)
+    _, rotated = build(rbf(), X, y, X_eval).axes()
+    eigenvalues, centred = build(rbf(fit_intercept=True), X, y, X_eval).axes()
+    assert eigenvalues[0] == np.inf
+    np.testing.assert_array_equal(centred[0], 1.0)
+    # (As many pivots here, with and without.)
+    means = rotated[:, :80].mean(axis=1, keepdims=True)
+    expected = (rotated - means).T @ (rotated - means)
+    np.testing.assert_allclose(centred[1:].T @ centred[1:], expected, atol=1e-13)
+    np.testing.assert_allclose(centred[1:, :80].mean(axis=1), 0.0, atol=1e-14)
+
+
+def test_constants_of_the_fits_to_all_data():
+    X, y, X_eval = data()
+    Y = np.concatenate([y, 3.0 - y, y**2], axis=1)
+    basis = build(rbf(fit_intercept=True), X, Y, X_eval)
+    K = gram.rbf(X, gamma=20.0)
+    system = np.block(
+        [[K + 1e-3 * np.eye(80), np.ones((80, 1))], [np.ones((1, 80)), np.zeros((1, 1))]]
+    )
+    solution = np.linalg.solve(system, np.concatenate([Y, np.zeros((1, 3))]))
+    targets = np.array([2, 0])
+    got = basis.constants(solution[:-1, targets], targets)
+    # LLᵀ has K's means but for what E has: at most √(d_i d_j) for each pair.
+    lost = np.sqrt(basis.residual).mean() * (
+        np.sqrt(basis.residual) @ np.abs(solution[:-1, targets])
+    )
+    assert (np.abs(got - solution[-1, targets]) <= lost + 1e-11).all()
+
+
+@intercepts
+def test_more_accuracy_is_more_rank(fit_intercept):
+    X, y, X_eval = data()
+    basis = build(rbf(0.1, fit_intercept=fit_intercept), X, y, X_eval)
     rank, residual = basis.rank, basis.residual.sum()
     basis.raise_accuracy(100.0)
     assert basis.rank > rank
     assert basis.residual.sum() < residual / 10
 
 
-def test_a_smaller_penalty_needs_more_rank():
+@intercepts
+def test_a_smaller_penalty_needs_more_rank(fit_intercept):
     X, y, X_eval = data()
-    ranks = [build(rbf(alpha), X, y, X_eval).rank for alpha in (1.0, 1e-2, 1e-4)]
+    models = [rbf(alpha, fit_intercept=fit_intercept) for alpha in (1.0, 1e-2, 1e-4)]
+    ranks = [build(model, X, y, X_eval).rank for model in models]
     assert ranks == sorted(ranks)
     assert ranks[0] < ranks[-1]
+
+
+def test_targets_of_any_offset_need_the_same_basis():
+    X, y, X_eval = data()
+    ranks = [build(rbf(fit_intercept=True), X, y + c, X_eval).rank for c in (0.0, 1e3)]
+    assert ranks[0] == ranks[1]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,19 @@ def test_a_subclass_keeps_its_own_kernel():
     assert not source.is_positive_semidefinite
 
 
+def test_whether_a_constant_is_fitted():
+    X, X_eval = points()
+    for model, expected in (
+        (fastkb.KernelRidge(), False),
+        (fastkb.KernelRidge(fit_intercept=True), True),
+        (fastkb.KernelRidge(fit_intercept=np.False_), False),
+        (sklearn.kernel_ridge.KernelRidge(), False),
+    ):
+        assert KernelSource(model, X, X_eval).fit_intercept is expected
+    with pytest.raises(ValueError, match="fit_intercept must be True or False"):
+        KernelSource(fastkb.KernelRidge(fit_intercept="no"), X, X_eval)
+
+
 def test_kernels_that_overflow_are_refused():
     X, X_eval = points()
     source = KernelSource(fastkb.KernelRidge(kernel="poly", degree=300), 1e3 * X, X_eval)

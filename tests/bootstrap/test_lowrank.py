@@ -10,7 +10,7 @@ from fastkb.bootstrap.basis import TOLERANCE, Basis, Refused
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.lowrank import BATCH, LowRank
 from fastkb.bootstrap.plan import Split
-from fastkb.random.streams import bootstrap_indices, key_from_rng
+from fastkb.random.streams import bootstrap_counts, bootstrap_indices, key_from_rng
 from fastkb.reference import band as reference
 from fastkb.reference import gram
 
@@ -40,22 +40,27 @@ def predict(solver, first, count):
     return out, solver.predict(KEY, first, out)
 
 
-def rbf(alpha, gamma):
-    return fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=gamma)
+def rbf(alpha, gamma, fit_intercept=False):
+    return fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=gamma, fit_intercept=fit_intercept)
+
+
+intercepts = pytest.mark.parametrize("fit_intercept", [False, True])
 
 
 def largest_error(solver, model, X, y, X_eval, replicates):
     """Largest error of the replicates in units of what their bounds allow (at most 1)."""
     predictions, bounds = predict(solver, 0, BATCH)
     K, cross = fastkb.rbf_kernel(X, gamma=model.gamma), fastkb.rbf_kernel(X_eval, X, model.gamma)
+    constant = model.fit_intercept
     worst = 0.0
     for b in replicates:
         if not bounds[b] < np.inf:
             continue
         indices = bootstrap_indices(KEY, b, 1, len(y))[0]
-        exact = reference.refit(K, cross, y, model.alpha, indices)
-        # The promise is "up to rounding": of the kernel's values, by a few eps each.
-        rounding = 8 * reference.rounding_sensitivity(K, cross, y, model.alpha, indices)
+        exact = reference.refit(K, cross, y, model.alpha, indices, constant)
+        # The promise is "up to rounding": of the kernel's values, by a few eps each, and of the targets.
+        rounding = 8 * reference.rounding_sensitivity(K, cross, y, model.alpha, indices, constant)
+        rounding += 4 * np.finfo(float).eps * np.abs(y).max()
         allowed = bounds[b] * np.ptp(y) + rounding
         worst = max(worst, float((np.abs(predictions[b, :, 0] - exact) / allowed).max()))
     return worst
@@ -72,16 +77,20 @@ def largest_error(solver, model, X, y, X_eval, replicates):
     offset=st.sampled_from([0.0, 1e4]),
     spread=st.sampled_from([1.0, 3.0]),
     repeat=st.sampled_from([1, 3]),
+    fit_intercept=st.booleans(),
 )
-def test_a_certificate_is_never_wrong(seed, n, d, alpha, gamma, noise, offset, spread, repeat):
+def test_a_certificate_is_never_wrong(
+    seed, n, d, alpha, gamma, noise, offset, spread, repeat, fit_intercept
+):
     rng = np.random.default_rng(seed)
     # Repeated inputs with unequal targets; targets far from zero; evaluation outside the data.
     X = np.repeat(rng.uniform(size=(-(-n // repeat), d)), repeat, axis=0)[:n]
-    y = offset + np.sin(5 * X[:, 0]) + noise * rng.standard_normal(n)
+    # (With a constant the targets' means have been taken off before.)
+    y = (0.0 if fit_intercept else offset) + np.sin(5 * X[:, 0]) + noise * rng.standard_normal(n)
     if np.ptp(y) == 0:
         return
     X_eval = spread * rng.uniform(size=(6, d))
-    model = rbf(alpha, gamma)
+    model = rbf(alpha, gamma, fit_intercept)
     try:
         solver = make(model, X, y, X_eval)
     except Refused:
@@ -89,13 +98,14 @@ def test_a_certificate_is_never_wrong(seed, n, d, alpha, gamma, noise, offset, s
     assert largest_error(solver, model, X, y, X_eval, range(0, BATCH, 7)) <= 1.0
 
 
+@intercepts
 @pytest.mark.parametrize("split", [8, 9, 16, 24, 1000])
 @pytest.mark.parametrize("alpha", [1e-5, 1e-1])
-def test_every_split_gives_the_same_answer(split, alpha):
+def test_every_split_gives_the_same_answer(split, alpha, fit_intercept):
     rng = np.random.default_rng(1)
     X, X_eval = rng.uniform(size=(110, 1)), rng.uniform(size=(13, 1))
     y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(110)
-    model = rbf(alpha, 50.0)
+    model = rbf(alpha, 50.0, fit_intercept)
     solver = make(model, X, y, X_eval, split)
     assert 16 < solver.rank < 40
     _, bounds = predict(solver, 0, BATCH)
@@ -104,36 +114,52 @@ def test_every_split_gives_the_same_answer(split, alpha):
     assert largest_error(solver, model, X, y, X_eval, range(0, BATCH, 15)) <= 1.0
 
 
-def test_certificates_hold_in_nearly_all_replicates_of_ordinary_problems():
+@intercepts
+def test_certificates_hold_in_nearly_all_replicates_of_ordinary_problems(fit_intercept):
     rng = np.random.default_rng(2)
     for n, d, gamma, alpha in ((300, 1, 50.0, 1e-4), (400, 2, 2.0, 1e-2), (60, 1, 1.0, 1.0)):
         X, X_eval = rng.uniform(size=(n, d)), rng.uniform(size=(40, d))
         y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(n)
-        _, bounds = predict(make(rbf(alpha, gamma), X, y, X_eval), 0, 480)
+        _, bounds = predict(make(rbf(alpha, gamma, fit_intercept), X, y, X_eval), 0, 480)
         assert np.mean(bounds <= TOLERANCE) >= 0.98
 
 
-def test_points_far_from_the_data():
+@intercepts
+def test_points_far_from_the_data(fit_intercept):
     # A pivot's values at points whose residual has rounded to zero must not be dropped: predictions
     # far outside the data would be off by a few 1e-6 of the range, unseen by the bound.
     rng = np.random.default_rng(1)
     X, X_eval = rng.standard_normal((200, 1)), 1.5 * rng.standard_normal((60, 1))
     y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(200)
-    model = rbf(1e-4, 0.5)
+    model = rbf(1e-4, 0.5, fit_intercept)
     solver = make(model, X, y, X_eval)
     assert largest_error(solver, model, X, y, X_eval, range(0, BATCH, 9)) <= 1.0
     center, bound = solver.center()
     K, cross = gram.rbf(X, gamma=0.5), gram.rbf(X_eval, X, gamma=0.5)
-    exact = reference.refit(K, cross, y, model.alpha, np.arange(200))
+    exact = reference.refit(K, cross, y, model.alpha, np.arange(200), fit_intercept)
     assert np.abs(center[:, 0] - exact).max() <= PROMISE * np.ptp(y)
     assert bound <= TOLERANCE
 
 
-def test_targets_and_penalties_are_independent_problems():
+def test_without_kernel_functions_the_constant_is_left():
+    # So large a penalty that no direction of the kernel is needed.
+    rng = np.random.default_rng(0)
+    X, X_eval = rng.uniform(size=(50, 1)), rng.uniform(size=(5, 1))
+    y = rng.standard_normal(50)
+    solver = make(rbf(1e12, 1.0, True), X, y, X_eval)
+    assert solver.rank == 1
+    predictions, bounds = predict(solver, 0, 60)
+    means = (bootstrap_counts(KEY, 0, 60, 50) @ y) / 50
+    assert (bounds <= TOLERANCE).all()
+    assert np.abs(predictions[..., 0] - means[:, None]).max() <= 1e-9
+
+
+@intercepts
+def test_targets_and_penalties_are_independent_problems(fit_intercept):
     rng = np.random.default_rng(3)
     X, X_eval = rng.uniform(size=(80, 1)), rng.uniform(size=(9, 1))
     Y = np.stack([np.sin(5 * X[:, 0]), X[:, 0] ** 2, rng.standard_normal(80)], axis=1)
-    model = rbf([1e-3, 1e-1, 1e-3], 10.0)
+    model = rbf([1e-3, 1e-1, 1e-3], 10.0, fit_intercept)
     predictions, bounds = predict(make(model, X, Y, X_eval), 0, 5)
     assert predictions.shape == (5, 9, 3)
     assert (bounds <= PROMISE).all()
@@ -141,12 +167,13 @@ def test_targets_and_penalties_are_independent_problems():
     for t, alpha in enumerate(model.alpha):
         for b in range(5):
             indices = bootstrap_indices(KEY, b, 1, 80)[0]
-            exact = reference.refit(K, cross, Y[:, t], alpha, indices)
+            exact = reference.refit(K, cross, Y[:, t], alpha, indices, fit_intercept)
             error = np.abs(predictions[b, :, t] - exact).max()
             assert error <= PROMISE * np.ptp(Y[:, t])
 
 
-def test_other_kernels():
+@intercepts
+def test_other_kernels(fit_intercept):
     rng = np.random.default_rng(4)
     X, X_eval = rng.uniform(-1, 1, (120, 2)), rng.uniform(-1, 1, (7, 2))
     y = X[:, 0] * X[:, 1] + 0.1 * rng.standard_normal(120)
@@ -155,6 +182,7 @@ def test_other_kernels():
         fastkb.KernelRidge(alpha=0.5, kernel="linear"),
         fastkb.KernelRidge(alpha=0.1, kernel=fastkb.kernels.RBF(sigma=1.5)),
     ):
+        model.fit_intercept = fit_intercept
         solver = make(model, X, y, X_eval)
         assert solver.rank < 60
         predictions, bounds = predict(solver, 0, 6)
@@ -162,5 +190,5 @@ def test_other_kernels():
         K, cross = model._get_kernel(X), model._get_kernel(X_eval, X)
         for b in range(6):
             indices = bootstrap_indices(KEY, b, 1, 120)[0]
-            exact = reference.refit(K, cross, y, model.alpha, indices)
+            exact = reference.refit(K, cross, y, model.alpha, indices, fit_intercept)
             assert np.abs(predictions[b, :, 0] - exact).max() <= PROMISE * np.ptp(y)

@@ -40,13 +40,28 @@ def pack_columns(matrix):
     return np.concatenate(parts)
 
 
-def make(n, rank, strong, n_eval, n_targets, tolerance=1e-12, seed=0, penalty=0.5):
+def make(
+    n,
+    rank,
+    strong,
+    n_eval,
+    n_targets,
+    tolerance=1e-12,
+    seed=0,
+    penalty=0.5,
+    fit_intercept=False,
+):
     """A whitened problem: ΨᵀΨ + D = I, with a spectrum that falls by half each direction."""
     rng = np.random.default_rng(seed)
     eigenvalues = 20.0 * 0.5 ** np.arange(rank)
-    basis = np.linalg.qr(rng.standard_normal((max(n, rank), rank)))[0][:n]
-    psi = basis * np.sqrt(eigenvalues / (eigenvalues + penalty))
+    columns = rng.standard_normal((max(n, rank), rank))
     psi_eval = rng.standard_normal((n_eval, rank)) / np.sqrt(n)
+    if fit_intercept:
+        eigenvalues[0] = np.inf
+        columns[:, 0] = 1.0
+        psi_eval[:, 0] = 1.0 / np.sqrt(n)
+    shrinkage = penalty / (eigenvalues + penalty)
+    psi = np.linalg.qr(columns)[0][:n] * np.sqrt(1.0 - shrinkage)
     quads = up(n_eval, QUAD) // QUAD
     in_fours = np.zeros((quads * QUAD, rank))
     in_fours[:n_eval] = psi_eval
@@ -57,14 +72,14 @@ def make(n, rank, strong, n_eval, n_targets, tolerance=1e-12, seed=0, penalty=0.
     residual = np.zeros(n_padded)
     residual[:n] = 1e-14 * rng.uniform(size=n)
     weak_ratio = eigenvalues[strong] / penalty if strong < rank else 0.0
-    limits = Limits(penalty, weak_ratio, 1e6, 1e-15, tolerance)
+    limits = Limits(penalty, weak_ratio, np.inf if fit_intercept else 1e6, 1e-15, tolerance)
     problem = Problem(
         pack_rows(psi),
         pack_columns(psi),
         pack_rows(psi_eval),
         np.ascontiguousarray(in_fours[:, :strong]),
         (in_fours[:, strong:] ** 2).sum(axis=1),
-        penalty / (eigenvalues + penalty),
+        shrinkage,
         residual,
         np.sqrt(residual) / penalty,
         y,
@@ -110,10 +125,15 @@ def expected(problem, sizes, psi, psi_eval, replicate):
     n_targets=st.integers(1, 3),
     count=st.integers(1, BATCH + 3),
     blocks=st.integers(0, 3),
+    fit_intercept=st.booleans(),
 )
-def test_every_replicate_is_its_dense_problem(n, rank, data, n_eval, n_targets, count, blocks):
+def test_every_replicate_is_its_dense_problem(
+    n, rank, data, n_eval, n_targets, count, blocks, fit_intercept
+):
     strong = data.draw(st.sampled_from([s for s in (8, 16, 24) if s < rank] + [rank]))
-    problem, sizes, psi, psi_eval = make(n, rank, strong, n_eval, n_targets)
+    problem, sizes, psi, psi_eval = make(
+        n, rank, strong, n_eval, n_targets, fit_intercept=fit_intercept
+    )
     first = BATCH * blocks
     out, bounds = solve(problem, sizes, first, count)
     for b in {0, count // 2, count - 1}:
@@ -139,9 +159,12 @@ def test_company_leaves_no_trace():
     np.testing.assert_array_equal(part_bounds, bounds[:, BATCH : BATCH + 7])
 
 
+@pytest.mark.parametrize("fit_intercept", [False, True])
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-6, 1e-9])
-def test_conjugate_gradients_keep_their_tolerance(tolerance):
-    problem, sizes, psi, psi_eval = make(200, 25, 8, 6, 1, tolerance, penalty=0.01)
+def test_conjugate_gradients_keep_their_tolerance(tolerance, fit_intercept):
+    problem, sizes, psi, psi_eval = make(
+        200, 25, 8, 6, 1, tolerance, penalty=0.01, fit_intercept=fit_intercept
+    )
     out, bounds = solve(problem, sizes, 0, BATCH)
     for b in range(0, BATCH, 5):
         predictions, _ = expected(problem, sizes, psi, psi_eval, b)

@@ -137,6 +137,7 @@ def assert_errors(error, y, at_data, fitted, seed, loss, counts=None):
         (fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=2.0), "auto"),
         (fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=2.0), "cholesky"),
         (fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=2.0), "weights"),
+        (fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=2.0, fit_intercept=True), "auto"),
         (KNeighborsRegressor(3), "rows"),
         (LinearRegression(), "auto"),
     ],
@@ -294,12 +295,14 @@ def interrupted(chunks, after):
 
 
 @pytest.mark.parametrize("solver", ["cholesky", "lowrank"])
-@pytest.mark.parametrize("out_of_bag", [False, True])
-def test_kernel_ridge_goes_on(tmp_path, monkeypatch, solver, out_of_bag):
+@pytest.mark.parametrize(
+    ("out_of_bag", "fit_intercept"), [(False, False), (True, False), (False, True)]
+)
+def test_kernel_ridge_goes_on(tmp_path, monkeypatch, solver, out_of_bag, fit_intercept):
     X, y, X_eval = data(30)
     unit = n_threads() * (BATCH if solver == "lowrank" else 1)
     n_resamples = 4 * unit + 3
-    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=1.0)
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=1.0, fit_intercept=fit_intercept)
     path = tmp_path / "band.npz"
 
     def draw(**options):
@@ -321,7 +324,8 @@ def test_kernel_ridge_goes_on(tmp_path, monkeypatch, solver, out_of_bag):
     with np.load(path) as content:
         saved = content[name]
     assert len(saved) == 4 * unit
-    np.testing.assert_array_equal(saved[:, :7, 0], whole.distribution[: len(saved)])
+    offset = y.mean() if fit_intercept else 0.0  # which the constant takes on at the end
+    np.testing.assert_array_equal(saved[:, :7, 0] + offset, whole.distribution[: len(saved)])
     asked = []
 
     def recorded(*arguments, **options):
@@ -373,6 +377,14 @@ def test_new_responses_of_kernel_ridge_go_on(tmp_path, monkeypatch, scheme):
     )
     assert_same(draw(checkpoint=path), whole)
     assert sum(asked) == 11 - done
+
+
+def test_a_checkpoint_without_a_constant(tmp_path):
+    X, y, X_eval = data()
+    options = {"n_resamples": 4, "rng": 0, "checkpoint": tmp_path / "band.npz"}
+    bootstrap_band(fastkb.KernelRidge(), X, y, X_eval, **options)
+    with pytest.raises(ValueError, match="fit_intercept=True"):
+        bootstrap_band(fastkb.KernelRidge(fit_intercept=True), X, y, X_eval, **options)
 
 
 @pytest.mark.parametrize("model", [fastkb.KernelRidge(kernel="rbf"), LinearRegression()])

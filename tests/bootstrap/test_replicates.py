@@ -4,11 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.linalg import LinAlgWarning
+from sklearn.linear_model import LinearRegression
 
 import fastkb
+from fastkb import bootstrap_band
 from fastkb.bootstrap import replicates
 from fastkb.bootstrap.kernel_source import KernelSource
-from fastkb.random.streams import key_from_rng
+from fastkb.random.streams import bootstrap_counts, bootstrap_indices, key_from_rng
+
+intercepts = pytest.mark.parametrize("fit_intercept", [False, True])
 
 
 class Bar:
@@ -53,11 +58,11 @@ def test_slow_units_are_taken_one_by_one(monkeypatch):
     assert [count for _, count in replicates._chunks(10, 3, Bar())] == [3, 3, 3, 1]
 
 
-def job(alpha=0.01, gamma=5.0, n=60):
+def job(alpha=0.01, gamma=5.0, n=60, fit_intercept=False):
     rng = np.random.default_rng(0)
     X, X_eval = rng.uniform(size=(n, 1)), rng.uniform(size=(7, 1))
     y = np.sin(5 * X) + 0.2 * rng.standard_normal((n, 1))
-    model = fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=gamma)
+    model = fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=gamma, fit_intercept=fit_intercept)
     return KernelSource(model, X, X_eval), y, np.array([alpha])
 
 
@@ -92,8 +97,9 @@ def test_ctrl_c_between_chunks_leaves_nothing(solver, monkeypatch):
     assert np.isfinite(again.distribution).all()
 
 
-def test_a_larger_basis_is_tried_before_factorisations(monkeypatch):
-    source, y, alpha = job()
+@intercepts
+def test_a_larger_basis_is_tried_before_factorisations(monkeypatch, fit_intercept):
+    source, y, alpha = job(fit_intercept=fit_intercept)
     key = key_from_rng(0)
     first = replicates.compute_replicates(replicates.Job(source, y, alpha, key, 200), "lowrank")
     # Half as much error as the worst certificate: many replicates fail in the first basis.
@@ -104,12 +110,79 @@ def test_a_larger_basis_is_tried_before_factorisations(monkeypatch):
     assert second.n_exact < 200
 
 
-def test_a_fit_that_the_kernel_contradicts_is_not_trusted(monkeypatch):
-    source, y, alpha = job()
+@intercepts
+def test_a_fit_that_the_kernel_contradicts_is_not_trusted(monkeypatch, fit_intercept):
+    source, y, alpha = job(fit_intercept=fit_intercept)
     rows = KernelSource.rows
-    monkeypatch.setattr(KernelSource, "rows", lambda self, i: rows(self, i) + 1e-3)
+    # (A constant added to all values would be none of the fit's concern with an intercept.)
+    slope = 1e-3 * np.linspace(0.0, 1.0, 60)
+    monkeypatch.setattr(KernelSource, "rows", lambda self, i: rows(self, i) + slope)
     result = replicates.compute_replicates(
         replicates.Job(source, y, alpha, key_from_rng(0), 20), "lowrank"
     )
     assert result.plan.solver == "cholesky"
     assert "could not be certified" in result.plan.reason
+
+
+# --- with an intercept --------------------------------------------------------------------------
+
+
+solvers = pytest.mark.parametrize("solver", ["auto", "lowrank", "cholesky"])
+
+
+def data(n=60, d=1):
+    rng = np.random.default_rng(0)
+    X, X_eval = rng.uniform(size=(n, d)), rng.uniform(size=(11, d))
+    return X, np.sin(5 * X[:, 0]) + 0.2 * rng.standard_normal(n), X_eval
+
+
+def test_a_line_with_a_constant_and_no_penalty_is_least_squares():
+    X, y, X_eval = data(30, 2)
+    model = fastkb.KernelRidge(alpha=0.0, kernel="linear", fit_intercept=True)
+    with pytest.warns(LinAlgWarning, match="singular"):
+        result = bootstrap_band(model, X, y + 1e3, X_eval, n_resamples=10, rng=0)
+    for b in range(10):
+        rows = bootstrap_indices(key_from_rng(0), b, 1, 30)[0]
+        peer = LinearRegression().fit(X[rows], y[rows] + 1e3)
+        np.testing.assert_allclose(result.distribution[b], peer.predict(X_eval), atol=1e-8)
+
+
+@solvers
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e8])
+def test_constant_targets_are_a_constant(solver, value):
+    X, _, X_eval = data()
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", fit_intercept=True)
+    y = np.full(60, value)
+    result = bootstrap_band(model, X, y, X_eval, n_resamples=10, rng=0, solver=solver)
+    np.testing.assert_allclose(result.distribution, value, rtol=4 * np.finfo(float).eps)
+    np.testing.assert_allclose(result.center, value, rtol=4 * np.finfo(float).eps)
+
+
+@solvers
+@pytest.mark.parametrize("scheme", [None, fastkb.schemes.Bayesian()])
+def test_a_constant_goes_with_the_targets(solver, scheme):
+    X, y, X_eval = data()
+    y = np.round(y * 2**20) / 2**20  # so that the sums are exact
+    model = fastkb.KernelRidge(alpha=0.01, kernel="rbf", gamma=5.0, fit_intercept=True)
+    options = {"n_resamples": 60, "rng": 0, "solver": solver, "scheme": scheme}
+    before = bootstrap_band(model, X, y, X_eval, **options)
+    after = bootstrap_band(model, X, y + 2.0**27, X_eval, **options)
+    # Known to half an eps of 2²⁷ when they are written down, and as much from the mean.
+    tolerance = np.finfo(float).eps * 2.0**27
+    for field in ("distribution", "center", "low", "high"):
+        moved = getattr(after, field) - 2.0**27
+        assert np.abs(moved - getattr(before, field)).max() <= tolerance
+
+
+@solvers
+def test_noise_around_a_constant_has_the_band_of_its_mean(solver):
+    rng = np.random.default_rng(0)
+    X, grid = rng.uniform(size=(200, 1)), np.linspace(0.0, 1.0, 7)[:, None]
+    y = 3.0 + 0.5 * rng.standard_normal(200)
+    model = fastkb.KernelRidge(alpha=1e4, kernel="rbf", gamma=10.0, fit_intercept=True)
+    band = bootstrap_band(model, X, y, grid, n_resamples=500, rng=0, solver=solver)
+    means = bootstrap_counts(key_from_rng(0), 0, 500, 200) @ y / 200
+    low, high = np.quantile(means, [0.05, 0.95])
+    # The kernel's part is at most of the order of n/λ, here 2%.
+    np.testing.assert_allclose(band.high - band.low, high - low, rtol=0.05)
+    np.testing.assert_allclose(band.mean, means.mean(), atol=0.05 * (high - low))

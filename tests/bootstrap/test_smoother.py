@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sklearn.kernel_ridge
 from scipy.linalg import LinAlgWarning
+from sklearn.linear_model import LinearRegression
 
 import fastkb
 from fastkb import bootstrap_band, schemes
@@ -14,8 +15,11 @@ from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.replicates import Job
 from fastkb.bootstrap.smoother import response_replicates
 from fastkb.random.streams import key_from_rng
+from fastkb.reference import band as reference
+from fastkb.reference import gram
 
 KEY = key_from_rng(3)
+intercepts = pytest.mark.parametrize("fit_intercept", [False, True])
 
 
 def data(n=35, seed=0, n_eval=8, n_targets=3):
@@ -40,29 +44,50 @@ SCHEMES = [
 ]
 
 
+def refit(Y, X, X_eval, alpha, fit_intercept):
+    """Plain NumPy, target by target."""
+    K, cross = gram.rbf(X, gamma=3.0), gram.rbf(X_eval, X, gamma=3.0)
+    rows = np.arange(len(X))
+    alphas = np.broadcast_to(alpha, Y.shape[1:])
+    fits = [
+        reference.refit(K, cross, y, a, rows, fit_intercept)
+        for y, a in zip(Y.T, alphas, strict=True)
+    ]
+    return np.stack(fits, axis=1)
+
+
+@intercepts
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("alpha", [0.1, np.array([0.1, 2.0, 0.1])])
-def test_every_replicate_is_a_refit(scheme, alpha):
+def test_every_replicate_is_a_refit(scheme, alpha, fit_intercept):
     X, Y, X_eval = data()
-    model = fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=3.0)
+    model = fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=3.0, fit_intercept=fit_intercept)
     result = replicates(model, X, Y, X_eval, scheme)
     assert result.distribution.shape == (12, 8, 3)
-
-    def peer(targets):
-        return sklearn.kernel_ridge.KernelRidge(alpha=alpha, kernel="rbf", gamma=3.0).fit(
-            X, targets
-        )
-
-    fitted = peer(Y).predict(X)
-    plan = scheme.around(Y, fitted)
+    plan = scheme.around(Y, refit(Y, X, X, alpha, fit_intercept))
     responses = plan.responses(KEY, 0, 12)  # (targets, replicates, rows)
     for b in range(12):
-        expected = peer(responses[:, b].T).predict(X_eval)
+        expected = refit(responses[:, b].T, X, X_eval, alpha, fit_intercept)
         np.testing.assert_allclose(result.distribution[b], expected, atol=1e-10)
-    np.testing.assert_allclose(result.center, peer(Y).predict(X_eval), atol=1e-10)
+    center = refit(Y, X, X_eval, alpha, fit_intercept)
+    np.testing.assert_allclose(result.center, center, atol=1e-10)
     assert result.plan.solver == "cholesky"
     assert result.rank is None
     assert result.n_exact == 0
+
+
+@pytest.mark.parametrize("scheme", SCHEMES[:2])
+def test_a_constant_goes_with_the_responses(scheme):
+    X, Y, X_eval = data()
+    Y = np.round(Y * 2**20) / 2**20  # so that the sums are exact
+    model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=3.0, fit_intercept=True)
+    before = replicates(model, X, Y, X_eval, scheme)
+    offset = np.array([2.0**27, 0.0, -3.0])
+    after = replicates(model, X, Y + offset, X_eval, scheme)
+    # New responses, and sums of the replicates, are known to an eps of the offset.
+    tolerance = 8 * np.finfo(float).eps * (np.abs(offset) + 3)
+    assert (np.abs(after.distribution - offset - before.distribution) <= tolerance).all()
+    assert (np.abs(after.center - offset - before.center) <= tolerance).all()
 
 
 def test_targets_are_drawn_together():
@@ -114,6 +139,28 @@ def test_precomputed_kernel():
     other = bootstrap_band(named, X, Y, X_eval, n_resamples=9, rng=3, scheme=schemes.Wild())
     np.testing.assert_allclose(one.distribution, other.distribution, atol=1e-10)
     np.testing.assert_array_equal(K, before)
+
+
+def test_a_line_with_a_constant_is_solved_by_least_squares():
+    X, Y, X_eval = data(20, n_targets=2)
+    X, Y = np.concatenate([X, X[:10]]), np.concatenate([Y, Y[:10] + 0.5])
+    model = fastkb.KernelRidge(alpha=0.0, kernel="linear", fit_intercept=True)
+    with pytest.warns(LinAlgWarning, match="singular to working precision"):
+        band = bootstrap_band(model, X, Y, X_eval, n_resamples=9, rng=3, scheme=schemes.Wild())
+    peer = LinearRegression().fit(X, Y)
+    np.testing.assert_allclose(band.center, peer.predict(X_eval), atol=1e-8)
+    responses = schemes.Wild().around(Y, peer.predict(X)).responses(KEY, 0, 9)
+    for b in range(9):
+        expected = LinearRegression().fit(X, responses[:, b].T).predict(X_eval)
+        np.testing.assert_allclose(band.distribution[b], expected, atol=1e-8)
+
+
+def test_regular_systems_with_a_constant_are_not_warned_of():
+    # The centred kernel is singular whatever the kernel is, but nothing depends on that.
+    X, Y, _ = data(12)
+    model = fastkb.KernelRidge(alpha=0.0, kernel="laplacian", gamma=5.0, fit_intercept=True)
+    band = bootstrap_band(model, X, Y, X, n_resamples=3, rng=3, scheme=schemes.Wild(Y - 1.0))
+    np.testing.assert_allclose(band.center, Y, atol=1e-10)
 
 
 def test_singular_systems_are_solved_by_least_squares():

@@ -1,9 +1,13 @@
 """The oracle of bands, against scikit-learn and known answers."""
 
 import numpy as np
+import pytest
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import Ridge
 
 from fastkb.reference import band, gram
+
+intercepts = pytest.mark.parametrize("fit_intercept", [False, True])
 
 
 def problem(seed=0, n=30):
@@ -19,15 +23,42 @@ def test_refit_is_scikit_learns():
     np.testing.assert_allclose(got, expected.predict(X_eval), atol=1e-12)
 
 
-def test_duplicates_are_weights():
+@intercepts
+def test_duplicates_are_weights(fit_intercept):
     X, X_eval, y, indices = problem(1)
     K, cross = gram.rbf(X, gamma=0.5), gram.rbf(X_eval, X, gamma=0.5)
     weights = np.bincount(indices, minlength=len(y))
     np.testing.assert_allclose(
-        band.weighted_fit(K, cross, y, 1e-3, weights),
-        band.refit(K, cross, y, 1e-3, indices),
+        band.weighted_fit(K, cross, y, 1e-3, weights, fit_intercept),
+        band.refit(K, cross, y, 1e-3, indices, fit_intercept),
         atol=1e-13,
     )
+
+
+@intercepts
+def test_the_linear_kernel_is_ridge_regression(fit_intercept):
+    X, X_eval, y, indices = problem(5)
+    K, cross = X @ X.T, X_eval @ X.T
+    peer = Ridge(0.7, fit_intercept=fit_intercept, solver="cholesky")
+    expected = peer.fit(X[indices], y[indices]).predict(X_eval)
+    got = band.refit(K, cross, y, 0.7, indices, fit_intercept)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+    weights = np.random.default_rng(6).exponential(size=len(y))
+    expected = peer.fit(X, y, sample_weight=weights).predict(X_eval)
+    got = band.weighted_fit(K, cross, y, 0.7, weights, fit_intercept)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def test_a_constant_goes_with_the_targets():
+    X, X_eval, y, indices = problem(1)
+    K, cross = gram.rbf(X, gamma=0.5), gram.rbf(X_eval, X, gamma=0.5)
+    before = band.refit(K, cross, y, 0.1, indices, True)
+    np.testing.assert_allclose(
+        band.refit(K, cross, y + 3, 0.1, indices, True), before + 3, atol=1e-13
+    )
+    # And is the mean where the penalty leaves nothing else.
+    mean = band.refit(K, cross, y, 1e15, indices, True)
+    np.testing.assert_allclose(mean, y[indices].mean(), atol=1e-12)
 
 
 def test_ill_conditioned_systems_are_solved_accurately():
@@ -40,7 +71,8 @@ def test_ill_conditioned_systems_are_solved_accurately():
     assert error <= 100 * float(np.finfo(np.longdouble).eps) * 1.6e13
 
 
-def test_sensitivity_bounds_what_a_rounded_kernel_does():
+@intercepts
+def test_sensitivity_bounds_what_a_rounded_kernel_does(fit_intercept):
     X, X_eval, y, indices = problem(2)
     K, cross = gram.rbf(X, gamma=0.5), gram.rbf(X_eval, X, gamma=0.5)
     size = 1e6  # far above the rounding errors of the fits themselves
@@ -48,9 +80,9 @@ def test_sensitivity_bounds_what_a_rounded_kernel_does():
     eps = np.finfo(float).eps * size
     moved = K + eps * noise.uniform(-1, 1, K.shape)
     moved_cross = cross + eps * noise.uniform(-1, 1, cross.shape)
-    before = band.refit(K, cross, y, 1.0, indices)
-    after = band.refit(moved, moved_cross, y, 1.0, indices)
-    bound = size * band.rounding_sensitivity(K, cross, y, 1.0, indices)
+    before = band.refit(K, cross, y, 1.0, indices, fit_intercept)
+    after = band.refit(moved, moved_cross, y, 1.0, indices, fit_intercept)
+    bound = size * band.rounding_sensitivity(K, cross, y, 1.0, indices, fit_intercept)
     assert (np.abs(after - before) <= bound).all()
     assert (np.abs(after - before) > bound * 1e-5).any()
 

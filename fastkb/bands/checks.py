@@ -1,0 +1,151 @@
+"""Checks of what users ask of a band: its kind, and whether the model and the options allow it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from fastkb.bands.kinds import KINDS
+from fastkb.bootstrap.response_schemes import ResponseScheme
+from fastkb.ridge.kernel_matrix import KernelChoice
+from fastkb.ridge.path import CRITERIA, check_alphas, check_gammas
+from fastkb.ridge.search import KernelRidgeCV
+from fastkb.validation.bootstrap import is_classifier
+from fastkb.validation.ridge import check_choice, check_flag, check_kernel
+
+
+def check_kind(kind: Any) -> str:
+    """One of the names of kinds of band."""
+    if kind not in tuple(KINDS):
+        close = difflib.get_close_matches(str(kind), KINDS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}{hint}")
+    return str(kind)
+
+
+def check_share(share: Any) -> float:
+    """The share of the points at which a confidence band holds its level."""
+    if not isinstance(share, Real) or isinstance(share, bool) or not math.isfinite(share):
+        raise TypeError(f"share must be a number from 0 to 1, got {share!r}")
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"share must be from 0 to 1, got {share!r}")
+    return float(share)
+
+
+def check_kind_of_ridge(
+    estimator: Any, kind: str, scheme: Any, out_of_bag: bool, checkpoint: Any
+) -> None:
+    """Kinds of kernel ridge regression that resample no rows take no options of those that do."""
+    if kind == "percentile":
+        return
+    given = {"scheme": scheme is not None, "out_of_bag": out_of_bag, "checkpoint": bool(checkpoint)}
+    for name, wrong in given.items():
+        if wrong:
+            raise ValueError(
+                f"{name} is for kind='percentile': a band of kind {kind!r} of kernel ridge regression "
+                "draws no rows"
+            )
+    if kind != "prediction":
+        check_rows_are_known(estimator, kind)
+
+
+def check_rows_are_known(estimator: Any, kind: str) -> None:
+    """Bands around plausible curves need the rows themselves, not their kernels."""
+    if isinstance(estimator.kernel, str) and estimator.kernel == "precomputed":
+        raise ValueError(
+            f"a band of kind {kind!r} needs the rows of X, and kernel='precomputed' has their kernel "
+            "alone: give the kernel by its name, or take kind 'percentile' or 'prediction'"
+        )
+
+
+def check_kind_of_model(estimator: Any, kind: str, scheme: Any) -> None:
+    """Kinds that models which are refitted have."""
+    if kind == "confidence":
+        raise ValueError(
+            "kind='confidence' is for KernelRidge and KernelRidgeCV, whose bias of smoothing can be "
+            f"estimated: for {_name(estimator)} take 'percentile', 'simultaneous' or 'prediction'"
+        )
+    if kind != "prediction":
+        return
+    if hasattr(estimator, "fit") and is_classifier(estimator):
+        raise ValueError(
+            f"kind='prediction' holds new observations that are numbers, and {_name(estimator)} is a "
+            "classifier: take 'percentile' or 'simultaneous'"
+        )
+    if isinstance(scheme, ResponseScheme) or (scheme is not None and not hasattr(scheme, "bounds")):
+        raise ValueError(f"kind='prediction': scheme {scheme!r} leaves no row out")
+
+
+def check_search(search: KernelRidgeCV) -> None:
+    """The parameters of an estimator that chooses its own, before any data are looked at."""
+    check_kernel(search.kernel, None, search.degree, search.coef0, search.kernel_params)
+    check_choice("criterion", search.criterion, CRITERIA)
+    check_flag("fit_intercept", search.fit_intercept)
+    check_alphas(search.alphas)
+    check_gammas(search.gammas)
+
+
+def why_refitted(search: KernelRidgeCV, scheme: Any) -> str | None:
+    """Why replicates of a search are fitted by itself; None if its candidates' spectra serve them."""
+    for name in ("cv", "scoring"):
+        if getattr(search, name) is not None:
+            return f"the estimator has {name}={getattr(search, name)!r}"
+    choice = KernelChoice(search.kernel, None, search.degree, search.coef0, search.kernel_params)
+    if choice.kernel == "precomputed" or not choice.is_positive_semidefinite:
+        return f"kernel={search.kernel!r} is precomputed, or not known to be positive semidefinite"
+    if isinstance(scheme, ResponseScheme):
+        return f"scheme {scheme!r} draws responses"
+    return None
+
+
+def check_solver_of_search(estimator: Any, solver: str, scheme: Any) -> None:
+    """The solver "search" for what it serves."""
+    if solver != "search":
+        return
+    if not isinstance(estimator, KernelRidgeCV):
+        raise ValueError(f"solver='search' is for KernelRidgeCV, got {_name(estimator)}")
+    why = why_refitted(estimator, scheme)
+    if why is not None:
+        raise ValueError(f"solver='search': {why}")
+
+
+def check_search_is_linear(search: KernelRidgeCV, kind: str) -> None:
+    """Choices that can be made again for a thousand responses at once."""
+    for name in ("cv", "scoring"):
+        if getattr(search, name) is not None:
+            raise ValueError(
+                f"kind={kind!r}: every replicate chooses by leave-one-out or by restricted likelihood, "
+                f"and the estimator has {name}={getattr(search, name)!r}: expected None"
+            )
+
+
+def check_stacked_data(X: Any, X_eval: Any) -> Any:
+    """The evaluation points, followed by the data.
+
+    Raises
+    ------
+    ValueError
+        If they have not the same columns.
+    """
+    if hasattr(X, "iloc") and hasattr(X_eval, "iloc"):
+        import pandas as pd
+
+        return pd.concat([X_eval, X], ignore_index=True)
+    from scipy import sparse
+
+    if sparse.issparse(X) or sparse.issparse(X_eval):
+        return sparse.vstack([X_eval, X], format="csr")
+    X, X_eval = np.asarray(X), np.asarray(X_eval)
+    if X.shape[1:] != X_eval.shape[1:]:
+        raise ValueError(
+            f"X_eval must have the columns of X: got shapes {X_eval.shape} and {X.shape}"
+        )
+    return np.concatenate([X_eval, X])
+
+
+def _name(estimator: Any) -> str:
+    return getattr(estimator, "__name__", type(estimator).__name__)

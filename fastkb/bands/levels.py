@@ -1,0 +1,112 @@
+"""Inputs of a few levels: there is nothing to smooth between them.
+
+A fit that shrinks five means towards each other gains next to nothing over the means themselves, and
+a reader who compares the two finds them different. So where there are a few levels, each with some
+rows, a penalty is
+*gentle* if it shrinks no contrast between levels by more than a twentieth. The command takes no other
+one, and around its fit only gentle candidates are plausible: its band at a level is then that of the
+level's mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastkb.gram.pairwise import pairwise_kernels
+from fastkb.ridge.estimator import KernelRidge
+from fastkb.ridge.grid import DEFAULT_ALPHAS, default_gammas
+from fastkb.ridge.path import kernel_ridge_path
+
+# So many different rows at most, with so many rows each on average.
+_FEW, _ROWS_EACH = 8, 5
+_SHRUNK = 0.05
+# Rows that differ by less than this part of the largest are the same but for rounding.
+_SAME = 1e-9
+
+
+def few_levels(X: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """The different rows and how often each is there; None unless they are few.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix
+        # shape: (n, d)
+
+    Returns
+    -------
+    rows, counts : ndarray
+        # shapes: (n_levels, d), (n_levels,)
+    """
+    # Most data have many levels among their first rows.
+    if not isinstance(X, np.ndarray) or len(np.unique(X[: 4 * _FEW], axis=0)) > _FEW:
+        return None
+    rounded = np.round(X / (_SAME * max(float(np.abs(X).max()), np.finfo(np.float64).tiny)))
+    _, first, counts = np.unique(rounded, axis=0, return_index=True, return_counts=True)
+    if not 2 <= len(counts) <= _FEW or len(X) < _ROWS_EACH * len(counts):
+        return None
+    return X[first], counts
+
+
+def gentle(alphas: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which penalties shrink no contrast between levels by more than a twentieth.
+
+    Parameters
+    ----------
+    alphas : ndarray
+        # shape: (n_alphas,)
+    values : ndarray
+        The kernel's eigenvalues on the contrasts.  # shape: (n_levels - 1,)
+    """
+    return alphas <= _SHRUNK * values.min()
+
+
+def through_means(X: np.ndarray, y: np.ndarray, kernel: str) -> Any:
+    """Kernel ridge regression of a width and a penalty that leave the means of levels as they are.
+
+    Parameters
+    ----------
+    X : ndarray
+        # shape: (n, d)
+    y : ndarray
+        # shape: (n,)
+    kernel : {"rbf", "laplacian"}
+
+    Returns
+    -------
+    KernelRidge or None
+        None where there are not a few levels, or no candidate shrinks so little.
+    """
+    found = few_levels(X)
+    gammas = default_gammas(X, kernel)
+    if found is None or gammas is None:
+        return None
+    rows, counts = found
+    root = np.sqrt(counts)
+    direction = root / np.sqrt(counts.sum())
+    P = np.eye(len(counts)) - np.outer(direction, direction)
+    best, model = np.inf, None
+    for gamma in gammas:
+        K = pairwise_kernels(rows, metric=kernel, gamma=gamma)
+        values = np.linalg.eigvalsh(P @ (K * np.outer(root, root)) @ P)
+        # (The first is that of the constants, 0.)
+        enough = DEFAULT_ALPHAS[_SHRUNK * values[1] >= DEFAULT_ALPHAS]
+        if not enough.size:
+            continue
+        path = kernel_ridge_path(
+            X,
+            y,
+            alphas=[enough.max()],
+            gammas=[gamma],
+            kernel=kernel,
+            criterion="reml",
+            fit_intercept=True,
+        )
+        criterion = float(path.reml[0, 0])
+        if criterion < best - 1e-6:
+            best = criterion
+            model = KernelRidge(
+                float(enough.max()), kernel=kernel, gamma=float(gamma), fit_intercept=True
+            )
+    return model

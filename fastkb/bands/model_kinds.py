@@ -1,0 +1,48 @@
+"""Bands of models that are refitted: networks side by side, any other model by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastkb.bands.after_bootstrap import AfterBootstrap
+from fastkb.bands.checks import check_stacked_data
+from fastkb.bands.parts import Parts
+from fastkb.bootstrap.checkpoint import Checkpoint
+from fastkb.bootstrap.model_band import Options, band_of_model, make_draws
+from fastkb.bootstrap.models import Training
+from fastkb.bootstrap.network_band import band_of_network
+from fastkb.validation.bootstrap import is_network
+
+
+def of_model(
+    estimator: Any, data: Training, solver: str, options: Options, checkpoint: Checkpoint | None
+) -> Parts:
+    """Refit the model on every resample; for prediction bands, evaluate it at the data, too."""
+    predicts = options.kind == "prediction"
+    if predicts:
+        data = data._replace(X_eval=check_stacked_data(data.X, data.X_eval))
+    if is_network(estimator):
+        band = band_of_network(estimator, data, options, checkpoint)
+    else:
+        band = band_of_model(estimator, data, solver, options, checkpoint)
+    center, distribution = band.refits.center, band.refits.distribution
+    study = None
+    if predicts:
+        n = len(data.y)
+        y = np.asarray(data.y, np.float64).reshape(n, -1)
+        replicates = distribution.reshape(*distribution.shape[:2], -1)
+        weights = make_draws(options.scheme, data.y, options.key).weights
+        assert weights is not None
+        study = AfterBootstrap(replicates[:, :-n], replicates[:, -n:], weights, y)
+        center, distribution = center[:-n], distribution[:, :-n]
+    about = {
+        "solver": band.solver,
+        "reason": band.reason,
+        "classes": band.classes,
+        "prediction_error": band.refits.prediction_error,
+    }
+    return Parts(
+        options.kind, center, distribution, study, center.dtype, options.n_resamples, about
+    )

@@ -1,0 +1,252 @@
+"""Which curves are plausible for an estimator's data, and what the estimator itself makes of responses.
+
+The plausible curves are the same for every estimator: radial kernels of nine widths around the median
+distance of the rows, smooth (``rbf``) and rough (``laplacian``), each with the default penalties, and
+the estimator's own kernel where that is another one. Rough kernels are there for steps and kinks:
+where the data speak for them, a smooth fit is given a wider band. All have an intercept.
+
+Many rows: kernels whose rank is low are decomposed on all of them. The others are judged on some rows
+first, drawn at random; those that have a part in the posterior there are cut off at a rank, and what
+that leaves out counts as bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkb.bands.candidates import Candidates
+from fastkb.bands.levels import few_levels, gentle
+from fastkb.bands.own_fit import ChosenFit, FixedFit, OwnFit
+from fastkb.bands.spectrum import Spectrum, from_matrix, spectrum, truncated_spectrum
+from fastkb.bootstrap.kernel_source import KernelSource
+from fastkb.ridge.grid import DEFAULT_ALPHAS, default_gammas
+from fastkb.ridge.kernel_matrix import KernelChoice
+
+# Up to so many rows a kernel of full rank is decomposed as a whole: 0.2 s for each on one core.
+JUDGED_ROWS = 1000
+# Ranks up to this are low for more rows, and the others are cut off there.
+_LOW_RANK = 300
+# They are kept if they have this part in the posterior: less moves no band.
+_SPEAKS = 0.05
+# On all rows, kernels of less probability go.
+_UNLIKELY = 1e-6
+# Numbers of a spectrum's axes, at most: 64 MiB.
+_AXES = 2**23
+# The estimator's own smoother may cost more: it is one.
+_OWN_ROWS = 4000
+_OWN_RANK = 3000
+
+_Map = Callable[..., Iterable[Any]]
+
+
+class Data(NamedTuple):
+    """Data of a regression, and where it is evaluated."""
+
+    X: Any  # shape: (n, d)
+    y: np.ndarray  # shape: (n, n_targets)
+    X_eval: Any  # shape: (m, d)
+
+
+class Entry(NamedTuple):
+    """A kernel, and what it is a candidate for."""
+
+    kernel: KernelChoice
+    centred: bool
+    plausible: bool
+    own: bool
+
+
+class Plausible(NamedTuple):
+    """Candidates, and the estimator's own fit among or beside them."""
+
+    candidates: Candidates
+    own: OwnFit
+    entries: list[Entry]  # one for each spectrum
+    n_judged: int | None  # rows that kernels of high rank were judged on; None: all
+
+
+def of_fixed(estimator: Any, data: Data, alpha: np.ndarray, mapping: _Map) -> Plausible:
+    """For an estimator whose kernel and penalties are given.
+
+    Parameters
+    ----------
+    estimator : KernelRidge
+    data : Data
+    alpha : ndarray
+        Penalty of each target.  # shape: (n_targets,)
+    mapping : callable
+        As :func:`map`, perhaps on several threads.
+    """
+    choice = KernelChoice(
+        estimator.kernel,
+        estimator.gamma,
+        estimator.degree,
+        estimator.coef0,
+        estimator.kernel_params,
+    )
+    source = KernelSource(estimator, data.X, data.X_eval)
+    centred = bool(getattr(estimator, "fit_intercept", False))
+    smoothers = own_smoothers(own_spectrum(source, centred, float(alpha.min())), alpha)
+    entries = [*radial_entries(data.X), *_own_as_prior(choice, source)]
+    candidates, entries, n_judged = _candidates(entries, data, DEFAULT_ALPHAS, mapping)
+    return Plausible(candidates, FixedFit(smoothers, centred), entries, n_judged)
+
+
+def of_search(estimator: Any, data: Data, mapping: _Map, radial: bool = True) -> Plausible:
+    """For an estimator that chooses its kernel's width and its penalty.
+
+    Parameters
+    ----------
+    estimator : KernelRidgeCV
+    data : Data
+    mapping : callable
+    radial : bool, default True
+        Whether plausible curves are wanted, and not the estimator's own candidates alone.
+    """
+    choice = KernelChoice(
+        estimator.kernel, None, estimator.degree, estimator.coef0, estimator.kernel_params
+    )
+    alphas = DEFAULT_ALPHAS if estimator.alphas is None else np.ravel(estimator.alphas)
+    gammas = None
+    if choice.takes_gamma:
+        gammas = estimator.gammas
+        gammas = default_gammas(data.X, choice.kernel) if gammas is None else np.ravel(gammas)
+    widths = [None] if gammas is None else sorted(float(gamma) for gamma in gammas)
+    chosen_from = [choice._replace(gamma=gamma) for gamma in widths]
+    centred = bool(estimator.fit_intercept)
+    entries = []
+    for entry in radial_entries(data.X) if radial else []:
+        own = centred and entry.kernel in chosen_from
+        entries.append(entry._replace(own=own))
+    among = [entry.kernel for entry in entries if entry.own]
+    for kernel in chosen_from:
+        if kernel not in among:
+            plausible = not radial or (centred and gammas is None)
+            entries.append(Entry(kernel, centred, plausible, True))
+    both = np.unique(np.concatenate([DEFAULT_ALPHAS, alphas]))
+    candidates, entries, n_judged = _candidates(entries, data, both, mapping)
+    allowed = np.outer([entry.own for entry in entries], np.isin(both, alphas))
+    own = ChosenFit(candidates, allowed, estimator.criterion, bool(estimator.alpha_per_target))
+    return Plausible(candidates, own, entries, n_judged)
+
+
+def radial_entries(X: Any) -> list[Entry]:
+    """The kernels that are plausible for any data, the widest of each kind first."""
+    entries = []
+    for name in ("rbf", "laplacian"):
+        for gamma in default_gammas(X, name):
+            entries.append(Entry(KernelChoice(name, float(gamma)), True, True, False))
+    return entries
+
+
+def _own_as_prior(choice: KernelChoice, source: KernelSource) -> list[Entry]:
+    """The estimator's own kernel, unless it is one of the radial ones or no prior at all."""
+    if source.is_precomputed or not source.is_positive_semidefinite:
+        return []
+    if choice.kernel in ("rbf", "laplacian"):
+        return []
+    return [Entry(choice, True, True, False)]
+
+
+def _candidates(
+    entries: list[Entry], data: Data, alphas: np.ndarray, mapping: _Map
+) -> tuple[Candidates, list[Entry], int | None]:
+    n = len(data.y)
+    levels = few_levels(data.X)
+
+    def assemble(found: list[Spectrum | None]) -> tuple[Candidates, list[Entry]]:
+        pairs = zip(entries, found, strict=True)
+        kept = [(entry, one) for entry, one in pairs if one is not None]
+        prior = np.outer([entry.plausible for entry, _ in kept], np.isin(alphas, DEFAULT_ALPHAS))
+        spectra = [one for _, one in kept]
+        if levels is not None:
+            calm = np.array(
+                [
+                    gentle(alphas, one.values) & (len(one.values) == len(levels[0]) - one.centred)
+                    for one in spectra
+                ]
+            )
+            found_calm = Candidates(spectra, alphas, prior & calm)
+            if _has_moderate(found_calm, data.y):
+                return found_calm, [entry for entry, _ in kept]
+        return Candidates(spectra, alphas, prior), [entry for entry, _ in kept]
+
+    def decompose(entry: Entry, part: Data, max_rank: int) -> Spectrum | None:
+        source = KernelSource(entry.kernel, part.X, part.X_eval)
+        return spectrum(source, entry.centred, float(alphas.min()), max_rank, JUDGED_ROWS)
+
+    if n <= JUDGED_ROWS:
+        found = list(mapping(lambda entry: decompose(entry, data, n), entries))
+        return *assemble(found), None
+
+    # The judgement of the kernels of high rank: on some rows, in no step with an order of the data.
+    rows = np.sort(np.random.default_rng(0).choice(n, JUDGED_ROWS, replace=False))
+    some = Data(data.X[rows], data.y[rows], data.X_eval[:1])
+    judged = list(mapping(lambda entry: decompose(entry, some, JUDGED_ROWS), entries))
+    speaks = _probabilities(assemble(judged)[0], some.y) >= _SPEAKS
+    low_rank = min(_LOW_RANK, max(1, _AXES // n))
+
+    def of_all_rows(index: int) -> Spectrum | None:
+        entry, of_some = entries[index], judged[index]
+        if of_some is not None and len(of_some.values) <= low_rank:
+            found = decompose(entry, data, low_rank)
+            if found is not None:
+                return found
+        if not speaks[index]:
+            return None
+        return truncated_spectrum(
+            KernelSource(entry.kernel, data.X, data.X_eval), entry.centred, low_rank
+        )
+
+    found = list(mapping(of_all_rows, range(len(entries))))
+    likely = iter(_probabilities(assemble(found)[0], data.y) >= _UNLIKELY)
+    return *assemble([one if one and next(likely) else None for one in found]), JUDGED_ROWS
+
+
+def _has_moderate(candidates: Candidates, y: np.ndarray) -> bool:
+    """Whether each target has a plausible candidate whose prior is moderate."""
+    moderate = [candidates.project(i, y).moderate for i in range(len(candidates.spectra))]
+    return bool((candidates.prior[:, :, None] & np.stack(moderate)).any(axis=(0, 1)).all())
+
+
+def _probabilities(candidates: Candidates, y: np.ndarray) -> np.ndarray:
+    """The posterior probability of each kernel, for the target that likes it best.
+
+    # shape: (n_spectra,)
+    """
+    projected = [candidates.project(i, y) for i in range(len(candidates.spectra))]
+    return candidates.posterior(projected, 0.0).sum(axis=1).max(axis=1)
+
+
+def own_spectrum(source: KernelSource, centred: bool, smallest_alpha: float) -> Spectrum:
+    """The spectrum of an estimator's own kernel, as exact as its penalty needs it.
+
+    Raises
+    ------
+    ValueError
+        If the rank is high and there are too many rows.
+    """
+    if source.is_precomputed or not source.is_positive_semidefinite or smallest_alpha <= 0.0:
+        cross = source.cross()
+        return from_matrix(np.array(source.gram()), cross, np.zeros(len(cross)), centred)
+    found = spectrum(source, centred, smallest_alpha, _OWN_RANK, _OWN_ROWS)
+    if found is None:
+        raise ValueError(
+            f"X has {source.n:,} rows and the kernel's rank on them is above {_OWN_RANK:,}: a "
+            f"confidence band of so rough a kernel takes at most {_OWN_ROWS:,} rows, or a wider kernel"
+        )
+    return found
+
+
+def own_smoothers(one: Spectrum, alpha: np.ndarray) -> np.ndarray:
+    """The matrices that make curves of responses.  # shape: (n_targets, m, n)"""
+    out = np.empty((len(alpha), len(one.rows), len(one.axes)))
+    for penalty in np.unique(alpha):
+        matrix = (one.rows * (one.values / (one.values + penalty))) @ one.axes.T
+        if one.centred:
+            matrix += 1.0 / len(one.axes)
+        out[alpha == penalty] = matrix
+    return out

@@ -1,0 +1,312 @@
+"""What a band is: curves, their distribution, how they came about, and other bands of the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastkb.bands.checks import check_share
+from fastkb.bands.kinds import KINDS
+from fastkb.bands.simultaneous import studentized_maximum
+from fastkb.bootstrap.prediction_error import PredictionError
+from fastkb.validation.bootstrap import check_level
+
+# The share of the points at which a confidence band holds the level. In simulations (docs/band.md) it
+# then covers at the level on average: at the other points the bias of smoothing is large.
+SHARE = 0.75
+
+Edges = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class BandResult:
+    r"""A band of a fitted function.
+
+    `kind` says what `low` and `high` hold:
+
+    ================ ===================================================================================
+    `percentile`     at each point x the middle of the refitted functions: percentiles of
+                     :math:`\hat F_x(t) = \frac{1}{B} \sum_b 1[f^{(b)}(x) \le t]`
+    `confidence`     the true function, with the probability `confidence_level` at three quarters of the
+                     points or more
+    `simultaneous`   the whole true function, at all points at once, with that probability
+    `prediction`     new observations, with that probability on average over the inputs
+    ================ ===================================================================================
+
+    The methods :meth:`confidence`, :meth:`simultaneous` and :meth:`prediction` make the others of the
+    same data; how often each holds what it says is measured in docs/band.md.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_eval, d)
+        The evaluation points, as given.
+    center : ndarray of shape (n_eval,) or (n_eval, n_targets)
+        The function fitted on all data (for :func:`fastkb.sampling_band`: `mean`).
+    mean : ndarray, shaped as `center`
+        The mean over the replicates.
+    low, high : ndarray, shaped as `center`
+        The band's edges.
+    confidence_level : float
+        The level of `low` and `high`.
+    distribution : ndarray of shape (n_resamples, n_eval[, n_targets]), or None
+        Every replicate's prediction: of refits to resampled rows, or, for confidence and simultaneous
+        bands of kernel ridge regression, of refits to responses with random signs of the residuals.
+        None if it was not kept, or where nothing was resampled.
+    solver : str
+        What computed the replicates: ``"lowrank"`` or ``"cholesky"`` (kernel ridge regression),
+        ``"ensemble"`` (networks and perceptrons, trained side by side); for other models ``"weights"``,
+        ``"rows"`` or ``"responses"``; ``"refit"`` (fresh samples).
+    reason : str
+        Why that solver, and why not the others.
+    rank : int or None
+        The rank that ``lowrank`` used.
+    error_bound : float or None
+        The largest certified distance of a prediction from the exact refit's, as a fraction of y's
+        range; None where the solver is exact up to rounding.
+    n_exact : int
+        How many replicates the certificate refused, so that they were factorised in full instead.
+    classes : ndarray or None
+        Of a classifier: those that the last axis counts (`predict_proba` and `decision_function` of two
+        classes are of the second alone).
+    prediction_error : PredictionError or None
+        With ``out_of_bag=True``: the out-of-bag error and the .632 and .632+ estimates.
+    n_resamples : int
+        The number B of replicates; of a prediction band of kernel ridge regression 0.
+    seconds : float
+        Wall-clock time of the whole call.
+    kind : {"percentile", "confidence", "simultaneous", "prediction"}
+        What `low` and `high` hold.
+    choice : Choice or None
+        Of an estimator that chooses its parameters: `gamma`, `alpha`, the candidates `gammas` and
+        `alphas`, the `criterion`, and `n_judged`, the number of rows on which kernels of high rank were
+        judged (None: all rows).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb import BandResult
+    >>> draws = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> curve = draws.mean(axis=0)
+    >>> band = BandResult(
+    ...     x=np.zeros((1, 1)), center=curve, mean=curve, low=draws.min(0), high=draws.max(0),
+    ...     confidence_level=0.9, distribution=draws, solver="refit", reason="", n_resamples=4,
+    ...     seconds=0.0,
+    ... )
+    >>> band.cdf(1.0)
+    array([0.5])
+    >>> low, high = band.interval(0.5)
+    >>> float(low[0]), float(high[0])
+    (0.75, 2.25)
+    """
+
+    x: np.ndarray
+    center: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    confidence_level: float
+    distribution: np.ndarray | None = field(repr=False)
+    solver: str
+    reason: str
+    n_resamples: int
+    seconds: float
+    rank: int | None = None
+    error_bound: float | None = None
+    n_exact: int = 0
+    classes: np.ndarray | None = None
+    prediction_error: PredictionError | None = None
+    kind: str = "percentile"
+    choice: Any = None
+    _study: Any = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        points = " x ".join(map(str, self.center.shape))
+        return (
+            f"BandResult({points} points, {self.kind} {self.confidence_level:g} of "
+            f"{self.n_resamples} replicates, solver={self.solver!r}, {self.seconds:.3g} s)"
+        )
+
+    @property
+    def label(self) -> str:
+        """What the band is called in a legend, such as "90% confidence band"."""
+        return f"{100 * self.confidence_level:g}% {KINDS[self.kind].label}"
+
+    def cdf(self, value: Any) -> np.ndarray:
+        """Empirical distribution function of the replicates at each evaluation point.
+
+        Parameters
+        ----------
+        value : float or array-like
+            Where to evaluate it: one number, or one for each evaluation point.
+
+        Returns
+        -------
+        ndarray, shaped as `center`
+            The fraction of replicates with a prediction of at most `value`.
+
+        Raises
+        ------
+        ValueError
+            If the distribution was not kept, or `value` is NaN or of another shape.
+        """
+        distribution = self._kept("cdf")
+        values = np.asarray(value, dtype=float)
+        if np.isnan(values).any():
+            raise ValueError("value must be a number; got NaN")
+        if values.shape not in ((), self.center.shape):
+            raise ValueError(
+                f"value must be one number, or have the shape {self.center.shape} of the evaluation "
+                f"points; got shape {values.shape}"
+            )
+        return np.mean(distribution <= values, axis=0)
+
+    def interval(self, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Percentiles of the replicates: the edges of a percentile band at another level.
+
+        Parameters
+        ----------
+        level : float, default 0.9
+            Between 0 and 1, exclusive.
+
+        Returns
+        -------
+        low, high : ndarray, each shaped as `center`
+            The (1 - level)/2 and (1 + level)/2 quantiles (linear interpolation).
+
+        Raises
+        ------
+        ValueError
+            If the distribution was not kept, or `level` is not between 0 and 1.
+        """
+        level = check_level("level", level)
+        distribution = self._kept("interval")
+        low, high = np.quantile(distribution, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+    def confidence(self, level: float = 0.9, share: float = SHARE) -> Edges:
+        """The band that holds the true function, point by point.
+
+        At the `share` of the points where that is easiest it holds the true function with probability
+        `level` at least. Noise, the bias of smoothing, and where the estimator chooses its width and
+        penalty that choice, are accounted for (:mod:`fastkb.bands`).
+
+        Parameters
+        ----------
+        level : float, default 0.9
+            Between 0 and 1, exclusive.
+        share : float, default 0.75
+            From 0 to 1. Where the function bends most, bias is large, and a band that holds it there
+            would be too wide elsewhere. With 0.75 bands cover at the level on average.
+
+        Returns
+        -------
+        low, high : ndarray, each shaped as `center`
+
+        Raises
+        ------
+        ValueError
+            If the band is not of kernel ridge regression, or was resampled by a scheme.
+        """
+        level, share = check_level("level", level), check_share(share)
+        if not hasattr(self._study, "confidence"):
+            raise ValueError(
+                "confidence needs a band of KernelRidge or KernelRidgeCV without a scheme, whose bias of "
+                f"smoothing can be estimated; this one is by solver {self.solver!r}: simultaneous and "
+                "prediction bands serve any model"
+            )
+        return self._of_study("confidence", level, share)
+
+    def simultaneous(self, level: float = 0.9) -> Edges:
+        """The band that holds the whole function, at all evaluation points at once.
+
+        Of kernel ridge regression the true function, by the studentized maximum of the wild bootstrap
+        (:mod:`fastkb.bands.calibration`). Of other models, and of schemes, by that of the replicates,
+        which does not know the bias of the fit.
+
+        Parameters
+        ----------
+        level : float, default 0.9
+            Between 0 and 1, exclusive.
+
+        Returns
+        -------
+        low, high : ndarray, each shaped as `center`
+
+        Raises
+        ------
+        ValueError
+            If the distribution is needed and was not kept.
+        """
+        level = check_level("level", level)
+        if hasattr(self._study, "simultaneous"):
+            return self._of_study("simultaneous", level)
+        return studentized_maximum(self.center, self._kept("simultaneous"), level)
+
+    def prediction(self, level: float = 0.9) -> Edges:
+        """The band that holds new observations, by the jackknife+.
+
+        With probability `level` on average over the inputs; theory guarantees 2·level - 1 for any model
+        whose observations are exchangeable (:mod:`fastkb.bands.jackknife`). Where the noise varies from
+        place to place the band is too wide here and too narrow there.
+
+        Parameters
+        ----------
+        level : float, default 0.9
+            Between 0 and 1, exclusive.
+
+        Returns
+        -------
+        low, high : ndarray, each shaped as `center`
+            Infinite where there are fewer than level/(1 - level) observations.
+
+        Raises
+        ------
+        ValueError
+            For models other than kernel ridge regression, unless the band is of ``kind="prediction"``.
+        """
+        level = check_level("level", level)
+        if not hasattr(self._study, "prediction"):
+            raise ValueError(
+                "prediction needs what replicates predict at the rows that they left out, and a band of "
+                f"kind {self.kind!r} by solver {self.solver!r} has none: take kind='prediction'"
+            )
+        return self._of_study("prediction", level)
+
+    def _of_study(self, kind: str, *arguments: float) -> Edges:
+        """A band of the study, in the shape and the type of this one."""
+        center = np.asarray(self.center, np.float64)
+        center = center[:, None] if center.ndim == 1 else center
+        edges = getattr(self._study, kind)(center, *arguments)
+        low, high = (
+            edge.reshape(self.center.shape).astype(self.center.dtype, copy=False) for edge in edges
+        )
+        return low, high
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the fitted curve and the band; see :func:`fastkb.plot.plot_band`.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure by default.
+        **options
+            Passed to :func:`fastkb.plot.plot_band`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        # plot stands above this room, and needs matplotlib: it is loaded by the one who draws.
+        import importlib
+
+        return importlib.import_module("fastkb.plot").plot_band(self, ax, **options)
+
+    def _kept(self, method: str) -> np.ndarray:
+        if self.distribution is None:
+            raise ValueError(
+                f"{method} needs the replicates' predictions, which were not kept: compute the band "
+                "with keep_distribution=True"
+            )
+        return self.distribution

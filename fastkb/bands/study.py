@@ -1,0 +1,234 @@
+"""What is known of a kernel ridge regression and its data, from which bands of every kind are made.
+
+:class:`RidgeStudy` keeps the data, computes when it is asked, and everything once: the choice of a
+search, the calibration by the wild bootstrap (confidence and simultaneous bands), and the left-out
+errors (prediction bands).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from fastkb.bands import plausible
+from fastkb.bands.calibration import Calibration, calibrate
+from fastkb.bands.candidates import Candidates
+from fastkb.bands.jackknife import jackknife_plus, left_out_errors
+from fastkb.bands.own_fit import ChosenFit
+from fastkb.bootstrap.kernel_source import KernelSource
+from fastkb.bootstrap.replicates import progress_bar
+from fastkb.ridge.estimator import KernelRidge
+from fastkb.runtime.threads import limit_blas, n_threads
+
+Band = tuple[np.ndarray, np.ndarray]  # low and high  # shape: (m, n_targets) each
+
+
+class Choice(NamedTuple):
+    """What an estimator chose from the data, and among what.
+
+    Parameters
+    ----------
+    gamma : float or None
+        The kernel's γ; None where the kernel has none to choose.
+    alpha : ndarray
+        The penalty of each target.  # shape: (n_targets,)
+    gammas, alphas : ndarray or None
+        The candidates.
+    criterion : {"reml", "loo"}
+    n_judged : int or None
+        Rows on which kernels of high rank were judged; None: all rows.
+    """
+
+    gamma: float | None
+    alpha: np.ndarray
+    gammas: np.ndarray | None
+    alphas: np.ndarray
+    criterion: str
+    n_judged: int | None
+
+
+class RidgeStudy:
+    """Bands of one estimator on one data set.
+
+    Parameters
+    ----------
+    estimator : KernelRidge or KernelRidgeCV
+    data : Data
+    alpha : ndarray or None
+        Penalty of each target; None for an estimator that chooses it.  # shape: (n_targets,)
+    key : ndarray of uint32
+        Names the stream of the wild bootstrap.  # shape: (4,)
+    n_resamples : int
+    progress : bool, default False
+    radial : bool, default True
+        Whether plausible curves are wanted, and not the estimator's own candidates alone.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        data: plausible.Data,
+        alpha: np.ndarray | None,
+        key: np.ndarray,
+        n_resamples: int,
+        progress: bool = False,
+        radial: bool = True,
+    ) -> None:
+        self._radial = radial
+        self._estimator, self._data, self._alpha = estimator, data, alpha
+        self._key, self._n_resamples, self._progress = key, n_resamples, progress
+
+    @functools.cached_property
+    def _plausible(self) -> plausible.Plausible:
+        with in_threads() as mapping:
+            if self._alpha is None:
+                return plausible.of_search(self._estimator, self._data, mapping, self._radial)
+            return plausible.of_fixed(self._estimator, self._data, self._alpha, mapping)
+
+    @property
+    def searched(self) -> tuple[Candidates, ChosenFit]:
+        """What an estimator chooses from, and how."""
+        found = self._plausible
+        assert isinstance(found.own, ChosenFit)
+        return found.candidates, found.own
+
+    @functools.cached_property
+    def choice(self) -> Choice | None:
+        """What was chosen; None where the estimator's parameters were given."""
+        if self._alpha is not None:
+            return None
+        found, y = self._plausible, self._data.y
+        candidates, own = self.searched
+        with limit_blas(1):
+            projected = [candidates.project(i, y) for i in range(len(candidates.spectra))]
+            criteria = np.stack([part.criterion for part in projected])
+            flat = own.choose(y, projected, criteria, y.shape[1])
+        indices, places = np.divmod(flat, len(candidates.alphas))
+        kernels = [found.entries[i].kernel for i in indices]
+        gammas = [e.kernel.gamma for e in found.entries if e.own and e.kernel.gamma is not None]
+        allowed = own.allowed.any(axis=0)
+        return Choice(
+            kernels[0].gamma,
+            candidates.alphas[places],
+            np.sort(gammas) if gammas else None,
+            candidates.alphas[allowed],
+            own.criterion,
+            found.n_judged,
+        )
+
+    @functools.cached_property
+    def fixed(self) -> Any:
+        """The estimator with the parameters that it chose, or as it was given."""
+        if self.choice is None:
+            return self._estimator
+        search = self._estimator
+        alpha = self.choice.alpha
+        return KernelRidge(
+            alpha if search.alpha_per_target and len(alpha) > 1 else float(alpha[0]),
+            kernel=search.kernel,
+            gamma=self.choice.gamma,
+            degree=search.degree,
+            coef0=search.coef0,
+            kernel_params=search.kernel_params,
+            fit_intercept=search.fit_intercept,
+        )
+
+    @functools.cached_property
+    def calibration(self) -> Calibration:
+        """The wild bootstrap of everything that the estimator does."""
+        found, data = self._plausible, self._data
+        with (
+            in_threads() as mapping,
+            progress_bar(self._n_resamples, self._progress) as bar,
+        ):
+            return calibrate(
+                found.candidates,
+                found.own,
+                data.y,
+                self._key,
+                self._n_resamples,
+                mapping,
+                bar.update,
+            )
+
+    def confidence(self, center: np.ndarray, level: float, share: float) -> Band:
+        """The band that holds the true curve at `level` at a share of the points."""
+        half = self.calibration.pointwise(level, share) * self.calibration.spread
+        return center - half, center + half
+
+    def simultaneous(self, center: np.ndarray, level: float) -> Band:
+        """The band that holds the whole curve."""
+        half = self.calibration.simultaneous(level) * self.calibration.spread
+        return center - half, center + half
+
+    @functools.cached_property
+    def _left_out(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The smoother and the left-out errors of each target."""
+        data, estimator = self._data, self.fixed
+        alpha = self._alpha if self.choice is None else self.choice.alpha
+        assert alpha is not None
+        source = KernelSource(estimator, data.X, data.X_eval)
+        centred = bool(getattr(estimator, "fit_intercept", False))
+        with limit_blas(1):
+            one = plausible.own_spectrum(source, centred, float(alpha.min()))
+            smoothers = plausible.own_smoothers(one, alpha)
+            errors = [left_out_errors(one, a, data.y[:, t]) for t, a in enumerate(alpha.tolist())]
+        return list(zip(smoothers, errors, strict=True))
+
+    def prediction(self, center: np.ndarray, level: float) -> Band:
+        """The band that holds new observations."""
+        bands = [
+            jackknife_plus(center[:, t], smoother, errors, level)
+            for t, (smoother, errors) in enumerate(self._left_out)
+        ]
+        low, high = zip(*bands, strict=True)
+        return np.stack(low, axis=1), np.stack(high, axis=1)
+
+
+def choose(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, Choice | None]:
+    """The estimator with what it chooses from the data, and the choice.
+
+    Parameters
+    ----------
+    estimator : KernelRidge or KernelRidgeCV
+        The first comes back as it is, with None.
+    X : ndarray
+        # shape: (n, d)
+    y : ndarray
+        # shape: (n,)
+    """
+    if not hasattr(estimator, "gammas"):
+        return estimator, None
+    data = plausible.Data(X, y[:, None], X[:1])
+    study = RidgeStudy(estimator, data, None, np.zeros(4, np.uint32), 0, radial=False)
+    return study.fixed, study.choice
+
+
+@contextlib.contextmanager
+def in_threads() -> Iterator[Callable[..., Iterable[Any]]]:
+    """A `map` on as many threads as parallel regions have, BLAS on one in each.
+
+    Every call of BLAS is then computed by one thread, so that results do not depend on their number.
+    """
+    with limit_blas(1):
+        workers = n_threads()
+        if workers == 1:
+            yield map
+            return
+        pool = ThreadPoolExecutor(
+            workers,
+            thread_name_prefix="fastkb-bands",
+            # Numba keeps the number of threads for each Python thread: hand the caller's on.
+            initializer=numba.set_num_threads,
+            initargs=(workers,),
+        )
+        try:
+            yield pool.map
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

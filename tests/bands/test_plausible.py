@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+import fastkb
+from fastkb.bands import plausible
+from fastkb.bands.own_fit import ChosenFit, FixedFit
+from tests.bands.conftest import make_problem
+
+
+def data_of(problem):
+    return plausible.Data(problem.X, problem.y[:, None], problem.X_eval)
+
+
+def names(found):
+    return [
+        (entry.kernel.kernel, entry.centred, entry.plausible, entry.own) for entry in found.entries
+    ]
+
+
+def test_an_estimator_of_given_parameters():
+    problem = make_problem(0, 40)
+    model = fastkb.KernelRidge(0.2, kernel="rbf", gamma=3.0, fit_intercept=True)
+    found = plausible.of_fixed(model, data_of(problem), np.array([0.2]), map)
+    assert isinstance(found.own, FixedFit)
+    assert {name for name, *_ in names(found)} == {"rbf", "laplacian"}
+    curve = found.own.curves(problem.y[:, None], [], np.empty(0), 1)[:, 0]
+    wanted = model.fit(problem.X, problem.y).predict(problem.X_eval)
+    np.testing.assert_allclose(curve, wanted, atol=1e-8)
+
+
+def test_its_own_kernel_is_plausible_too():
+    problem = make_problem(1, 40)
+    model = fastkb.KernelRidge(0.2, kernel="poly", degree=2, fit_intercept=False)
+    found = plausible.of_fixed(model, data_of(problem), np.array([0.2]), map)
+    assert names(found)[-1] == ("poly", True, True, False)
+    # The sigmoid kernel is no covariance.
+    model = fastkb.KernelRidge(5.0, kernel="sigmoid", gamma=0.1)
+    found = plausible.of_fixed(model, data_of(problem), np.array([5.0]), map)
+    assert {name for name, *_ in names(found)} == {"rbf", "laplacian"}
+    curve = found.own.curves(problem.y[:, None], [], np.empty(0), 1)[:, 0]
+    wanted = model.fit(problem.X, problem.y).predict(problem.X_eval)
+    np.testing.assert_allclose(curve, wanted, atol=1e-8)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_an_estimator_that_chooses_shares_what_is_plausible(centred):
+    problem = make_problem(2, 40)
+    search = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=centred)
+    found = plausible.of_search(search, data_of(problem), map)
+    assert isinstance(found.own, ChosenFit)
+    own = [entry for entry in found.entries if entry.own]
+    assert len(own) == 9
+    assert all(entry.kernel.kernel == "rbf" and entry.centred is centred for entry in own)
+    # Without an intercept its candidates are others than the plausible curves.
+    assert len(found.entries) == (18 if centred else 27)
+    assert found.candidates.prior.any(axis=1).sum() == 18
+
+
+def test_its_penalties_are_not_those_of_plausible_curves():
+    problem = make_problem(3, 40)
+    search = fastkb.KernelRidgeCV([0.123], gammas=[2.0], fit_intercept=True)
+    found = plausible.of_search(search, data_of(problem), map)
+    assert 0.123 in found.candidates.alphas
+    assert found.own.allowed.sum() == 1
+    column = list(found.candidates.alphas).index(0.123)
+    assert not found.candidates.prior[:, column].any()
+    assert found.own.allowed[:, column].any()
+
+
+def test_many_rows(monkeypatch):
+    """Kernels of low rank on all rows, the others if they are likely on some."""
+    monkeypatch.setattr(plausible, "JUDGED_ROWS", 150)
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 6, (600, 1))
+    points = np.linspace(0, 6, 9)[:, None]
+    search = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True)
+    smooth = np.sin(X[:, 0]) + 0.2 * rng.standard_normal(600)
+    found = plausible.of_search(search, plausible.Data(X, smooth[:, None], points), map)
+    assert found.n_judged == 150
+    assert {entry.kernel.kernel for entry in found.entries} == {"rbf"}
+    exact = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True).fit(X, smooth)
+    gammas = [entry.kernel.gamma for entry in found.entries]
+    assert exact.gamma_ in gammas
+    rough = np.sign(np.sin(40 * X[:, 0])) + 0.1 * rng.standard_normal(600)
+    rough[X[:, 0] < 3] = 0.0
+    found = plausible.of_search(search, plausible.Data(X, rough[:, None], points), map)
+    assert "laplacian" in {entry.kernel.kernel for entry in found.entries}
+
+
+def test_a_kernel_too_rough_for_so_many_rows(monkeypatch):
+    monkeypatch.setattr(plausible, "_OWN_ROWS", 50)
+    monkeypatch.setattr(plausible, "_OWN_RANK", 20)
+    problem = make_problem(4, 80)
+    model = fastkb.KernelRidge(0.1, kernel="laplacian", gamma=30.0)
+    with pytest.raises(ValueError, match="X has 80 rows and the kernel's rank on them is above 20"):
+        plausible.of_fixed(model, data_of(problem), np.array([0.1]), map)
