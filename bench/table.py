@@ -9,7 +9,13 @@ from pathlib import Path
 from bench.run import Row
 from bench.work import FASTKB
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+def markers(name: str) -> tuple[str, str]:
+    """What stands before and after a generated part of a page."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+BEGIN, END = markers("bench")
 
 
 def duration(seconds: float) -> str:
@@ -99,7 +105,7 @@ def grid_table(rows: Sequence[Row], ns: Sequence[int], ds: Sequence[int], rival:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def write_between_markers(page: Path, block: str) -> None:
+def write_between_markers(page: Path, block: str, name: str = "bench") -> None:
     """Replace what stands between the markers of a page; everything else stays as it is.
 
     Raises
@@ -107,9 +113,10 @@ def write_between_markers(page: Path, block: str) -> None:
     ValueError
         If the page does not hold each marker once, in order.
     """
+    begin, end = markers(name)
     text = page.read_text(encoding="utf-8")
-    if not (text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END)):
-        raise ValueError(f"{page.name} must hold {BEGIN} and, after it, {END}, each once")
-    pattern = re.escape(BEGIN) + ".*" + re.escape(END)
-    replaced = re.sub(pattern, lambda _: f"{BEGIN}\n{block}\n{END}", text, flags=re.S)
+    if not (text.count(begin) == text.count(end) == 1 and text.index(begin) < text.index(end)):
+        raise ValueError(f"{page.name} must hold {begin} and, after it, {end}, each once")
+    pattern = re.escape(begin) + ".*" + re.escape(end)
+    replaced = re.sub(pattern, lambda _: f"{begin}\n{block}\n{end}", text, flags=re.S)
     page.write_text(replaced, encoding="utf-8")

@@ -44,18 +44,19 @@ class Calibration(NamedTuple):
     around.
     """
 
-    center: np.ndarray  # the estimator's fit on all data.   shape: (m, n_targets)
-    spread: np.ndarray  # its standard error.                shape: (m, n_targets)
-    statistic: np.ndarray  # t*.                             shape: (n_resamples, m, n_targets)
-    distribution: np.ndarray  # the replicates' fits.        shape: (n_resamples, m, n_targets)
+    center: np.ndarray  # the estimator's fit on all data.     shape: (m, n_targets)
+    spread: np.ndarray  # its standard error.                  shape: (m, n_targets)
+    statistic: np.ndarray  # t*.                               shape: (n_resamples, m, n_targets)
+    at_rows: np.ndarray  # t* at some rows of the data.        shape: (n_resamples, k, n_targets)
+    distribution: np.ndarray  # the replicates' fits.          shape: (n_resamples, m, n_targets)
 
     def pointwise(self, level: float, share: float) -> np.ndarray:
-        """Standard errors that hold the truth at `level` at all points but a share.
+        """Standard errors that hold the truth at `level` at a share of the data's rows.
 
         # shape: (n_targets,)
         """
-        at_points = np.quantile(self.statistic, level, axis=0)
-        return np.quantile(at_points, share, axis=0)
+        at_rows = np.quantile(self.at_rows, level, axis=0)
+        return np.quantile(at_rows, share, axis=0)
 
     def simultaneous(self, level: float) -> np.ndarray:
         """Standard errors that hold the truth at all points at once.  # shape: (n_targets,)"""
@@ -89,6 +90,7 @@ def calibrate(
     y: np.ndarray,
     key: np.ndarray,
     n_resamples: int,
+    n_rows: int,
     mapping: Callable[..., Iterable[Any]] = map,
     advance: Callable[[int], Any] = lambda count: None,
 ) -> Calibration:
@@ -103,6 +105,9 @@ def calibrate(
     key : ndarray of uint32
         # shape: (4,)
     n_resamples : int
+    n_rows : int
+        The last so many points of the candidates are rows of the data. The width of pointwise bands is
+        taken from these, so that it does not depend on where else they are evaluated.
     mapping : callable
         As :func:`map`: results in order, perhaps from several threads.
     advance : callable
@@ -131,9 +136,12 @@ def calibrate(
     residuals = (y - average.fitted) / np.maximum(1.0 - average.leverage, _LEAST)
     wild = Wild(average.fitted, residuals, key)
 
+    m = candidates.m - n_rows
     shape = (n_resamples, candidates.m, n_targets)
     statistic = empty(shape, np.float64, "the statistics of all replicates")
-    distribution = empty(shape, np.float64, "the predictions of all replicates")
+    distribution = empty(
+        (n_resamples, m, n_targets), np.float64, "the predictions of all replicates"
+    )
     together = max(1, min(_TOGETHER, _VALUES // (n * n_targets)))
     for first in range(0, n_resamples, together):
         count = min(together, n_resamples - first)
@@ -146,9 +154,15 @@ def calibrate(
         distances = np.abs(fits - average.curve[:, :, None])
         part = slice(first, first + count)
         statistic[part] = _ratio(distances, errors.reshape(fits.shape)).transpose(2, 0, 1)
-        distribution[part] = fits.transpose(2, 0, 1)
+        distribution[part] = fits[:m].transpose(2, 0, 1)
         advance(count)
-    return Calibration(center + offset, spread, statistic, distribution + offset)
+    return Calibration(
+        center[:m] + offset,
+        spread[:m],
+        statistic[:, :m],
+        statistic[:, m:],
+        distribution + offset,
+    )
 
 
 def _ratio(distances: np.ndarray, errors: np.ndarray) -> np.ndarray:

@@ -97,16 +97,16 @@ def through_means(X: np.ndarray, y: np.ndarray, kernel: str) -> Any:
         path = kernel_ridge_path(
             X,
             y,
-            alphas=[enough.max()],
+            alphas=enough,
             gammas=[gamma],
             kernel=kernel,
             criterion="reml",
             fit_intercept=True,
         )
-        criterion = float(path.reml[0, 0])
+        criterion = float(path.reml.min())
         if criterion < best - 1e-6:
             best = criterion
             model = KernelRidge(
-                float(enough.max()), kernel=kernel, gamma=float(gamma), fit_intercept=True
+                path.best_alpha, kernel=kernel, gamma=float(gamma), fit_intercept=True
             )
     return model

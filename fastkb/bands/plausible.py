@@ -40,6 +40,7 @@ _OWN_ROWS = 4000
 _OWN_RANK = 3000
 
 _Map = Callable[..., Iterable[Any]]
+_Advance = Callable[[str], Any]
 
 
 class Data(NamedTuple):
@@ -68,7 +69,13 @@ class Plausible(NamedTuple):
     n_judged: int | None  # rows that kernels of high rank were judged on; None: all
 
 
-def of_fixed(estimator: Any, data: Data, alpha: np.ndarray, mapping: _Map) -> Plausible:
+def of_fixed(
+    estimator: Any,
+    data: Data,
+    alpha: np.ndarray,
+    mapping: _Map,
+    advance: _Advance = lambda kernel: None,
+) -> Plausible:
     """For an estimator whose kernel and penalties are given.
 
     Parameters
@@ -79,6 +86,8 @@ def of_fixed(estimator: Any, data: Data, alpha: np.ndarray, mapping: _Map) -> Pl
         Penalty of each target.  # shape: (n_targets,)
     mapping : callable
         As :func:`map`, perhaps on several threads.
+    advance : callable
+        Told of each kernel that is decomposed.
     """
     choice = KernelChoice(
         estimator.kernel,
@@ -91,11 +100,17 @@ def of_fixed(estimator: Any, data: Data, alpha: np.ndarray, mapping: _Map) -> Pl
     centred = bool(getattr(estimator, "fit_intercept", False))
     smoothers = own_smoothers(own_spectrum(source, centred, float(alpha.min())), alpha)
     entries = [*radial_entries(data.X), *_own_as_prior(choice, source)]
-    candidates, entries, n_judged = _candidates(entries, data, DEFAULT_ALPHAS, mapping)
+    candidates, entries, n_judged = _candidates(entries, data, DEFAULT_ALPHAS, mapping, advance)
     return Plausible(candidates, FixedFit(smoothers, centred), entries, n_judged)
 
 
-def of_search(estimator: Any, data: Data, mapping: _Map, radial: bool = True) -> Plausible:
+def of_search(
+    estimator: Any,
+    data: Data,
+    mapping: _Map,
+    radial: bool = True,
+    advance: _Advance = lambda kernel: None,
+) -> Plausible:
     """For an estimator that chooses its kernel's width and its penalty.
 
     Parameters
@@ -105,6 +120,8 @@ def of_search(estimator: Any, data: Data, mapping: _Map, radial: bool = True) ->
     mapping : callable
     radial : bool, default True
         Whether plausible curves are wanted, and not the estimator's own candidates alone.
+    advance : callable
+        Told of each kernel that is decomposed.
     """
     choice = KernelChoice(
         estimator.kernel, None, estimator.degree, estimator.coef0, estimator.kernel_params
@@ -127,7 +144,7 @@ def of_search(estimator: Any, data: Data, mapping: _Map, radial: bool = True) ->
             plausible = not radial or (centred and gammas is None)
             entries.append(Entry(kernel, centred, plausible, True))
     both = np.unique(np.concatenate([DEFAULT_ALPHAS, alphas]))
-    candidates, entries, n_judged = _candidates(entries, data, both, mapping)
+    candidates, entries, n_judged = _candidates(entries, data, both, mapping, advance)
     allowed = np.outer([entry.own for entry in entries], np.isin(both, alphas))
     own = ChosenFit(candidates, allowed, estimator.criterion, bool(estimator.alpha_per_target))
     return Plausible(candidates, own, entries, n_judged)
@@ -152,41 +169,34 @@ def _own_as_prior(choice: KernelChoice, source: KernelSource) -> list[Entry]:
 
 
 def _candidates(
-    entries: list[Entry], data: Data, alphas: np.ndarray, mapping: _Map
+    entries: list[Entry], data: Data, alphas: np.ndarray, mapping: _Map, advance: _Advance
 ) -> tuple[Candidates, list[Entry], int | None]:
     n = len(data.y)
     levels = few_levels(data.X)
 
-    def assemble(found: list[Spectrum | None]) -> tuple[Candidates, list[Entry]]:
+    def assemble(found: list[Spectrum | None], y: np.ndarray) -> tuple[Candidates, list[Entry]]:
         pairs = zip(entries, found, strict=True)
         kept = [(entry, one) for entry, one in pairs if one is not None]
         prior = np.outer([entry.plausible for entry, _ in kept], np.isin(alphas, DEFAULT_ALPHAS))
-        spectra = [one for _, one in kept]
+        candidates = Candidates([one for _, one in kept], alphas, prior)
         if levels is not None:
-            calm = np.array(
-                [
-                    gentle(alphas, one.values) & (len(one.values) == len(levels[0]) - one.centred)
-                    for one in spectra
-                ]
-            )
-            found_calm = Candidates(spectra, alphas, prior & calm)
-            if _has_moderate(found_calm, data.y):
-                return found_calm, [entry for entry, _ in kept]
-        return Candidates(spectra, alphas, prior), [entry for entry, _ in kept]
+            candidates = _gentle_ones(candidates, len(levels[0]), y)
+        return candidates, [entry for entry, _ in kept]
 
     def decompose(entry: Entry, part: Data, max_rank: int) -> Spectrum | None:
         source = KernelSource(entry.kernel, part.X, part.X_eval)
+        advance(str(entry.kernel.kernel))
         return spectrum(source, entry.centred, float(alphas.min()), max_rank, JUDGED_ROWS)
 
     if n <= JUDGED_ROWS:
         found = list(mapping(lambda entry: decompose(entry, data, n), entries))
-        return *assemble(found), None
+        return *assemble(found, data.y), None
 
     # The judgement of the kernels of high rank: on some rows, in no step with an order of the data.
     rows = np.sort(np.random.default_rng(0).choice(n, JUDGED_ROWS, replace=False))
     some = Data(data.X[rows], data.y[rows], data.X_eval[:1])
     judged = list(mapping(lambda entry: decompose(entry, some, JUDGED_ROWS), entries))
-    speaks = _probabilities(assemble(judged)[0], some.y) >= _SPEAKS
+    speaks = _probabilities(assemble(judged, some.y)[0], some.y) >= _SPEAKS
     low_rank = min(_LOW_RANK, max(1, _AXES // n))
 
     def of_all_rows(index: int) -> Spectrum | None:
@@ -202,14 +212,26 @@ def _candidates(
         )
 
     found = list(mapping(of_all_rows, range(len(entries))))
-    likely = iter(_probabilities(assemble(found)[0], data.y) >= _UNLIKELY)
-    return *assemble([one if one and next(likely) else None for one in found]), JUDGED_ROWS
+    likely = iter(_probabilities(assemble(found, data.y)[0], data.y) >= _UNLIKELY)
+    found = [one if one and next(likely) else None for one in found]
+    return *assemble(found, data.y), JUDGED_ROWS
 
 
-def _has_moderate(candidates: Candidates, y: np.ndarray) -> bool:
-    """Whether each target has a plausible candidate whose prior is moderate."""
-    moderate = [candidates.project(i, y).moderate for i in range(len(candidates.spectra))]
-    return bool((candidates.prior[:, :, None] & np.stack(moderate)).any(axis=(0, 1)).all())
+def _gentle_ones(candidates: Candidates, n_levels: int, y: np.ndarray) -> Candidates:
+    """For inputs of a few levels: the candidates that shrink no contrast between levels.
+
+    A level of very few rows can be kept as it is by loud priors alone. Then of each kernel the gentlest
+    penalty is taken whose prior is moderate.
+    """
+    alphas, spectra = candidates.alphas, candidates.spectra
+    whole = np.array([len(one.values) == n_levels - one.centred for one in spectra])
+    prior = candidates.prior & whole[:, None]
+    moderate = [candidates.project(i, y).moderate.all(axis=1) for i in range(len(spectra))]
+    allowed = prior & moderate
+    kept = allowed & [gentle(alphas, one.values) for one in spectra]
+    if not kept.any():
+        kept = allowed & (np.cumsum(allowed, axis=1) == 1)
+    return candidates if not kept.any() else Candidates(spectra, alphas, kept)
 
 
 def _probabilities(candidates: Candidates, y: np.ndarray) -> np.ndarray:

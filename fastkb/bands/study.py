@@ -19,12 +19,16 @@ import numpy as np
 from fastkb.bands import plausible
 from fastkb.bands.calibration import Calibration, calibrate
 from fastkb.bands.candidates import Candidates
+from fastkb.bands.checks import check_stacked_data
 from fastkb.bands.jackknife import jackknife_plus, left_out_errors
 from fastkb.bands.own_fit import ChosenFit
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.replicates import progress_bar
 from fastkb.ridge.estimator import KernelRidge
 from fastkb.runtime.threads import limit_blas, n_threads
+
+# Rows of the data at which bands are calibrated, at most.
+_ROWS = 200
 
 Band = tuple[np.ndarray, np.ndarray]  # low and high  # shape: (m, n_targets) each
 
@@ -80,16 +84,36 @@ class RidgeStudy:
         progress: bool = False,
         radial: bool = True,
     ) -> None:
-        self._radial = radial
         self._estimator, self._data, self._alpha = estimator, data, alpha
+        self._radial = radial
         self._key, self._n_resamples, self._progress = key, n_resamples, progress
 
     @functools.cached_property
     def _plausible(self) -> plausible.Plausible:
-        with in_threads() as mapping:
+        data = self._data
+        if self._radial:
+            points = check_stacked_data(data.X[self._some_rows], data.X_eval)
+            data = data._replace(X_eval=points)
+        with in_threads() as mapping, self._kernels_seen() as advance:
             if self._alpha is None:
-                return plausible.of_search(self._estimator, self._data, mapping, self._radial)
-            return plausible.of_fixed(self._estimator, self._data, self._alpha, mapping)
+                return plausible.of_search(self._estimator, data, mapping, self._radial, advance)
+            return plausible.of_fixed(self._estimator, data, self._alpha, mapping, advance)
+
+    @functools.cached_property
+    def _some_rows(self) -> np.ndarray:
+        """Rows at which bands are calibrated: all, or some in no step with an order of the data."""
+        n = len(self._data.y)
+        if n <= _ROWS:
+            return np.arange(n)
+        return np.sort(np.random.default_rng(1).choice(n, _ROWS, replace=False))
+
+    @contextlib.contextmanager
+    def _kernels_seen(self) -> Iterator[Callable[[str], Any]]:
+        """A counter of kernels on standard error, if progress is wanted; it goes when they are done."""
+        from tqdm import tqdm
+
+        with tqdm(unit=" kernels", leave=False, disable=not self._progress) as bar:
+            yield lambda kernel: bar.update(1)
 
     @property
     def searched(self) -> tuple[Candidates, ChosenFit]:
@@ -153,12 +177,13 @@ class RidgeStudy:
                 data.y,
                 self._key,
                 self._n_resamples,
+                len(self._some_rows),
                 mapping,
                 bar.update,
             )
 
     def confidence(self, center: np.ndarray, level: float, share: float) -> Band:
-        """The band that holds the true curve at `level` at a share of the points."""
+        """The band that holds the true curve at `level` at a share of the data."""
         half = self.calibration.pointwise(level, share) * self.calibration.spread
         return center - half, center + half
 

@@ -14,6 +14,8 @@ import numpy as np
 from numba.core.event import install_timer
 
 import fastkb
+from fastkb.bands.levels import through_means
+from fastkb.bands.study import choose
 from fastkb.cli import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.report import Band, Choice, Seconds, draw, summary, write_csv
@@ -37,23 +39,26 @@ def run(options: argparse.Namespace) -> None:
     ):
         start = time.perf_counter()
         table = read_table(options.data, options.x, options.y)
-        center, scale, offset = _standardisation(table)
-        X, y = (table.X - center) / scale, table.y - offset
-        with _clear_errors(), status("choosing by leave-one-out", options):
-            choice = choose(X, y, options)
-        chosen = time.perf_counter()
+        center, scale = _standardisation(table)
+        X = (table.X - center) / scale
+        loaded = time.perf_counter()
         grid = evaluation_points(table.X, options.grid)
-        result = _bootstrap(X, y, (grid - center) / scale, choice, options)
+        model = model_of(X, table.y, options)
+        with _clear_errors():
+            if options.kind == "percentile":
+                with status("choosing by restricted likelihood", options):
+                    model, choice = choose(model, X, table.y)
+            result = _bootstrap(model, X, table.y, (grid - center) / scale, options)
+        if options.kind != "percentile":
+            choice = result.choice
         fitted = time.perf_counter()
-        band = Band(
-            grid, *(v + offset for v in (result.center, result.mean, result.low, result.high))
-        )
-        write_picture(outputs[0], draw(table, band, options))
+        band = Band(grid, result.center, result.mean, result.low, result.high)
+        write_picture(outputs[0], draw(table, band, result.label, options))
         outputs[1].write(lambda file: write_csv(file, table, band))
     if not options.quiet:
         total = time.perf_counter() - start
-        seconds = Seconds(chosen - start, fitted - chosen, total, sum(compiling))
-        tell(summary(table, choice, result, seconds, options), caught)
+        seconds = Seconds(loaded - start, fitted - loaded, total, sum(compiling))
+        tell(summary(table, chosen(model, choice, options), result, seconds, options), caught)
 
 
 def _check_sigma(options: argparse.Namespace) -> None:
@@ -68,57 +73,83 @@ def _check_sigma(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _clear_errors() -> Iterator[None]:
-    """A system that cannot be solved is a mistake to put right."""
+    """A system that cannot be solved, or so many rows, is a mistake to put right."""
     try:
         yield
     except np.linalg.LinAlgError as error:
         raise CommandError(f"{error} (try a larger --alpha)") from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
 
 
-def _standardisation(table: Table) -> tuple[np.ndarray, np.ndarray, float]:
-    """Means and standard deviations of the inputs, and the mean of the target."""
+def _standardisation(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of the inputs."""
     scale = np.array(
         [deviation(name, column) for name, column in zip(table.x_names, table.X.T, strict=True)]
     )
     deviation(table.y_name, table.y)
-    return table.X.mean(axis=0), scale, float(table.y.mean())
+    return table.X.mean(axis=0), scale
 
 
-def choose(X: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> Choice:
-    """The given width and penalty, and by leave-one-out errors those that are not given.
+def model_of(X: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> Any:
+    """Kernel ridge regression with an intercept, which chooses what the options do not give.
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-        Standardised inputs.
-    y : ndarray of shape (n,)
-        The target, centred.
+    X : ndarray
+        Standardised inputs.  # shape: (n, d)
+    y : ndarray
+        # shape: (n,)
     options : argparse.Namespace
         Of the command line; `kernel`, `sigma` and `alpha` are read.
     """
-    has_width = options.kernel in _GAMMA
-    if options.alpha is not None and (options.sigma is not None or not has_width):
-        return Choice(options.sigma, options.alpha, "given", "given")
-    search = fastkb.KernelRidgeCV(
-        alphas=None if options.alpha is None else [options.alpha],
-        kernel=options.kernel,
-        gammas=None if options.sigma is None else [_GAMMA[options.kernel](options.sigma)],
-    ).fit(X, y)
-    sigma, sigma_how = options.sigma, "given"
-    if has_width and sigma is None:
-        sigma = float(_SIGMA[options.kernel](search.gamma_))
+    kernel, sigma, alpha = options.kernel, options.sigma, options.alpha
+    if sigma is None and alpha is None and kernel in _GAMMA:
+        model = through_means(X, y, kernel)
+        if model is not None:
+            return model
+    gamma = None if sigma is None else _GAMMA[kernel](sigma)
+    if alpha is not None and (sigma is not None or kernel not in _GAMMA):
+        return fastkb.KernelRidge(alpha, kernel=kernel, gamma=gamma, fit_intercept=True)
+    return fastkb.KernelRidgeCV(
+        None if alpha is None else [alpha],
+        kernel=kernel,
+        gammas=None if gamma is None else [gamma],
+        criterion="reml",
+        fit_intercept=True,
+    )
+
+
+def default_model(X: np.ndarray, y: np.ndarray) -> Any:
+    """What ``fastkb band`` fits to standardised inputs without options."""
+    from fastkb.cli.parser import build_parser
+
+    return model_of(X, y, build_parser().parse_args(["band"]))
+
+
+def chosen(model: Any, choice: Any, options: argparse.Namespace) -> Choice:
+    """Width and penalty in the command's terms, and how each was found."""
+    sigma, alpha, given = options.sigma, options.alpha, "given"
+    if choice is None:
+        if alpha is not None:
+            return Choice(sigma, alpha, given, given, None)
+        how = "so small that the curve goes through the means of the few levels"
+        sigma = float(_SIGMA[options.kernel](model.gamma))
+        return Choice(sigma, model.alpha, "chosen by restricted likelihood", how, None)
+    sigma_how = alpha_how = given
+    if sigma is None and choice.gamma is not None and options.kernel in _GAMMA:
+        sigma = float(_SIGMA[options.kernel](choice.gamma))
         # A wider kernel has a smaller gamma: turned round, so that "largest" is said of sigma.
-        sigma_how = _how(-search.gamma_, -np.asarray(search.path_.gammas))
-    alpha, alpha_how = options.alpha, "given"
+        sigma_how = _how(-choice.gamma, -choice.gammas)
     if alpha is None:
-        alpha = float(search.alpha_)
-        alpha_how = _how(alpha, search.path_.alphas)
-    return Choice(sigma, alpha, sigma_how, alpha_how)
+        alpha = float(choice.alpha[0])
+        alpha_how = _how(alpha, choice.alphas)
+    return Choice(sigma, alpha, sigma_how, alpha_how, choice.n_judged)
 
 
 def _how(chosen: float, candidates: np.ndarray) -> str:
     """How a parameter was chosen; a choice at the edge of the candidates is worth a second look."""
-    how = f"chosen by leave-one-out from {len(candidates)} candidates"
+    how = f"chosen by restricted likelihood from {len(candidates)} candidates"
     if len(candidates) > 1 and chosen in (candidates.min(), candidates.max()):
         how += f", the {'smallest' if chosen == candidates.min() else 'largest'} of them"
     return how
@@ -136,13 +167,15 @@ def evaluation_points(X: np.ndarray, n: int) -> np.ndarray:
     return points
 
 
-def _bootstrap(X: np.ndarray, y: np.ndarray, grid: np.ndarray, choice: Choice, options: Any) -> Any:
-    gamma = None if choice.sigma is None else _GAMMA[options.kernel](choice.sigma)
+def _bootstrap(
+    model: Any, X: np.ndarray, y: np.ndarray, grid: np.ndarray, options: argparse.Namespace
+) -> Any:
     return fastkb.bootstrap_band(
-        fastkb.KernelRidge(alpha=choice.alpha, kernel=options.kernel, gamma=gamma),
+        model,
         X,
         y,
         grid,
+        kind=options.kind,
         n_resamples=options.resamples,
         confidence_level=options.level,
         rng=options.seed,

@@ -15,17 +15,22 @@ KERNELS = ("rbf", "laplacian", "polynomial", "linear")
 ONE_COLUMN = ("mean", "sum", "std", "var", "median", "min", "max", "ptp", "trimmed_mean")
 TWO_COLUMNS = ("pearson", "spearman", "mean_difference", "mean_ratio")
 METHODS = ("bca", "percentile", "basic")
+KINDS = ("confidence", "simultaneous", "prediction", "percentile")
 
 _BAND = """\
-Fit kernel ridge regression to a column of a table, refit it to many bootstrap resamples of
-the rows, and draw the fitted curve with the band that holds the middle of the refitted curves
-at each point.
+Fit kernel ridge regression with an intercept to a column of a table, and draw the fitted curve
+with a band, by the bootstrap. --kind says what the band holds:
+
+  confidence    the true curve, with the given probability at three quarters of the points or more
+  simultaneous  the whole true curve, at all points at once
+  prediction    new observations
+  percentile    the middle of the curves that are refitted to resamples of the rows
 
 Rows with a missing value in a chosen column are dropped and counted. The inputs are
-standardised (mean 0, standard deviation 1): --sigma is in these units. The mean of the y column
-is subtracted before the fit and added back. Without --sigma or --alpha, they are chosen by
-their leave-one-out error. With several input columns there is one panel for each, the others
-held at their medians.
+standardised (mean 0, standard deviation 1): --sigma is in these units. Without --sigma or
+--alpha, they are chosen by restricted likelihood; but for percentile bands, every replicate of
+the bootstrap chooses them anew. With several input columns there is one panel for each, the
+others held at their medians.
 """
 
 _BAND_EXAMPLES = """\
@@ -144,13 +149,16 @@ def _add_band(commands: Any) -> None:
         type=_positive,
         metavar="S",
         help="width of the rbf or laplacian kernel, in standard deviations of the inputs "
-        "(default: chosen by leave-one-out)",
+        "(default: chosen by restricted likelihood)",
     )
     band.add_argument(
         "--alpha",
         type=_positive,
         metavar="L",
-        help="the penalty, lambda (default: chosen by leave-one-out)",
+        help="the penalty, lambda (default: chosen by restricted likelihood)",
+    )
+    band.add_argument(
+        "--kind", choices=KINDS, default="confidence", help="of band, see above (%(default)s)"
     )
     _add_resampling(band, 1000)
     band.add_argument(
@@ -158,7 +166,7 @@ def _add_band(commands: Any) -> None:
         type=_fraction,
         default=0.9,
         metavar="P",
-        help="share of the curves in the band (%(default)s)",
+        help="of the band (%(default)s)",
     )
     band.add_argument(
         "--grid",

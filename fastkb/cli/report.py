@@ -17,7 +17,7 @@ from fastkb.plot import INK, draw_band, frame, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fastkb.bootstrap.result import BandResult
+    from fastkb.bands.result import BandResult
 
 CURVES = ("center", "mean", "low", "high")
 
@@ -29,6 +29,7 @@ class Choice(NamedTuple):
     alpha: float
     sigma_how: str
     alpha_how: str
+    n_judged: int | None  # rows on which kernels of high rank were judged; None: all
 
 
 class Band(NamedTuple):
@@ -44,15 +45,16 @@ class Band(NamedTuple):
 class Seconds(NamedTuple):
     """Wall-clock time of the parts of the job."""
 
-    choosing: float  # loading libraries and reading the table included
-    replicates: float
+    loading: float  # libraries and the table
+    computing: float
     total: float
     compiling: float  # part of the others; 0 once the compiled code is on disk
 
 
-def draw(table: Table, band: Band, options: argparse.Namespace) -> Figure:
-    """The picture: one panel for each input column."""
+def draw(table: Table, band: Band, label: str, options: argparse.Namespace) -> Figure:
+    """The picture: one panel for each input column; `label` is the band's in the legend."""
     d = len(table.x_names)
+    values = two_values(table.y)
     figure, axes = new_figure(d)
     for j, ax in enumerate(axes):
         part = slice(j * options.grid, (j + 1) * options.grid)
@@ -62,12 +64,15 @@ def draw(table: Table, band: Band, options: argparse.Namespace) -> Figure:
             band.center[part],
             band.low[part],
             band.high[part],
-            level=options.level,
+            label=label,
             points=(table.X[:, j], table.y),
             points_label=f"{len(table.y):,} observations",
         )
-        label = plain(table.label(table.x_names[j]), 64 if d == 1 else 32)
-        ax.set_xlabel(label, color=INK, fontsize=11)
+        if values is not None:
+            margin = 0.06 * (values[1] - values[0])
+            ax.set_ylim(values[0] - margin, values[1] + margin)
+        name = plain(table.label(table.x_names[j]), 64 if d == 1 else 32)
+        ax.set_xlabel(name, color=INK, fontsize=11)
         place = ax.get_subplotspec()
         if place is not None and place.is_first_col():
             ax.set_ylabel(plain(table.label(table.y_name), 46), color=INK, fontsize=11)
@@ -76,13 +81,42 @@ def draw(table: Table, band: Band, options: argparse.Namespace) -> Figure:
     if target != table.y_name:  # words, not the name of a column, may take a capital
         target = target[:1].upper() + target[1:]
     held = "" if d == 1 else " In each panel the other inputs are held at their medians."
-    caption = (
-        f"At each point the band holds the middle {100 * options.level:g}% of the curves fitted to "
-        f"{options.resamples:,} bootstrap resamples.{held}"
-    )
+    caption = meaning(options, options.resamples) + held
     title = f"{target} explained by {_enumerate(inputs)}"
     frame(figure, axes, title=title.replace("$", r"\$"), caption=caption)
     return figure
+
+
+def meaning(options: argparse.Namespace, n_resamples: int) -> str:
+    """What the band says, in a sentence or two."""
+    level = f"{100 * options.level:g}%"
+    return {
+        "percentile": (
+            f"At each point the band holds the middle {level} of the curves fitted to {n_resamples:,} "
+            "bootstrap resamples. It says how much the fit would move, and does not count the bias of "
+            "smoothing: it holds the true curve less often."
+        ),
+        "confidence": (
+            f"The band is made to hold the true curve with {level} probability at three quarters of the "
+            "points or more. Noise, the bias of smoothing and the choice of width and penalty count "
+            f"({n_resamples:,} bootstrap replicates)."
+        ),
+        "simultaneous": (
+            f"The band is made to hold the whole true curve, at all points at once, with {level} "
+            "probability. Noise, the bias of smoothing and the choice of width and penalty count "
+            f"({n_resamples:,} bootstrap replicates)."
+        ),
+        "prediction": (
+            f"The band is made to hold {level} of new observations, on average over the inputs "
+            "(jackknife+)."
+        ),
+    }[options.kind]
+
+
+def two_values(y: np.ndarray) -> tuple[float, float] | None:
+    """The values of a target that has two of them, the smaller first."""
+    low, high = float(y.min()), float(y.max())
+    return (low, high) if bool(((y == low) | (y == high)).all()) else None
 
 
 def plain(label: str, width: int) -> str:
@@ -117,35 +151,75 @@ def summary(
     options: argparse.Namespace,
 ) -> list[tuple[str, str]]:
     """The job in a few lines: a word and a sentence each."""
+    inputs = ", ".join(table.x_names)
     lines = [
         ("data", f"{table.source}: {len(table.y)} rows used, {dropped(table.n_dropped)}"),
-        ("model", f"kernel ridge regression of {table.y_name} on {', '.join(table.x_names)}"),
-        (
-            "units",
-            "inputs standardised (mean 0, standard deviation 1), mean of the target subtracted",
-        ),
+        ("model", f"kernel ridge regression of {table.y_name} on {inputs}, with an intercept"),
+        ("units", "inputs standardised (mean 0, standard deviation 1)"),
     ]
+    values = two_values(table.y)
+    if values is not None:
+        lines.append(("target", _of_two_values(table.y_name, *values)))
     if choice.sigma is None:
         lines.append(("kernel", options.kernel))
     else:
         width = f"sigma = {choice.sigma:.4g} standard deviations"
         lines.append(("kernel", f"{options.kernel}, {width} ({choice.sigma_how})"))
     lines.append(("lambda", f"{choice.alpha:.4g} ({choice.alpha_how})"))
-    if "the smallest of them" in choice.alpha_how:
-        advice = f"give a larger --alpha, such as {1e4 * choice.alpha:g}, if the curve swings"
-        lines.append(("look", f"the data ask for hardly any penalty: {advice}"))
+    if choice.n_judged is not None:
+        lines.append(
+            (
+                "choice",
+                f"on all rows; kernels of high rank were judged on {choice.n_judged:,} rows drawn at "
+                "random",
+            )
+        )
+    lines += [("look", text) for text in _edges(choice)]
+    lines.append(("band", f"{options.kind}. {meaning(options, options.resamples)}"))
     solver = result.solver
     if result.rank is not None and "rank" not in result.reason:
         solver += f", rank {result.rank}"
-    rate = options.resamples / seconds.replicates
     lines += [
         ("solver", f"{solver}: {result.reason}"),
         (
             "time",
-            f"{seconds.total:.2f} s: {seconds.choosing:.2f} s to load, read and choose, "
-            f"{seconds.replicates:.2f} s for {options.resamples:,} replicates "
-            f"({rate:,.0f} a second){compiling(seconds.compiling)}",
+            f"{seconds.total:.2f} s: {seconds.loading:.2f} s to load and read, "
+            f"{seconds.computing:.2f} s to choose, fit and bootstrap{compiling(seconds.compiling)}",
         ),
         ("written", f"{options.out} (picture), {options.csv} (table)"),
     ]
     return lines
+
+
+def _of_two_values(name: str, low: float, high: float) -> str:
+    """What a curve through a target of two values is."""
+    share = f"the share of rows with {name} = {high:g}"
+    if (low, high) != (0.0, 1.0):
+        share = f"{low:g} and {high - low:g} times {share}"
+    return (
+        f"{name} has two values, {low:g} and {high:g}: the curve is {share}, by least squares, and may "
+        "leave their range. For a band of probabilities give fastkb.bootstrap_band a classifier, such "
+        "as fastkb.MLPClassifier"
+    )
+
+
+def _edges(choice: Choice) -> list[str]:
+    """What a choice at the edge of its candidates means."""
+    found = []
+    if "the smallest of them" in choice.alpha_how:
+        found.append(
+            "the data ask for hardly any penalty: give a larger --alpha, such as "
+            f"{1e4 * choice.alpha:g}, if the curve swings"
+        )
+    if "the largest of them" in choice.alpha_how:
+        found.append("the data ask for the largest penalty: the curve is nearly a constant")
+    if "the smallest of them" in choice.sigma_how:
+        found.append(
+            "the data ask for the narrowest kernel: the curve may follow single points; give a larger "
+            "--sigma for a smoother one"
+        )
+    if "the largest of them" in choice.sigma_how:
+        found.append(
+            "the data ask for the widest kernel: the curve is nearly a polynomial of low degree"
+        )
+    return found

@@ -50,7 +50,7 @@ def test_the_bootstrap_is_the_references(seed, n, offset):
     y = y + offset
     key = key_from_rng(seed)
     candidates, own = candidates_of(kernels)
-    result = calibrate(candidates, own, y[:, None], key, 5)
+    result = calibrate(candidates, own, y[:, None], key, 5, 0)
     signs = Wild(np.zeros((n, 1)), np.ones((n, 1)), key).draw(0, 5).T
     assert set(np.unique(signs)) <= {-1.0, 1.0}
     look, statistic, curves = plain.statistics(in_reference(kernels), y, signs, NEGLIGIBLE, LOUDEST)
@@ -68,15 +68,15 @@ def test_results_are_the_same_on_any_number_of_threads_and_however_cut(monkeypat
     targets = np.stack([y, np.cos(y)], axis=1)
     candidates, own = candidates_of(kernels)
     key = key_from_rng(3)
-    alone = calibrate(candidates, own, targets, key, 20)
+    alone = calibrate(candidates, own, targets, key, 20, 0)
     with in_threads() as mapping:
-        shared = calibrate(candidates, own, targets, key, 20, mapping)
+        shared = calibrate(candidates, own, targets, key, 20, 0, mapping)
     for one, other in zip(alone, shared, strict=True):
         np.testing.assert_array_equal(one, other)
     monkeypatch.setattr("fastkb.bands.calibration._TOGETHER", 7)
-    cut = calibrate(candidates, own, targets, key, 20)
+    cut = calibrate(candidates, own, targets, key, 20, 0)
     np.testing.assert_allclose(cut.statistic, alone.statistic, rtol=1e-8)
-    fewer = calibrate(candidates, own, targets, key, 7)
+    fewer = calibrate(candidates, own, targets, key, 7, 0)
     np.testing.assert_array_equal(fewer.statistic, cut.statistic[:7])
 
 
@@ -87,9 +87,9 @@ def test_targets_are_computed_side_by_side():
     candidates, _ = candidates_of(kernels)
     own = ChosenFit(candidates, candidates.prior, "reml", True)
     key = key_from_rng(5)
-    together = calibrate(candidates, own, targets, key, 9)
+    together = calibrate(candidates, own, targets, key, 9, 0)
     for t in range(3):
-        alone = calibrate(candidates, own, targets[:, [t]], key, 9)
+        alone = calibrate(candidates, own, targets[:, [t]], key, 9, 0)
         np.testing.assert_allclose(together.center[:, [t]], alone.center, atol=1e-12)
         np.testing.assert_allclose(together.statistic[:, :, [t]], alone.statistic, rtol=1e-6)
 
@@ -97,7 +97,7 @@ def test_targets_are_computed_side_by_side():
 def test_a_constant_response_has_a_band_of_no_width():
     _, y, kernels = kernels_of(2)
     candidates, own = candidates_of(kernels)
-    result = calibrate(candidates, own, np.full((len(y), 1), 4.0), key_from_rng(0), 5)
+    result = calibrate(candidates, own, np.full((len(y), 1), 4.0), key_from_rng(0), 5, 0)
     np.testing.assert_allclose(result.center, 4.0)
     assert (result.statistic == 0).all()
     np.testing.assert_allclose(result.spread * result.simultaneous(0.9), 0.0, atol=1e-12)
@@ -106,7 +106,7 @@ def test_a_constant_response_has_a_band_of_no_width():
 def test_the_wider_of_two_levels_and_of_two_claims():
     _, y, kernels = kernels_of(3)
     candidates, own = candidates_of(kernels)
-    result = calibrate(candidates, own, y[:, None], key_from_rng(0), 200)
+    result = calibrate(candidates, own, y[:, None], key_from_rng(0), 200, 3)
     assert result.pointwise(0.5, 0.75) < result.pointwise(0.9, 0.75)
     assert result.pointwise(0.9, 0.5) <= result.pointwise(0.9, 0.9) < result.simultaneous(0.9)
 
@@ -115,7 +115,7 @@ def test_progress_is_told():
     _, y, kernels = kernels_of(4)
     candidates, own = candidates_of(kernels)
     told = []
-    calibrate(candidates, own, y[:, None], key_from_rng(0), 11, advance=told.append)
+    calibrate(candidates, own, y[:, None], key_from_rng(0), 11, 0, advance=told.append)
     assert sum(told) == 11
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import rbf_kernel
 
 import fastkb
 from fastkb.cli import main
 from fastkb.cli.band import evaluation_points
+from fastkb.cli.parser import KINDS
 
 QUICK = ["--resamples", "30", "--grid", "25", "--sigma", "1", "--alpha", "0.5"]
 
@@ -62,14 +64,13 @@ def test_default_data(capsys):
     data = load_diabetes(scaled=False)
     bmi = data.data[:, data.feature_names.index("bmi")]
     np.testing.assert_array_equal(column(rows, "bmi"), np.linspace(bmi.min(), bmi.max(), 25))
-    # An independent fit of the same model, standardised by hand.
+    # An independent fit of the same model: a constant is a feature with a penalty of next to nothing.
     x = (bmi - bmi.mean()) / bmi.std()
-    peer = KernelRidge(alpha=0.5, kernel="rbf", gamma=0.5).fit(
-        x[:, None], data.target - data.target.mean()
-    )
     at = (column(rows, "bmi") - bmi.mean()) / bmi.std()
-    wanted = peer.predict(at[:, None]) + data.target.mean()
-    np.testing.assert_allclose(column(rows, "center"), wanted, atol=1e-6 * np.ptp(data.target))
+    K, cross = (rbf_kernel(a[:, None], x[:, None], gamma=0.5) + 1e6 for a in (x, at))
+    peer = KernelRidge(alpha=0.5, kernel="precomputed").fit(K, data.target)
+    wanted = peer.predict(cross)
+    np.testing.assert_allclose(column(rows, "center"), wanted, atol=1e-5 * np.ptp(data.target))
     assert np.all(column(rows, "low") <= column(rows, "high"))
     assert png_size()[0] == 1200
     shown = capsys.readouterr()
@@ -84,16 +85,18 @@ def test_default_data(capsys):
         assert words in shown.out
 
 
-def test_sigma_and_lambda_are_chosen_by_leave_one_out(capsys):
-    assert main(["band", "--resamples", "20", "--grid", "10"]) == 0
+@pytest.mark.parametrize("kind", ["confidence", "percentile"])
+def test_sigma_and_lambda_are_chosen_by_restricted_likelihood(kind, capsys):
+    command = ["band", "--resamples", "20", "--grid", "10", "--kind", kind]
+    assert main(command) == 0
     data = load_diabetes(scaled=False)
     bmi = data.data[:, data.feature_names.index("bmi")]
-    search = fastkb.KernelRidgeCV(kernel="rbf").fit(
-        ((bmi - bmi.mean()) / bmi.std())[:, None], data.target - data.target.mean()
+    search = fastkb.KernelRidgeCV(kernel="rbf", criterion="reml", fit_intercept=True).fit(
+        ((bmi - bmi.mean()) / bmi.std())[:, None], data.target
     )
     shown = capsys.readouterr().out
     assert f"sigma = {np.sqrt(0.5 / search.gamma_):.4g} " in shown
-    assert f"lambda     {search.alpha_:.4g} (chosen by leave-one-out" in shown
+    assert f"lambda     {search.alpha_:.4g} (chosen by restricted likelihood" in shown
 
 
 @pytest.mark.parametrize("given", [["--sigma", "0.7"], ["--alpha", "0.02"]])
@@ -102,7 +105,70 @@ def test_what_is_given_is_kept(given, capsys):
     shown = capsys.readouterr().out
     assert f"{given[1]} " in shown
     assert "given" in shown
-    assert "chosen by leave-one-out" in shown
+    assert "chosen by restricted likelihood" in shown
+
+
+def test_kinds_of_band_and_what_they_say(capsys):
+    widths = {}
+    for kind in KINDS:
+        command = ["band", "--resamples", "60", "--grid", "12", "--kind", kind]
+        assert main([*command, "--csv", f"{kind}.csv"]) == 0
+        shown = capsys.readouterr().out
+        assert f"{kind}. " in shown
+        rows = read_band(f"{kind}.csv")
+        widths[kind] = np.mean(column(rows, "high") - column(rows, "low"))
+    assert widths["confidence"] < widths["simultaneous"] < widths["prediction"]
+    assert widths["percentile"] < widths["simultaneous"]
+
+
+def test_a_target_of_two_values(capsys):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=80)
+    y = (x + rng.normal(size=80) > 0).astype(int)
+    with open("two.csv", "w") as file:
+        file.write("x,y\n" + "".join(f"{a},{b}\n" for a, b in zip(x, y, strict=True)))
+    assert main(["band", "two.csv", "--x", "x", "--y", "y", *QUICK]) == 0
+    shown = capsys.readouterr().out
+    assert "y has two values, 0 and 1: the curve is the share of rows with y = 1" in shown
+    assert "MLPClassifier" in shown
+
+
+@pytest.mark.parametrize(
+    ("levels", "sizes"),
+    [((0, 1), (60, 90)), ((1, 2, 5), (40, 50, 30)), ((3, 4, 5, 6, 8), (4, 199, 3, 83, 103))],
+)
+def test_a_few_levels_keep_their_means(levels, sizes):
+    """To a tenth of the width of the mean's band, with an effect and without; and so for the band."""
+    for effect in (0.0, 5.0):
+        rng = np.random.default_rng(1)
+        x = np.repeat(levels, sizes)
+        y = effect * np.sin(2.0 * x) + rng.normal(size=len(x))
+        with open("levels.csv", "w") as file:
+            file.write(
+                "x,y\n" + "".join(f"{a},{b!r}\n" for a, b in zip(x, y.tolist(), strict=True))
+            )
+        points = 5 * (max(levels) - min(levels)) * 2 + 1
+        command = ["band", "levels.csv", "--x", "x", "--y", "y", "--quiet", "--grid", str(points)]
+        assert main(command) == 0
+        rows = read_band()
+        at = column(rows, "x")
+        for level, size in zip(levels, sizes, strict=True):
+            here = int(np.argmin(np.abs(at - level)))
+            group = y[x == level]
+            drawn = group[rng.integers(0, size, (2000, size))].mean(axis=1)
+            low, high = np.quantile(drawn, [0.05, 0.95])
+            width = high - low
+            assert (
+                abs(column(rows, "center")[here] - group.mean())
+                < (0.1 if size > 4 else 0.2) * width
+            )
+            if size >= 30:  # (The bootstrap of three rows means little.)
+                assert abs(column(rows, "low")[here] - low) < 0.1 * width
+                assert abs(column(rows, "high")[here] - high) < 0.1 * width
+        # Between levels the curve does not fall back to the mean of all.
+        center = column(rows, "center")
+        assert center.max() < y.max()
+        assert center.min() > y.min()
 
 
 def test_a_choice_at_the_edge_of_the_candidates_is_said(capsys):
@@ -201,7 +267,8 @@ def test_progress_is_shown_to_a_terminal_only(monkeypatch):
         monkeypatch.setattr(sys, "stderr", terminal)
         command = ["band", "--resamples", "20", "--grid", "10", *(["--quiet"] if quiet else [])]
         assert main(command) == 0
-        assert ("choosing by leave-one-out" in terminal.getvalue()) is not quiet
+        assert ("kernels" in terminal.getvalue()) is not quiet
+        assert ("replicates" in terminal.getvalue()) is not quiet
 
 
 @pytest.mark.parametrize(
@@ -291,12 +358,19 @@ def test_control_c_leaves_no_file(monkeypatch, capsys):
     assert not os.listdir()
 
 
-def test_a_system_that_cannot_be_solved_is_a_clear_line(monkeypatch, capsys):
-    def singular(self, X, y):
-        raise np.linalg.LinAlgError("no candidate has a finite error")
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (np.linalg.LinAlgError("did not converge"), "did not converge (try a larger --alpha)"),
+        (ValueError("X has 9,000 rows"), "X has 9,000 rows"),
+    ],
+)
+def test_what_cannot_be_computed_is_a_clear_line(monkeypatch, capsys, error, message):
+    def fail(*arguments, **options):
+        raise error
 
-    monkeypatch.setattr(fastkb.KernelRidgeCV, "fit", singular)
-    assert "no candidate has a finite error (try a larger --alpha)" in fails(capsys)
+    monkeypatch.setattr(fastkb, "bootstrap_band", fail)
+    assert message in fails(capsys)
 
 
 def test_without_matplotlib(monkeypatch, capsys):

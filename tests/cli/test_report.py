@@ -6,12 +6,28 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastkb.cli.report import Band, Choice, Seconds, draw, summary, write_csv
+from fastkb.cli.report import (
+    Band,
+    Choice,
+    Seconds,
+    draw,
+    meaning,
+    summary,
+    two_values,
+    write_csv,
+)
 from fastkb.cli.table import Table
 
 OPTIONS = argparse.Namespace(
-    grid=4, level=0.9, resamples=1000, kernel="rbf", out="o.png", csv="o.csv"
+    grid=4,
+    level=0.9,
+    resamples=1000,
+    kernel="rbf",
+    kind="confidence",
+    out="o.png",
+    csv="o.csv",
 )
+LABEL = "90% confidence band"
 
 
 def table(names=("x",), y_name="y", meanings=None):
@@ -55,7 +71,7 @@ def test_an_input_called_mean_keeps_apart_from_the_curve():
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 7])
 def test_one_panel_for_each_input(d):
     names = [f"c{i}" for i in range(d)]
-    figure = draw(table(names), band(d), OPTIONS)
+    figure = draw(table(names), band(d), LABEL, OPTIONS)
     assert [ax.get_xlabel() for ax in figure.axes] == names
     assert figure.axes[0].get_ylabel() == "y"
     texts = [text.get_text() for text in figure.texts]
@@ -71,7 +87,7 @@ def test_one_panel_for_each_input(d):
 
 def test_nothing_in_the_picture_overlaps_or_leaves_it():
     long = "a very long name of a column that says what was measured, where and in which units"
-    figure = draw(table([long, "b"], y_name=f"{long} too"), band(2), OPTIONS)
+    figure = draw(table([long, "b"], y_name=f"{long} too"), band(2), LABEL, OPTIONS)
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
     whole = figure.bbox
@@ -91,33 +107,74 @@ def test_nothing_in_the_picture_overlaps_or_leaves_it():
 
 
 def test_dollar_signs_are_no_formulas():
-    figure = draw(table(["price in $", "c"], y_name="$\\frac$"), band(2), OPTIONS)
+    figure = draw(table(["price in $", "c"], y_name="$\\frac$"), band(2), LABEL, OPTIONS)
     figure.canvas.draw()
 
 
 def test_known_columns_are_called_by_their_meaning():
-    figure = draw(table(meanings={"x": "width", "y": "height"}), band(), OPTIONS)
+    figure = draw(table(meanings={"x": "width", "y": "height"}), band(), LABEL, OPTIONS)
     assert figure.axes[0].get_xlabel() == "width (x)"
     assert any(text.get_text() == "Height explained by width" for text in figure.texts)
 
 
 def test_summary_says_what_was_done():
-    choice = Choice(1.5, 0.01, "given", "chosen by leave-one-out from 9 candidates")
+    choice = Choice(1.5, 0.01, "given", "chosen from 9 candidates", None)
     result = SimpleNamespace(solver="lowrank", rank=24, reason="smooth kernel")
     lines = dict(summary(table(), choice, result, Seconds(0.5, 2.0, 2.75, 0.0), OPTIONS))
     assert lines["data"] == "data.csv: 12 rows used, 3 dropped for missing values"
     assert "standardised" in lines["units"]
     assert lines["kernel"] == "rbf, sigma = 1.5 standard deviations (given)"
-    assert lines["lambda"] == "0.01 (chosen by leave-one-out from 9 candidates)"
+    assert lines["lambda"] == "0.01 (chosen from 9 candidates)"
     assert lines["solver"] == "lowrank, rank 24: smooth kernel"
     assert "2.75 s" in lines["time"]
-    assert lines["time"].endswith("(500 a second)")
+    assert lines["band"].startswith("confidence. The band is made to hold the true curve with 90%")
+    assert "choice" not in lines
     assert lines["written"] == "o.png (picture), o.csv (table)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("percentile", "the middle 90% of the curves fitted to 1,000 bootstrap resamples"),
+        ("confidence", "at three quarters of the points or more"),
+        ("simultaneous", "at all points at once"),
+        ("prediction", "90% of new observations"),
+    ],
+)
+def test_the_caption_says_what_is_covered(kind, words):
+    options = argparse.Namespace(**{**vars(OPTIONS), "kind": kind})
+    figure = draw(table(), band(), "a label", options)
+    caption = " ".join(" ".join(text.get_text().split()) for text in figure.texts)
+    assert words in caption
+    assert words in meaning(options, 1000)
+
+
+def test_rows_on_which_kernels_were_judged_are_said():
+    choice = Choice(1.5, 0.01, "given", "given", 1000)
+    result = SimpleNamespace(solver="lowrank", rank=24, reason="smooth kernel")
+    lines = dict(summary(table(), choice, result, Seconds(0.5, 2.0, 2.75, 0.0), OPTIONS))
+    assert "kernels of high rank were judged on 1,000 rows" in lines["choice"]
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [([0, 1, 1, 0], (0.0, 1.0)), ([2.5, -1, 2.5], (-1.0, 2.5)), ([1, 2, 3], None)],
+)
+def test_two_values(values, wanted):
+    assert two_values(np.array(values, float)) == wanted
+
+
+def test_the_axis_of_two_values_holds_them():
+    two = table()
+    two.y[:] = np.arange(12) % 2
+    figure = draw(two, band(), LABEL, OPTIONS)
+    low, high = figure.axes[0].get_ylim()
+    assert -0.1 < low < 0 < 1 < high < 1.1
 
 
 @pytest.mark.parametrize("edge", ["smallest", "largest"])
 def test_summary_advises_where_hardly_any_penalty_was_chosen(edge):
-    choice = Choice(1.0, 1e-6, "given", f"chosen by leave-one-out, the {edge} of them")
+    choice = Choice(1.0, 1e-6, "given", f"chosen from many, the {edge} of them", None)
     result = SimpleNamespace(solver="cholesky", rank=None, reason="full rank")
     lines = dict(summary(table(), choice, result, Seconds(0.0, 1.0, 1.0, 0.0), OPTIONS))
     assert ("--alpha, such as 0.01" in lines.get("look", "")) is (edge == "smallest")
@@ -129,7 +186,7 @@ def test_summary_without_a_width():
     lines = dict(
         summary(
             table(),
-            Choice(None, 1.0, "given", "given"),
+            Choice(None, 1.0, "given", "given", None),
             result,
             Seconds(0.0, 1.0, 1.0, 0.75),
             options,

@@ -45,7 +45,7 @@ def test_curve_and_band_are_sorted_along_x():
     assert {(x, y) for x, y in zip(band.x[:, 0], band.low, strict=True)} <= vertices
     assert {(x, y) for x, y in zip(band.x[:, 0], band.high, strict=True)} <= vertices
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert legend == ["80% confidence band", "fitted curve"]
+    assert legend == ["80% band of refits", "fitted curve"]
 
 
 def test_method_of_the_result_is_the_same_picture():
