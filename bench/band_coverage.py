@@ -280,3 +280,10 @@ def write(results: dict[str, Counted], datasets: int) -> list[Path]:
     raw.write_text(text + "\n", encoding="utf-8")
     write_between_markers(page, table(results), "coverage")
     return [page, picture, raw]
+
+
+def run(datasets: int) -> None:
+    """The whole study."""
+    results = study(cells(), datasets)
+    print(table(results))
+    print("written:", *(path.relative_to(ROOT) for path in write(results, datasets)))

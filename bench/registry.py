@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
+from bench.kinds import Prediction, Searched
 from bench.network import JAX, Step
 from bench.perceptron import Fit, Predict
 from bench.rivals import ARCH, SCIPY, SCIPY_BATCH, SKLEARN
@@ -44,6 +45,7 @@ BANDS = (
     Band(n=3000, d=2, sigma=0.25, alpha=1e-2, timed_refits=8),
     Band(n=1000, d=8, sigma=2.0, alpha=1e-2, timed_refits=60),
 )
+KINDS = (Searched(n=400, timed_refits=4), Prediction(n=400))
 
 # SciPy's default batch, all resamples at once, takes 1.6 GB for n = 10000, and 16 GB for 100000.
 DEFAULT_BATCH = (SCIPY, ARCH)
@@ -93,7 +95,7 @@ PERCEPTRONS = (
     *(Predict(dtype) for dtype in ("float64", "float32")),
 )
 
-AnyWork = Gram | Band | Interval | Step | Fit | Predict
+AnyWork = Gram | Band | Searched | Prediction | Interval | Step | Fit | Predict
 
 # The band whose peak memory is reported.
 MEMORY_BAND = "band-n3000-d2"
@@ -103,6 +105,7 @@ GRID_N = (2, 10, 100, 1000, 4000)
 GRID_D = (1, 2, 10, 50, 200, 784)
 
 QUICK_N, QUICK_RESAMPLES, QUICK_REFITS, QUICK_PART = 500, 100, 8, 2
+QUICK_PREDICTIONS = 60
 QUICK_STEPS, QUICK_MEMBERS, QUICK_EPOCHS = 3, 20, 3
 
 
@@ -123,7 +126,7 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
     ValueError
         If one of `only` matches no work.
     """
-    every: tuple[AnyWork, ...] = (*GRAMS, *BANDS, *INTERVALS, *STEPS, *PERCEPTRONS)
+    every: tuple[AnyWork, ...] = (*GRAMS, *BANDS, *KINDS, *INTERVALS, *STEPS, *PERCEPTRONS)
     chosen: list[AnyWork] = []
     for pattern in only or ["*"]:
         found = [work for work in every if _matches(work.name, pattern)]
@@ -131,7 +134,8 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
             names = ", ".join(work.name for work in every)
             raise ValueError(f"no work is called {pattern!r}; there are: {names}")
         chosen += [work for work in found if work not in chosen]
-    chosen = [replace(w, processes=processes) if isinstance(w, Band) else w for w in chosen]
+    many = Band | Searched | Prediction
+    chosen = [replace(w, processes=processes) if isinstance(w, many) else w for w in chosen]
     return [_shortened(work) for work in chosen] if quick else list(chosen)
 
 
@@ -149,6 +153,8 @@ def _shortened(work: AnyWork) -> AnyWork:
         return replace(work, steps=QUICK_STEPS, members=members, epochs=epochs)
     if isinstance(work, Gram):
         return replace(work, n=QUICK_N)
+    if isinstance(work, Prediction):
+        return replace(work, n=min(work.n, QUICK_PREDICTIONS))
     if isinstance(work, Interval):
         return replace(
             work,

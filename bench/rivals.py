@@ -136,9 +136,9 @@ def refit_chunk(
     X: np.ndarray,
     y: np.ndarray,
     X_eval: np.ndarray,
-    rows: np.ndarray,  # shape: (n_replicates, n)
     alpha: float,
     gamma: float,
+    rows: np.ndarray,  # shape: (n_replicates, n)
 ) -> np.ndarray:
     """Predictions of scikit-learn's KernelRidge refitted to each resample.
 
@@ -160,24 +160,68 @@ def joblib_refit(
     gamma: float,
     processes: int,
 ) -> Call:
-    """:func:`refit_chunk` in loky's processes, one BLAS thread in each.
+    """:func:`refit_chunk` in loky's processes."""
+    return in_processes(refit_chunk, (*data, alpha, gamma), rows, processes)
+
+
+def in_processes(
+    chunk: Callable[..., np.ndarray], arguments: tuple, replicates: np.ndarray, processes: int
+) -> Call:
+    """``chunk(*arguments, part)`` for parts of the replicates in loky's processes, one BLAS thread in each.
 
     Two chunks for each process: few, so that handing them out costs nothing, and enough to even
     out.
     """
     from joblib import Parallel, delayed, parallel_config
 
-    X, y, X_eval = data
-    chunks = np.array_split(rows, min(len(rows), 2 * processes))
+    parts = np.array_split(replicates, min(len(replicates), 2 * processes))
 
     def call():
         with parallel_config("loky", n_jobs=processes, inner_max_num_threads=1):
-            parts = Parallel()(
-                delayed(refit_chunk)(X, y, X_eval, chunk, alpha, gamma) for chunk in chunks
-            )
-        return np.concatenate(parts)
+            return np.concatenate(Parallel()(delayed(chunk)(*arguments, part) for part in parts))
 
     return call
+
+
+def left_out_chunk(
+    X: np.ndarray,
+    y: np.ndarray,
+    X_eval: np.ndarray,
+    alpha: float,
+    gamma: float,
+    rows: np.ndarray,
+) -> np.ndarray:
+    """Curves fitted without each of the rows, and in the last column the errors there."""
+    from sklearn.kernel_ridge import KernelRidge
+
+    model = KernelRidge(alpha=alpha, kernel="rbf", gamma=gamma)
+    out = np.empty((len(rows), len(X_eval) + 1))
+    for k, i in enumerate(rows):
+        keep = np.arange(len(y)) != i
+        model.fit(X[keep], y[keep])
+        out[k, :-1] = model.predict(X_eval)
+        out[k, -1] = y[i] - model.predict(X[[i]])[0]
+    return out
+
+
+def searched_chunk(
+    factors: list[np.ndarray],  # L of each kernel on the data
+    at_points: list[np.ndarray],  # and at the evaluation points
+    y: np.ndarray,
+    weights: np.ndarray,  # shape: (n_replicates, n)
+) -> np.ndarray:
+    """scikit-learn's RidgeCV on every factor, and the curve of the best."""
+    from sklearn.linear_model import RidgeCV
+
+    out = np.empty((len(weights), len(at_points[0])))
+    for b, w in enumerate(weights):
+        used = w > 0
+        best = -np.inf
+        for L, points in zip(factors, at_points, strict=True):
+            model = RidgeCV(np.logspace(-6, 2, 17)).fit(L[used], y[used], sample_weight=w[used])
+            if model.best_score_ > best:
+                best, out[b] = model.best_score_, model.predict(points)
+    return out
 
 
 class Interval(NamedTuple):

@@ -9,6 +9,7 @@ from bench import agreement
 from bench.band import Band
 from bench.bootstrap import STATISTICS, Interval
 from bench.gram import Gram
+from bench.kinds import Prediction, Searched
 from bench.rivals import ARCH, REFIT, SCIPY, SCIPY_BATCH, joblib_refit, refit_chunk, stop_processes
 from bench.work import Absent
 
@@ -57,7 +58,7 @@ def test_rival_bands_are_refits_on_fastkbs_own_resamples():
     assert rows.shape == (4, 60)
     theirs = SMALL_BAND.rival(REFIT).call()
     X, y, X_eval = SMALL_BAND.data
-    plain = refit_chunk(X, y, X_eval, rows, SMALL_BAND.alpha, SMALL_BAND.gamma)
+    plain = refit_chunk(X, y, X_eval, SMALL_BAND.alpha, SMALL_BAND.gamma, rows)
     np.testing.assert_array_equal(theirs, plain)
 
 
@@ -140,3 +141,26 @@ def test_ends_from_other_resamples_may_stray_by_some_deviations_of_their_level()
     # All replicates tie: every level is that of the one value there is.
     end = np.ones(2)
     assert agreement.drawn_interval_disagreement(np.ones(9), end, end, 1000, False) == 0.0
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        Searched(n=50, timed_refits=2, n_resamples=3, processes=1),
+        Prediction(n=30, processes=1),
+    ],
+    ids=lambda work: work.name,
+)
+def test_other_kinds_of_band_agree_and_a_wrong_one_does_not(work):
+    ours = work.fastkb().call()
+    rival = work.rival(REFIT)
+    theirs = rival.call()
+    stop_processes()
+    assert work.disagreement(ours, theirs) <= 1.0
+    assert work.disagreement(ours, theirs * 1.001) > 10.0
+    assert work.bound(Ceilings(), work.facts(ours)).seconds > 0.0
+
+
+class Ceilings:
+    def flop_rate(self, dtype, what):
+        return 1e11

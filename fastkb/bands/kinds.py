@@ -14,7 +14,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "percentile": Kind("band of refits", "the middle of the refitted curves, point by point"),
-    "confidence": Kind("confidence band", "the true curve, at a share of the points"),
+    "confidence": Kind("confidence band", "the true curve, at a share of the data"),
     "simultaneous": Kind("simultaneous band", "the whole true curve"),
     "prediction": Kind("prediction band", "new observations"),
 }

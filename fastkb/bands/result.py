@@ -13,8 +13,8 @@ from fastkb.bands.simultaneous import studentized_maximum
 from fastkb.bootstrap.prediction_error import PredictionError
 from fastkb.validation.bootstrap import check_level
 
-# The share of the points at which a confidence band holds the level. In simulations (docs/band.md) it
-# then covers at the level on average: at the other points the bias of smoothing is large.
+# The share of the data's rows at which a confidence band holds the level. In simulations (docs/band.md)
+# it then covers at the level on average: at the other rows the bias of smoothing is large.
 SHARE = 0.75
 
 Edges = tuple[np.ndarray, np.ndarray]
@@ -30,7 +30,7 @@ class BandResult:
     `percentile`     at each point x the middle of the refitted functions: percentiles of
                      :math:`\hat F_x(t) = \frac{1}{B} \sum_b 1[f^{(b)}(x) \le t]`
     `confidence`     the true function, with the probability `confidence_level` at three quarters of the
-                     points or more
+                     data or more
     `simultaneous`   the whole true function, at all points at once, with that probability
     `prediction`     new observations, with that probability on average over the inputs
     ================ ===================================================================================
@@ -188,9 +188,9 @@ class BandResult:
     def confidence(self, level: float = 0.9, share: float = SHARE) -> Edges:
         """The band that holds the true function, point by point.
 
-        At the `share` of the points where that is easiest it holds the true function with probability
-        `level` at least. Noise, the bias of smoothing, and where the estimator chooses its width and
-        penalty that choice, are accounted for (:mod:`fastkb.bands`).
+        At the `share` of the data's rows where that is easiest it holds the true function with
+        probability `level` at least. Noise, the bias of smoothing, and where the estimator chooses its
+        width and penalty that choice, are accounted for (:mod:`fastkb.bands`).
 
         Parameters
         ----------

@@ -98,7 +98,7 @@ def meaning(options: argparse.Namespace, n_resamples: int) -> str:
         ),
         "confidence": (
             f"The band is made to hold the true curve with {level} probability at three quarters of the "
-            "points or more. Noise, the bias of smoothing and the choice of width and penalty count "
+            "data or more. Noise, the bias of smoothing and the choice of width and penalty count "
             f"({n_resamples:,} bootstrap replicates)."
         ),
         "simultaneous": (

@@ -79,6 +79,10 @@ def _band_jobs(dtype: type) -> Iterator[Job]:
         for targets in (y, np.stack([y, -y], axis=1)):
             band = partial(fastkb.bootstrap_band, model, X, targets, X[:5], solver=solver)
             yield f"bootstrap_band {X.dtype}", partial(band, n_resamples=20, rng=0)
+    search = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True)
+    for kind in ("percentile", "confidence"):
+        band = partial(fastkb.bootstrap_band, search, X, y, X[:5], kind=kind)
+        yield f"bootstrap_band {X.dtype}", partial(band, n_resamples=20, rng=0)
     sampler = _Rows(X, y)
     band = partial(fastkb.sampling_band, model, sampler, X[:5], n_resamples=5, rng=0)
     yield f"sampling_band {X.dtype}", band

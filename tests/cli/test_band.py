@@ -158,17 +158,15 @@ def test_a_few_levels_keep_their_means(levels, sizes):
             drawn = group[rng.integers(0, size, (2000, size))].mean(axis=1)
             low, high = np.quantile(drawn, [0.05, 0.95])
             width = high - low
-            assert (
-                abs(column(rows, "center")[here] - group.mean())
-                < (0.1 if size > 4 else 0.2) * width
-            )
+            close = 0.1 if size > 4 else 0.2
+            assert abs(column(rows, "center")[here] - group.mean()) < close * width
             if size >= 30:  # (The bootstrap of three rows means little.)
                 assert abs(column(rows, "low")[here] - low) < 0.1 * width
                 assert abs(column(rows, "high")[here] - high) < 0.1 * width
-        # Between levels the curve does not fall back to the mean of all.
+        # Between levels nothing is known of the curve; but it does not run away.
         center = column(rows, "center")
-        assert center.max() < y.max()
-        assert center.min() > y.min()
+        assert center.max() < y.max() + np.ptp(y) / 2
+        assert center.min() > y.min() - np.ptp(y) / 2
 
 
 def test_a_choice_at_the_edge_of_the_candidates_is_said(capsys):
