@@ -1,4 +1,4 @@
-"""Bands of kernel ridge regression beside refits of one model: a choice in each refit, new observations."""
+"""Bands of kernel ridge regression with a choice in each refit, and for new observations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ N_EVAL = 200
 
 @dataclass(frozen=True)
 class Searched:
-    """Refits to resampled rows, each with a choice among nine widths and 17 penalties by leave-one-out."""
+    """Refits to resampled rows, each with a choice of width and penalty by leave-one-out."""
 
     n: int
     timed_refits: int  # replicates that the rival is timed on

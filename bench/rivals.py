@@ -167,7 +167,7 @@ def joblib_refit(
 def in_processes(
     chunk: Callable[..., np.ndarray], arguments: tuple, replicates: np.ndarray, processes: int
 ) -> Call:
-    """``chunk(*arguments, part)`` for parts of the replicates in loky's processes, one BLAS thread in each.
+    """``chunk(*arguments, part)`` for parts of the replicates, one BLAS thread in each process.
 
     Two chunks for each process: few, so that handing them out costs nothing, and enough to even
     out.

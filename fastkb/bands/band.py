@@ -255,7 +255,7 @@ def bootstrap_band(
         saved = Checkpoint(checkpoint, describe_job(estimator, given, solver, options))
     band = of_ridge if ridge else of_model
     parts = band(estimator, data, solver, options, saved)
-    curves = dict(zip(("low", "high"), parts.edges(level), strict=True))
+    curves: dict[str, Any] = dict(zip(("low", "high"), parts.edges(level), strict=True))
     curves |= {"center": parts.center, "mean": parts.mean}
     curves = {name: curve.astype(parts.dtype, copy=False) for name, curve in curves.items()}
     distribution = parts.distribution if keep_distribution else None

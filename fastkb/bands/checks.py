@@ -31,9 +31,10 @@ def check_share(share: Any) -> float:
     """The share of the data's rows at which a confidence band holds its level."""
     if not isinstance(share, Real) or isinstance(share, bool) or not math.isfinite(share):
         raise TypeError(f"share must be a number from 0 to 1, got {share!r}")
-    if not 0.0 <= share <= 1.0:
+    number = float(share)
+    if not 0.0 <= number <= 1.0:
         raise ValueError(f"share must be from 0 to 1, got {share!r}")
-    return float(share)
+    return number
 
 
 def check_kind_of_ridge(

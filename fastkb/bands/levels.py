@@ -103,6 +103,7 @@ def through_means(X: np.ndarray, y: np.ndarray, kernel: str) -> Any:
             criterion="reml",
             fit_intercept=True,
         )
+        assert path.reml is not None
         criterion = float(path.reml.min())
         if criterion < best - 1e-6:
             best = criterion

@@ -82,11 +82,8 @@ class ChosenFit:
     ) -> None:
         self._candidates, self.allowed = candidates, allowed
         self.criterion, self.per_target = criterion, per_target
-        self.centred = all(
-            one.centred
-            for one, of_it in zip(candidates.spectra, allowed.any(axis=1), strict=True)
-            if of_it
-        )
+        of_it = np.flatnonzero(allowed.any(axis=1))
+        self.centred = all(candidates.spectra[i].centred for i in of_it)
 
     def choose(
         self, y: np.ndarray, projected: list[Projected], criteria: np.ndarray, n_targets: int

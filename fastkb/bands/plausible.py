@@ -38,6 +38,8 @@ _AXES = 2**23
 # The estimator's own smoother may cost more: it is one.
 _OWN_ROWS = 4000
 _OWN_RANK = 3000
+# Numbers of its axes, at most: 512 MiB.
+_OWN_AXES = 2**26
 
 _Map = Callable[..., Iterable[Any]]
 _Advance = Callable[[str], Any]
@@ -136,8 +138,7 @@ def of_search(
     centred = bool(estimator.fit_intercept)
     entries = []
     for entry in radial_entries(data.X) if radial else []:
-        own = centred and entry.kernel in chosen_from
-        entries.append(entry._replace(own=own))
+        entries.append(entry._replace(own=centred and entry.kernel in chosen_from))
     among = [entry.kernel for entry in entries if entry.own]
     for kernel in chosen_from:
         if kernel not in among:
@@ -154,7 +155,9 @@ def radial_entries(X: Any) -> list[Entry]:
     """The kernels that are plausible for any data, the widest of each kind first."""
     entries = []
     for name in ("rbf", "laplacian"):
-        for gamma in default_gammas(X, name):
+        gammas = default_gammas(X, name)
+        assert gammas is not None
+        for gamma in gammas:
             entries.append(Entry(KernelChoice(name, float(gamma)), True, True, False))
     return entries
 
@@ -254,13 +257,23 @@ def own_spectrum(source: KernelSource, centred: bool, smallest_alpha: float) -> 
     if source.is_precomputed or not source.is_positive_semidefinite or smallest_alpha <= 0.0:
         cross = source.cross()
         return from_matrix(np.array(source.gram()), cross, np.zeros(len(cross)), centred)
-    found = spectrum(source, centred, smallest_alpha, _OWN_RANK, _OWN_ROWS)
+    found = None
+    if source.n <= _OWN_ROWS or _rank_is_low(source, centred, smallest_alpha):
+        rank = min(_OWN_RANK, max(_LOW_RANK, _OWN_AXES // source.n))
+        found = spectrum(source, centred, smallest_alpha, rank, _OWN_ROWS)
     if found is None:
         raise ValueError(
-            f"X has {source.n:,} rows and the kernel's rank on them is above {_OWN_RANK:,}: a "
-            f"confidence band of so rough a kernel takes at most {_OWN_ROWS:,} rows, or a wider kernel"
+            f"X has {source.n:,} rows and the kernel is too rough for so many, its rank is high: this "
+            f"band takes at most {_OWN_ROWS:,} rows, or a wider or smoother kernel"
         )
     return found
+
+
+def _rank_is_low(source: KernelSource, centred: bool, smallest_alpha: float) -> bool:
+    """Whether some rows have far less directions than they are, so that all rows may have few."""
+    some = source.part(np.arange(0, source.n, -(-source.n // JUDGED_ROWS)))
+    found = spectrum(some, centred, smallest_alpha, JUDGED_ROWS // 2, 0)
+    return found is not None
 
 
 def own_smoothers(one: Spectrum, alpha: np.ndarray) -> np.ndarray:

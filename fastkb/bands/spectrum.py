@@ -20,9 +20,9 @@ from fastkb.linalg.pivoted import PivotedCholesky
 from fastkb.ridge.lapack import eigh_in_place
 
 # What is left of the kernel's trace by a low-rank decomposition, as a part of the smallest penalty:
-# leverages and likelihoods are then right to a thousandth of themselves for the smallest penalty, and to
-# far less for those that data ask for.
-_LEFT = 1e-3
+# leverages and likelihoods are then right to five digits for the smallest penalty, and fits to
+# a millionth of the range of the responses.
+_LEFT = 1e-5
 _EPS, _TINY = np.finfo(np.float64).eps, np.finfo(np.float64).tiny
 
 

@@ -166,12 +166,13 @@ class RidgeStudy:
     @functools.cached_property
     def calibration(self) -> Calibration:
         """The wild bootstrap of everything that the estimator does."""
+        _ = self.choice  # while the candidates are there
         found, data = self._plausible, self._data
         with (
             in_threads() as mapping,
             progress_bar(self._n_resamples, self._progress) as bar,
         ):
-            return calibrate(
+            result = calibrate(
                 found.candidates,
                 found.own,
                 data.y,
@@ -181,6 +182,9 @@ class RidgeStudy:
                 mapping,
                 bar.update,
             )
+        # Candidates of a thousand rows are some hundred megabytes, and nobody asks for them again.
+        del self.__dict__["_plausible"]
+        return result
 
     def confidence(self, center: np.ndarray, level: float, share: float) -> Band:
         """The band that holds the true curve at `level` at a share of the data."""

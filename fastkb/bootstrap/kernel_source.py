@@ -35,6 +35,7 @@ class KernelSource:
     """
 
     def __init__(self, estimator: Any, X: Any, X_eval: Any) -> None:
+        self._estimator = estimator
         self._choice = KernelChoice(
             estimator.kernel,
             estimator.gamma,
@@ -74,6 +75,10 @@ class KernelSource:
     def n_eval(self) -> int:
         """Number of evaluation points."""
         return self._X_eval.shape[0]
+
+    def part(self, rows: np.ndarray) -> KernelSource:
+        """The same kernel on some of the training points, and on one evaluation point."""
+        return KernelSource(self._estimator, self._X[rows], self._X_eval[:1])
 
     def gram(self) -> np.ndarray:
         """K(X, X), computed once.  # shape: (n, n)"""

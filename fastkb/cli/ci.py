@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba.core.event import install_timer
 
-import fastkb
+from fastkb.bootstrap import confidence
 from fastkb.bootstrap.statistics import NAMED
 from fastkb.cli import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
@@ -85,7 +85,7 @@ def _bootstrap(columns: Columns, options: argparse.Namespace) -> BootstrapResult
         statistic = functools.partial(np.quantile, q=options.quantile)
     # What is not finite is told below and in the summary, and not by a warning of NumPy's.
     with np.errstate(divide="ignore", invalid="ignore"):
-        result = fastkb.bootstrap(
+        result = confidence.bootstrap(
             tuple(np.ascontiguousarray(columns.values.T)),
             statistic,
             n_resamples=options.resamples,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
 
 _PACKAGE = __name__.split(".")[0]
 
@@ -22,7 +23,8 @@ def stacklevel() -> int:
     >>> "callers" in caught[0].filename
     False
     """
-    level, frame = 1, sys._getframe(1)
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == _PACKAGE:
         level, frame = level + 1, frame.f_back
     return level

@@ -89,8 +89,10 @@ def test_many_rows(monkeypatch):
 
 def test_a_kernel_too_rough_for_so_many_rows(monkeypatch):
     monkeypatch.setattr(plausible, "_OWN_ROWS", 50)
-    monkeypatch.setattr(plausible, "_OWN_RANK", 20)
+    monkeypatch.setattr(plausible, "JUDGED_ROWS", 40)
     problem = make_problem(4, 80)
     model = fastkb.KernelRidge(0.1, kernel="laplacian", gamma=30.0)
-    with pytest.raises(ValueError, match="X has 80 rows and the kernel's rank on them is above 20"):
+    with pytest.raises(ValueError, match="X has 80 rows and the kernel is too rough for so many"):
         plausible.of_fixed(model, data_of(problem), np.array([0.1]), map)
+    smooth = fastkb.KernelRidge(0.1, kernel="rbf", gamma=0.5)
+    plausible.of_fixed(smooth, data_of(problem), np.array([0.1]), map)

@@ -44,6 +44,9 @@ def test_all_parts_are_the_estimators_kernel(cls, parameters):
     np.testing.assert_allclose(source.diagonal(), np.diag(whole), **close)
     np.testing.assert_allclose(source.rows(np.array([3, 72])), whole[[3, 72], :n], **close)
     assert source.gram() is source.gram()
+    part = source.part(np.array([2, 5, 60]))
+    assert (part.n, part.n_eval) == (3, 1)
+    np.testing.assert_allclose(part.gram(), whole[np.ix_([2, 5, 60], [2, 5, 60])], **close)
     known = parameters["kernel"] in ("rbf", "laplacian", "linear", "poly", "cosine")
     assert source.is_positive_semidefinite == known
 

@@ -12,6 +12,7 @@ from scipy import stats
 from sklearn.datasets import load_diabetes
 
 import fastkb
+from fastkb.bootstrap import confidence
 from fastkb.bootstrap.statistics import NAMED
 from fastkb.cli import main
 from fastkb.cli.ci import describe, draw, summary
@@ -312,7 +313,7 @@ def test_no_resample_with_a_number(monkeypatch, capsys):
         result.bootstrap_distribution[:] = np.nan
         return result
 
-    monkeypatch.setattr(fastkb, "bootstrap", nothing)
+    monkeypatch.setattr(confidence, "bootstrap", nothing)
     assert "no resample has a finite mean" in fails(capsys, "--out", "ci.png", *QUICK)
 
 
@@ -328,7 +329,7 @@ def test_control_c_leaves_no_file(monkeypatch, capsys):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fastkb, "bootstrap", interrupted)
+    monkeypatch.setattr(confidence, "bootstrap", interrupted)
     assert main(["ci", "--out", "ci.png"]) == 130
     assert capsys.readouterr().err == "fastkb: interrupted\n"
     assert not os.listdir()
