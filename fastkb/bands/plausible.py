@@ -69,6 +69,7 @@ class Plausible(NamedTuple):
     own: OwnFit
     entries: list[Entry]  # one for each spectrum
     n_judged: int | None  # rows that kernels of high rank were judged on; None: all
+    gammas: np.ndarray | None = None  # what a search was offered, ascending
 
 
 def of_fixed(
@@ -148,7 +149,8 @@ def of_search(
     candidates, entries, n_judged = _candidates(entries, data, both, mapping, advance)
     allowed = np.outer([entry.own for entry in entries], np.isin(both, alphas))
     own = ChosenFit(candidates, allowed, estimator.criterion, bool(estimator.alpha_per_target))
-    return Plausible(candidates, own, entries, n_judged)
+    offered = None if gammas is None else np.array(widths)
+    return Plausible(candidates, own, entries, n_judged, offered)
 
 
 def radial_entries(X: Any) -> list[Entry]:

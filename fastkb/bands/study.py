@@ -135,12 +135,11 @@ class RidgeStudy:
             flat = own.choose(y, projected, criteria, y.shape[1])
         indices, places = np.divmod(flat, len(candidates.alphas))
         kernels = [found.entries[i].kernel for i in indices]
-        gammas = [e.kernel.gamma for e in found.entries if e.own and e.kernel.gamma is not None]
         allowed = own.allowed.any(axis=0)
         return Choice(
             kernels[0].gamma,
             candidates.alphas[places],
-            np.sort(gammas) if gammas else None,
+            found.gammas,
             candidates.alphas[allowed],
             own.criterion,
             found.n_judged,

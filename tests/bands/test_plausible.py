@@ -81,6 +81,7 @@ def test_many_rows(monkeypatch):
     exact = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True).fit(X, smooth)
     gammas = [entry.kernel.gamma for entry in found.entries]
     assert exact.gamma_ in gammas
+    np.testing.assert_array_equal(found.gammas, exact.path_.gammas)
     rough = np.sign(np.sin(40 * X[:, 0])) + 0.1 * rng.standard_normal(600)
     rough[X[:, 0] < 3] = 0.0
     found = plausible.of_search(search, plausible.Data(X, rough[:, None], points), map)
