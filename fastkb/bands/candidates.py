@@ -66,11 +66,19 @@ class Candidates:
         Penalties, ascending, positive.  # shape: (n_alphas,)
     prior : ndarray of bool
         Which candidates are plausible beforehand.  # shape: (n_spectra, n_alphas)
+    known : list of Tables, optional
+        Those of the spectra, where they have been computed before.
     """
 
-    def __init__(self, spectra: Sequence[Spectrum], alphas: np.ndarray, prior: np.ndarray) -> None:
+    def __init__(
+        self,
+        spectra: Sequence[Spectrum],
+        alphas: np.ndarray,
+        prior: np.ndarray,
+        known: list[Tables] | None = None,
+    ) -> None:
         self.spectra, self.alphas, self.prior = tuple(spectra), alphas, prior
-        self.tables = [tables(one, alphas) for one in self.spectra]
+        self.tables = known or [tables(one, alphas) for one in self.spectra]
         self.n, self.m = len(self.spectra[0].axes), len(self.spectra[0].rows)
 
     def project(self, index: int, y: np.ndarray) -> Projected:

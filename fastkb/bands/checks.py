@@ -122,6 +122,12 @@ def check_search_is_linear(search: KernelRidgeCV, kind: str) -> None:
                 f"kind={kind!r}: every replicate chooses by leave-one-out or by restricted likelihood, "
                 f"and the estimator has {name}={getattr(search, name)!r}: expected None"
             )
+    choice = KernelChoice(search.kernel, None, search.degree, search.coef0, search.kernel_params)
+    if kind != "percentile" and not choice.is_positive_semidefinite:
+        raise ValueError(
+            f"kind={kind!r} of KernelRidgeCV needs a kernel that is known to be positive semidefinite, "
+            f"got kernel={search.kernel!r}: give its parameters to KernelRidge instead"
+        )
 
 
 def check_stacked_data(X: Any, X_eval: Any) -> Any:

@@ -201,7 +201,7 @@ def _candidates(
     rows = np.sort(np.random.default_rng(0).choice(n, JUDGED_ROWS, replace=False))
     some = Data(data.X[rows], data.y[rows], data.X_eval[:1])
     judged = list(mapping(lambda entry: decompose(entry, some, JUDGED_ROWS), entries))
-    speaks = _probabilities(assemble(judged, some.y)[0], some.y) >= _SPEAKS
+    speaks = _probabilities(*assemble(judged, some.y), some.y) >= _SPEAKS
     low_rank = min(_LOW_RANK, max(1, _AXES // n))
 
     def of_all_rows(index: int) -> Spectrum | None:
@@ -217,7 +217,7 @@ def _candidates(
         )
 
     found = list(mapping(of_all_rows, range(len(entries))))
-    likely = iter(_probabilities(assemble(found, data.y)[0], data.y) >= _UNLIKELY)
+    likely = iter(_probabilities(*assemble(found, data.y), data.y) >= _UNLIKELY)
     found = [one if one and next(likely) else None for one in found]
     return *assemble(found, data.y), JUDGED_ROWS
 
@@ -236,16 +236,23 @@ def _gentle_ones(candidates: Candidates, n_levels: int, y: np.ndarray) -> Candid
     kept = allowed & [gentle(alphas, one.values) for one in spectra]
     if not kept.any():
         kept = allowed & (np.cumsum(allowed, axis=1) == 1)
-    return candidates if not kept.any() else Candidates(spectra, alphas, kept)
+    return candidates if not kept.any() else Candidates(spectra, alphas, kept, candidates.tables)
 
 
-def _probabilities(candidates: Candidates, y: np.ndarray) -> np.ndarray:
+def _probabilities(candidates: Candidates, entries: list[Entry], y: np.ndarray) -> np.ndarray:
     """The posterior probability of each kernel, for the target that likes it best.
 
+    Of a kernel that the estimator chooses from: among all, or among those, whichever is larger.
     # shape: (n_spectra,)
     """
     projected = [candidates.project(i, y) for i in range(len(candidates.spectra))]
-    return candidates.posterior(projected, 0.0).sum(axis=1).max(axis=1)
+    found = candidates.posterior(projected, 0.0).sum(axis=1).max(axis=1)
+    own = [entry.own for entry in entries]
+    if any(own):
+        prior = np.outer(own, np.ones(len(candidates.alphas), bool))
+        among = Candidates(candidates.spectra, candidates.alphas, prior, candidates.tables)
+        found = np.maximum(found, among.posterior(projected, 0.0).sum(axis=1).max(axis=1))
+    return found
 
 
 def own_spectrum(source: KernelSource, centred: bool, smallest_alpha: float) -> Spectrum:

@@ -13,6 +13,7 @@ from fastkb.bands.checks import (
     check_search_is_linear,
     check_stacked_data,
 )
+from fastkb.bands.own_fit import ChosenFit
 from fastkb.bands.parts import Parts
 from fastkb.bands.searched_refits import SearchedRefits
 from fastkb.bands.study import Choice, RidgeStudy, in_threads
@@ -66,6 +67,8 @@ def of_ridge(
     study = RidgeStudy(estimator, where, alpha, options.key, options.n_resamples, options.progress)
     if options.kind == "percentile":
         return _percentile(estimator, data, solver, options, checkpoint, study)
+    if options.kind != "prediction":
+        _ = study.calibration  # its candidates serve the choice, too
     choice, fixed = study.choice, study.fixed
     penalties = data.alpha if choice is None else choice.alpha
     source = KernelSource(fixed, data.X, data.X_eval)
@@ -133,10 +136,11 @@ def _searched_replicates(
     estimator: Any, data: plausible.Data, options: Options, plan: Any, checkpoint: Checkpoint | None
 ) -> tuple[Replicates, Choice]:
     """Refit on every resample, the choice included; and the choice from all data."""
-    study = RidgeStudy(estimator, data, None, options.key, options.n_resamples, radial=False)
-    choice, n = study.choice, len(data.y)
-    assert choice is not None
-    refits = SearchedRefits(*study.searched, data.y)
+    study = RidgeStudy(estimator, data, None, options.key, options.n_resamples, options.progress)
+    found, n = study.searched(), len(data.y)
+    assert isinstance(found.own, ChosenFit)
+    choice = study.chosen_from(found)
+    refits = SearchedRefits(found.candidates, found.own, data.y)
     distribution = empty(
         (options.n_resamples, data.X_eval.shape[0], data.y.shape[1]),
         np.float64,

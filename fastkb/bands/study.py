@@ -18,7 +18,6 @@ import numpy as np
 
 from fastkb.bands import plausible
 from fastkb.bands.calibration import Calibration, calibrate
-from fastkb.bands.candidates import Candidates
 from fastkb.bands.checks import check_stacked_data
 from fastkb.bands.jackknife import jackknife_plus, left_out_errors
 from fastkb.bands.own_fit import ChosenFit
@@ -70,8 +69,6 @@ class RidgeStudy:
         Names the stream of the wild bootstrap.  # shape: (4,)
     n_resamples : int
     progress : bool, default False
-    radial : bool, default True
-        Whether plausible curves are wanted, and not the estimator's own candidates alone.
     """
 
     def __init__(
@@ -82,22 +79,23 @@ class RidgeStudy:
         key: np.ndarray,
         n_resamples: int,
         progress: bool = False,
-        radial: bool = True,
     ) -> None:
         self._estimator, self._data, self._alpha = estimator, data, alpha
-        self._radial = radial
         self._key, self._n_resamples, self._progress = key, n_resamples, progress
 
     @functools.cached_property
     def _plausible(self) -> plausible.Plausible:
-        data = self._data
-        if self._radial:
-            points = check_stacked_data(data.X[self._some_rows], data.X_eval)
-            data = data._replace(X_eval=points)
+        points = check_stacked_data(self._data.X[self._some_rows], self._data.X_eval)
+        data = self._data._replace(X_eval=points)
         with in_threads() as mapping, self._kernels_seen() as advance:
             if self._alpha is None:
-                return plausible.of_search(self._estimator, data, mapping, self._radial, advance)
+                return plausible.of_search(self._estimator, data, mapping, advance=advance)
             return plausible.of_fixed(self._estimator, data, self._alpha, mapping, advance)
+
+    def searched(self) -> plausible.Plausible:
+        """What an estimator chooses from, and how, without curves that are plausible beside."""
+        with in_threads() as mapping, self._kernels_seen() as advance:
+            return plausible.of_search(self._estimator, self._data, mapping, False, advance)
 
     @functools.cached_property
     def _some_rows(self) -> np.ndarray:
@@ -115,20 +113,18 @@ class RidgeStudy:
         with tqdm(unit=" kernels", leave=False, disable=not self._progress) as bar:
             yield lambda kernel: bar.update(1)
 
-    @property
-    def searched(self) -> tuple[Candidates, ChosenFit]:
-        """What an estimator chooses from, and how."""
-        found = self._plausible
-        assert isinstance(found.own, ChosenFit)
-        return found.candidates, found.own
-
     @functools.cached_property
     def choice(self) -> Choice | None:
         """What was chosen; None where the estimator's parameters were given."""
         if self._alpha is not None:
             return None
-        found, y = self._plausible, self._data.y
-        candidates, own = self.searched
+        found = self.__dict__.get("_plausible") or self.searched()
+        return self.chosen_from(found)
+
+    def chosen_from(self, found: plausible.Plausible) -> Choice:
+        """The choice from all data."""
+        candidates, own, y = found.candidates, found.own, self._data.y
+        assert isinstance(own, ChosenFit)
         with limit_blas(1):
             projected = [candidates.project(i, y) for i in range(len(candidates.spectra))]
             criteria = np.stack([part.criterion for part in projected])
@@ -165,8 +161,8 @@ class RidgeStudy:
     @functools.cached_property
     def calibration(self) -> Calibration:
         """The wild bootstrap of everything that the estimator does."""
-        _ = self.choice  # while the candidates are there
         found, data = self._plausible, self._data
+        _ = self.choice  # while the candidates are there
         with (
             in_threads() as mapping,
             progress_bar(self._n_resamples, self._progress) as bar,
@@ -234,7 +230,7 @@ def choose(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, Choice | 
     if not hasattr(estimator, "gammas"):
         return estimator, None
     data = plausible.Data(X, y[:, None], X[:1])
-    study = RidgeStudy(estimator, data, None, np.zeros(4, np.uint32), 0, radial=False)
+    study = RidgeStudy(estimator, data, None, np.zeros(4, np.uint32), 0)
     return study.fixed, study.choice
 
 

@@ -51,6 +51,11 @@ SEARCH = KernelRidgeCV(criterion="reml")
         (KernelRidgeCV(cv=3), {"solver": "search"}, "solver='search': the estimator has cv=3"),
         (RIDGE, {"solver": "search"}, "solver='search' is for KernelRidgeCV, got KernelRidge"),
         (SEARCH, {"solver": "lowrank"}, "solver='lowrank' is for KernelRidge"),
+        (
+            KernelRidgeCV(kernel="sigmoid"),
+            {"kind": "prediction"},
+            "known to be positive semidefinite",
+        ),
         (KernelRidgeCV(alphas=[0.0]), {"kind": "confidence"}, "alphas"),
         (KernelRidgeCV(criterion="aic"), {}, "criterion"),
     ],

@@ -88,6 +88,18 @@ def test_many_rows(monkeypatch):
     assert "laplacian" in {entry.kernel.kernel for entry in found.entries}
 
 
+def test_an_estimator_keeps_its_kernels_where_others_are_far_likelier(monkeypatch):
+    monkeypatch.setattr(plausible, "JUDGED_ROWS", 150)
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 6, (900, 1))
+    y = np.sign(np.sin(15 * X[:, 0])) + 0.01 * rng.standard_normal(900)
+    search = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True)
+    found = plausible.of_search(search, plausible.Data(X, y[:, None], X[:5]), map)
+    assert found.own.allowed.any()
+    smooth = {e.kernel.gamma for e in found.entries if e.own}
+    assert fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True).fit(X, y).gamma_ in smooth
+
+
 def test_a_kernel_too_rough_for_so_many_rows(monkeypatch):
     monkeypatch.setattr(plausible, "_OWN_ROWS", 50)
     monkeypatch.setattr(plausible, "JUDGED_ROWS", 40)

@@ -12,8 +12,8 @@ from tests.bands.conftest import make_problem
 
 def refits_of(search, problem, y):
     data = Data(problem.X, y, problem.X_eval)
-    study = RidgeStudy(search, data, None, np.zeros(4, np.uint32), 0, radial=False)
-    return SearchedRefits(*study.searched, y)
+    found = RidgeStudy(search, data, None, np.zeros(4, np.uint32), 0).searched()
+    return SearchedRefits(found.candidates, found.own, y)
 
 
 @settings(max_examples=25, deadline=None)
