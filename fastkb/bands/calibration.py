@@ -145,16 +145,18 @@ def calibrate(
     together = max(1, min(_TOGETHER, _VALUES // (n * n_targets)))
     for first in range(0, n_resamples, together):
         count = min(together, n_resamples - first)
-        responses = wild.draw(first, count)
+        # The last block is as large as the others: products may depend on how large they are.
+        responses = wild.draw(first, together)
         projected, criteria = look(responses)
         fits = own.curves(responses, projected, criteria, n_targets)
         around = averager(responses, projected, candidates.posterior(projected), errors=residuals)
         errors = np.sqrt(around.variance + (around.curve - fits) ** 2)
-        fits = fits.reshape(candidates.m, n_targets, count)
+        fits = fits.reshape(candidates.m, n_targets, together)
         distances = np.abs(fits - average.curve[:, :, None])
         part = slice(first, first + count)
-        statistic[part] = _ratio(distances, errors.reshape(fits.shape)).transpose(2, 0, 1)
-        distribution[part] = fits[:m].transpose(2, 0, 1)
+        ratios = _ratio(distances, errors.reshape(fits.shape)).transpose(2, 0, 1)
+        statistic[part] = ratios[:count]
+        distribution[part] = fits[:m].transpose(2, 0, 1)[:count]
         advance(count)
     return Calibration(
         center[:m] + offset,

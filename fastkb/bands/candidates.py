@@ -32,7 +32,7 @@ from fastkb.ridge.criterion import TieRule
 # The mean variance of a prior's curves over the data, by that of the responses, at most. Where inputs
 # have two or three levels, the likelihood hardly bounds it: a band between levels would have any width.
 LOUDEST = 2.0
-# Candidates of less probability are left out: together they move a band by a part of that.
+# Candidates of less probability are left out; together they may be some hundredths.
 NEGLIGIBLE = 2e-3
 
 _TINY = np.finfo(np.float64).tiny

@@ -59,16 +59,23 @@ def check_rows_are_known(estimator: Any, kind: str) -> None:
     if isinstance(estimator.kernel, str) and estimator.kernel == "precomputed":
         raise ValueError(
             f"a band of kind {kind!r} needs the rows of X, and kernel='precomputed' has their kernel "
-            "alone: give the kernel by its name, or take kind 'percentile' or 'prediction'"
+            "alone: give the kernel by its name, or take another kind"
         )
+
+
+def check_two_rows(n: int, kind: str) -> None:
+    """One row has no spread."""
+    if n < 2:
+        raise ValueError(f"X has {n} row: a band of kind {kind!r} needs two at least")
 
 
 def check_kind_of_model(estimator: Any, kind: str, scheme: Any) -> None:
     """Kinds that models which are refitted have."""
     if kind == "confidence":
         raise ValueError(
-            "kind='confidence' is for KernelRidge and KernelRidgeCV, whose bias of smoothing can be "
-            f"estimated: for {_name(estimator)} take 'percentile', 'simultaneous' or 'prediction'"
+            "kind='confidence' is for KernelRidge and KernelRidgeCV with a solver other than 'weights' "
+            f"and 'rows', whose bias of smoothing can be estimated: for {_name(estimator)} that is "
+            "refitted take 'percentile', 'simultaneous' or 'prediction'"
         )
     if kind != "prediction":
         return
@@ -95,7 +102,7 @@ def why_refitted(search: KernelRidgeCV, scheme: Any) -> str | None:
     for name in ("cv", "scoring"):
         if getattr(search, name) is not None:
             return f"the estimator has {name}={getattr(search, name)!r}"
-    choice = KernelChoice(search.kernel, None, search.degree, search.coef0, search.kernel_params)
+    choice = KernelChoice.of(search)
     if choice.kernel == "precomputed" or not choice.is_positive_semidefinite:
         return f"kernel={search.kernel!r} is precomputed, or not known to be positive semidefinite"
     if isinstance(scheme, ResponseScheme):
@@ -119,10 +126,11 @@ def check_search_is_linear(search: KernelRidgeCV, kind: str) -> None:
     for name in ("cv", "scoring"):
         if getattr(search, name) is not None:
             raise ValueError(
-                f"kind={kind!r}: every replicate chooses by leave-one-out or by restricted likelihood, "
-                f"and the estimator has {name}={getattr(search, name)!r}: expected None"
+                f"kind={kind!r} of KernelRidgeCV takes a choice by leave-one-out or by restricted "
+                f"likelihood, and the estimator has {name}={getattr(search, name)!r}: expected None. "
+                "(solver='weights' refits the model, for bands that are not of kind 'confidence'.)"
             )
-    choice = KernelChoice(search.kernel, None, search.degree, search.coef0, search.kernel_params)
+    choice = KernelChoice.of(search)
     if kind != "percentile" and not choice.is_positive_semidefinite:
         raise ValueError(
             f"kind={kind!r} of KernelRidgeCV needs a kernel that is known to be positive semidefinite, "

@@ -22,7 +22,7 @@ from fastkb.ridge.path import kernel_ridge_path
 # So many different rows at most, with so many rows each on average.
 _FEW, _ROWS_EACH = 8, 5
 _SHRUNK = 0.05
-# Rows that differ by less than this part of the largest are the same but for rounding.
+# Rows that differ by less than this part of a column's range are the same but for rounding.
 _SAME = 1e-9
 
 
@@ -40,9 +40,10 @@ def few_levels(X: Any) -> tuple[np.ndarray, np.ndarray] | None:
         # shapes: (n_levels, d), (n_levels,)
     """
     # Most data have many levels among their first rows.
-    if not isinstance(X, np.ndarray) or len(np.unique(X[: 4 * _FEW], axis=0)) > _FEW:
+    if not isinstance(X, np.ndarray) or len(np.unique(X[: 4 * _FEW], axis=0)) > 2 * _FEW:
         return None
-    rounded = np.round(X / (_SAME * max(float(np.abs(X).max()), np.finfo(np.float64).tiny)))
+    low, span = X.min(axis=0), np.ptp(X, axis=0)
+    rounded = np.round((X - low) / (_SAME * np.where(span > 0.0, span, 1.0)))
     _, first, counts = np.unique(rounded, axis=0, return_index=True, return_counts=True)
     if not 2 <= len(counts) <= _FEW or len(X) < _ROWS_EACH * len(counts):
         return None

@@ -13,6 +13,7 @@ from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.model_band import Options, band_of_model, make_draws
 from fastkb.bootstrap.models import Training
 from fastkb.bootstrap.network_band import band_of_network
+from fastkb.runtime.threads import limit_blas
 from fastkb.validation.bootstrap import is_network
 
 
@@ -35,7 +36,8 @@ def of_model(
         replicates = distribution.reshape(*distribution.shape[:2], -1)
         weights = make_draws(options.scheme, data.y, options.key).weights
         assert weights is not None
-        study = AfterBootstrap(replicates[:, :-n], replicates[:, -n:], weights, y)
+        with limit_blas(1):  # products that do not depend on the number of threads
+            study = AfterBootstrap(replicates[:, :-n], replicates[:, -n:], weights, y)
         center, distribution = center[:-n], distribution[:, :-n]
     about = {
         "solver": band.solver,

@@ -90,7 +90,7 @@ class ChosenFit:
     ) -> np.ndarray:
         """The flat index of the candidate that is chosen for each response.  # shape: (count,)"""
         if self.criterion == "loo":
-            criteria = self._leave_one_out(y, projected)
+            criteria = self.leave_one_out(y, projected)
         criteria = criteria.reshape(*criteria.shape[:2], n_targets, -1)
         return best(criteria, self.allowed, TIES[self.criterion], self.per_target).ravel()
 
@@ -109,7 +109,7 @@ class ChosenFit:
             out[:, columns] = candidates.curves(index, y[:, columns], shrunk)
         return out
 
-    def _leave_one_out(self, y: np.ndarray, projected: list[Projected]) -> np.ndarray:
+    def leave_one_out(self, y: np.ndarray, projected: list[Projected]) -> np.ndarray:
         """Mean squared leave-one-out errors.  # shape: (n_spectra, n_alphas, count)"""
         candidates = self._candidates
         out = np.full((*self.allowed.shape, y.shape[1]), np.inf)

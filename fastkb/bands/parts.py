@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.bands.kinds import SHARE
 from fastkb.bands.simultaneous import studentized_maximum
 from fastkb.bootstrap.quantiles import column_quantiles
 
@@ -35,8 +36,6 @@ class Parts(NamedTuple):
         if self.kind == "simultaneous" and not hasattr(self.study, "simultaneous"):
             assert self.distribution is not None
             return studentized_maximum(self.center, self.distribution, level)
-        from fastkb.bands.result import SHARE
-
         center = self.center if self.center.ndim > 1 else self.center[:, None]
         arguments = (level, SHARE) if self.kind == "confidence" else (level,)
         low, high = getattr(self.study, self.kind)(center, *arguments)

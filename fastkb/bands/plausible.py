@@ -29,9 +29,9 @@ from fastkb.ridge.kernel_matrix import KernelChoice
 JUDGED_ROWS = 1000
 # Ranks up to this are low for more rows, and the others are cut off there.
 _LOW_RANK = 300
-# They are kept if they have this part in the posterior: less moves no band.
+# They are kept if they are this likely, by the likeliest of all: others move no band.
 _SPEAKS = 0.05
-# On all rows, kernels of less probability go.
+# On all rows, kernels that are less likely go.
 _UNLIKELY = 1e-6
 # Numbers of a spectrum's axes, at most: 64 MiB.
 _AXES = 2**23
@@ -60,6 +60,13 @@ class Entry(NamedTuple):
     centred: bool
     plausible: bool
     own: bool
+
+
+class ChosenBy(NamedTuple):
+    """How an estimator chooses among its kernels."""
+
+    criterion: str = "reml"
+    alphas: np.ndarray = np.zeros(0, bool)  # which penalties are its own.  # shape: (n_alphas,)
 
 
 class Plausible(NamedTuple):
@@ -92,18 +99,14 @@ def of_fixed(
     advance : callable
         Told of each kernel that is decomposed.
     """
-    choice = KernelChoice(
-        estimator.kernel,
-        estimator.gamma,
-        estimator.degree,
-        estimator.coef0,
-        estimator.kernel_params,
-    )
+    choice = KernelChoice.of(estimator)
     source = KernelSource(estimator, data.X, data.X_eval)
     centred = bool(getattr(estimator, "fit_intercept", False))
     smoothers = own_smoothers(own_spectrum(source, centred, float(alpha.min())), alpha)
     entries = [*radial_entries(data.X), *_own_as_prior(choice, source)]
-    candidates, entries, n_judged = _candidates(entries, data, DEFAULT_ALPHAS, mapping, advance)
+    candidates, entries, n_judged = _candidates(
+        entries, data, DEFAULT_ALPHAS, ChosenBy(), mapping, advance
+    )
     return Plausible(candidates, FixedFit(smoothers, centred), entries, n_judged)
 
 
@@ -126,15 +129,13 @@ def of_search(
     advance : callable
         Told of each kernel that is decomposed.
     """
-    choice = KernelChoice(
-        estimator.kernel, None, estimator.degree, estimator.coef0, estimator.kernel_params
-    )
+    choice = KernelChoice.of(estimator)
     alphas = DEFAULT_ALPHAS if estimator.alphas is None else np.ravel(estimator.alphas)
     gammas = None
     if choice.takes_gamma:
         gammas = estimator.gammas
         gammas = default_gammas(data.X, choice.kernel) if gammas is None else np.ravel(gammas)
-    widths = [None] if gammas is None else sorted(float(gamma) for gamma in gammas)
+    widths = [None] if gammas is None else sorted({float(gamma) for gamma in gammas})
     chosen_from = [choice._replace(gamma=gamma) for gamma in widths]
     centred = bool(estimator.fit_intercept)
     entries = []
@@ -146,8 +147,9 @@ def of_search(
             plausible = not radial or (centred and gammas is None)
             entries.append(Entry(kernel, centred, plausible, True))
     both = np.unique(np.concatenate([DEFAULT_ALPHAS, alphas]))
-    candidates, entries, n_judged = _candidates(entries, data, both, mapping, advance)
-    allowed = np.outer([entry.own for entry in entries], np.isin(both, alphas))
+    chosen_by = ChosenBy(estimator.criterion, np.isin(both, alphas))
+    candidates, entries, n_judged = _candidates(entries, data, both, chosen_by, mapping, advance)
+    allowed = np.outer([entry.own for entry in entries], chosen_by.alphas)
     own = ChosenFit(candidates, allowed, estimator.criterion, bool(estimator.alpha_per_target))
     offered = None if gammas is None else np.array(widths)
     return Plausible(candidates, own, entries, n_judged, offered)
@@ -174,7 +176,12 @@ def _own_as_prior(choice: KernelChoice, source: KernelSource) -> list[Entry]:
 
 
 def _candidates(
-    entries: list[Entry], data: Data, alphas: np.ndarray, mapping: _Map, advance: _Advance
+    entries: list[Entry],
+    data: Data,
+    alphas: np.ndarray,
+    own: ChosenBy,
+    mapping: _Map,
+    advance: _Advance,
 ) -> tuple[Candidates, list[Entry], int | None]:
     n = len(data.y)
     levels = few_levels(data.X)
@@ -201,7 +208,7 @@ def _candidates(
     rows = np.sort(np.random.default_rng(0).choice(n, JUDGED_ROWS, replace=False))
     some = Data(data.X[rows], data.y[rows], data.X_eval[:1])
     judged = list(mapping(lambda entry: decompose(entry, some, JUDGED_ROWS), entries))
-    speaks = _probabilities(*assemble(judged, some.y), some.y) >= _SPEAKS
+    speaks = _likeliest(*assemble(judged, some.y), own, some.y) >= _SPEAKS
     low_rank = min(_LOW_RANK, max(1, _AXES // n))
 
     def of_all_rows(index: int) -> Spectrum | None:
@@ -212,12 +219,15 @@ def _candidates(
                 return found
         if not speaks[index]:
             return None
+        if entry.own and n <= _OWN_ROWS:
+            source = KernelSource(entry.kernel, data.X, data.X_eval)
+            return spectrum(source, entry.centred, float(alphas.min()), n, n)
         return truncated_spectrum(
             KernelSource(entry.kernel, data.X, data.X_eval), entry.centred, low_rank
         )
 
     found = list(mapping(of_all_rows, range(len(entries))))
-    likely = iter(_probabilities(*assemble(found, data.y), data.y) >= _UNLIKELY)
+    likely = iter(_likeliest(*assemble(found, data.y), own, data.y) >= _UNLIKELY)
     found = [one if one and next(likely) else None for one in found]
     return *assemble(found, data.y), JUDGED_ROWS
 
@@ -239,20 +249,34 @@ def _gentle_ones(candidates: Candidates, n_levels: int, y: np.ndarray) -> Candid
     return candidates if not kept.any() else Candidates(spectra, alphas, kept, candidates.tables)
 
 
-def _probabilities(candidates: Candidates, entries: list[Entry], y: np.ndarray) -> np.ndarray:
-    """The posterior probability of each kernel, for the target that likes it best.
+def _likeliest(
+    candidates: Candidates, entries: list[Entry], own: ChosenBy, y: np.ndarray
+) -> np.ndarray:
+    """How likely each kernel is, by the likeliest one, for the target that likes it best.
 
-    Of a kernel that the estimator chooses from: among all, or among those, whichever is larger.
+    Of a kernel that the estimator chooses from: among all by likelihood, or among those by the
+    estimator's own criterion, whichever is larger.
     # shape: (n_spectra,)
     """
     projected = [candidates.project(i, y) for i in range(len(candidates.spectra))]
-    found = candidates.posterior(projected, 0.0).sum(axis=1).max(axis=1)
-    own = [entry.own for entry in entries]
-    if any(own):
-        prior = np.outer(own, np.ones(len(candidates.alphas), bool))
-        among = Candidates(candidates.spectra, candidates.alphas, prior, candidates.tables)
-        found = np.maximum(found, among.posterior(projected, 0.0).sum(axis=1).max(axis=1))
+    found = _by_the_largest(candidates.posterior(projected, 0.0))
+    mine = np.array([entry.own for entry in entries])
+    if mine.any():
+        allowed = np.outer(mine, own.alphas)
+        fit = ChosenFit(candidates, allowed, own.criterion, True)
+        criteria = np.stack([part.criterion for part in projected])
+        if own.criterion == "loo":  # (n log of a variance is a likelihood of its kind)
+            criteria = len(y) * np.log(fit.leave_one_out(y, projected))
+        inside = np.where(allowed[:, :, None], criteria, np.inf)
+        weights = np.exp(0.5 * (inside.min(axis=(0, 1)) - inside))
+        found = np.maximum(found, _by_the_largest(weights))
     return found
+
+
+def _by_the_largest(weights: np.ndarray) -> np.ndarray:
+    """Of weights of kernels, penalties and targets.  # shape: (n_spectra,)"""
+    of_kernels = weights.sum(axis=1)
+    return (of_kernels / of_kernels.max(axis=0)).max(axis=1)
 
 
 def own_spectrum(source: KernelSource, centred: bool, smallest_alpha: float) -> Spectrum:

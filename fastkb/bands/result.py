@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastkb.bands.checks import check_share
-from fastkb.bands.kinds import KINDS
+from fastkb.bands.kinds import KINDS, SHARE
 from fastkb.bands.simultaneous import studentized_maximum
 from fastkb.bootstrap.prediction_error import PredictionError
 from fastkb.validation.bootstrap import check_level
-
-# The share of the data's rows at which a confidence band holds the level. In simulations (docs/band.md)
-# it then covers at the level on average: at the other rows the bias of smoothing is large.
-SHARE = 0.75
 
 Edges = tuple[np.ndarray, np.ndarray]
 
@@ -247,9 +243,10 @@ class BandResult:
     def prediction(self, level: float = 0.9) -> Edges:
         """The band that holds new observations, by the jackknife+.
 
-        With probability `level` on average over the inputs; theory guarantees 2·level - 1 for any model
-        whose observations are exchangeable (:mod:`fastkb.bands.jackknife`). Where the noise varies from
-        place to place the band is too wide here and too narrow there.
+        With probability `level` on average over the inputs; theory guarantees 2·level - 1 for
+        exchangeable observations and given parameters (:mod:`fastkb.bands.jackknife`). Those of
+        KernelRidgeCV are chosen once, from all rows, and some ten rows are then held less often.
+        Where the noise varies from place to place the band is too wide here and too narrow there.
 
         Parameters
         ----------

@@ -12,6 +12,7 @@ from fastkb.bands.checks import (
     check_search,
     check_search_is_linear,
     check_stacked_data,
+    check_two_rows,
 )
 from fastkb.bands.own_fit import ChosenFit
 from fastkb.bands.parts import Parts
@@ -55,7 +56,10 @@ def check_ridge(estimator: Any, given: Training, options: Options, checkpoint: A
         check_search(estimator)
         check_search_is_linear(estimator, kind)
         model = KernelRidge(kernel=estimator.kernel)
-    return check_band_data(model, *given)
+    data = check_band_data(model, *given)
+    if kind != "percentile":
+        check_two_rows(len(data.y), kind)
+    return data
 
 
 def of_ridge(
@@ -63,7 +67,7 @@ def of_ridge(
 ) -> Parts:
     """The replicates of a percentile band, or what the other kinds need."""
     alpha = None if isinstance(estimator, KernelRidgeCV) else data.alpha
-    where = plausible.Data(data.X, data.y, data.X_eval)
+    where = plausible.Data(*(_own_copy(part, estimator) for part in (data.X, data.y, data.X_eval)))
     study = RidgeStudy(estimator, where, alpha, options.key, options.n_resamples, options.progress)
     if options.kind == "percentile":
         return _percentile(estimator, data, solver, options, checkpoint, study)
@@ -78,7 +82,7 @@ def of_ridge(
     if options.kind != "prediction":
         distribution, n_resamples = study.calibration.distribution, options.n_resamples
     about = _about(fit) | {"choice": choice}
-    about["reason"] = f"the fit on all data: {about['reason']}"
+    about["reason"] = f"the fit on all data by {about['solver']}: {about['reason']}"
     return _parts(data, options.kind, fit.center, distribution, study, n_resamples, about)
 
 
@@ -171,6 +175,11 @@ def _drawn_weights(plan: Any, key: np.ndarray, first: int, count: int, n: int) -
     if plan is None:
         return bootstrap_counts(key, first, count, n).astype(np.float64)
     return plan.counts(key, first, count).astype(np.float64)
+
+
+def _own_copy(array: Any, estimator: Any) -> Any:
+    """What the result may look at later, whatever becomes of the caller's arrays; but no Gram matrix."""
+    return array if _is_precomputed(estimator) else array.copy()
 
 
 def _is_precomputed(estimator: Any) -> bool:

@@ -104,7 +104,8 @@ class _Weighted:
         self._values = np.maximum(values, 0.0)
         self._g = self._vectors.T @ (weighted.T @ y)  # shape: (rank, n_targets)
         self._square = w @ y**2
-        self._degrees = len(w) - int(factor.centred)
+        # (Of one row nothing is left to choose by.)
+        self._degrees = max(1, len(w) - int(factor.centred))
 
     def likelihood(self, alphas: np.ndarray) -> np.ndarray:
         """Minus twice the logarithm of the restricted likelihood.  # shape: (n_alphas, n_targets)"""

@@ -18,8 +18,9 @@ import numpy as np
 
 from fastkb.bands import plausible
 from fastkb.bands.calibration import Calibration, calibrate
-from fastkb.bands.checks import check_stacked_data
+from fastkb.bands.checks import check_rows_are_known, check_stacked_data
 from fastkb.bands.jackknife import jackknife_plus, left_out_errors
+from fastkb.bands.kinds import SHARE
 from fastkb.bands.own_fit import ChosenFit
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.replicates import progress_bar
@@ -85,6 +86,7 @@ class RidgeStudy:
 
     @functools.cached_property
     def _plausible(self) -> plausible.Plausible:
+        check_rows_are_known(self._estimator, "confidence or simultaneous")
         points = check_stacked_data(self._data.X[self._some_rows], self._data.X_eval)
         data = self._data._replace(X_eval=points)
         with in_threads() as mapping, self._kernels_seen() as advance:
@@ -187,8 +189,10 @@ class RidgeStudy:
         return center - half, center + half
 
     def simultaneous(self, center: np.ndarray, level: float) -> Band:
-        """The band that holds the whole curve."""
-        half = self.calibration.simultaneous(level) * self.calibration.spread
+        """The band that holds the whole curve, and so is never narrower than one that holds a part."""
+        found = self.calibration
+        errors = np.maximum(found.simultaneous(level), found.pointwise(level, SHARE))
+        half = errors * found.spread
         return center - half, center + half
 
     @functools.cached_property

@@ -36,13 +36,7 @@ class KernelSource:
 
     def __init__(self, estimator: Any, X: Any, X_eval: Any) -> None:
         self._estimator = estimator
-        self._choice = KernelChoice(
-            estimator.kernel,
-            estimator.gamma,
-            estimator.degree,
-            estimator.coef0,
-            estimator.kernel_params,
-        )
+        self._choice = KernelChoice.of(estimator)
         # Our own functions stand in for scikit-learn's; a subclass may know a kernel of its own.
         known = type(estimator).__module__.split(".")[0] in ("sklearn", "fastkb")
         self._matrix = self._choice.matrix if known else estimator._get_kernel

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
         table = read_table(options.data, options.x, options.y)
         center, scale = _standardisation(table)
         X = (table.X - center) / scale
+        _check_rows_for(options, len(table.y))
         loaded = time.perf_counter()
         grid = evaluation_points(table.X, options.grid)
         model = model_of(X, table.y, options)
@@ -53,7 +54,9 @@ def run(options: argparse.Namespace) -> None:
             choice = result.choice
         fitted = time.perf_counter()
         band = Band(grid, result.center, result.mean, result.low, result.high)
-        write_picture(outputs[0], draw(table, band, result.label, options))
+        write_picture(
+            outputs[0], draw(table, band, result.label, options, chosen=choice is not None)
+        )
         outputs[1].write(lambda file: write_csv(file, table, band))
     if not options.quiet:
         total = time.perf_counter() - start
@@ -69,6 +72,15 @@ def _check_sigma(options: argparse.Namespace) -> None:
     # The inputs have standard deviation 1: beyond this, every kernel value is 0 or 1.
     if not 1e-9 <= options.sigma <= 1e9:
         raise CommandError(f"--sigma {options.sigma:g}: expected standard deviations, 1e-9 to 1e9")
+
+
+def _check_rows_for(options: argparse.Namespace, n: int) -> None:
+    """Few rows cannot say what holds nearly all new ones."""
+    if options.kind == "prediction" and math.ceil(options.level * (n + 1) - 1e-9) > n:
+        raise CommandError(
+            f"--level {options.level:g}: {n} rows can say what holds a share of {n / (n + 1):.3g} of new "
+            "observations at most"
+        )
 
 
 @contextlib.contextmanager

@@ -28,8 +28,8 @@ with a band, by the bootstrap. --kind says what the band holds:
 
 Rows with a missing value in a chosen column are dropped and counted. The inputs are
 standardised (mean 0, standard deviation 1): --sigma is in these units. Without --sigma or
---alpha, they are chosen by restricted likelihood; but for percentile bands, every replicate of
-the bootstrap chooses them anew. With several input columns there is one panel for each, the
+--alpha, they are chosen by restricted likelihood; for confidence and simultaneous bands again in
+every replicate of the bootstrap. With several input columns there is one panel for each, the
 others held at their medians.
 """
 

@@ -51,8 +51,21 @@ class Seconds(NamedTuple):
     compiling: float  # part of the others; 0 once the compiled code is on disk
 
 
-def draw(table: Table, band: Band, label: str, options: argparse.Namespace) -> Figure:
-    """The picture: one panel for each input column; `label` is the band's in the legend."""
+def draw(
+    table: Table, band: Band, label: str, options: argparse.Namespace, *, chosen: bool = True
+) -> Figure:
+    """The picture: one panel for each input column.
+
+    Parameters
+    ----------
+    table : Table
+    band : Band
+    label : str
+        The band's in the legend.
+    options : argparse.Namespace
+    chosen : bool, default True
+        Whether width or penalty was chosen from the data.
+    """
     d = len(table.x_names)
     values = two_values(table.y)
     figure, axes = new_figure(d)
@@ -81,14 +94,17 @@ def draw(table: Table, band: Band, label: str, options: argparse.Namespace) -> F
     if target != table.y_name:  # words, not the name of a column, may take a capital
         target = target[:1].upper() + target[1:]
     held = "" if d == 1 else " In each panel the other inputs are held at their medians."
-    caption = meaning(options, options.resamples) + held
+    caption = meaning(options, options.resamples, chosen) + held
     title = f"{target} explained by {_enumerate(inputs)}"
     frame(figure, axes, title=title.replace("$", r"\$"), caption=caption)
     return figure
 
 
-def meaning(options: argparse.Namespace, n_resamples: int) -> str:
+def meaning(options: argparse.Namespace, n_resamples: int, chosen: bool = True) -> str:
     """What the band says, in a sentence or two."""
+    counts = "Noise and the bias of smoothing count"
+    if chosen:
+        counts = "Noise, the bias of smoothing and the choice of width and penalty count"
     level = f"{100 * options.level:g}%"
     return {
         "percentile": (
@@ -98,13 +114,11 @@ def meaning(options: argparse.Namespace, n_resamples: int) -> str:
         ),
         "confidence": (
             f"The band is made to hold the true curve with {level} probability at three quarters of the "
-            "data or more. Noise, the bias of smoothing and the choice of width and penalty count "
-            f"({n_resamples:,} bootstrap replicates)."
+            f"data or more. {counts} ({n_resamples:,} bootstrap replicates)."
         ),
         "simultaneous": (
             f"The band is made to hold the whole true curve, at all points at once, with {level} "
-            "probability. Noise, the bias of smoothing and the choice of width and penalty count "
-            f"({n_resamples:,} bootstrap replicates)."
+            f"probability. {counts} ({n_resamples:,} bootstrap replicates)."
         ),
         "prediction": (
             f"The band is made to hold {level} of new observations, on average over the inputs "
@@ -175,7 +189,8 @@ def summary(
             )
         )
     lines += [("look", text) for text in _edges(choice)]
-    lines.append(("band", f"{options.kind}. {meaning(options, options.resamples)}"))
+    chosen = result.choice is not None
+    lines.append(("band", f"{options.kind}. {meaning(options, options.resamples, chosen)}"))
     solver = result.solver
     if result.rank is not None and "rank" not in result.reason:
         solver += f", rank {result.rank}"

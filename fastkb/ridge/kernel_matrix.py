@@ -23,6 +23,13 @@ class KernelChoice(NamedTuple):
     coef0: float = 1
     kernel_params: dict | None = None
 
+    @classmethod
+    def of(cls, estimator: Any) -> KernelChoice:
+        """The kernel of an estimator; of one that chooses γ, without it."""
+        gamma = getattr(estimator, "gamma", None)
+        parameters = (estimator.degree, estimator.coef0, estimator.kernel_params)
+        return cls(estimator.kernel, gamma, *parameters)
+
     def matrix(self, X: Any, Y: Any = None) -> Any:
         """The Gram matrix of the rows of `X` and `Y`; the very `X` where that is precomputed.
 

@@ -27,6 +27,12 @@ def test_few_levels(column, wanted):
     assert counts.sum() == len(column)
 
 
+@pytest.mark.parametrize("offset", [0.0, -7.0, 1e9])
+def test_an_offset_changes_no_level(offset):
+    column = offset + np.repeat([0.0, 1.0, 2.0, 3.0], 10)
+    assert few_levels(column[:, None])[1].tolist() == [10, 10, 10, 10]
+
+
 def test_levels_that_show_up_late_are_seen():
     X = np.concatenate([np.repeat([0.0, 1.0], 100), np.linspace(2, 3, 50)])[:, None]
     assert few_levels(X) is None

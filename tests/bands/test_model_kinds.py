@@ -87,3 +87,23 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     np.testing.assert_array_equal(first.low, again.low)
     with pytest.raises(ValueError, match="belongs to another job"):
         fastkb.bootstrap_band(Ridge(), X, y, points, **options)
+
+
+def test_results_are_the_same_on_any_number_of_threads():
+    import threadpoolctl
+
+    rng = np.random.default_rng(0)
+    X, y, points = rng.uniform(size=(150, 1)), rng.standard_normal(150), rng.uniform(size=(333, 1))
+
+    def curve(X, y, w, X_eval):
+        return np.sin(X_eval[:, 0]) * (w @ y)
+
+    bands = []
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+            bands.append(
+                fastkb.bootstrap_band(
+                    curve, X, y, points, kind="prediction", n_resamples=300, rng=0
+                )
+            )
+    np.testing.assert_array_equal(bands[0].low, bands[1].low)

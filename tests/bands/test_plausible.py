@@ -4,6 +4,7 @@ import pytest
 import fastkb
 from fastkb.bands import plausible
 from fastkb.bands.own_fit import ChosenFit, FixedFit
+from fastkb.bands.study import choose
 from tests.bands.conftest import make_problem
 
 
@@ -109,3 +110,31 @@ def test_a_kernel_too_rough_for_so_many_rows(monkeypatch):
         plausible.of_fixed(model, data_of(problem), np.array([0.1]), map)
     smooth = fastkb.KernelRidge(0.1, kernel="rbf", gamma=0.5)
     plausible.of_fixed(smooth, data_of(problem), np.array([0.1]), map)
+
+
+@pytest.mark.parametrize("criterion", ["reml", "loo"])
+def test_the_choice_among_kernels_of_high_rank_is_that_of_fit(monkeypatch, criterion):
+    monkeypatch.setattr(plausible, "JUDGED_ROWS", 150)
+    monkeypatch.setattr(plausible, "_LOW_RANK", 60)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 3))
+    y = np.sin(3 * X[:, 0]) * np.cos(3 * X[:, 1]) + X[:, 2] + 0.05 * rng.standard_normal(400)
+    search = fastkb.KernelRidgeCV(criterion=criterion, fit_intercept=True)
+    _, choice = choose(search, X, y)
+    fitted = search.fit(X, y)
+    assert (choice.gamma, choice.alpha[0]) == (fitted.gamma_, fitted.alpha_)
+    assert choice.n_judged == 150
+
+
+def test_many_kernels_that_are_equally_likely(monkeypatch):
+    """None of which has a large part of the posterior."""
+    monkeypatch.setattr(plausible, "JUDGED_ROWS", 60)
+    monkeypatch.setattr(plausible, "_LOW_RANK", 15)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((100, 4)), rng.standard_normal(100)
+    gammas = np.linspace(1, 1.001, 25)
+    search = fastkb.KernelRidgeCV([0.1], kernel="laplacian", gammas=gammas, fit_intercept=True)
+    for kind in ("percentile", "confidence", "prediction"):
+        band = fastkb.bootstrap_band(search, X, y, X[:4], kind=kind, n_resamples=5, rng=0)
+        assert band.choice.alpha.tolist() == [0.1]
+        assert band.choice.gamma in gammas

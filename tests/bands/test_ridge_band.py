@@ -153,3 +153,49 @@ def test_confidence_covers_a_curve_that_refits_miss():
             shares.append(((band.low <= truth) & (truth <= band.high)).mean())
     assert np.mean(held["percentile"]) < 0.5
     assert np.mean(held["confidence"]) > 0.8
+
+
+def test_a_result_keeps_what_it_needs_whatever_becomes_of_the_data():
+    X, y, points = data()
+    band = fastkb.bootstrap_band(search(), X, y, points, n_resamples=9, rng=0)
+    wanted = fastkb.bootstrap_band(search(), X, y, points, n_resamples=9, rng=0).confidence()
+    X[:], y[:], points[:] = 0.0, 0.0, 0.0
+    np.testing.assert_array_equal(band.confidence(), wanted)
+
+
+def test_other_kinds_of_a_precomputed_kernel():
+    X, y, points = data()
+    K, cross = fastkb.rbf_kernel(X, gamma=3.0), fastkb.rbf_kernel(points, X, gamma=3.0)
+    precomputed = fastkb.KernelRidge(0.1, kernel="precomputed")
+    band = fastkb.bootstrap_band(precomputed, K, y, cross, kind="prediction", rng=0)
+    for kind in ("confidence", "simultaneous"):
+        with pytest.raises(ValueError, match="needs the rows of X"):
+            getattr(band, kind)()
+
+
+@pytest.mark.parametrize("n_points", [1, 4])
+def test_a_band_of_the_whole_curve_holds_its_parts(n_points):
+    for seed in range(4):
+        X, y, _ = data(12, seed=seed)
+        band = fastkb.bootstrap_band(search(), X, y, X[:n_points], n_resamples=60, rng=seed)
+        low, high = band.confidence()
+        below, above = band.simultaneous()
+        assert (below <= low).all()
+        assert (high <= above).all()
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_one_row_is_refused(kind):
+    with pytest.raises(ValueError, match="needs two at least"):
+        fastkb.bootstrap_band(model(), [[1.0]], [2.0], [[1.0]], kind=kind, rng=0)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_few_rows(n, kind):
+    X, y, points = data(n)
+    band = fastkb.bootstrap_band(search(), X, y, points, kind=kind, n_resamples=20, rng=0)
+    if kind == "prediction":
+        assert np.isinf(band.low).all()
+    else:
+        assert np.isfinite(band.low).all()

@@ -121,6 +121,12 @@ def test_kinds_of_band_and_what_they_say(capsys):
     assert widths["percentile"] < widths["simultaneous"]
 
 
+def test_so_few_rows_cannot_say(data, capsys):
+    command = [data, "--x", "size", "--y", "price", "--kind", "prediction", "--level", "0.99"]
+    message = fails(capsys, *command)
+    assert "60 rows can say what holds a share of 0.984 of new observations at most" in message
+
+
 def test_a_target_of_two_values(capsys):
     rng = np.random.default_rng(0)
     x = rng.normal(size=80)

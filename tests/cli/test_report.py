@@ -119,7 +119,7 @@ def test_known_columns_are_called_by_their_meaning():
 
 def test_summary_says_what_was_done():
     choice = Choice(1.5, 0.01, "given", "chosen from 9 candidates", None)
-    result = SimpleNamespace(solver="lowrank", rank=24, reason="smooth kernel")
+    result = SimpleNamespace(solver="lowrank", rank=24, reason="smooth kernel", choice=1)
     lines = dict(summary(table(), choice, result, Seconds(0.5, 2.0, 2.75, 0.0), OPTIONS))
     assert lines["data"] == "data.csv: 12 rows used, 3 dropped for missing values"
     assert "standardised" in lines["units"]
@@ -128,6 +128,7 @@ def test_summary_says_what_was_done():
     assert lines["solver"] == "lowrank, rank 24: smooth kernel"
     assert "2.75 s" in lines["time"]
     assert lines["band"].startswith("confidence. The band is made to hold the true curve with 90%")
+    assert "the choice of width and penalty count" in lines["band"]
     assert "choice" not in lines
     assert lines["written"] == "o.png (picture), o.csv (table)"
 
@@ -151,7 +152,7 @@ def test_the_caption_says_what_is_covered(kind, words):
 
 def test_rows_on_which_kernels_were_judged_are_said():
     choice = Choice(1.5, 0.01, "given", "given", 1000)
-    result = SimpleNamespace(solver="lowrank", rank=24, reason="smooth kernel")
+    result = SimpleNamespace(solver="lowrank", rank=24, reason="smooth kernel", choice=1)
     lines = dict(summary(table(), choice, result, Seconds(0.5, 2.0, 2.75, 0.0), OPTIONS))
     assert "kernels of high rank were judged on 1,000 rows" in lines["choice"]
 
@@ -175,14 +176,14 @@ def test_the_axis_of_two_values_holds_them():
 @pytest.mark.parametrize("edge", ["smallest", "largest"])
 def test_summary_advises_where_hardly_any_penalty_was_chosen(edge):
     choice = Choice(1.0, 1e-6, "given", f"chosen from many, the {edge} of them", None)
-    result = SimpleNamespace(solver="cholesky", rank=None, reason="full rank")
+    result = SimpleNamespace(solver="cholesky", rank=None, reason="full rank", choice=None)
     lines = dict(summary(table(), choice, result, Seconds(0.0, 1.0, 1.0, 0.0), OPTIONS))
     assert ("--alpha, such as 0.01" in lines.get("look", "")) is (edge == "smallest")
 
 
 def test_summary_without_a_width():
     options = argparse.Namespace(**{**vars(OPTIONS), "kernel": "linear"})
-    result = SimpleNamespace(solver="cholesky", rank=None, reason="full rank")
+    result = SimpleNamespace(solver="cholesky", rank=None, reason="full rank", choice=None)
     lines = dict(
         summary(
             table(),
@@ -193,5 +194,6 @@ def test_summary_without_a_width():
         )
     )
     assert lines["kernel"] == "linear"
+    assert "Noise and the bias of smoothing count" in lines["band"]
     assert lines["solver"] == "cholesky: full rank"
     assert "0.75 s of it compiling" in lines["time"]

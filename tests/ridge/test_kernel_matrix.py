@@ -145,3 +145,11 @@ def test_only_some_kernels_have_a_gamma():
     for name in [*NAMES, "additive_chi2"]:
         matrices = [KernelChoice(name, gamma).matrix(X) for gamma in (0.3, 0.6)]
         assert KernelChoice(name).takes_gamma == (not np.array_equal(*matrices)), name
+
+
+def test_the_kernel_of_an_estimator():
+    import fastkb
+
+    model = fastkb.KernelRidge(kernel="poly", gamma=0.3, degree=2, coef0=0.5)
+    assert KernelChoice.of(model) == KernelChoice("poly", 0.3, 2, 0.5)
+    assert KernelChoice.of(fastkb.KernelRidgeCV(gammas=[1.0])) == KernelChoice("rbf")
