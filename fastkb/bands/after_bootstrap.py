@@ -66,7 +66,7 @@ class AfterBootstrap:
         self._curves = curves[:, :, seen] / counts[seen]
         self._errors = np.abs(y[seen] - fitted[seen] / counts[seen, None])
 
-    def prediction(self, center: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    def prediction(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The band at a level.  # shape: (m, n_targets) twice"""
         bands = [
             interval(curves, errors, level)

@@ -39,16 +39,12 @@ _TOGETHER = 256
 _LEAST = 1e-8
 
 
-class Calibration(NamedTuple):
-    """A fit, its standard error, and how far replicates were from the truth that they were drawn
-    around.
-    """
+class Widths(NamedTuple):
+    """What widths of bands are taken from, at any level."""
 
-    center: np.ndarray  # the estimator's fit on all data.     shape: (m, n_targets)
-    spread: np.ndarray  # its standard error.                  shape: (m, n_targets)
-    statistic: np.ndarray  # t*.                               shape: (n_resamples, m, n_targets)
-    at_rows: np.ndarray  # t* at some rows of the data.        shape: (n_resamples, k, n_targets)
-    distribution: np.ndarray  # the replicates' fits.          shape: (n_resamples, m, n_targets)
+    spread: np.ndarray  # the standard error of the fit.  shape: (m, n_targets)
+    largest: np.ndarray  # the maximum of t* over points. shape: (n_resamples, n_targets)
+    at_rows: np.ndarray  # t* at some rows of the data.   shape: (n_resamples, k, n_targets)
 
     def pointwise(self, level: float, share: float) -> np.ndarray:
         """Standard errors that hold the truth at `level` at a share of the data's rows.
@@ -60,7 +56,22 @@ class Calibration(NamedTuple):
 
     def simultaneous(self, level: float) -> np.ndarray:
         """Standard errors that hold the truth at all points at once.  # shape: (n_targets,)"""
-        return np.quantile(self.statistic.max(axis=1), level, axis=0)
+        return np.quantile(self.largest, level, axis=0)
+
+
+class Calibration(NamedTuple):
+    """A fit, and how far replicates were from the truth that they were drawn around."""
+
+    center: np.ndarray  # the estimator's fit on all data.  shape: (m, n_targets)
+    spread: np.ndarray  # its standard error.               shape: (m, n_targets)
+    statistic: np.ndarray  # t* at points, then at rows.    shape: (n_resamples, m + k, n_targets)
+    distribution: np.ndarray  # the replicates' fits.       shape: (n_resamples, m, n_targets)
+
+    @property
+    def widths(self) -> Widths:
+        """The little that bands of any level need."""
+        m = len(self.center)
+        return Widths(self.spread, self.statistic[:, :m].max(axis=1), self.statistic[:, m:].copy())
 
 
 class Wild(NamedTuple):
@@ -161,8 +172,7 @@ def calibrate(
     return Calibration(
         center[:m] + offset,
         spread[:m],
-        statistic[:, :m],
-        statistic[:, m:],
+        statistic,
         distribution + offset,
     )
 

@@ -36,7 +36,6 @@ class Parts(NamedTuple):
         if self.kind == "simultaneous" and not hasattr(self.study, "simultaneous"):
             assert self.distribution is not None
             return studentized_maximum(self.center, self.distribution, level)
-        center = self.center if self.center.ndim > 1 else self.center[:, None]
         arguments = (level, SHARE) if self.kind == "confidence" else (level,)
-        low, high = getattr(self.study, self.kind)(center, *arguments)
+        low, high = getattr(self.study, self.kind)(*arguments)
         return low.reshape(self.center.shape), high.reshape(self.center.shape)

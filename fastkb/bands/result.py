@@ -273,11 +273,9 @@ class BandResult:
 
     def _of_study(self, kind: str, *arguments: float) -> Edges:
         """A band of the study, in the shape and the type of this one."""
-        center = np.asarray(self.center, np.float64)
-        center = center[:, None] if center.ndim == 1 else center
-        edges = getattr(self._study, kind)(center, *arguments)
         low, high = (
-            edge.reshape(self.center.shape).astype(self.center.dtype, copy=False) for edge in edges
+            edge.reshape(self.center.shape).astype(self.center.dtype, copy=False)
+            for edge in getattr(self._study, kind)(*arguments)
         )
         return low, high
 

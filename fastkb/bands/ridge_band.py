@@ -71,16 +71,15 @@ def of_ridge(
     study = RidgeStudy(estimator, where, alpha, options.key, options.n_resamples, options.progress)
     if options.kind == "percentile":
         return _percentile(estimator, data, solver, options, checkpoint, study)
-    if options.kind != "prediction":
-        _ = study.calibration  # its candidates serve the choice, too
+    distribution, n_resamples = None, 0
+    if options.kind != "prediction":  # (Its candidates serve the choice, too.)
+        distribution, n_resamples = study.wild_bootstrap().distribution, options.n_resamples
     choice, fixed = study.choice, study.fixed
     penalties = data.alpha if choice is None else choice.alpha
     source = KernelSource(fixed, data.X, data.X_eval)
     # One replicate, for the fit on all data and its certificate.
     fit = compute_replicates(Job(source, data.y, penalties, options.key, 1), solver)
-    distribution, n_resamples = None, 0
-    if options.kind != "prediction":
-        distribution, n_resamples = study.calibration.distribution, options.n_resamples
+    study.center = fit.center
     about = _about(fit) | {"choice": choice}
     about["reason"] = f"the fit on all data by {about['solver']}: {about['reason']}"
     return _parts(data, options.kind, fit.center, distribution, study, n_resamples, about)
@@ -123,6 +122,7 @@ def _percentile(
     error = _out_of_bag(replicates, data, options.key, plan) if options.out_of_bag else None
     about = _about(replicates) | {"prediction_error": error, "choice": choice}
     distribution = replicates.distribution[:, :m]
+    study.center = replicates.center[:m]
     # (A scheme says how the data depend on each other, which the other kinds do not know.)
     other = study if options.scheme is None and not _is_precomputed(estimator) else None
     return _parts(

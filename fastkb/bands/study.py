@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from fastkb.bands import plausible
-from fastkb.bands.calibration import Calibration, calibrate
+from fastkb.bands.calibration import Calibration, Widths, calibrate
 from fastkb.bands.checks import check_rows_are_known, check_stacked_data
 from fastkb.bands.jackknife import jackknife_plus, left_out_errors
 from fastkb.bands.kinds import SHARE
@@ -70,7 +70,14 @@ class RidgeStudy:
         Names the stream of the wild bootstrap.  # shape: (4,)
     n_resamples : int
     progress : bool, default False
+
+    Attributes
+    ----------
+    center : ndarray
+        The fit on all data, around which bands are laid: to be set first.  # shape: (m, n_targets)
     """
+
+    center: np.ndarray
 
     def __init__(
         self,
@@ -160,9 +167,8 @@ class RidgeStudy:
             fit_intercept=search.fit_intercept,
         )
 
-    @functools.cached_property
-    def calibration(self) -> Calibration:
-        """The wild bootstrap of everything that the estimator does."""
+    def wild_bootstrap(self) -> Calibration:
+        """The wild bootstrap of everything that the estimator does; of it the widths are kept."""
         found, data = self._plausible, self._data
         _ = self.choice  # while the candidates are there
         with (
@@ -181,19 +187,25 @@ class RidgeStudy:
             )
         # Candidates of a thousand rows are some hundred megabytes, and nobody asks for them again.
         del self.__dict__["_plausible"]
+        self.__dict__["widths"] = result.widths
         return result
 
-    def confidence(self, center: np.ndarray, level: float, share: float) -> Band:
-        """The band that holds the true curve at `level` at a share of the data."""
-        half = self.calibration.pointwise(level, share) * self.calibration.spread
-        return center - half, center + half
+    @functools.cached_property
+    def widths(self) -> Widths:
+        """Those of the wild bootstrap."""
+        return self.wild_bootstrap().widths
 
-    def simultaneous(self, center: np.ndarray, level: float) -> Band:
+    def confidence(self, level: float, share: float) -> Band:
+        """The band that holds the true curve at `level` at a share of the data."""
+        half = self.widths.pointwise(level, share) * self.widths.spread
+        return self.center - half, self.center + half
+
+    def simultaneous(self, level: float) -> Band:
         """The band that holds the whole curve, and so is never narrower than one that holds a part."""
-        found = self.calibration
-        errors = np.maximum(found.simultaneous(level), found.pointwise(level, SHARE))
-        half = errors * found.spread
-        return center - half, center + half
+        widths = self.widths
+        errors = np.maximum(widths.simultaneous(level), widths.pointwise(level, SHARE))
+        half = errors * widths.spread
+        return self.center - half, self.center + half
 
     @functools.cached_property
     def _left_out(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -209,10 +221,10 @@ class RidgeStudy:
             errors = [left_out_errors(one, a, data.y[:, t]) for t, a in enumerate(alpha.tolist())]
         return list(zip(smoothers, errors, strict=True))
 
-    def prediction(self, center: np.ndarray, level: float) -> Band:
+    def prediction(self, level: float) -> Band:
         """The band that holds new observations."""
         bands = [
-            jackknife_plus(center[:, t], smoother, errors, level)
+            jackknife_plus(self.center[:, t], smoother, errors, level)
             for t, (smoother, errors) in enumerate(self._left_out)
         ]
         low, high = zip(*bands, strict=True)

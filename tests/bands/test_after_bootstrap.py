@@ -19,7 +19,7 @@ def test_left_out_curves_are_means_of_replicates_without_the_row(monkeypatch, to
     found = AfterBootstrap(
         at_points, at_data, lambda first, count: weights[first : first + count], y
     )
-    low, high = found.prediction(np.zeros((3, 2)), 0.8)
+    low, high = found.prediction(0.8)
     for t in range(2):
         lower, upper = [], []
         for i in range(15):
@@ -40,7 +40,7 @@ def test_rows_that_are_in_every_replicate_have_no_say():
     found = AfterBootstrap(
         at_points, at_data, lambda first, count: weights[first : first + count], y
     )
-    low, high = found.prediction(np.zeros((3, 2)), 0.9)
+    low, high = found.prediction(0.9)
     assert np.abs(np.array([low, high])).max() < 10
 
 

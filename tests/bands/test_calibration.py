@@ -100,15 +100,17 @@ def test_a_constant_response_has_a_band_of_no_width():
     result = calibrate(candidates, own, np.full((len(y), 1), 4.0), key_from_rng(0), 5, 0)
     np.testing.assert_allclose(result.center, 4.0)
     assert (result.statistic == 0).all()
-    np.testing.assert_allclose(result.spread * result.simultaneous(0.9), 0.0, atol=1e-12)
+    np.testing.assert_allclose(result.spread * result.widths.simultaneous(0.9), 0.0, atol=1e-12)
 
 
 def test_the_wider_of_two_levels_and_of_two_claims():
     _, y, kernels = kernels_of(3)
     candidates, own = candidates_of(kernels)
     result = calibrate(candidates, own, y[:, None], key_from_rng(0), 200, 3)
-    assert result.pointwise(0.5, 0.75) < result.pointwise(0.9, 0.75)
-    assert result.pointwise(0.9, 0.5) <= result.pointwise(0.9, 0.9) < result.simultaneous(0.9)
+    widths = result.widths
+    assert widths.at_rows.shape == (200, 3, 1)
+    assert widths.pointwise(0.5, 0.75) < widths.pointwise(0.9, 0.75)
+    assert widths.pointwise(0.9, 0.5) <= widths.pointwise(0.9, 0.9) < widths.simultaneous(0.9)
 
 
 def test_progress_is_told():

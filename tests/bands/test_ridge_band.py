@@ -199,3 +199,16 @@ def test_a_few_rows(n, kind):
         assert np.isinf(band.low).all()
     else:
         assert np.isfinite(band.low).all()
+
+
+def test_float32_and_what_is_kept():
+    """One band whether it is asked for first or later; and no more of the replicates than it needs."""
+    import pickle
+
+    X, y, points = data()
+    X, y = X.astype(np.float32), (1e4 + y).astype(np.float32)
+    options = {"n_resamples": 50, "rng": 0, "keep_distribution": False}
+    band = fastkb.bootstrap_band(search(), X, y, points, kind="confidence", **options)
+    assert band.low.dtype == np.float32
+    np.testing.assert_array_equal(band.confidence(0.9), [band.low, band.high])
+    assert len(pickle.dumps(band)) < 8 * 50 * (60 + 7) * 2

@@ -45,13 +45,13 @@ def test_given_parameters_are_no_choice():
 def test_wider_for_more():
     problem = make_problem(2, 50)
     study = study_of(fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True), problem, None, 200)
-    center = study.calibration.center
+    study.center = center = study.wild_bootstrap().center
     widths = []
     for low, high in (
-        study.confidence(center, 0.5, 0.75),
-        study.confidence(center, 0.9, 0.75),
-        study.confidence(center, 0.9, 1.0),
-        study.simultaneous(center, 0.9),
+        study.confidence(0.5, 0.75),
+        study.confidence(0.9, 0.75),
+        study.confidence(0.9, 1.0),
+        study.simultaneous(0.9),
     ):
         np.testing.assert_allclose((low + high) / 2, center)
         widths.append(float((high - low).mean()))
@@ -61,8 +61,9 @@ def test_wider_for_more():
 def test_the_prediction_band_is_that_of_n_refits():
     problem = make_problem(3, 25)
     model = fastkb.KernelRidge(0.3, kernel="rbf", gamma=2.0, fit_intercept=True)
-    center = model.fit(problem.X, problem.y).predict(problem.X_eval)[:, None]
-    found = study_of(model, problem, np.array([0.3])).prediction(center, 0.8)
+    study = study_of(model, problem, np.array([0.3]))
+    study.center = model.fit(problem.X, problem.y).predict(problem.X_eval)[:, None]
+    found = study.prediction(0.8)
     K, cross = problem.kernel(0.5)
     wanted = plain.jackknife_plus(K, cross, problem.y, 0.3, 0.8)
     np.testing.assert_allclose(np.array(found)[..., 0], wanted, atol=1e-8)
@@ -71,11 +72,9 @@ def test_the_prediction_band_is_that_of_n_refits():
 def test_a_study_travels():
     problem = make_problem(4)
     study = study_of(fastkb.KernelRidgeCV(criterion="reml"), problem, None)
-    center = study.calibration.center
+    study.center = study.wild_bootstrap().center
     other = pickle.loads(pickle.dumps(study))
-    for one, two in zip(
-        study.simultaneous(center, 0.9), other.simultaneous(center, 0.9), strict=True
-    ):
+    for one, two in zip(study.simultaneous(0.9), other.simultaneous(0.9), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
