@@ -25,7 +25,6 @@ Science 14.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,12 +55,10 @@ class Averager:
     Parameters
     ----------
     candidates : Candidates
-    mapping : callable
-        As :func:`map`: in the order of its argument, perhaps on several threads.
     """
 
-    def __init__(self, candidates: Candidates, mapping: Callable[..., Iterable[Any]] = map) -> None:
-        self._candidates, self._map = candidates, mapping
+    def __init__(self, candidates: Candidates) -> None:
+        self._candidates = candidates
         self._traces = [table.leverage.sum(axis=0) for table in candidates.tables]
         self._of_errors: dict[tuple[int, int], np.ndarray] = {}
         self._sandwiches: dict[tuple[int, int], np.ndarray] = {}
@@ -113,11 +110,9 @@ class Averager:
             spread = spread + table.bias[:, alpha, None] * part.noise[alpha, columns]
             return fit, spread, left
 
-        active = list(candidates.active(weights))
-        # The sums are taken in the order of the candidates, whichever thread computes them.
-        for (index, alpha, columns), (fit, spread, left) in zip(
-            active, self._map(one, active), strict=True
-        ):
+        for candidate in candidates.active(weights):
+            index, alpha, columns = candidate
+            fit, spread, left = one(candidate)
             p = weights[index, alpha, columns]
             curve[:, columns] += p * fit
             square[:, columns] += p * fit**2

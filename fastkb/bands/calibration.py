@@ -34,7 +34,7 @@ from fastkb.runtime.memory import empty
 
 # Numbers in a block of responses, and the most responses in one.
 _VALUES = 2**22
-_TOGETHER = 256
+_TOGETHER = 128
 # A leverage of 1 leaves no residual.
 _LEAST = 1e-8
 
@@ -128,14 +128,10 @@ def calibrate(
     # Around 0 nothing is lost to an offset, which changes what has no intercept.
     offset = y.mean(axis=0) if own.centred else np.zeros(n_targets)
     y = y - offset
-    averager = Averager(candidates, mapping)
+    averager = Averager(candidates)
 
     def look(responses: np.ndarray) -> tuple[list[Projected], np.ndarray]:
-        projected = list(
-            mapping(
-                lambda index: candidates.project(index, responses), range(len(candidates.spectra))
-            )
-        )
+        projected = [candidates.project(i, responses) for i in range(len(candidates.spectra))]
         return projected, np.stack([part.criterion for part in projected])
 
     projected, criteria = look(y)
@@ -154,9 +150,9 @@ def calibrate(
         (n_resamples, m, n_targets), np.float64, "the predictions of all replicates"
     )
     together = max(1, min(_TOGETHER, _VALUES // (n * n_targets)))
-    for first in range(0, n_resamples, together):
-        count = min(together, n_resamples - first)
-        # The last block is as large as the others: products may depend on how large they are.
+
+    def block(first: int) -> tuple[np.ndarray, np.ndarray]:
+        # (The last one is as large as the others: products may depend on how large they are.)
         responses = wild.draw(first, together)
         projected, criteria = look(responses)
         fits = own.curves(responses, projected, criteria, n_targets)
@@ -164,10 +160,15 @@ def calibrate(
         errors = np.sqrt(around.variance + (around.curve - fits) ** 2)
         fits = fits.reshape(candidates.m, n_targets, together)
         distances = np.abs(fits - average.curve[:, :, None])
-        part = slice(first, first + count)
-        ratios = _ratio(distances, errors.reshape(fits.shape)).transpose(2, 0, 1)
-        statistic[part] = ratios[:count]
-        distribution[part] = fits[:m].transpose(2, 0, 1)[:count]
+        ratios = _ratio(distances, errors.reshape(fits.shape))
+        return ratios.transpose(2, 0, 1), fits[:m].transpose(2, 0, 1)
+
+    # One block after another on each thread: that makes few tasks, for each of which the caller waits.
+    starts = range(0, n_resamples, together)
+    for first, (ratios, fits) in zip(starts, mapping(block, starts), strict=True):
+        count = min(together, n_resamples - first)
+        statistic[first : first + count] = ratios[:count]
+        distribution[first : first + count] = fits[:count]
         advance(count)
     return Calibration(
         center[:m] + offset,

@@ -41,7 +41,7 @@ from fastkb.runtime.memory import empty
 from fastkb.validation.bootstrap import BandData, check_band_data, check_response_method
 
 # Resamples between two looks at the keyboard and the progress bar.
-_TOGETHER = 64
+_TOGETHER = 32
 # Weights that are drawn again at a time, for the out-of-bag error.
 _WEIGHTS = 2**20
 
@@ -157,13 +157,17 @@ def _searched_replicates(
         Saving(checkpoint) as saving,
     ):
         bar.update(done)
-        for first in range(done, options.n_resamples, _TOGETHER):
+
+        def block(first: int) -> list[np.ndarray]:
             count = min(_TOGETHER, options.n_resamples - first)
             weights = _drawn_weights(plan, options.key, first, count, n)
-            for b, curves in enumerate(mapping(refits.curves, weights)):
-                distribution[first + b] = curves
-            saving.finished(searched=distribution[: first + count])
-            bar.update(count)
+            return [refits.curves(one) for one in weights]
+
+        starts = range(done, options.n_resamples, _TOGETHER)
+        for first, curves in zip(starts, mapping(block, starts), strict=True):
+            distribution[first : first + len(curves)] = curves
+            saving.finished(searched=distribution[: first + len(curves)])
+            bar.update(len(curves))
         center = refits.curves(np.ones(n))
     kernels = len(refits.factors)
     reason = f"every replicate chooses anew, in the spectra of {kernels} kernels on all data"

@@ -60,7 +60,7 @@ def test_numbers_of_resamples_of_the_wrong_kind(given):
 def test_solvers():
     assert validation.check_solver("lowrank") == "lowrank"
     with pytest.raises(
-        ValueError, match="solver must be one of auto, lowrank, cholesky, ensemble, weights, rows"
+        ValueError, match="solver must be one of auto, lowrank, cholesky, search, ensemble"
     ):
         validation.check_solver("qr")
 
