@@ -30,6 +30,7 @@ from fastkb.bands.average import Averager
 from fastkb.bands.candidates import Candidates, Projected
 from fastkb.bands.own_fit import OwnFit
 from fastkb.random.bounded import bounded_rows
+from fastkb.ridge.scaling import centre_targets
 from fastkb.runtime.memory import empty
 
 # Numbers in a block of responses, and the most responses in one.
@@ -126,8 +127,9 @@ def calibrate(
     """
     n, n_targets = y.shape
     # Around 0 nothing is lost to an offset, which changes what has no intercept.
-    offset = y.mean(axis=0) if own.centred else np.zeros(n_targets)
-    y = y - offset
+    offset = np.zeros(n_targets)
+    if own.centred:
+        y, offset = centre_targets(y, None)
     averager = Averager(candidates)
 
     def look(responses: np.ndarray) -> tuple[list[Projected], np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from numbers import Real
 from typing import Any
@@ -20,10 +19,7 @@ from fastkb.validation.ridge import check_choice, check_flag, check_kernel
 
 def check_kind(kind: Any) -> str:
     """One of the names of kinds of band."""
-    if kind not in tuple(KINDS):
-        close = difflib.get_close_matches(str(kind), KINDS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}{hint}")
+    check_choice("kind", kind, tuple(KINDS))
     return str(kind)
 
 

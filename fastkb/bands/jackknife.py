@@ -59,6 +59,12 @@ def jackknife_plus(
     return low, high
 
 
+def place_of(level: float, n: int) -> int:
+    """Which of n ordered errors holds a new one at the level; above n there is none."""
+    # (A rounding error must not make 0.9 · 10 a little more than 9.)
+    return math.ceil(level * (n + 1) - 1e-9)
+
+
 def interval(curves: np.ndarray, errors: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """The interval at each point, from left-out curves and the sizes of their errors.
 
@@ -70,9 +76,7 @@ def interval(curves: np.ndarray, errors: np.ndarray, level: float) -> tuple[np.n
         Not negative.  # shape: (n,)
     level : float
     """
-    n = len(errors)
-    # (A rounding error must not make 0.9 · 10 a little more than 9.)
-    place = math.ceil(level * (n + 1) - 1e-9)
+    n, place = len(errors), place_of(level, len(errors))
     if place > n:
         return np.full(len(curves), -np.inf), np.full(len(curves), np.inf)
     high = np.partition(curves + errors, place - 1, axis=1)[:, place - 1]

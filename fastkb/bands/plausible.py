@@ -6,8 +6,9 @@ the estimator's own kernel where that is another one. Rough kernels are there fo
 where the data speak for them, a smooth fit is given a wider band. All have an intercept.
 
 Many rows: kernels whose rank is low are decomposed on all of them. The others are judged on some rows
-first, drawn at random; those that have a part in the posterior there are cut off at a rank, and what
-that leaves out counts as bias.
+first, drawn at random. Of those that are likely there, the ones that the estimator chooses from are
+decomposed whole on up to 4,000 rows; beyond that, and of the plausible ones, the rank is cut off, and
+what that leaves out counts as bias.
 """
 
 from __future__ import annotations

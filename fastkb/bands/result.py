@@ -127,7 +127,7 @@ class BandResult:
     @property
     def label(self) -> str:
         """What the band is called in a legend, such as "90% confidence band"."""
-        return f"{100 * self.confidence_level:g}% {KINDS[self.kind].label}"
+        return f"{100 * self.confidence_level:g}% {KINDS[self.kind]}"
 
     def cdf(self, value: Any) -> np.ndarray:
         """Empirical distribution function of the replicates at each evaluation point.

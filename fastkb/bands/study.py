@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from fastkb.bands import plausible
@@ -25,7 +23,8 @@ from fastkb.bands.own_fit import ChosenFit
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.replicates import progress_bar
 from fastkb.ridge.estimator import KernelRidge
-from fastkb.runtime.threads import limit_blas, n_threads
+from fastkb.ridge.search import KernelRidgeCV
+from fastkb.runtime.threads import limit_blas, n_threads, thread_map
 
 # Rows of the data at which bands are calibrated, at most.
 _ROWS = 200
@@ -243,7 +242,7 @@ def choose(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, Choice | 
     y : ndarray
         # shape: (n,)
     """
-    if not hasattr(estimator, "gammas"):
+    if not isinstance(estimator, KernelRidgeCV):
         return estimator, None
     data = plausible.Data(X, y[:, None], X[:1])
     study = RidgeStudy(estimator, data, None, np.zeros(4, np.uint32), 0)
@@ -256,19 +255,5 @@ def in_threads() -> Iterator[Callable[..., Iterable[Any]]]:
 
     Every call of BLAS is then computed by one thread, so that results do not depend on their number.
     """
-    with limit_blas(1):
-        workers = n_threads()
-        if workers == 1:
-            yield map
-            return
-        pool = ThreadPoolExecutor(
-            workers,
-            thread_name_prefix="fastkb-bands",
-            # Numba keeps the number of threads for each Python thread: hand the caller's on.
-            initializer=numba.set_num_threads,
-            initargs=(workers,),
-        )
-        try:
-            yield pool.map
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with limit_blas(1), thread_map(n_threads(), "bands") as mapping:
+        yield mapping

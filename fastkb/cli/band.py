@@ -14,6 +14,7 @@ import numpy as np
 from numba.core.event import install_timer
 
 import fastkb
+from fastkb.bands.jackknife import place_of
 from fastkb.bands.levels import through_means
 from fastkb.bands.study import choose
 from fastkb.cli import CommandError
@@ -76,7 +77,7 @@ def _check_sigma(options: argparse.Namespace) -> None:
 
 def _check_rows_for(options: argparse.Namespace, n: int) -> None:
     """Few rows cannot say what holds nearly all new ones."""
-    if options.kind == "prediction" and math.ceil(options.level * (n + 1) - 1e-9) > n:
+    if options.kind == "prediction" and place_of(options.level, n) > n:
         raise CommandError(
             f"--level {options.level:g}: {n} rows can say what holds a share of {n / (n + 1):.3g} of new "
             "observations at most"

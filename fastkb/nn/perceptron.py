@@ -26,6 +26,7 @@ from fastkb.nn.objective import (
 from fastkb.nn.records import Records
 from fastkb.nn.stochastic import Rows, SideBySide, floating, not_finite
 from fastkb.nn.weighted import WeightedEngine
+from fastkb.runtime.callers import stacklevel
 from fastkb.validation.perceptron import (
     check_hidden_layer_sizes,
     check_outputs,
@@ -213,7 +214,7 @@ class Perceptron(Records, BaseEstimator):
                 f"lbfgs has not converged after {found.n_iter} iterations: {found.message}. More "
                 "iterations (max_iter, max_fun) or scaled inputs may help",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=stacklevel(),
             )
 
     def _fit_in_steps(self, rows: Rows, random: np.random.RandomState, incremental: bool) -> None:
@@ -234,7 +235,7 @@ class Perceptron(Records, BaseEstimator):
             warnings.warn(
                 f"training has not converged after max_iter={self.max_iter} epochs",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=stacklevel(),
             )
 
     def _forward(self, X: Any) -> np.ndarray:
@@ -264,7 +265,7 @@ class Perceptron(Records, BaseEstimator):
 
 
 def _warn_interrupted() -> None:
-    warnings.warn("training was interrupted; what has been learnt is kept", stacklevel=5)
+    warnings.warn("training was interrupted; what has been learnt is kept", stacklevel=stacklevel())
 
 
 def is_perceptron(estimator: Any) -> bool:

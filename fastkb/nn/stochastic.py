@@ -21,6 +21,7 @@ from fastkb.nn.descent import Training, make_descent
 from fastkb.nn.fitting import Diverged
 from fastkb.nn.objective import evaluator, make_engine, make_objective, pack
 from fastkb.random.legacy import Orders
+from fastkb.runtime.callers import stacklevel
 from fastkb.validation.perceptron import check_aside, check_batch_size
 
 
@@ -125,7 +126,7 @@ class Runner:
             f"{where}; training ends, and coefs_ are the best before. A smaller learning_rate_init or "
             "scaled inputs may help",
             ConvergenceWarning,
-            stacklevel=2,
+            stacklevel=stacklevel(),
         )
 
     def best(self, parameters: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ import numpy as np
 from scipy.linalg import LinAlgWarning, eigh, get_lapack_funcs
 
 from fastkb.ridge.scaling import ScaledProblem
+from fastkb.runtime.callers import stacklevel
 
 # One eigendecomposition (LAPACK's syevd) costs about as much as this many Cholesky factorisations:
 # 17 to 37 measured for n = 440 to 2000 on two cores.
@@ -168,9 +169,8 @@ def _solve_cholesky(
         if not (positive_semidefinite and penalty > n * eps * (norm + penalty)):
             rcond, _ = pocon(factor, norm + penalty, uplo="L")
             if rcond < eps:
-                # One frame deeper than the other call: the warning points at the caller of fit.
                 reason = f"its reciprocal condition number is about {rcond:.1e}"
-                _warn_singular(penalty, reason, stacklevel=6)
+                _warn_singular(penalty, reason)
         solution, _ = potrs(factor, y[:, columns], lower=1)
         dual_coef[:, columns] = solution
     if failed.any():
@@ -196,10 +196,10 @@ def _solve_spectral(
     return vectors @ (inverse * projected), ~keep.all(axis=0)
 
 
-def _warn_singular(penalty: float, what: str, stacklevel: int = 5) -> None:
+def _warn_singular(penalty: float, what: str) -> None:
     warnings.warn(
         f"The system K + alpha·I of kernel ridge regression is singular to working precision for "
         f"alpha={penalty:g}: {what}. A larger alpha makes it well posed.",
         LinAlgWarning,
-        stacklevel=stacklevel,
+        stacklevel=stacklevel(),
     )

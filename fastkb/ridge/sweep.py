@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 
 from fastkb.ridge.evaluation import Evaluation, TrainingData, evaluate
 from fastkb.ridge.kernel_matrix import KernelChoice
-from fastkb.runtime.threads import limit_blas, n_threads
+from fastkb.runtime.threads import limit_blas, n_threads, thread_map
 
 # What runs at once may take this many bytes, at three matrices each: the Gram matrix, which turns
 # into its vectors, and LAPACK's workspace, or a low-rank factor and its rotation.
@@ -63,19 +61,6 @@ def sweep(
     # A fold that is refitted has a matrix of its own beside the Gram matrix.
     matrices = 4 if data.folds is not None and data.folds.refits else 3
     workers = plan_workers(data.y.shape[0], len(gammas), matrices)
-    with limit_blas() if workers else contextlib.nullcontext():
-        if workers <= 1:
-            yield from map(one, gammas)
-            return
-        pool = ThreadPoolExecutor(
-            workers,
-            thread_name_prefix="fastkb-sweep",
-            # Numba keeps the number of threads for each Python thread: hand the caller's on.
-            initializer=numba.set_num_threads,
-            initargs=(n_threads(),),
-        )
-        try:
-            yield from pool.map(one, gammas)
-        finally:
-            # After an error or Ctrl-C nothing new is begun; what runs comes to its end first.
-            pool.shutdown(wait=True, cancel_futures=True)
+    limited = limit_blas() if workers else contextlib.nullcontext()
+    with limited, thread_map(workers, "sweep") as mapping:
+        yield from mapping(one, gammas)

@@ -21,7 +21,8 @@ import importlib.metadata
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -157,6 +158,30 @@ def _blas_controller() -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+@contextlib.contextmanager
+def thread_map(workers: int, name: str) -> Iterator[Callable[..., Iterable[Any]]]:
+    """A `map` on `workers` Python threads: results in order. With one worker it is :func:`map`.
+
+    Parallel regions that the threads start are as wide as the caller's would be. After an error or Ctrl-C
+    nothing new is begun; what runs comes to its end first. Make few and long tasks: for each the caller
+    waits in Python's own locks, which an interrupt should not meet.
+    """
+    if workers <= 1:
+        yield map
+        return
+    pool = ThreadPoolExecutor(
+        workers,
+        thread_name_prefix=f"fastkb-{name}",
+        # Numba keeps the number of threads for each Python thread.
+        initializer=numba.set_num_threads,
+        initargs=(n_threads(),),
+    )
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def blas_libraries() -> list[str]:

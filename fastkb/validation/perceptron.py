@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.multiclass import unique_labels
 
+from fastkb.runtime.callers import stacklevel
 from fastkb.validation.gram import check_count, check_parameter
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
@@ -143,7 +144,7 @@ def check_batch_size(batch_size: Any, n: int) -> int:
     if batch_size > n:
         warnings.warn(
             f"batch_size={batch_size} is clipped to {n}, the observations that there are",
-            stacklevel=2,
+            stacklevel=stacklevel(),
         )
     return min(int(batch_size), n)
 

@@ -128,3 +128,22 @@ def test_limits_of_blas_may_overlap():
         assert set(blas_threads()) <= {1}
     worker.join()
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+def test_a_map_on_threads_keeps_the_order_and_the_width_of_regions(workers):
+    with threads.thread_map(workers, "test") as mapping:
+        assert list(mapping(lambda x: x**2, range(20))) == [x**2 for x in range(20)]
+        assert set(mapping(lambda _: threads.n_threads(), range(9))) == {threads.n_threads()}
+
+
+def test_an_error_ends_a_map_on_threads():
+    begun = []
+
+    def fail(x):
+        begun.append(x)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), threads.thread_map(2, "test") as mapping:
+        list(mapping(fail, range(1000)))
+    assert len(begun) < 1000
