@@ -35,6 +35,7 @@ TRUTHS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "peak": lambda x: 2 * np.exp(-((x - FEATURE) ** 2) / 0.1),
     "fast sine": lambda x: np.sin(3 * x),
     "step": lambda x: (x > FEATURE).astype(float),
+    "weak line": lambda x: x / 24,
 }
 
 
@@ -109,12 +110,13 @@ class Cell(NamedTuple):
 def cells() -> tuple[Cell, ...]:
     """All cells, in the order of the table."""
     both = (100, 400)
-    found = [Cell(truth, n) for n in both for truth in TRUTHS]
+    found = [Cell(truth, n) for n in both for truth in TRUTHS if truth != "weak line"]
     some = ("sine", "peak")
     found += [Cell(t, n, noise) for t in some for noise in list(NOISES)[1:] for n in both]
     found += [Cell(t, n, "normal", d) for t in some for d in list(DESIGNS)[1:4] for n in both]
     found += [Cell(truth, n) for truth in some for n in (50, 2000)]
     found += [Cell(truth, 400, "normal", "two inputs") for truth in some]
+    found += [Cell("weak line", 100)]
     return tuple(found)
 
 

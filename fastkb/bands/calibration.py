@@ -45,15 +45,15 @@ class Widths(NamedTuple):
 
     spread: np.ndarray  # the standard error of the fit.  shape: (m, n_targets)
     largest: np.ndarray  # the maximum of t* over points. shape: (n_resamples, n_targets)
-    at_rows: np.ndarray  # t* at some rows of the data.   shape: (n_resamples, k, n_targets)
+    at_points: np.ndarray  # t* at points among the data. shape: (n_resamples, k, n_targets)
 
     def pointwise(self, level: float, share: float) -> np.ndarray:
-        """Standard errors that hold the truth at `level` at a share of the data's rows.
+        """Standard errors that hold the truth at `level` at a share of the points.
 
         # shape: (n_targets,)
         """
-        at_rows = np.quantile(self.at_rows, level, axis=0)
-        return np.quantile(at_rows, share, axis=0)
+        at_points = np.quantile(self.at_points, level, axis=0)
+        return np.quantile(at_points, share, axis=0)
 
     def simultaneous(self, level: float) -> np.ndarray:
         """Standard errors that hold the truth at all points at once.  # shape: (n_targets,)"""
@@ -65,14 +65,15 @@ class Calibration(NamedTuple):
 
     center: np.ndarray  # the estimator's fit on all data.  shape: (m, n_targets)
     spread: np.ndarray  # its standard error.               shape: (m, n_targets)
-    statistic: np.ndarray  # t* at points, then at rows.    shape: (n_resamples, m + k, n_targets)
+    statistic: np.ndarray  # t*.                            shape: (n_resamples, m, n_targets)
     distribution: np.ndarray  # the replicates' fits.       shape: (n_resamples, m, n_targets)
+    among: np.ndarray  # which points lie among the data.   shape: (m,)
 
     @property
     def widths(self) -> Widths:
         """The little that bands of any level need."""
-        m = len(self.center)
-        return Widths(self.spread, self.statistic[:, :m].max(axis=1), self.statistic[:, m:].copy())
+        at_points = self.statistic[:, self.among]
+        return Widths(self.spread, self.statistic.max(axis=1), at_points)
 
 
 class Wild(NamedTuple):
@@ -102,7 +103,7 @@ def calibrate(
     y: np.ndarray,
     key: np.ndarray,
     n_resamples: int,
-    n_rows: int,
+    among: np.ndarray,
     mapping: Callable[..., Iterable[Any]] = map,
     advance: Callable[[int], Any] = lambda count: None,
 ) -> Calibration:
@@ -117,9 +118,9 @@ def calibrate(
     key : ndarray of uint32
         # shape: (4,)
     n_resamples : int
-    n_rows : int
-        The last so many points of the candidates are rows of the data. The width of pointwise bands is
-        taken from these, so that it does not depend on where else they are evaluated.
+    among : ndarray of bool
+        Which points lie among the data. The width of pointwise bands is taken from these: it does not
+        depend on what is looked at far outside.  # shape: (m,)
     mapping : callable
         As :func:`map`: results in order, perhaps from several threads.
     advance : callable
@@ -145,12 +146,9 @@ def calibrate(
     residuals = (y - average.fitted) / np.maximum(1.0 - average.leverage, _LEAST)
     wild = Wild(average.fitted, residuals, key)
 
-    m = candidates.m - n_rows
     shape = (n_resamples, candidates.m, n_targets)
     statistic = empty(shape, np.float64, "the statistics of all replicates")
-    distribution = empty(
-        (n_resamples, m, n_targets), np.float64, "the predictions of all replicates"
-    )
+    distribution = empty(shape, np.float64, "the predictions of all replicates")
     together = max(1, min(_TOGETHER, _VALUES // (n * n_targets)))
 
     def block(first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +161,7 @@ def calibrate(
         fits = fits.reshape(candidates.m, n_targets, together)
         distances = np.abs(fits - average.curve[:, :, None])
         ratios = _ratio(distances, errors.reshape(fits.shape))
-        return ratios.transpose(2, 0, 1), fits[:m].transpose(2, 0, 1)
+        return ratios.transpose(2, 0, 1), fits.transpose(2, 0, 1)
 
     # One block after another on each thread: that makes few tasks, for each of which the caller waits.
     starts = range(0, n_resamples, together)
@@ -173,10 +171,11 @@ def calibrate(
         distribution[first : first + count] = fits[:count]
         advance(count)
     return Calibration(
-        center[:m] + offset,
-        spread[:m],
+        center + offset,
+        spread,
         statistic,
         distribution + offset,
+        among,
     )
 
 

@@ -10,7 +10,7 @@ likelihood, s² profiled out, is up to a constant
           Qq|^2.
 
 The posterior probability of a candidate among others that are equally likely beforehand is
-proportional to the exponential of minus half of it.
+proportional to the exponential of minus half of it. A constant is a candidate without a kernel.
 
 References
 ----------
@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastkb.bands.spectrum import Spectrum
+from fastkb.bands.spectrum import Spectrum, constant
 from fastkb.ridge.criterion import TieRule
 
 # The mean variance of a prior's curves over the data, by that of the responses, at most. Where inputs
@@ -64,8 +64,9 @@ class Candidates:
     spectra : sequence of Spectrum
     alphas : ndarray
         Penalties, ascending, positive.  # shape: (n_alphas,)
-    prior : ndarray of bool
-        Which candidates are plausible beforehand.  # shape: (n_spectra, n_alphas)
+    prior : ndarray
+        How plausible candidates are beforehand, up to a common factor; 0 for those that are not.
+        # shape: (n_spectra, n_alphas)
     known : list of Tables, optional
         Those of the spectra, where they have been computed before.
     """
@@ -80,6 +81,18 @@ class Candidates:
         self.spectra, self.alphas, self.prior = tuple(spectra), alphas, prior
         self.tables = known or [tables(one, alphas) for one in self.spectra]
         self.n, self.m = len(self.spectra[0].axes), len(self.spectra[0].rows)
+
+    def with_constant(self, weight: float) -> Candidates:
+        """The same candidates, and a constant, which is as plausible beforehand as `weight` says."""
+        one = constant(self.n, self.m)
+        prior = np.zeros((1, len(self.alphas)))
+        prior[0, -1] = weight
+        return type(self)(
+            [*self.spectra, one],
+            self.alphas,
+            np.concatenate([self.prior, prior]),
+            [*self.tables, tables(one, self.alphas)],
+        )
 
     def project(self, index: int, y: np.ndarray) -> Projected:
         """The likelihood of responses, under all penalties of one spectrum.
@@ -125,10 +138,11 @@ class Candidates:
             # shape: (n_spectra, n_alphas, count)
         """
         criteria = np.stack([part.criterion for part in projected])
-        allowed = self.prior[:, :, None] & np.stack([part.moderate for part in projected])
-        allowed |= self.prior[:, :, None] & ~allowed.any(axis=(0, 1))
+        possible = self.prior[:, :, None] > 0.0
+        allowed = possible & np.stack([part.moderate for part in projected])
+        allowed |= possible & ~allowed.any(axis=(0, 1))
         inside = np.where(allowed, criteria, np.inf)
-        weights = np.exp(0.5 * (inside.min(axis=(0, 1)) - inside))
+        weights = self.prior[:, :, None] * np.exp(0.5 * (inside.min(axis=(0, 1)) - inside))
         weights /= weights.sum(axis=(0, 1))
         weights[weights < negligible] = 0.0
         return weights / weights.sum(axis=(0, 1))

@@ -1,9 +1,9 @@
 """Which curves are plausible for an estimator's data, and what the estimator itself makes of responses.
 
 The plausible curves are the same for every estimator: radial kernels of nine widths around the median
-distance of the rows, smooth (``rbf``) and rough (``laplacian``), each with the default penalties, and
-the estimator's own kernel where that is another one. Rough kernels are there for steps and kinks:
-where the data speak for them, a smooth fit is given a wider band. All have an intercept.
+distance of the rows, smooth (``rbf``) and rough (``laplacian``), each with the default penalties, the
+estimator's own kernel where that is another one, and a constant. Rough kernels are there for steps and
+kinks: where the data speak for them, a smooth fit is given a wider band. All have an intercept.
 
 Many rows: kernels whose rank is low are decomposed on all of them. The others are judged on some rows
 first, drawn at random. Of those that are likely there, the ones that the estimator chooses from are
@@ -75,7 +75,7 @@ class Plausible(NamedTuple):
 
     candidates: Candidates
     own: OwnFit
-    entries: list[Entry]  # one for each spectrum
+    entries: list[Entry]  # one for each spectrum that is a kernel's
     n_judged: int | None  # rows that kernels of high rank were judged on; None: all
     gammas: np.ndarray | None = None  # what a search was offered, ascending
 
@@ -150,7 +150,7 @@ def of_search(
     both = np.unique(np.concatenate([DEFAULT_ALPHAS, alphas]))
     chosen_by = ChosenBy(estimator.criterion, np.isin(both, alphas))
     candidates, entries, n_judged = _candidates(entries, data, both, chosen_by, mapping, advance)
-    allowed = np.outer([entry.own for entry in entries], chosen_by.alphas)
+    allowed = _chosen_from(candidates, entries, chosen_by)
     own = ChosenFit(candidates, allowed, estimator.criterion, bool(estimator.alpha_per_target))
     offered = None if gammas is None else np.array(widths)
     return Plausible(candidates, own, entries, n_judged, offered)
@@ -190,10 +190,14 @@ def _candidates(
     def assemble(found: list[Spectrum | None], y: np.ndarray) -> tuple[Candidates, list[Entry]]:
         pairs = zip(entries, found, strict=True)
         kept = [(entry, one) for entry, one in pairs if one is not None]
-        prior = np.outer([entry.plausible for entry, _ in kept], np.isin(alphas, DEFAULT_ALPHAS))
+        mine = np.array([entry.plausible for entry, _ in kept])
+        prior = np.outer(mine, np.isin(alphas, DEFAULT_ALPHAS)).astype(float)
         candidates = Candidates([one for _, one in kept], alphas, prior)
         if levels is not None:
             candidates = _gentle_ones(candidates, len(levels[0]), y)
+        elif mine.any():
+            weight = sum(entry.plausible for entry in entries) * _half_decades_of_constants(n)
+            candidates = candidates.with_constant(weight)
         return candidates, [entry for entry, _ in kept]
 
     def decompose(entry: Entry, part: Data, max_rank: int) -> Spectrum | None:
@@ -233,6 +237,14 @@ def _candidates(
     return *assemble(found, data.y), JUDGED_ROWS
 
 
+def _half_decades_of_constants(n: int) -> float:
+    """How many penalties of a kernel one constant stands for: those above the default ones, up to 100 n.
+
+    Curves of that last prior vary by a tenth of the standard error of a mean of all rows.
+    """
+    return max(0.0, 2.0 * np.log10(100.0 * n / DEFAULT_ALPHAS[-1]))
+
+
 def _gentle_ones(candidates: Candidates, n_levels: int, y: np.ndarray) -> Candidates:
     """For inputs of a few levels: the candidates that shrink no contrast between levels.
 
@@ -241,13 +253,14 @@ def _gentle_ones(candidates: Candidates, n_levels: int, y: np.ndarray) -> Candid
     """
     alphas, spectra = candidates.alphas, candidates.spectra
     whole = np.array([len(one.values) == n_levels - one.centred for one in spectra])
-    prior = candidates.prior & whole[:, None]
     moderate = [candidates.project(i, y).moderate.all(axis=1) for i in range(len(spectra))]
-    allowed = prior & moderate
+    allowed = (candidates.prior > 0.0) & whole[:, None] & moderate
     kept = allowed & [gentle(alphas, one.values) for one in spectra]
     if not kept.any():
         kept = allowed & (np.cumsum(allowed, axis=1) == 1)
-    return candidates if not kept.any() else Candidates(spectra, alphas, kept, candidates.tables)
+    if not kept.any():
+        return candidates
+    return Candidates(spectra, alphas, kept.astype(float), candidates.tables)
 
 
 def _likeliest(
@@ -260,18 +273,27 @@ def _likeliest(
     # shape: (n_spectra,)
     """
     projected = [candidates.project(i, y) for i in range(len(candidates.spectra))]
-    found = _by_the_largest(candidates.posterior(projected, 0.0))
-    mine = np.array([entry.own for entry in entries])
-    if mine.any():
-        allowed = np.outer(mine, own.alphas)
+    # (Without the constant, which is no kernel.)
+    found = _by_the_largest(candidates.posterior(projected, 0.0)[: len(entries)])
+    allowed = _chosen_from(candidates, entries, own)
+    if allowed.any():
         fit = ChosenFit(candidates, allowed, own.criterion, True)
         criteria = np.stack([part.criterion for part in projected])
         if own.criterion == "loo":  # (n log of a variance is a likelihood of its kind)
             criteria = len(y) * np.log(fit.leave_one_out(y, projected))
         inside = np.where(allowed[:, :, None], criteria, np.inf)
         weights = np.exp(0.5 * (inside.min(axis=(0, 1)) - inside))
-        found = np.maximum(found, _by_the_largest(weights))
+        found = np.maximum(found, _by_the_largest(weights[: len(entries)]))
     return found
+
+
+def _chosen_from(candidates: Candidates, entries: list[Entry], own: ChosenBy) -> np.ndarray:
+    """Which candidates the estimator chooses from.  # shape: (n_spectra, n_alphas)"""
+    allowed = np.zeros(candidates.prior.shape, bool)
+    for index, entry in enumerate(entries):
+        if entry.own:
+            allowed[index] = own.alphas
+    return allowed
 
 
 def _by_the_largest(weights: np.ndarray) -> np.ndarray:

@@ -84,6 +84,11 @@ def truncated_spectrum(source: KernelSource, centred: bool, rank: int) -> Spectr
     return from_factor(decomposition.factor, decomposition.residual, source.n, centred)
 
 
+def constant(n: int, m: int) -> Spectrum:
+    """The spectrum of a kernel that is 0: with an intercept, every curve is a constant."""
+    return Spectrum(np.zeros(0), np.zeros((n, 0)), np.zeros((m, 0)), np.zeros(m), True, 0.0)
+
+
 def from_factor(factor: np.ndarray, residual: np.ndarray, n: int, centred: bool) -> Spectrum:
     """The spectrum of LLᵀ.
 

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
 
 from fastkb.bands import plausible
 from fastkb.bands.calibration import Calibration, Widths, calibrate
-from fastkb.bands.checks import check_rows_are_known, check_stacked_data
+from fastkb.bands.checks import check_rows_are_known
 from fastkb.bands.jackknife import jackknife_plus, left_out_errors
 from fastkb.bands.kinds import SHARE
 from fastkb.bands.own_fit import ChosenFit
@@ -26,8 +28,10 @@ from fastkb.ridge.estimator import KernelRidge
 from fastkb.ridge.search import KernelRidgeCV
 from fastkb.runtime.threads import limit_blas, n_threads, thread_map
 
-# Rows of the data at which bands are calibrated, at most.
-_ROWS = 200
+# Rows that tell where the data are, at most.
+_ROWS = 2000
+# So many rows in ten have a neighbour within what counts as near.
+_NEAR_QUANTILE = 0.9
 
 Band = tuple[np.ndarray, np.ndarray]  # low and high  # shape: (m, n_targets) each
 
@@ -93,25 +97,15 @@ class RidgeStudy:
     @functools.cached_property
     def _plausible(self) -> plausible.Plausible:
         check_rows_are_known(self._estimator, "confidence or simultaneous")
-        points = check_stacked_data(self._data.X[self._some_rows], self._data.X_eval)
-        data = self._data._replace(X_eval=points)
         with in_threads() as mapping, self._kernels_seen() as advance:
             if self._alpha is None:
-                return plausible.of_search(self._estimator, data, mapping, advance=advance)
-            return plausible.of_fixed(self._estimator, data, self._alpha, mapping, advance)
+                return plausible.of_search(self._estimator, self._data, mapping, advance=advance)
+            return plausible.of_fixed(self._estimator, self._data, self._alpha, mapping, advance)
 
     def searched(self) -> plausible.Plausible:
         """What an estimator chooses from, and how, without curves that are plausible beside."""
         with in_threads() as mapping, self._kernels_seen() as advance:
             return plausible.of_search(self._estimator, self._data, mapping, False, advance)
-
-    @functools.cached_property
-    def _some_rows(self) -> np.ndarray:
-        """Rows at which bands are calibrated: all, or some in no step with an order of the data."""
-        n = len(self._data.y)
-        if n <= _ROWS:
-            return np.arange(n)
-        return np.sort(np.random.default_rng(1).choice(n, _ROWS, replace=False))
 
     @contextlib.contextmanager
     def _kernels_seen(self) -> Iterator[Callable[[str], Any]]:
@@ -180,7 +174,7 @@ class RidgeStudy:
                 data.y,
                 self._key,
                 self._n_resamples,
-                len(self._some_rows),
+                among_data(data.X, data.X_eval),
                 mapping,
                 bar.update,
             )
@@ -195,7 +189,7 @@ class RidgeStudy:
         return self.wild_bootstrap().widths
 
     def confidence(self, level: float, share: float) -> Band:
-        """The band that holds the true curve at `level` at a share of the data."""
+        """The band that holds the true curve at `level` at a share of the points among the data."""
         half = self.widths.pointwise(level, share) * self.widths.spread
         return self.center - half, self.center + half
 
@@ -247,6 +241,36 @@ def choose(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, Choice | 
     data = plausible.Data(X, y[:, None], X[:1])
     study = RidgeStudy(estimator, data, None, np.zeros(4, np.uint32), 0)
     return study.fixed, study.choice
+
+
+def among_data(X: Any, points: Any) -> np.ndarray:
+    """Which points have a row as near as most rows have one; all of them if none has.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix
+        # shape: (n, d)
+    points : ndarray or sparse matrix
+        # shape: (m, d)
+
+    Returns
+    -------
+    ndarray of bool
+        # shape: (m,)
+    """
+    n = X.shape[0]
+    if n > _ROWS:
+        X = X[np.sort(np.random.default_rng(1).choice(n, _ROWS, replace=False))]
+    if not sparse.issparse(X) and not sparse.issparse(points):
+        middle = X.mean(axis=0)  # (in many dimensions, distances are differences of squares)
+        X, points = np.unique(X - middle, axis=0), points - middle
+    n = X.shape[0]
+    with limit_blas(1), np.errstate(all="ignore"):
+        neighbours = NearestNeighbors(n_neighbors=min(2, n)).fit(X)
+        between = neighbours.kneighbors(X)[0][:, -1]
+        distances = neighbours.kneighbors(points, n_neighbors=1)[0][:, 0]
+    among = distances <= np.quantile(between, _NEAR_QUANTILE, method="higher")
+    return among if among.any() else np.ones(len(among), bool)
 
 
 @contextlib.contextmanager

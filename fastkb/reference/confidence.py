@@ -11,12 +11,14 @@ import numpy as np
 
 
 class Candidate(NamedTuple):
-    """A kernel on the data and the evaluation points, and a penalty."""
+    """A kernel on the data and the evaluation points, and a penalty; a kernel of zeros is a constant."""
 
     K: np.ndarray  # shape: (n, n)
     cross: np.ndarray  # shape: (m, n)
     diagonal: np.ndarray  # of the kernel between the evaluation points.  # shape: (m,)
     alpha: float
+    weight: float = 1.0  # how plausible it is beforehand, up to a common factor
+    own: bool = True  # whether the estimator chooses from it
 
 
 class Fit(NamedTuple):
@@ -32,22 +34,21 @@ class Fit(NamedTuple):
 
 def centred(candidate: Candidate) -> Candidate:
     """The kernel of f less its mean over the data."""
-    K, cross, diagonal, alpha = candidate
+    K, cross, diagonal = candidate.K, candidate.cross, candidate.diagonal
     n = len(K)
     P = np.eye(n) - 1.0 / n
     mean = K.mean()
-    return Candidate(
-        P @ K @ P,
-        (cross - K.mean(axis=0)) @ P,
-        diagonal - 2.0 * cross.mean(axis=1) + mean,
-        alpha,
+    return candidate._replace(
+        K=P @ K @ P,
+        cross=(cross - K.mean(axis=0)) @ P,
+        diagonal=diagonal - 2.0 * cross.mean(axis=1) + mean,
     )
 
 
 def fit(candidate: Candidate, y: np.ndarray) -> Fit:
     """Kernel ridge regression with an intercept, and how far it may be from the curve."""
     n = len(y)
-    K, cross, diagonal, alpha = centred(candidate)
+    K, cross, diagonal, alpha, *_ = centred(candidate)
     inverse = np.linalg.inv(K + alpha * np.eye(n))
     P = np.eye(n) - 1.0 / n
     at_points = cross @ inverse @ P + 1.0 / n  # the smoother at the evaluation points
@@ -76,7 +77,7 @@ class Look(NamedTuple):
     """What one response says."""
 
     average: np.ndarray  # shape: (m,)
-    own: np.ndarray  # the fit of the likeliest candidate.  # shape: (m,)
+    own: np.ndarray  # the fit of the likeliest candidate of the estimator's.  # shape: (m,)
     spread: np.ndarray  # its standard error.  # shape: (m,)
     fitted: np.ndarray  # shape: (n,)
     leverage: np.ndarray  # shape: (n,)
@@ -86,11 +87,13 @@ def look(candidates: list[Candidate], y: np.ndarray, negligible: float, loudest:
     """Average the candidates by their posterior probabilities."""
     fits = [fit(candidate, y) for candidate in candidates]
     criteria = np.array([one.criterion for one in fits])
-    own = fits[int(criteria.argmin())].curve
+    mine = np.where([candidate.own for candidate in candidates], criteria, np.inf)
+    own = fits[int(mine.argmin())].curve
     moderate = np.array([one.loudness <= loudest for one in fits])
     if moderate.any():
         criteria[~moderate] = np.inf
     weights = np.exp(-0.5 * (criteria - criteria.min()))
+    weights *= [candidate.weight for candidate in candidates]
     weights /= weights.sum()
     weights[weights < negligible] = 0.0
     weights /= weights.sum()

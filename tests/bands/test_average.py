@@ -15,7 +15,7 @@ def make(seed=0, n=30):
     for width in (1.5, 0.4):
         K, cross = problem.kernel(width)
         spectra.append(from_matrix(K, cross, np.ones(len(cross)), True))
-    candidates = Candidates(spectra, ALPHAS, np.ones((2, 3), bool))
+    candidates = Candidates(spectra, ALPHAS, np.ones((2, 3)))
     y = np.stack([problem.y, np.cos(problem.y)], axis=1)
     return candidates, y, [candidates.project(i, y) for i in range(2)]
 

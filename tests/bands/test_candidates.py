@@ -14,7 +14,7 @@ def make(centred=True):
     problem = make_problem(3, 20)
     kernels = [problem.kernel(width) for width in (1.5, 0.4)]
     spectra = [from_matrix(K.copy(), cross, np.ones(8), centred) for K, cross in kernels]
-    return problem, kernels, Candidates(spectra, ALPHAS, np.ones((2, 3), bool))
+    return problem, kernels, Candidates(spectra, ALPHAS, np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("centred", [True, False])
@@ -57,9 +57,29 @@ def test_the_posterior():
     # Where no prior is moderate, all are taken.
     weights = candidates.posterior(parts(np.zeros((2, 3), bool)))[..., 0]
     assert weights[1, 2] == weights[0, 0]
-    only = Candidates(candidates.spectra, ALPHAS, np.eye(2, 3, dtype=bool))
+    only = Candidates(candidates.spectra, ALPHAS, np.eye(2, 3))
     weights = only.posterior(parts(moderate))[..., 0]
     assert weights[0, 0] == weights.sum() == 1.0
+
+
+def test_a_constant_is_the_limit_of_large_penalties():
+    problem, kernels, candidates = make()
+    y = problem.y[:, None]
+    with_it = candidates.with_constant(2.5)
+    K, cross = kernels[0]
+    flat = Candidates(
+        [from_matrix(K.copy(), cross, np.ones(8), True)], 1e12 * ALPHAS, np.ones((1, 3))
+    )
+    limit, part = flat.project(0, y), with_it.project(2, y)
+    np.testing.assert_allclose(part.criterion, limit.criterion, atol=1e-6)
+    np.testing.assert_allclose(part.noise, y.var(ddof=1), rtol=1e-12)
+    assert part.moderate.all()
+    np.testing.assert_array_equal(with_it.smoother(2, 2), np.full((8, 20), 1 / 20))
+    projected = [with_it.project(i, y) for i in range(3)]
+    weights = with_it.posterior(projected, 0.0)[..., 0]
+    ratio = 2.5 * np.exp(0.5 * (projected[0].criterion[0, 0] - part.criterion[2, 0]))
+    assert weights[2, 2] == pytest.approx(ratio * weights[0, 0])
+    assert not weights[2, :2].any()
 
 
 def test_a_prior_louder_than_the_responses_is_not_plausible():
@@ -70,7 +90,7 @@ def test_a_prior_louder_than_the_responses_is_not_plausible():
     K = np.exp(-np.abs(x[:, None] - x) / 10)
     spectrum = from_matrix(K, np.exp(-np.abs(0.5 - x) / 10)[None], np.ones(1), True)
     alphas = np.logspace(-6, 2, 17)
-    candidates = Candidates([spectrum], alphas, np.ones((1, 17), bool))
+    candidates = Candidates([spectrum], alphas, np.ones((1, 17)))
     part = candidates.project(0, y)
     variance = (part.noise[:, 0] / alphas) * spectrum.values.sum() / 100
     np.testing.assert_array_equal(part.moderate[:, 0], variance <= LOUDEST * y.var())

@@ -54,7 +54,11 @@ def test_an_estimator_that_chooses_shares_what_is_plausible(centred):
     assert all(entry.kernel.kernel == "rbf" and entry.centred is centred for entry in own)
     # Without an intercept its candidates are others than the plausible curves.
     assert len(found.entries) == (18 if centred else 27)
-    assert found.candidates.prior.any(axis=1).sum() == 18
+    assert found.candidates.prior.any(axis=1).sum() == 19
+    # A constant stands for the penalties above the largest one, up to 100 n, of all radial kernels.
+    assert len(found.candidates.spectra) == len(found.entries) + 1
+    assert found.candidates.prior[-1].sum() == pytest.approx(18 * 2 * np.log10(40))
+    assert not found.own.allowed[-1].any()
 
 
 def test_its_penalties_are_not_those_of_plausible_curves():

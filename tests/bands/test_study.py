@@ -2,10 +2,11 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import fastkb
 from fastkb.bands.plausible import Data
-from fastkb.bands.study import RidgeStudy, choose, in_threads
+from fastkb.bands.study import RidgeStudy, among_data, choose, in_threads
 from fastkb.random.streams import key_from_rng
 from fastkb.reference import confidence as plain
 from tests.bands.conftest import make_problem
@@ -83,3 +84,32 @@ def test_mapping_keeps_the_order_and_passes_errors_on():
         assert list(mapping(lambda x: x**2, range(20))) == [x**2 for x in range(20)]
         with pytest.raises(ZeroDivisionError):
             list(mapping(lambda x: 1 / x, [1, 0]))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+def test_points_among_the_data(offset):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.uniform(0, 1, (60, 2)), rng.uniform(0, 1, (60, 2)) + [5, 0]]) + offset
+    points = np.array([[0.5, 0.5], [5.5, 0.5], [3.0, 0.5], [0.5, 9.0], [-40.0, 0.0]]) + offset
+    among = [True, True, False, False, False]
+    assert among_data(np.repeat(X, 2, axis=0), points).tolist() == among  # (ties tell nothing)
+    if not offset:  # (Sparse data lie around 0.)
+        assert among_data(sparse.csr_array(X), points).tolist() == among
+    # Where none is among them, all are: a band far outside has a width.
+    assert among_data(X, points[2:]).all()
+    assert among_data(X[:1].repeat(5, axis=0), points).all()
+    many = offset + np.sort(rng.uniform(0, 1, (10_000, 1)), axis=0)
+    assert among_data(many, np.array([[0.5], [1.5]]) + offset).tolist() == [True, False]
+
+
+def test_a_band_does_not_depend_on_what_is_looked_at_far_outside():
+    problem = make_problem(5, 60)
+    search = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True)
+    inside = np.linspace(0.2, 2.8, 9)[:, None]
+    outside = np.linspace(30, 40, 50)[:, None]
+    bands = []
+    for points in (inside, np.concatenate([inside, outside])):
+        study = study_of(search, problem._replace(X_eval=points), None, 200)
+        study.center = study.wild_bootstrap().center
+        bands.append(np.array(study.confidence(0.9, 0.75))[:, :9])
+    np.testing.assert_allclose(*bands, rtol=1e-6)
