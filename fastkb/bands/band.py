@@ -66,9 +66,9 @@ def bootstrap_band(
     ================ ===================================================================================
     `percentile`     the middle of the functions refitted to resampled rows, point by point. It says how
                      far the fit would move; the bias of the fit is not in it
-    `confidence`     the true function, with probability `confidence_level` at three quarters of the
-                     data or more (KernelRidge and KernelRidgeCV). Noise, the bias of smoothing and the
-                     choice of KernelRidgeCV are accounted for
+    `confidence`     the true function, with probability `confidence_level` at three quarters or more of
+                     the evaluation points among the data (KernelRidge and KernelRidgeCV). Noise, the
+                     bias of smoothing and the choice of KernelRidgeCV are accounted for
     `simultaneous`   the whole true function, at all points at once: the studentized maximum
     `prediction`     new observations, on average over the inputs: the jackknife+, after bootstrap
                      for other models than kernel ridge regression

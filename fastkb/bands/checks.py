@@ -24,7 +24,7 @@ def check_kind(kind: Any) -> str:
 
 
 def check_share(share: Any) -> float:
-    """The share of the data's rows at which a confidence band holds its level."""
+    """The share of the evaluation points at which a confidence band holds its level."""
     if not isinstance(share, Real) or isinstance(share, bool) or not math.isfinite(share):
         raise TypeError(f"share must be a number from 0 to 1, got {share!r}")
     number = float(share)

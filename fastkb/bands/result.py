@@ -25,8 +25,8 @@ class BandResult:
     ================ ===================================================================================
     `percentile`     at each point x the middle of the refitted functions: percentiles of
                      :math:`\hat F_x(t) = \frac{1}{B} \sum_b 1[f^{(b)}(x) \le t]`
-    `confidence`     the true function, with the probability `confidence_level` at three quarters of the
-                     data or more
+    `confidence`     the true function, with the probability `confidence_level` at three quarters or more
+                     of the evaluation points that lie among the data
     `simultaneous`   the whole true function, at all points at once, with that probability
     `prediction`     new observations, with that probability on average over the inputs
     ================ ===================================================================================
@@ -184,8 +184,8 @@ class BandResult:
     def confidence(self, level: float = 0.9, share: float = SHARE) -> Edges:
         """The band that holds the true function, point by point.
 
-        At the `share` of the data's rows where that is easiest it holds the true function with
-        probability `level` at least. Noise, the bias of smoothing, and where the estimator chooses its
+        At the `share` of the evaluation points where that is easiest, of those that lie among the data,
+        it holds the true function with probability `level` at least. Noise, the bias of smoothing, and where the estimator chooses its
         width and penalty that choice, are accounted for (:mod:`fastkb.bands`).
 
         Parameters

@@ -21,7 +21,7 @@ _BAND = """\
 Fit kernel ridge regression with an intercept to a column of a table, and draw the fitted curve
 with a band, by the bootstrap. --kind says what the band holds:
 
-  confidence    the true curve, with the given probability at three quarters of the data or more
+  confidence    the true curve, with the given probability at three quarters of the curve or more
   simultaneous  the whole true curve, at all points at once
   prediction    new observations
   percentile    the middle of the curves that are refitted to resamples of the rows

@@ -114,7 +114,7 @@ def meaning(options: argparse.Namespace, n_resamples: int, chosen: bool = True) 
         ),
         "confidence": (
             f"The band is made to hold the true curve with {level} probability at three quarters of the "
-            f"data or more. {counts} ({n_resamples:,} bootstrap replicates)."
+            f"curve or more. {counts} ({n_resamples:,} bootstrap replicates)."
         ),
         "simultaneous": (
             f"The band is made to hold the whole true curve, at all points at once, with {level} "

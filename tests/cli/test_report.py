@@ -137,7 +137,7 @@ def test_summary_says_what_was_done():
     ("kind", "words"),
     [
         ("percentile", "the middle 90% of the curves fitted to 1,000 bootstrap resamples"),
-        ("confidence", "at three quarters of the data or more"),
+        ("confidence", "at three quarters of the curve or more"),
         ("simultaneous", "at all points at once"),
         ("prediction", "90% of new observations"),
     ],
