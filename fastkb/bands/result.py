@@ -185,8 +185,9 @@ class BandResult:
         """The band that holds the true function, point by point.
 
         At the `share` of the evaluation points where that is easiest, of those that lie among the data,
-        it holds the true function with probability `level` at least. Noise, the bias of smoothing, and where the estimator chooses its
-        width and penalty that choice, are accounted for (:mod:`fastkb.bands`).
+        it holds the true function with probability `level` at least. Noise, the bias of smoothing, and
+        where the estimator chooses its width and penalty that choice, are accounted for
+        (:mod:`fastkb.bands`).
 
         Parameters
         ----------
