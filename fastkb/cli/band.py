@@ -20,7 +20,7 @@ from fastkb.bands.study import choose
 from fastkb.cli import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.report import Band, Choice, Seconds, draw, summary, write_csv
-from fastkb.cli.table import Table, deviation, read_table
+from fastkb.cli.table import Table, deviation, read_table, reading_of
 from fastkb.cli.terminal import status, tell, watched
 
 # How the width sigma enters each kernel that has one (DESIGN: the textbook's terms).
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
         install_timer("numba:compile", compiling.append),
     ):
         start = time.perf_counter()
-        table = read_table(options.data, options.x, options.y)
+        table = read_table(options.data, options.x, options.y, reading_of(options))
         center, scale = _standardisation(table)
         X = (table.X - center) / scale
         _check_rows_for(options, len(table.y))

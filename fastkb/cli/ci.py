@@ -17,7 +17,7 @@ from fastkb.bootstrap.statistics import NAMED
 from fastkb.cli import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.report import plain
-from fastkb.cli.table import Columns, Wanted, deviation, read_columns
+from fastkb.cli.table import Columns, Wanted, deviation, read_columns, reading_of
 from fastkb.cli.terminal import compiling, dropped, status, tell
 from fastkb.plot import INK, draw_distribution, frame, new_figure
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         # The summary says in its own words what to do where there is no interval.
         warnings.filterwarnings("ignore", message="The BCa confidence interval cannot")
         start = time.perf_counter()
-        columns = read_columns(options.data, _wanted(options))
+        columns = read_columns(options.data, _wanted(options), reading_of(options))
         for name, values in zip(columns.names, columns.values.T, strict=True):
             deviation(name, values)
         with status(f"{options.resamples:,} resamples", options):
@@ -157,6 +157,7 @@ def summary(
     used = f"{len(columns.values)} rows used, {dropped(columns.n_dropped)}"
     lines = [
         ("data", f"{columns.source}: {used}"),
+        *columns.notes,
         ("statistic", describe(columns, options)),
     ]
     for line in result.summary().splitlines():

@@ -39,7 +39,7 @@ examples:
     fastkb band
   the same data, two input columns:
     fastkb band --x bmi,bp
-  your own table, which is any file with a header line:
+  your own table, which is any file with a header:
     fastkb band houses.csv --x area --y price --level 0.95 --out houses.pdf --csv houses-band.csv
 """
 
@@ -58,7 +58,7 @@ examples:
     fastkb ci
   the correlation of two of its columns, with a picture:
     fastkb ci --column bmi --paired target --statistic pearson --out ci.png
-  your own table, which is any file with a header line:
+  your own table, which is any file with a header:
     fastkb ci houses.csv --column price --quantile 0.9 --level 0.99
 """
 
@@ -225,9 +225,22 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "data",
         nargs="?",
-        metavar="DATA.csv",
-        help="a table with a header line, separated by commas, semicolons or tabs; '-' reads "
-        "standard input (default: the diabetes data of scikit-learn)",
+        metavar="DATA",
+        help="a table with a header: text (CSV and the like, compressed or not), Excel (.xlsx) or "
+        "Parquet; '-' reads standard input (default: the diabetes data of scikit-learn)",
+    )
+    table = command.add_argument_group("the table", "What a file does not say for certain:")
+    table.add_argument(
+        "--sep", metavar="S", help="what separates columns: a character, tab or blank"
+    )
+    table.add_argument("--decimal", choices=(".", ","), help="the decimal sign")
+    table.add_argument("--encoding", metavar="NAME", help="of text, such as latin-1")
+    table.add_argument("--sheet", metavar="NAME", help="of an Excel file, by its name or number")
+    table.add_argument(
+        "--na",
+        metavar="WORD[,WORD...]",
+        default="",
+        help="more words for a missing value (NA, NaN, null, ? and the like are known)",
     )
 
 

@@ -10,9 +10,10 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fastkb.cli.numerals import date_of
 from fastkb.cli.table import Table
 from fastkb.cli.terminal import compiling, dropped
-from fastkb.plot import INK, draw_band, frame, new_figure
+from fastkb.plot import INK, as_dates, draw_band, frame, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,6 +85,8 @@ def draw(
         if values is not None:
             margin = 0.06 * (values[1] - values[0])
             ax.set_ylim(values[0] - margin, values[1] + margin)
+        if table.are_dates[j]:
+            as_dates(ax)
         name = plain(table.label(table.x_names[j]), 64 if d == 1 else 32)
         ax.set_xlabel(name, color=INK, fontsize=11)
         place = ax.get_subplotspec()
@@ -143,7 +146,7 @@ def _enumerate(names: list[str]) -> str:
 
 
 def write_csv(file: IO[bytes], table: Table, band: Band) -> None:
-    """The band as a table: inputs in their own units, then center, mean, low and high."""
+    """The band as a table: inputs in their own units (dates as text), then center, mean, low and high."""
     d = len(table.x_names)
     # An input called "mean" must not share its name with the curve.
     header = [f"{name} (x)" if name in (*CURVES, "panel") else name for name in table.x_names]
@@ -151,7 +154,11 @@ def write_csv(file: IO[bytes], table: Table, band: Band) -> None:
     lines = [[*(["panel"] if d > 1 else []), *header, *CURVES]]
     for panel, x, *values in zip(panels, band.x, *band[1:], strict=True):
         name = [table.x_names[panel]] if d > 1 else []
-        lines.append([*name, *(repr(float(v)) for v in (*x, *values))])
+        inputs = [
+            date_of(float(v)) if is_date else repr(float(v))
+            for v, is_date in zip(x, table.are_dates, strict=True)
+        ]
+        lines.append([*name, *inputs, *(repr(float(v)) for v in values)])
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(lines)
     file.write(text.getvalue().encode())
@@ -168,6 +175,7 @@ def summary(
     inputs = ", ".join(table.x_names)
     lines = [
         ("data", f"{table.source}: {len(table.y)} rows used, {dropped(table.n_dropped)}"),
+        *table.notes,
         ("model", f"kernel ridge regression of {table.y_name} on {inputs}, with an intercept"),
         ("units", "inputs standardised (mean 0, standard deviation 1)"),
     ]

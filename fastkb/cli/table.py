@@ -1,17 +1,11 @@
-"""Reads the columns that a command needs, and says exactly what is wrong with them.
-
-Python's own ``csv`` reads the file: it keeps the line number of every record, which the messages
-need, and saves the half second that importing a data-frame library takes.
-"""
+"""Reads the columns that a command needs, and says exactly what is wrong with them."""
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import csv
 import difflib
-import io
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,27 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastkb.cli import CommandError
+from fastkb.cli.numerals import Column, Numbers, read_numbers
+from fastkb.cli.sources import Reading, Record, open_source
 
 MIN_ROWS = 5
-# How tables spell "no value" (compared in lower case, without surrounding blanks).
-MISSING = frozenset(
-    [
-        "",
-        "na",
-        "n/a",
-        "#n/a",
-        "<na>",
-        "nan",
-        "-nan",
-        "null",
-        "none",
-        "nil",
-        "missing",
-        "?",
-        "-",
-        ".",
-    ]
-)
 
 # What the columns of scikit-learn's diabetes data mean, for the picture.
 _DIABETES = {
@@ -79,6 +56,8 @@ class Columns(_Named):
     meanings: dict[str, str]
     values: np.ndarray  # shape: (n, len(names))
     n_dropped: int
+    are_dates: list[bool]  # columns of dates are days since 1970.
+    notes: list[tuple[str, str]]  # what was assumed of the file, for the summary
 
 
 @dataclass(frozen=True)
@@ -92,6 +71,8 @@ class Table(_Named):
     X: np.ndarray  # shape: (n, d)
     y: np.ndarray  # shape: (n,)
     n_dropped: int
+    are_dates: list[bool]  # of the inputs: days since 1970
+    notes: list[tuple[str, str]]  # what was assumed of the file, for the summary
 
 
 class Wanted(NamedTuple):
@@ -101,15 +82,24 @@ class Wanted(NamedTuple):
     spec: str | None  # a column, or several with commas; None or "" if the user gave none
     default: str  # in the diabetes data
     several: bool = False
+    dates: bool = False  # whether dates will do
 
 
-def read_table(path: str | None, x: str | None, y: str | None) -> Table:
+def reading_of(options: argparse.Namespace) -> Reading:
+    """What the command line says of the table."""
+    words = tuple(word for word in options.na.split(",") if word.strip())
+    return Reading(options.sep, options.decimal, options.encoding, options.sheet, words)
+
+
+def read_table(
+    path: str | None, x: str | None, y: str | None, reading: Reading | None = None
+) -> Table:
     """Read the columns `x` (one name, or several with commas) and `y` of the table at `path`.
 
     ``None`` reads the diabetes data of scikit-learn, ``"-"`` standard input.
     """
-    wanted = [Wanted("--x", x, "bmi", several=True), Wanted("--y", y, "target")]
-    columns = read_columns(path, wanted)
+    wanted = [Wanted("--x", x, "bmi", several=True, dates=True), Wanted("--y", y, "target")]
+    columns = read_columns(path, wanted, reading)
     *x_names, y_name = columns.names
     return Table(
         columns.source,
@@ -119,35 +109,49 @@ def read_table(path: str | None, x: str | None, y: str | None) -> Table:
         np.ascontiguousarray(columns.values[:, :-1]),
         np.ascontiguousarray(columns.values[:, -1]),
         columns.n_dropped,
+        columns.are_dates[:-1],
+        columns.notes,
     )
 
 
-def read_columns(path: str | None, wanted: Sequence[Wanted]) -> Columns:
+def read_columns(
+    path: str | None, wanted: Sequence[Wanted], reading: Reading | None = None
+) -> Columns:
     """Read the columns that the options ask for; rows that miss a value in one of them are dropped.
 
     ``None`` reads the diabetes data of scikit-learn, ``"-"`` standard input.
     """
+    reading = reading or Reading()
+    notes: list[tuple[str, str]] = []
     if path is None:
         source = "diabetes data of scikit-learn"
-        names, rows = _diabetes()
+        names, records = _diabetes()
         wanted = [w._replace(spec=w.spec or w.default) for w in wanted]
         meanings = _DIABETES
     else:
         source = "standard input" if path == "-" else path
-        names, rows = _records(path, source)
+        names, records, notes = open_source(path, source, reading)
         meanings = {}
-    chosen: dict[str, str] = {}  # column -> option
-    for option, spec, _, _ in wanted:
-        if not spec:
-            raise CommandError(f"{option} is needed with {source}: name one of {_list(names)}")
-    for option, spec, _, several in wanted:
-        assert spec is not None
-        for name in _columns(spec, names, option, source, several):
+    chosen: dict[str, Wanted] = {}
+    for one in wanted:
+        if not one.spec:
+            raise CommandError(f"{one.option} is needed with {source}: name one of {_list(names)}")
+    for one in wanted:
+        assert one.spec is not None
+        for name in _columns(one.spec, names, one.option, source, one.several):
             if name in chosen:
-                raise CommandError(f"column {name!r} is in both {chosen[name]} and {option}")
-            chosen[name] = option
-    values, n_dropped = _numbers(rows, [names.index(name) for name in chosen], names, source)
-    columns = Columns(source, list(chosen), meanings, values, n_dropped)
+                both = f"{chosen[name].option} and {one.option}"
+                raise CommandError(f"column {name!r} is in both {both}")
+            chosen[name] = one
+    found = _numbers(records, names, chosen, source, reading)
+    for name, numbers in zip(chosen, found, strict=True):
+        if numbers.note is not None:
+            notes.append((f"column {name}", numbers.note))
+    values = np.stack([numbers.values for numbers in found], axis=1)
+    complete = ~np.isnan(values).any(axis=1)
+    are_dates = [numbers.is_date for numbers in found]
+    n_dropped = int(np.count_nonzero(~complete))
+    columns = Columns(source, list(chosen), meanings, values[complete], n_dropped, are_dates, notes)
     _check_usable(columns)
     return columns
 
@@ -176,65 +180,12 @@ def deviation(name: str, column: np.ndarray) -> float:
     return value
 
 
-def _diabetes() -> tuple[list[str], Iterable[tuple[str, list]]]:
+def _diabetes() -> tuple[list[str], Iterable[Record]]:
     from sklearn.datasets import load_diabetes
 
     data = load_diabetes(scaled=False)
     rows = np.column_stack([data.data, data.target])
     return [*data.feature_names, "target"], ((f"row {i + 1}", list(r)) for i, r in enumerate(rows))
-
-
-def _records(path: str, source: str) -> tuple[list[str], Iterable[tuple[str, list]]]:
-    """The column names, and an iterable of (where, cells) over the records that are not blank."""
-    text = _text(path, source)
-    header = text.lstrip("\r\n").split("\n", 1)[0]
-    if not header.strip():
-        raise CommandError(
-            f"{source}: the file is empty; a header line and rows of numbers are needed"
-        )
-    # The header decides the separator: decimal commas in the rows cannot mislead it.
-    separator = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-    records = (
-        (f"line {reader.line_num}", cells)
-        for cells in reader
-        if any(cell.strip() for cell in cells)
-    )
-    with _clear_csv_errors(source):
-        names = [name.strip() for name in next(records)[1]]
-
-    def checked() -> Iterable[tuple[str, list]]:
-        with _clear_csv_errors(source):
-            for where, cells in records:
-                if len(cells) != len(names):
-                    raise CommandError(
-                        f"{source}, {where}: {len(cells)} values under {len(names)} column names"
-                    )
-                yield where, cells
-
-    return names, checked()
-
-
-def _text(path: str, source: str) -> str:
-    try:
-        if path == "-":
-            return sys.stdin.buffer.read().decode("utf-8-sig")
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return file.read()
-    except FileNotFoundError:
-        raise CommandError(f"no such file: {path}") from None
-    except OSError as error:
-        raise CommandError(f"cannot read {source}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{source} is not a text file in UTF-8 (byte {error.start})") from None
-
-
-@contextlib.contextmanager
-def _clear_csv_errors(source: str):
-    try:
-        yield
-    except csv.Error as error:
-        raise CommandError(f"{source} is not a table: {error}") from None
 
 
 def _list(names: list[str], at_most: int = 12) -> str:
@@ -271,27 +222,21 @@ def _columns(
 
 
 def _numbers(
-    rows: Iterable[tuple[str, list]], indices: list[int], names: list[str], source: str
-) -> tuple[np.ndarray, int]:
-    """The chosen cells as numbers, without the rows that miss one.  # shape: (n, len(indices))"""
-    kept, n_dropped = [], 0
-    for where, cells in rows:
-        chosen = [cells[i] for i in indices]
-        missing = [isinstance(cell, str) and cell.strip().lower() in MISSING for cell in chosen]
-        values = []
-        for i, cell, is_missing in zip(indices, chosen, missing, strict=True):
-            try:
-                value = math.nan if is_missing else float(cell)
-            except ValueError:
-                value = math.inf
-            # float() also reads "inf" and "1e999": no numbers to fit a curve to.
-            if math.isinf(value):
-                raise CommandError(
-                    f"{source}, {where}, column {names[i]!r}: expected a number, got {cell!r}"
-                )
-            values.append(value)
-        if any(missing):
-            n_dropped += 1
-        else:
-            kept.append(values)
-    return np.array(kept, dtype=float).reshape(len(kept), len(indices)), n_dropped
+    records: Iterable[Record],
+    names: list[str],
+    chosen: dict[str, Wanted],
+    source: str,
+    reading: Reading,
+) -> list[Numbers]:
+    """The chosen columns."""
+    indices = [names.index(name) for name in chosen]
+    places: list[str] = []
+    cells: list[list] = [[] for _ in indices]
+    for where, record in records:
+        places.append(where)
+        for i, column in zip(indices, cells, strict=True):
+            column.append(record[i])
+    return [
+        read_numbers(Column(name, source, column, places), reading.decimal, reading.na, one.dates)
+        for (name, one), column in zip(chosen.items(), cells, strict=True)
+    ]

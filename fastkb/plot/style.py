@@ -124,3 +124,12 @@ def frame(figure: Figure, axes: list[Axes], *, title: str, caption: str) -> None
     )
     legend.set_in_layout(False)
     figure.text(margin, 0.08 / height, caption, va="bottom", fontsize=9, color=CAPTION)
+
+
+def as_dates(ax: Axes) -> None:
+    """Say the numbers of the x axis, which are days since 1970, as dates."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator()
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))

@@ -192,7 +192,7 @@ def options(**values):
 
 def columns(names=("x",), meanings=None):
     values = np.random.default_rng(0).normal(size=(40, len(names)))
-    return Columns("data.csv", list(names), meanings or {}, values, 3)
+    return Columns("data.csv", list(names), meanings or {}, values, 3, [False] * len(names), [])
 
 
 def texts(figure):

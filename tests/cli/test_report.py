@@ -1,6 +1,7 @@
 import argparse
 import csv
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,8 +33,10 @@ LABEL = "90% confidence band"
 
 def table(names=("x",), y_name="y", meanings=None):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(12, len(names)))
-    return Table("data.csv", list(names), y_name, meanings or {}, X, rng.normal(size=12), 3)
+    X, d = rng.normal(size=(12, len(names))), len(names)
+    return Table(
+        "data.csv", list(names), y_name, meanings or {}, X, rng.normal(size=12), 3, [False] * d, []
+    )
 
 
 def band(d=1):
@@ -197,3 +200,21 @@ def test_summary_without_a_width():
     assert "Noise and the bias of smoothing count" in lines["band"]
     assert lines["solver"] == "cholesky: full rank"
     assert "0.75 s of it compiling" in lines["time"]
+
+
+def test_dates_have_an_axis_and_a_column_of_dates():
+    data = table()
+    days = 18262.0 + np.arange(12.0)
+    data = replace(data, X=days[:, None], are_dates=[True], notes=[("column x", "dates")])
+    at = np.array([[18262.0], [18265.5], [18270.0], [18273.0]])
+    curves = np.zeros(4)
+    dated = Band(at, curves, curves, curves - 1, curves + 1)
+    figure = draw(data, dated, LABEL, OPTIONS)
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert "2020" in " ".join([*labels, figure.axes[0].xaxis.get_major_formatter().get_offset()])
+    file = io.BytesIO()
+    write_csv(file, data, dated)
+    lines = file.getvalue().decode().splitlines()
+    assert lines[1].startswith("2020-01-01,0.0,")
+    assert lines[2].startswith("2020-01-04T12:00:00.000000,0.0,")
