@@ -78,6 +78,7 @@ class Numbers(NamedTuple):
     values: np.ndarray  # NaN where there is none; dates as days since 1970.  shape: (n,)
     is_date: bool
     note: str | None  # how the cells were read, unless they are plain numbers
+    levels: list[str] | None = None  # of labels: what the values count, in order of appearance
 
 
 class Column(NamedTuple):
@@ -142,6 +143,21 @@ def read_numbers(
         return Numbers(values, False, _TRUE_IS_1)
     note = _read_texts(column, values, texts, decimal)
     return Numbers(values, False, note)
+
+
+def read_labels(column: Column, missing: Iterable[str] = ()) -> Numbers:
+    """The groups of a column, counted in the order in which they appear.
+
+    Texts are compared without the blanks around them; numbers are labels, too.
+    """
+    words = MISSING | {word.strip().lower() for word in missing}
+    levels: dict[str, int] = {}
+    values = np.full(len(column.cells), math.nan)
+    for index, cell in enumerate(column.cells):
+        text = "" if cell is None or cell != cell else str(cell).strip()
+        if text.lower() not in words:
+            values[index] = levels.setdefault(text, len(levels))
+    return Numbers(values, False, None, list(levels))
 
 
 _TRUE_IS_1 = "true and yes are 1, false and no are 0"

@@ -14,7 +14,7 @@ KERNELS = ("rbf", "laplacian", "polynomial", "linear")
 # Those of fastkb.bootstrap, which need not be loaded for "fastkb --help".
 ONE_COLUMN = ("mean", "sum", "std", "var", "median", "min", "max", "ptp", "trimmed_mean")
 TWO_COLUMNS = ("pearson", "spearman", "mean_difference", "mean_ratio")
-METHODS = ("bca", "percentile", "basic")
+METHODS = ("bca", "percentile", "basic", "studentized", "cheap")
 KINDS = ("confidence", "simultaneous", "prediction", "percentile")
 
 _BAND = """\
@@ -49,7 +49,9 @@ resamples of the rows: the numbers of scipy.stats.bootstrap with the same seed.
 
 Rows with a missing value in a chosen column are dropped and counted. Statistics of two columns
 (pearson, spearman, mean_difference, mean_ratio) take the other column from --paired; rows are
-drawn whole, so that the pairs stay together.
+drawn whole, so that the pairs stay together. --by compares two groups of rows, each resampled by
+itself. Rows that are not independent are drawn in blocks of neighbours (--blocks), by whole
+clusters (--clusters) or within strata (--strata).
 """
 
 _CI_EXAMPLES = """\
@@ -60,6 +62,10 @@ examples:
     fastkb ci --column bmi --paired target --statistic pearson --out ci.png
   your own table, which is any file with a header:
     fastkb ci houses.csv --column price --quantile 0.9 --level 0.99
+  the ratio of the medians of two groups of a long table:
+    fastkb ci trial.csv --column dose --statistic median --by arm --compare ratio
+  the mean of a time series, in blocks of automatic length, for another program:
+    fastkb ci river.csv --column flow --blocks auto --json
 """
 
 
@@ -95,6 +101,12 @@ def _resamples(text: str) -> int:
     return min(_whole_positive(text), _at_most_32_bits(text))
 
 
+def _block_length(text: str) -> int | str:
+    if text == "auto":
+        return text
+    return int(_number("auto or a whole number of at least 1", int, lambda v: v >= 1)(text))
+
+
 def _fraction(text: str) -> float:
     try:
         value = float(text)
@@ -114,9 +126,8 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Start with 'fastkb band' or 'fastkb ci': they need no data of yours.",
     )
     parser.add_argument("--version", action="version", version=f"fastkb {__version__}")
-    commands = parser.add_subparsers(
-        title="commands", metavar="{band,ci,info,warmup}", required=True
-    )
+    parser.set_defaults(run=lambda options: parser.print_help())
+    commands = parser.add_subparsers(title="commands", metavar="{band,ci,info,warmup}")
     _add_band(commands)
     _add_ci(commands)
     info = commands.add_parser("info", help="what fastkb found on this machine")
@@ -211,13 +222,43 @@ def _add_ci(commands: Any) -> None:
         "--quantile", type=_fraction, metavar="Q", help="this quantile as the statistic"
     )
     ci.add_argument("--paired", metavar="COL", help="the second column of statistics of two")
+    ci.add_argument("--by", metavar="COL", help="compare the two groups that this column names")
+    ci.add_argument(
+        "--groups", metavar="A,B", help="the groups of --by: A compared with B (default: both)"
+    )
+    ci.add_argument(
+        "--compare",
+        choices=("difference", "ratio"),
+        help="of the statistic in the groups of --by (difference)",
+    )
     ci.add_argument(
         "--level", type=_fraction, default=0.95, metavar="P", help="of the interval (%(default)s)"
     )
     ci.add_argument("--method", choices=METHODS, default="bca", help="default: %(default)s")
+    ci.add_argument(
+        "--alternative",
+        choices=("two-sided", "less", "greater"),
+        default="two-sided",
+        help="one-sided intervals end at infinity on the other side (%(default)s)",
+    )
     _add_resampling(ci, 9999)
+    scheme = ci.add_mutually_exclusive_group()
+    scheme.add_argument(
+        "--blocks",
+        type=_block_length,
+        metavar="L",
+        help="draw blocks of L neighbouring rows, of a series in order: a whole number, or auto",
+    )
+    scheme.add_argument(
+        "--clusters", metavar="COL", help="draw whole clusters, which this column names"
+    )
+    scheme.add_argument(
+        "--strata", metavar="COL", help="draw within the strata that this column names"
+    )
     ci.add_argument("--out", metavar="FILE", help="a picture, too: png, pdf or svg (default: none)")
-    ci.add_argument("--quiet", action="store_true", help="no summary")
+    said = ci.add_mutually_exclusive_group()
+    said.add_argument("--json", action="store_true", help="the summary for programs")
+    said.add_argument("--quiet", action="store_true", help="the ends of the interval alone")
     ci.set_defaults(run=_run_ci)
 
 

@@ -7,13 +7,13 @@ import csv
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from fastkb.cli import CommandError
-from fastkb.cli.numerals import Column, Numbers, read_numbers
+from fastkb.cli.numerals import Column, Numbers, read_labels, read_numbers
 from fastkb.cli.sources import Reading, Record, open_source
 
 MIN_ROWS = 5
@@ -56,8 +56,13 @@ class Columns(_Named):
     meanings: dict[str, str]
     values: np.ndarray  # shape: (n, len(names))
     n_dropped: int
-    are_dates: list[bool]  # columns of dates are days since 1970.
+    are_dates: list[bool]  # columns of dates are days since 1970
     notes: list[tuple[str, str]]  # what was assumed of the file, for the summary
+    levels: dict[str, list[str]] = field(default_factory=dict)  # of columns of labels: their codes
+
+    def column(self, name: str) -> np.ndarray:
+        """One of the columns; of labels, the places in `levels`.  # shape: (n,)"""
+        return np.ascontiguousarray(self.values[:, self.names.index(name)])
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ class Wanted(NamedTuple):
     default: str  # in the diabetes data
     several: bool = False
     dates: bool = False  # whether dates will do
+    labels: bool = False  # whether it holds the names of groups, and no numbers
 
 
 def reading_of(options: argparse.Namespace) -> Reading:
@@ -151,7 +157,14 @@ def read_columns(
     complete = ~np.isnan(values).any(axis=1)
     are_dates = [numbers.is_date for numbers in found]
     n_dropped = int(np.count_nonzero(~complete))
-    columns = Columns(source, list(chosen), meanings, values[complete], n_dropped, are_dates, notes)
+    levels = {
+        name: numbers.levels
+        for name, numbers in zip(chosen, found, strict=True)
+        if numbers.levels is not None
+    }
+    columns = Columns(
+        source, list(chosen), meanings, values[complete], n_dropped, are_dates, notes, levels
+    )
     _check_usable(columns)
     return columns
 
@@ -166,7 +179,7 @@ def _check_usable(columns: Columns) -> None:
             f"{columns.source}: {n} rows{dropped}, and at least {MIN_ROWS} are needed"
         )
     for name, column in zip(columns.names, columns.values.T, strict=True):
-        if column.min() == column.max():
+        if name not in columns.levels and column.min() == column.max():
             raise CommandError(f"column {name!r} is constant ({column[0]:g} in all {n} rows)")
 
 
@@ -236,7 +249,11 @@ def _numbers(
         places.append(where)
         for i, column in zip(indices, cells, strict=True):
             column.append(record[i])
-    return [
-        read_numbers(Column(name, source, column, places), reading.decimal, reading.na, one.dates)
-        for (name, one), column in zip(chosen.items(), cells, strict=True)
-    ]
+    found = []
+    for (name, one), part in zip(chosen.items(), cells, strict=True):
+        described = Column(name, source, part, places)
+        if one.labels:
+            found.append(read_labels(described, reading.na))
+        else:
+            found.append(read_numbers(described, reading.decimal, reading.na, one.dates))
+    return found

@@ -3,6 +3,7 @@ import builtins
 import csv
 import functools
 import io
+import json
 import os
 import sys
 
@@ -12,11 +13,12 @@ from scipy import stats
 from sklearn.datasets import load_diabetes
 
 import fastkb
+from fastkb import schemes
 from fastkb.bootstrap import confidence
 from fastkb.bootstrap.statistics import NAMED
 from fastkb.cli import main
-from fastkb.cli.ci import describe, draw, summary
-from fastkb.cli.parser import METHODS, ONE_COLUMN, TWO_COLUMNS
+from fastkb.cli.ci import Job, describe, draw, summary
+from fastkb.cli.parser import METHODS, ONE_COLUMN, TWO_COLUMNS, build_parser
 from fastkb.cli.table import Columns
 
 QUICK = ["--resamples", "99"]
@@ -71,7 +73,7 @@ def test_default_data(capsys):
     assert not os.listdir()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["bca", "percentile", "basic"])
 @pytest.mark.parametrize("name", ["std", "mean"])
 def test_the_numbers_are_those_of_scipy(capsys, name, method):
     words = ["--column", "bp", "--statistic", name, "--method", method, "--level", "0.8"]
@@ -147,10 +149,11 @@ def test_standard_input(monkeypatch, capsys):
     assert lines["observed"] == "4"
 
 
-def test_quiet_says_nothing_and_writes_the_picture(capsys):
+def test_quiet_says_the_interval_alone_and_writes_the_picture(capsys):
+    low, high = ends(told(capsys, *QUICK))
     assert main(["ci", "--quiet", "--out", "ci.png", *QUICK]) == 0
     shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("", "")
+    assert (shown.out, shown.err) == (f"{low:g} {high:g}\n", "")
     assert os.listdir() == ["ci.png"]
 
 
@@ -163,12 +166,150 @@ def test_formats_of_the_picture(suffix, head):
         assert file.read(5).startswith(head)
 
 
-def test_no_bca_interval_gets_advice(capsys):
+@pytest.mark.parametrize("scheme", [[], ["--blocks", "3"]])
+def test_where_no_bca_interval_exists_the_percentiles_are_taken(capsys, scheme):
     # More than half of the rows are 1: the median is, in nearly all resamples.
-    lines = told(capsys, "--column", "sex", "--statistic", "median")
-    assert lines["interval"].startswith("nan to nan")
-    assert "--method percentile" in lines["look"]
+    words = ["--column", "sex", "--statistic", "median", "--out", "ci.png", *scheme]
+    lines = told(capsys, *words)
+    assert lines["interval"].endswith("(95%, percentile, two-sided)")
+    assert "no BCa interval exists" in lines["look"]
     assert "warning" not in lines
+    assert ends(lines) == ends(told(capsys, *words, "--method", "percentile"))
+
+
+# --- groups, and rows that are not independent ----------------------------------------------------
+
+
+@pytest.fixture
+def trial():
+    """A long table of three groups in blocks of five rows, some values missing."""
+    rng = np.random.default_rng(0)
+    arm = np.array(["treated", "placebo", "other"])[rng.integers(0, 3, 120)]
+    value = rng.gamma(3.0, size=120) + (arm == "treated")
+    with open("trial.csv", "w") as file:
+        file.write("arm,value,unit,site\n")
+        for i in range(120):
+            file.write(f"{arm[i]},{float(value[i])!r},{i // 5},{'NS'[i % 2]}\n")
+        file.write(",1,1,N\ntreated,,1,N\n")
+    return arm, value
+
+
+@pytest.mark.parametrize("how", ["difference", "ratio"])
+@pytest.mark.parametrize("name", ONE_COLUMN)
+def test_two_groups(trial, capsys, name, how):
+    arm, value = trial
+    words = ["--statistic", name, "--by", "arm", "--groups", "treated,placebo", "--compare", how]
+    lines = told(capsys, "trial.csv", "--column", "value", *words, *QUICK)
+    groups = [value[arm == one] for one in ("treated", "placebo")]
+    of_one = {"trimmed_mean": lambda x: stats.trim_mean(x, 0.1)}.get(name) or getattr(np, name)
+    one, two = map(of_one, groups)
+    wanted = one - two if how == "difference" else one / two
+    assert float(lines["observed"]) == pytest.approx(wanted, rel=5e-6)
+    assert lines["groups"] == f"treated: {len(groups[0])} rows, placebo: {len(groups[1])} rows"
+    assert lines["data"].endswith("120 rows used, 2 dropped for missing values")
+    between = "minus" if how == "difference" else "over"
+    assert lines["statistic"].endswith(f"of value, treated {between} placebo")
+
+
+def test_groups_are_resampled_each_by_itself(trial, capsys):
+    arm, value = trial
+    groups = tuple(value[arm == one] for one in ("placebo", "treated"))
+    words = ["--column", "value", "--by", "arm", "--groups", "placebo,treated", "--method", "basic"]
+    for extra, statistic in (
+        ([], lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis)),
+        (
+            ["--quantile", "0.3", "--compare", "ratio"],
+            lambda x, y, axis: np.quantile(x, 0.3, axis=axis) / np.quantile(y, 0.3, axis=axis),
+        ),
+    ):
+        lines = told(capsys, "trial.csv", *words, *extra, *QUICK)
+        wanted = stats.bootstrap(
+            groups, statistic, n_resamples=99, method="basic", rng=np.random.default_rng(0)
+        )
+        np.testing.assert_allclose(ends(lines), wanted.confidence_interval, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "scheme", "drawn"),
+    [
+        (
+            ["--blocks", "7"],
+            lambda t: schemes.CircularBlocks(7),
+            "in blocks of 7 neighbouring rows",
+        ),
+        (["--blocks", "auto"], lambda t: schemes.CircularBlocks(), "(chosen from the data)"),
+        (
+            ["--clusters", "unit"],
+            lambda t: schemes.Clusters(np.arange(120) // 5),
+            "24 of them in unit",
+        ),
+        (
+            ["--strata", "arm"],
+            lambda t: schemes.Stratified(t[0]),
+            "within strata, 3 of them in arm",
+        ),
+    ],
+)
+def test_rows_that_are_not_independent(trial, capsys, words, scheme, drawn):
+    with open("trial.csv") as file:
+        whole = file.readlines()[:-2]
+    with open("whole.csv", "w") as file:
+        file.writelines(whole)
+    lines = told(capsys, "whole.csv", "--column", "value", *words, *QUICK)
+    assert drawn in lines["drawn"]
+    wanted = fastkb.bootstrap((trial[1],), "mean", n_resamples=99, rng=0, scheme=scheme(trial))
+    tolerance = 5e-6 if "--strata" not in words else 0.02  # (strata count in another order)
+    np.testing.assert_allclose(ends(lines), wanted.confidence_interval, rtol=tolerance)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("alternative", ["two-sided", "less", "greater"])
+def test_every_method_and_alternative(capsys, method, alternative):
+    words = ["--method", method, "--alternative", alternative]
+    lines = told(capsys, "--column", "bp", *words, *QUICK)
+    wanted = fastkb.bootstrap(
+        (diabetes("bp"),), "mean", n_resamples=99, method=method, alternative=alternative, rng=0
+    )
+    np.testing.assert_allclose(ends(lines), wanted.confidence_interval, rtol=5e-6)
+
+
+def test_json(trial, capsys):
+    words = ["trial.csv", "--column", "value", "--by", "arm", "--groups", "other,treated"]
+    lines = told(capsys, *words, *QUICK)
+    assert main(["ci", *words, *QUICK, "--json", "--out", "ci.png"]) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert shown.err == ""
+    assert (found["low"], found["high"]) == pytest.approx(ends(lines), rel=5e-6)
+    assert (found["rows"], found["dropped"], found["resamples"]) == (120, 2, 99)
+    assert found["method"] == "bca"
+    assert list(found["groups"]) == ["other", "treated"]
+    assert found["look"] is found["drawn"] is None
+    assert main(["ci", "--alternative", "less", "--json", *QUICK]) == 0
+    assert json.loads(capsys.readouterr().out)["low"] is None
+
+
+def test_mistakes_of_groups(trial, capsys):
+    def wrong(*words):
+        return fails(capsys, "trial.csv", "--column", "value", *words)
+
+    assert "expected two groups, got 3 (" in wrong("--by", "arm")
+    assert "has no 'treatd'; it has" in wrong("--by", "arm", "--groups", "treatd,placebo")
+    assert "got 1 ('other')" in wrong("--by", "arm", "--groups", "other")
+    assert "name their column with --by" in wrong("--groups", "a,b")
+    assert "name their column with --by" in wrong("--compare", "ratio")
+    assert "--statistic pearson takes two columns, and --by" in wrong(
+        "--by", "arm", "--statistic", "pearson"
+    )
+    assert "--strata does not go with it" in wrong("--by", "arm", "--strata", "site")
+    assert "--method studentized draws row by row" in wrong(
+        "--blocks", "auto", "--method", "studentized"
+    )
+    assert "expected auto or a whole number" in wrong("--blocks", "long")
+    assert "length" in wrong("--blocks", "5000")
+    assert "column 'arm' is in both --column and --by" in fails(
+        capsys, "trial.csv", "--column", "arm", "--by", "arm"
+    )
 
 
 def test_resamples_without_a_correlation_are_counted(capsys):
@@ -184,10 +325,8 @@ def test_resamples_without_a_correlation_are_counted(capsys):
 
 
 def options(**values):
-    defaults = {"statistic": "mean", "quantile": None, "method": "bca"}
-    return argparse.Namespace(
-        **{**defaults, "level": 0.95, "resamples": 99, "out": "o.png", **values}
-    )
+    words = ["ci", "--resamples", "99", "--out", "o.png"]
+    return argparse.Namespace(**{**vars(build_parser().parse_args(words)), **values})
 
 
 def columns(names=("x",), meanings=None):
@@ -202,7 +341,7 @@ def texts(figure):
 def test_title_axes_and_caption():
     table = columns(meanings={"x": "width"})
     result = fastkb.bootstrap((table.values[:, 0],), "std", n_resamples=99, rng=0)
-    figure = draw(table, result, options(statistic="std"))
+    figure = draw(table, Job(result), options(statistic="std"))
     assert figure.axes[0].get_xlabel() == "standard deviation of x"
     assert texts(figure) == [
         "Standard deviation of width",
@@ -215,14 +354,14 @@ def test_caption_without_an_interval():
     table = columns()
     result = fastkb.bootstrap((table.values[:, 0],), "mean", n_resamples=99, rng=0)
     result.confidence_interval = (np.nan, np.nan)
-    figure = draw(table, result, options())
+    figure = draw(table, Job(result), options())
     assert texts(figure)[1] == "The mean in each of 99 bootstrap resamples of 40 rows."
 
 
 def test_dollar_signs_are_no_formulas():
     table = columns(["$\\frac$ and $"])
     result = fastkb.bootstrap((table.values[:, 0],), "mean", n_resamples=99, rng=0)
-    draw(table, result, options()).canvas.draw()
+    draw(table, Job(result), options()).canvas.draw()
 
 
 def test_describe():
@@ -236,7 +375,7 @@ def test_describe():
 def test_summary():
     table = columns()
     result = fastkb.bootstrap((table.values[:, 0],), "mean", n_resamples=99, rng=0)
-    lines = summary(table, result, options())
+    lines = summary(table, Job(result), options())
     assert lines[0] == ("data", "data.csv: 40 rows used, 3 dropped for missing values")
     assert lines[1] == ("statistic", "mean of x")
     assert "\n".join(f"{name:<14}  {text}" for name, text in lines[2:]) == result.summary()

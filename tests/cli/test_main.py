@@ -21,7 +21,14 @@ def test_mistakes_are_one_line_on_standard_error(capsys):
     assert shown.out == ""
 
 
-@pytest.mark.parametrize("words", [[], ["bend"], ["band", "--level", "90"]])
+def test_no_words_show_the_help(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("usage: fastkb")
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("words", [["bend"], ["band", "--level", "90"]])
 def test_wrong_words_are_one_line(words, capsys):
     assert main(words) == 2
     shown = capsys.readouterr()

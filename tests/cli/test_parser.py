@@ -90,9 +90,10 @@ def test_bad_numbers_and_words_are_named(words, message):
     assert "(see fastkb" in str(caught.value)
 
 
-def test_no_command_is_an_error():
-    with pytest.raises(CommandError, match="required"):
-        parse()
+def test_no_command_shows_the_help(capsys):
+    options = parse()
+    options.run(options)
+    assert "fastkb band" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
