@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.validation.resampling import check_series
+
 
 def optimal_block_length(x: Any) -> tuple[float, float]:
     """Block lengths that minimise the error of the bootstrap variance of the mean.
@@ -20,7 +22,12 @@ def optimal_block_length(x: Any) -> tuple[float, float]:
     -------
     stationary, circular : float
         Mean length for :class:`StationaryBlocks`, length for :class:`CircularBlocks` (and
-        :class:`MovingBlocks`); at most min(3√n, n/3).
+        :class:`MovingBlocks`); at most min(3√n, n/3). 1 for a constant series.
+
+    Raises
+    ------
+    ValueError
+        If `x` is no series of two finite numbers or more.
 
     References
     ----------
@@ -35,15 +42,20 @@ def optimal_block_length(x: Any) -> tuple[float, float]:
     >>> schemes.optimal_block_length(noise)[1] < 5 < schemes.optimal_block_length(smooth)[1]
     True
     """
-    x = np.asarray(x, np.float64)
+    x = check_series(x)
     n = len(x)
+    # The lengths do not depend on the scale, and squares are neither infinite nor 0.
+    x = x / max(np.abs(x).max(), np.finfo(np.float64).tiny)
     deviations = x - x.mean()
+    largest = np.abs(deviations).max()
+    # (A mean of equal numbers may be off by a rounding error.)
+    if largest <= 4 * np.finfo(np.float64).eps:
+        return 1.0, 1.0
+    deviations /= largest
     longest = math.ceil(min(3 * math.sqrt(n), n / 3))
     run = max(5, math.ceil(math.log10(n)))
     most = min(math.ceil(math.sqrt(n)) + run, n - 1)
     covariances = np.array([deviations[: n - k] @ deviations[k:] / n for k in range(most + 1)])
-    if not covariances[0] > 0:
-        return 1.0, 1.0
     correlations = np.abs(covariances / covariances[0])
     negligible = 2 * math.sqrt(math.log10(n) / n)
     # The first of `run` lags in a row whose correlations are negligible (so it is read in R's np and in

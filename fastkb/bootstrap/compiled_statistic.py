@@ -31,8 +31,14 @@ class Compiled:
         With the same leading axes.  # shapes: (…, n_j)
     paired : bool
         One row of indices serves both samples.
+    like : ndarray
+        What the user's own function says of the data, which has the type of all results.
+
+    Attributes
+    ----------
     observed : ndarray
-        What the user's own function says of the data: its type and shape count.
+        Computed as resamples are: one that holds every observation once must be equal to it, since the
+        bias correction counts how many are below.
     """
 
     def __init__(
@@ -40,9 +46,9 @@ class Compiled:
         statistic: Statistic,
         samples: Sequence[np.ndarray],
         paired: bool,
-        observed: np.ndarray,
+        like: np.ndarray,
     ) -> None:
-        self.observed = observed
+        self._dtype = like.dtype
         self._statistic = statistic
         self._paired = paired
         self._lead = samples[0].shape[:-1]
@@ -67,6 +73,9 @@ class Compiled:
         self._values = (values[0], values[-1])
         self._ranks = tuple(np.ascontiguousarray(r, np.uint32) for r in ranks)
         self._scratch = np.empty((0, 0), self._values[0].dtype), np.empty((0, 0), np.uint32)
+        lengths = [x.shape[1] for x in self._series]
+        everything = [np.arange(n, dtype=np.uint32)[None, :] for n in lengths]
+        self.observed = self.replicates(everything)[..., 0]
 
     def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
         return self._finish(self._evaluate(indices), indices[0].shape[1])
@@ -155,7 +164,7 @@ class Compiled:
         shaped = values.reshape((*self._lead, values.shape[-1]))
         if self._statistic.with_pvalue:
             shaped = np.stack([shaped, _pvalues(self._statistic, shaped, n)])
-        return shaped.astype(self.observed.dtype, copy=False)
+        return shaped.astype(self._dtype, copy=False)
 
 
 def _series(sample: np.ndarray, kind: type) -> np.ndarray:

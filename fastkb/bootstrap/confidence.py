@@ -294,7 +294,8 @@ def _result(
         ends = quantiles(scaled, levels)
         low, high = ends[..., 0], ends[..., 1]
         if request.method == "basic":
-            low, high = 2 * observed - high, 2 * observed - low
+            with np.errstate(invalid="ignore"):  # (an infinite end is none: a NaN)
+                low, high = 2 * observed - high, 2 * observed - low
     if np.isnan(low).any() or np.isnan(high).any():
         _warn_of_nan()
     if request.alternative == "less":

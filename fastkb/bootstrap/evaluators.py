@@ -48,6 +48,8 @@ def make_evaluator(
     plan: Scheme | None = None,
 ) -> Evaluator:
     """What evaluates the statistic, given as `statistic` and, if it is compiled, as `known`."""
+    if known is not None:
+        samples = _widened(samples)
     if isinstance(plan, Bayesian):
         return Weighted(statistic, known, samples, request)
     if isinstance(statistic, str) and known is not None:
@@ -68,6 +70,14 @@ def make_evaluator(
     return PythonFunction(
         statistic, samples.arrays, request.paired, request.vectorized, request.batch
     )
+
+
+def _widened(samples: Samples) -> Samples:
+    """Small whole numbers as 64 bits: their differences would wrap around."""
+    arrays = [
+        a.astype(np.int64) if a.dtype.kind in "iu" and a.itemsize < 8 else a for a in samples.arrays
+    ]
+    return samples._replace(arrays=tuple(arrays))
 
 
 def _on_arrays(known: Statistic) -> bool:

@@ -254,12 +254,38 @@ def _name(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     return value.lower()
 
 
+def check_series(x: Any) -> np.ndarray:
+    """A series whose block length is to be chosen.  # shape: (n,)"""
+    if np.ma.isMaskedArray(x) and np.ma.getmaskarray(x).any():
+        raise ValueError("x has masked values: a series has a number at each time")
+    try:
+        series = np.asarray(x, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"x must be a series of numbers, got {type(x).__name__}") from None
+    if series.ndim != 1 or len(series) < 2:
+        raise ValueError(f"x must be a series of two numbers or more, got shape {series.shape}")
+    wrong = np.flatnonzero(~np.isfinite(series))
+    if wrong.size:
+        raise ValueError(
+            f"x must be finite, as its blocks have an automatic length: got {series[wrong[0]]} at "
+            f"{wrong[0]} ({wrong.size} in all); drop them, or give the length"
+        )
+    return series
+
+
 def check_labels(scheme: str, labels: Any, n: int) -> np.ndarray:
     """The group of each observation as a number from 0.  # shape: (n,)"""
     array = np.asarray(labels)
     if array.shape != (n,):
         raise ValueError(
             f"{scheme}: labels must be one for each of the {n} observations, got shape {array.shape}"
+        )
+    missing = _without_label(labels, array)
+    if missing.size:
+        raise ValueError(
+            f"{scheme}: labels must name the group of each observation, and {missing.size} of the {n} "
+            f"are missing (NaN, None or NaT), the first at {missing[0]}: drop these observations, or "
+            "give them a group of their own"
         )
     try:
         names, codes = np.unique(array, return_inverse=True)
@@ -268,6 +294,30 @@ def check_labels(scheme: str, labels: Any, n: int) -> np.ndarray:
     if scheme in ("Clusters", "Wild") and len(names) < 2:
         raise ValueError(f"{scheme}: labels must name two clusters at least, got only {names[0]!r}")
     return codes
+
+
+def _without_label(labels: Any, array: np.ndarray) -> np.ndarray:
+    """The places of labels that are masked or no value at all."""
+    missing = (
+        np.ma.getmaskarray(labels) if np.ma.isMaskedArray(labels) else np.zeros(len(array), bool)
+    )
+    if array.dtype.kind in "fc":
+        missing = missing | np.isnan(array)
+    elif array.dtype.kind in "mM":
+        missing = missing | np.isnat(array)
+    elif array.dtype.kind == "O":
+        missing = missing | np.array([_is_no_value(label) for label in array], bool)
+    return np.flatnonzero(missing)
+
+
+def _is_no_value(label: Any) -> bool:
+    """None, a NaN, NaT or pandas' NA, which is the only one that does not answer."""
+    if label is None:
+        return True
+    try:
+        return bool(label != label)
+    except (TypeError, ValueError):
+        return True
 
 
 def check_length(scheme: str, length: Any, n: int, whole: bool) -> float:

@@ -74,3 +74,59 @@ def test_trimmed_means_are_scipys(shape, axis, kind, cut, method):
         (ours.confidence_interval, theirs.confidence_interval, ends),
     ):
         np.testing.assert_allclose(got, expected, rtol=tolerance)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.uint8, np.uint16, np.uint32])
+@pytest.mark.parametrize("name", sorted(n for n, known in NAMED.items() if known.n_samples == 1))
+def test_small_whole_numbers_do_not_wrap_around(kind, name):
+    ends = np.iinfo(kind)
+    x = np.array([ends.min, ends.max, ends.max, ends.min, ends.max // 2, 3], kind)
+    for statistic in (name, plain_function(NAMED[name])):
+        found = fastkb.bootstrap((x,), statistic, n_resamples=99, method="basic", rng=0)
+        wanted = fastkb.bootstrap(
+            (x.astype(np.int64),), statistic, n_resamples=99, method="basic", rng=0
+        )
+        assert found.observed == wanted.observed
+        np.testing.assert_array_equal(found.confidence_interval, wanted.confidence_interval)
+
+
+def test_a_range_of_16_bits():
+    x = np.array([-30000, 31000, 5, 7, 9, 100], np.int16)
+    result = fastkb.bootstrap((x,), np.ptp, n_resamples=99, method="percentile", rng=0)
+    assert result.observed == result.confidence_interval.high == 61000
+
+
+def test_a_difference_of_8_bits():
+    x, y = np.array([1, 2, 250, 4], np.uint8), np.array([4, 255, 6, 7], np.uint8)
+    result = fastkb.bootstrap((x, y), "mean_difference", n_resamples=99, paired=True, rng=0)
+    assert result.observed == (x.astype(float) - y).mean()
+
+
+def test_the_observed_value_is_a_resample_of_everything():
+    """To the last bit: how many resamples are below it is what BCa counts."""
+    x, y = np.arange(1.0, 7.0), np.array([1.0, 2.0, 4.0, 3.0, 5.0, 6.0])
+    low, _ = fastkb.bootstrap(
+        (x, y), "spearman", n_resamples=999, paired=True, rng=0
+    ).confidence_interval
+    assert low == 0.0
+    rng = np.random.default_rng(1)
+    for name, known in NAMED.items():
+        data = [np.round(rng.normal(size=9), 1) for _ in range(known.n_samples)]
+        like = np.float64(1.0)
+        compiled = Compiled(known, data, True, np.asarray(like))
+        rows = [np.stack([np.arange(9), rng.permutation(9)]).astype(np.uint32)] * 2
+        values = compiled.replicates(rows[: known.n_samples])
+        assert compiled.observed == values[0], name
+
+
+def test_one_huge_value_does_not_lose_the_interval():
+    x, y = np.array([1, 2, 3, 4, 5, 1e20]), np.arange(1.0, 7.0)
+    found = fastkb.bootstrap((x, y), "mean_ratio", n_resamples=999, paired=True, rng=0)
+    wanted = stats.bootstrap(
+        (x, y),
+        lambda x, y, axis: x.mean(axis=axis) / y.mean(axis=axis),
+        n_resamples=999,
+        paired=True,
+        rng=np.random.default_rng(0),
+    )
+    np.testing.assert_allclose(found.confidence_interval, wanted.confidence_interval, rtol=1e-12)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastkb
+from fastkb import schemes
 from fastkb.validation.resampling import check_fitted, check_leverage
 
 X = np.arange(10.0)
@@ -154,3 +155,42 @@ def test_fitted_values_and_leverage_become_floats():
     for values in (check_fitted("Wild", [1, 2, 3], (3,)), check_leverage("Wild", [0, 0, 0], 3)):
         assert values.dtype == np.float64
     assert check_leverage("Wild", [0, 1 - 1e-16, 0.5], 3)[1] < 1
+
+
+LABELS = {
+    "NaN": [0.0, 1.0, np.nan, 1.0],
+    "None": ["a", "b", None, "b"],
+    "NaN among texts": np.array(["a", "b", np.nan, "b"], object),
+    "NaT": np.array(["2020-01-01", "2021-01-01", "NaT", "2021-01-01"], "datetime64[D]"),
+    "a span of no time": np.array([1, 2, "NaT", 2], "timedelta64[D]"),
+    "masked": np.ma.masked_equal([0, 1, 7, 1], 7),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("scheme", [schemes.Clusters, schemes.Stratified])
+def test_labels_that_are_missing_are_no_group(scheme, kind):
+    with pytest.raises(ValueError, match=r"1 of the 4 are missing .* the first at 2"):
+        fastkb.bootstrap((np.arange(4.0),), np.mean, scheme=scheme(LABELS[kind]), n_resamples=9)
+
+
+def test_labels_of_pandas():
+    pd = pytest.importorskip("pandas")
+    x = np.arange(4.0)
+    for labels in (
+        pd.Series(["a", "b", pd.NA, "b"]),
+        pd.Series(["a", "b", None, "b"], dtype="category"),
+        pd.array([1, 2, None, 2], dtype="Int64"),
+    ):
+        with pytest.raises(ValueError, match="are missing"):
+            fastkb.bootstrap((x,), np.mean, scheme=schemes.Clusters(labels), n_resamples=9)
+    good = pd.Series(["a", "b", "a", "b"], dtype="category")
+    fastkb.bootstrap((x,), np.mean, scheme=schemes.Clusters(good), n_resamples=9, method="basic")
+
+
+def test_wild_clusters_are_named():
+    X, y = np.arange(6.0)[:, None], np.arange(6.0)
+    model = fastkb.KernelRidge(1.0)
+    labels = [0.0, 0.0, 1.0, 1.0, np.nan, np.nan]
+    with pytest.raises(ValueError, match="2 of the 6 are missing"):
+        fastkb.bootstrap_band(model, X, y, X, scheme=schemes.Wild(labels=labels), n_resamples=9)
