@@ -121,6 +121,12 @@ def _small(array: np.ndarray) -> bool:
 
 
 def _is_jitted(statistic: Any) -> bool:
+    """Whether a function runs inside a loop on all cores: one with parallel regions of its own does not.
+
+    Where Numba's threads are its work queue, a region inside a region ends the process.
+    """
     from numba.core.registry import CPUDispatcher
 
-    return isinstance(statistic, CPUDispatcher) and not takes_axis(statistic)
+    if not isinstance(statistic, CPUDispatcher) or takes_axis(statistic):
+        return False
+    return not statistic.targetoptions.get("parallel", False)

@@ -36,15 +36,19 @@ class JittedFunction:
         self._loop = _loop(function, len(samples))
         self._function = function
         try:
-            values = [self._call(s, None) for s in range(len(self._series[0]))]
+            for s in range(len(self._series[0])):
+                self._call(s, None)
         except (NotANumber, TypingError):
             raise
         except Exception as error:
             raise ValueError(
                 f"statistic failed on the data: {type(error).__name__}: {error}"
             ) from error
-        self.observed = np.array(values, np.float64).reshape(self._lead)
-        self.replicates([np.zeros((1, x.shape[1]), np.uint32) for x in self._series])  # compiles
+        # This compiles, and takes the data themselves: a resample of one observation alone may have no
+        # statistic. Observed value and replicates come from the same code.
+        lengths = [x.shape[1] for x in self._series]
+        everything = [np.arange(n, dtype=np.uint32)[None, :] for n in lengths]
+        self.observed = self.replicates(everything)[..., 0]
 
     def _call(self, s: int, rows: Sequence[np.ndarray] | None) -> float:
         """The function itself on one series, or on one resample of it."""

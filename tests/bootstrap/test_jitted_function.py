@@ -1,5 +1,9 @@
 """Statistics compiled by the user, against the definition."""
 
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -96,3 +100,45 @@ def test_whole_numbers_stay_whole_for_a_jitted_statistic():
         (rows,) = rows_for([30])
         expected = [np.bincount(x[row]).argmax() for row in rows]
         np.testing.assert_array_equal(evaluator.replicates([rows]), expected)
+
+
+@numba.njit
+def signal_to_noise(x):
+    return x.mean() / x.std()
+
+
+def test_a_statistic_that_one_value_alone_does_not_have():
+    """The figures are SciPy's."""
+    x = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 7.0])
+    low, high = fastkb.bootstrap(
+        (x,), signal_to_noise, n_resamples=99, method="percentile", rng=1
+    ).confidence_interval
+    assert (low, high) == pytest.approx((1.4104169550, 3.9834563545), abs=1e-10)
+
+
+PARALLEL = """
+import numba, numpy as np, fastkb
+
+@numba.njit(parallel=True)
+def total(x):
+    out = 0.0
+    for i in numba.prange(len(x)):
+        out += x[i]
+    return out
+
+x = np.arange(20.0)
+found = fastkb.bootstrap((x,), total, n_resamples=50, method="percentile", rng=0)
+wanted = fastkb.bootstrap((x,), "sum", n_resamples=50, method="percentile", rng=0)
+np.testing.assert_allclose(found.bootstrap_distribution, wanted.bootstrap_distribution)
+print("the same")
+"""
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "default"])
+def test_a_function_with_parallel_regions_of_its_own(layer):
+    environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
+    done = subprocess.run(
+        [sys.executable, "-c", PARALLEL], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "the same\n"
