@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
+from scipy.spatial.distance import cdist
 
 from fastkb.bands import plausible
 from fastkb.bands.calibration import Calibration, Widths, calibrate
@@ -28,7 +27,7 @@ from fastkb.ridge.estimator import KernelRidge
 from fastkb.ridge.search import KernelRidgeCV
 from fastkb.runtime.threads import limit_blas, n_threads, thread_map
 
-# Rows that tell where the data are, at most.
+# Rows that tell where the data are, at most, and points that are compared with them at a time.
 _ROWS = 2000
 # So many rows in ten have a neighbour within what counts as near.
 _NEAR_QUANTILE = 0.9
@@ -261,16 +260,22 @@ def among_data(X: Any, points: Any) -> np.ndarray:
     n = X.shape[0]
     if n > _ROWS:
         X = X[np.sort(np.random.default_rng(1).choice(n, _ROWS, replace=False))]
-    if not sparse.issparse(X) and not sparse.issparse(points):
-        middle = X.mean(axis=0)  # (in many dimensions, distances are differences of squares)
-        X, points = np.unique(X - middle, axis=0), points - middle
-    n = X.shape[0]
-    with limit_blas(1), np.errstate(all="ignore"):
-        neighbours = NearestNeighbors(n_neighbors=min(2, n)).fit(X)
-        between = neighbours.kneighbors(X)[0][:, -1]
-        distances = neighbours.kneighbors(points, n_neighbors=1)[0][:, 0]
-    among = distances <= np.quantile(between, _NEAR_QUANTILE, method="higher")
+    rows = np.unique(_dense(X), axis=0)
+    between = cdist(rows, rows)
+    np.fill_diagonal(between, np.inf)
+    # (One row alone is as near to itself as can be.)
+    nearest = between.min(axis=1) if len(rows) > 1 else np.zeros(1)
+    near = np.quantile(nearest, _NEAR_QUANTILE, method="higher")
+    parts = [
+        cdist(_dense(points[start : start + _ROWS]), rows).min(axis=1) <= near
+        for start in range(0, points.shape[0], _ROWS)
+    ]
+    among = np.concatenate(parts)
     return among if among.any() else np.ones(len(among), bool)
+
+
+def _dense(X: Any) -> np.ndarray:
+    return X.toarray() if hasattr(X, "toarray") else np.asarray(X)
 
 
 @contextlib.contextmanager
