@@ -20,6 +20,7 @@ from fastkb.bands.calibration import Calibration, Widths, calibrate
 from fastkb.bands.checks import check_rows_are_known
 from fastkb.bands.jackknife import jackknife_plus, left_out_errors
 from fastkb.bands.kinds import SHARE
+from fastkb.bands.levels import few_levels
 from fastkb.bands.own_fit import ChosenFit
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.replicates import progress_bar
@@ -245,6 +246,9 @@ def choose(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, Choice | 
 def among_data(X: Any, points: Any) -> np.ndarray:
     """Which points have a row as near as most rows have one; all of them if none has.
 
+    Of inputs of a few levels there is nothing between them: there it is the point that is nearest to each
+    level.
+
     Parameters
     ----------
     X : ndarray or sparse matrix
@@ -257,6 +261,11 @@ def among_data(X: Any, points: Any) -> np.ndarray:
     ndarray of bool
         # shape: (m,)
     """
+    levels = few_levels(X)
+    if levels is not None and isinstance(points, np.ndarray):
+        among = np.zeros(len(points), bool)
+        among[cdist(levels[0], points).argmin(axis=1)] = True
+        return among
     n = X.shape[0]
     if n > _ROWS:
         X = X[np.sort(np.random.default_rng(1).choice(n, _ROWS, replace=False))]

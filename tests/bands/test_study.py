@@ -105,6 +105,13 @@ def test_points_among_the_data(offset):
     assert not inside[1510:].any()
 
 
+def test_points_at_a_few_levels():
+    X = np.repeat([[1.0], [2.0], [5.0]], 6, axis=0)
+    points = np.linspace(0, 6, 121)[:, None]
+    assert points[among_data(X, points), 0].tolist() == pytest.approx([1.0, 2.0, 5.0])
+    assert among_data(X, points[:1]).all()
+
+
 def test_a_band_does_not_depend_on_what_is_looked_at_far_outside():
     problem = make_problem(5, 60)
     search = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True)
