@@ -1,7 +1,8 @@
 """The command line: ``fastkb band``, ``fastkb ci``, ``fastkb info`` and ``fastkb warmup``.
 
-One module per subject: the options (:mod:`~fastkb.cli.parser`), the table that is read
-(:mod:`~fastkb.cli.table`), the files that are written (:mod:`~fastkb.cli.outputs`), what is said on
+One module per subject: the options (:mod:`~fastkb.cli.parser`), the table (:mod:`~fastkb.cli.table`),
+the file that it is read from (:mod:`~fastkb.cli.sources`) and the numbers in its cells
+(:mod:`~fastkb.cli.numerals`), the files that are written (:mod:`~fastkb.cli.outputs`), what is said on
 the way (:mod:`~fastkb.cli.terminal`), and one module per command. Whatever a user can get wrong ends
 as a :class:`CommandError`: one line, exit code 2.
 """

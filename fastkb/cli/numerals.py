@@ -77,7 +77,9 @@ class Numbers(NamedTuple):
 
     values: np.ndarray  # NaN where there is none; dates as days since 1970.  shape: (n,)
     is_date: bool
-    note: str | None  # how the cells were read, unless they are plain numbers
+    note: str | None = None  # how the cells were read, unless they are plain numbers
+    sign: str | None = None  # the decimal sign, where a cell tells
+    unclear: int | None = None  # the first cell whose point might group thousands, where none tells
     levels: list[str] | None = None  # of labels: what the values count, in order of appearance
 
 
@@ -118,6 +120,8 @@ def read_numbers(
         If a cell is no number, or the column can be read in two ways.
     """
     words = MISSING | {word.strip().lower() for word in missing}
+    # (Of Excel and Parquet, where the word -999 is a number.)
+    codes = {float(word) for word in words if _PLAIN.fullmatch(word)}
     values = np.full(len(column.cells), math.nan)
     texts: dict[int, str] = {}
     moments: dict[int, Any] = {}
@@ -132,7 +136,8 @@ def read_numbers(
         elif isinstance(cell, (datetime.date, np.datetime64)):
             moments[index] = cell
         elif cell is not None:
-            values[index] = _number_of(column, index)
+            value = _number_of(column, index)
+            values[index] = math.nan if value in codes else value
     if not texts and not moments:
         return Numbers(values, False, _TRUE_IS_1 if truths else None)
     if moments or all(map(_looks_like_a_date, texts.values())):
@@ -141,8 +146,26 @@ def read_numbers(
         for index, text in texts.items():
             values[index] = _TRUTHS[text.lower()]
         return Numbers(values, False, _TRUE_IS_1)
-    note = _read_texts(column, values, texts, decimal)
-    return Numbers(values, False, note)
+    return _read_texts(column, values, texts, decimal)
+
+
+def check_one_sign(columns: Sequence[Column], numbers: Sequence[Numbers]) -> None:
+    """Where one column has decimal commas, the points of another one may group thousands.
+
+    Raises
+    ------
+    CommandError
+        If nothing in that other column tells.
+    """
+    comma = next((c for c, n in zip(columns, numbers, strict=True) if n.sign == ","), None)
+    for column, found in zip(columns, numbers, strict=True):
+        if comma is not None and found.unclear is not None:
+            cell = str(column.cells[found.unclear])
+            raise CommandError(
+                f"{column.source}, {column.where[found.unclear]}, column {column.name!r}: {cell!r} may "
+                f"be {cell.replace('.', '')}, as column {comma.name!r} has decimal commas: say --decimal "
+                ", or write one kind of number"
+            )
 
 
 def read_labels(column: Column, missing: Iterable[str] = ()) -> Numbers:
@@ -157,7 +180,7 @@ def read_labels(column: Column, missing: Iterable[str] = ()) -> Numbers:
         text = "" if cell is None or cell != cell else str(cell).strip()
         if text.lower() not in words:
             values[index] = levels.setdefault(text, len(levels))
-    return Numbers(values, False, None, list(levels))
+    return Numbers(values, False, levels=list(levels))
 
 
 _TRUE_IS_1 = "true and yes are 1, false and no are 0"
@@ -176,12 +199,12 @@ def _number_of(column: Column, index: int) -> float:
 
 def _read_texts(
     column: Column, values: np.ndarray, texts: dict[int, str], decimal: str | None
-) -> str | None:
-    """Put the numbers of texts among the values; how they were read."""
+) -> Numbers:
+    """Put the numbers of texts among the values."""
     if decimal != "," and all(map(_PLAIN.fullmatch, texts.values())):
         for index, text in texts.items():
             values[index] = _finite(column, index, text)
-        return None
+        return Numbers(values, False, unclear=None if decimal else _unclear_point(texts))
     bare, signs = _without_signs(texts)
     sign = _decimal_sign(column, bare, decimal)
     notes = _kinds(column, texts, signs)
@@ -193,7 +216,15 @@ def _read_texts(
     for index, text in bare.items():
         digits = _GROUPING.sub("", text).replace(other, "").replace(sign, ".")
         values[index] = _finite(column, index, digits)
-    return ", ".join(notes) or None
+    unclear = _unclear_point(bare) if sign == "." and not decimal else None
+    return Numbers(values, False, ", ".join(notes) or None, sign, unclear)
+
+
+def _unclear_point(texts: dict[int, str]) -> int | None:
+    """The first text with a point, if all could be numbers whose points group thousands."""
+    if not all(map(_NOTATIONS[","].fullmatch, texts.values())):
+        return None
+    return next((index for index, text in texts.items() if "." in text), None)
 
 
 def _finite(column: Column, index: int, digits: str) -> float:
@@ -208,6 +239,7 @@ class _Signs(NamedTuple):
 
     currencies: dict[str, int]  # and where each is first
     percent: set[int]
+    has_parentheses: bool
 
 
 def _without_signs(texts: dict[int, str]) -> tuple[dict[int, str], _Signs]:
@@ -215,12 +247,16 @@ def _without_signs(texts: dict[int, str]) -> tuple[dict[int, str], _Signs]:
     bare: dict[int, str] = {}
     currencies: dict[str, int] = {}
     percent: set[int] = set()
+    has_parentheses = False
     for index, text in texts.items():
         inner = text.replace("\u2212", "-")
         if inner.startswith("(") and inner.endswith(")"):
-            inner = "-" + inner[1:-1].strip()
+            inner, has_parentheses = "-" + inner[1:-1].strip(), True
         found = _CURRENCY.search(inner)
-        if found:
+        # (At one end: 12€50 is no 1250.)
+        if found and (
+            inner[: found.start()].strip() in ("", "+", "-") or found.end() == len(inner)
+        ):
             currencies.setdefault(found[0], index)
             inner = (inner[: found.start()] + inner[found.end() :]).strip()
             inner = re.sub(r"^([+-])\s+", r"\1", inner)
@@ -228,13 +264,13 @@ def _without_signs(texts: dict[int, str]) -> tuple[dict[int, str], _Signs]:
             percent.add(index)
             inner = inner[:-1].rstrip()
         bare[index] = inner
-    return bare, _Signs(currencies, percent)
+    return bare, _Signs(currencies, percent, has_parentheses)
 
 
 def _kinds(column: Column, texts: dict[int, str], signs: _Signs) -> list[str]:
     """What the signs say of the whole column, which has one kind of them."""
-    currencies, percent = signs
-    notes = []
+    currencies, percent, has_parentheses = signs
+    notes = ["negative in parentheses"] if has_parentheses else []
     if len(currencies) > 1:
         second = list(currencies.values())[1]
         raise column.error(second, f"one currency ({next(iter(currencies))!r} before)")
@@ -250,7 +286,7 @@ def _kinds(column: Column, texts: dict[int, str], signs: _Signs) -> list[str]:
 
 def _decimal_sign(column: Column, texts: dict[int, str], decimal: str | None) -> str:
     """The decimal sign with which every text is a number."""
-    fits = {sign: True for sign in _NOTATIONS if decimal in (None, sign)}
+    fits = [sign for sign in _NOTATIONS if decimal in (None, sign)]
     clear: dict[str, int] = {}  # by sign: the first text that is a number with that one alone
     for index, text in texts.items():
         of_this = [sign for sign in fits if _NOTATIONS[sign].fullmatch(text)]
@@ -268,10 +304,9 @@ def _decimal_sign(column: Column, texts: dict[int, str], decimal: str | None) ->
     if decimal is not None:
         return decimal
     # Each is a number in both notations: without a sign it is the same one.
-    unclear = next((i for i, text in texts.items() if "," in text or "." in text), None)
-    if unclear is None or not any("," in text for text in texts.values()):
+    unclear = next((i for i, text in texts.items() if "," in text), None)
+    if unclear is None:
         return "."
-    unclear = next(i for i, text in texts.items() if "," in text)
     raise CommandError(
         f"{column.source}, {column.where[unclear]}, column {column.name!r}: "
         f"{column.cells[unclear]!r} may be {texts[unclear].replace(',', '.')} or "

@@ -79,12 +79,12 @@ def open_source(path: str, source: str, reading: Reading) -> Source:
         If it cannot be read, or does not say for certain how.
     """
     data = _decompressed(_bytes(path, source), source)
-    if data[:4] == b"PAR1":
-        return _parquet(data, source)
     if data[:4] == b"PK\x03\x04":
         return _excel(data, source, reading.sheet)
     if reading.sheet is not None:
         raise CommandError(f"--sheet is for Excel files, and {source} is none")
+    if data[:4] == b"PAR1":
+        return _parquet(data, source)
     for mark, what in _KNOWN.items():
         if data.startswith(mark):
             raise CommandError(
@@ -272,6 +272,8 @@ def _split(
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 found = _BETWEEN_BLANKS.findall(line)
+                if strict and _BETWEEN_BLANKS.sub("", line).strip():
+                    raise csv.Error("unexpected end of data")
                 yield number, [a.replace('""', '"') if a else b for a, b in found]
         return
     reader = csv.reader(
@@ -392,6 +394,8 @@ def _parquet(data: bytes, source: str) -> Source:
         ) from None
     except Exception as error:  # (a damaged file raises whatever its parts raise)
         raise CommandError(f"{source} is no Parquet file that can be read: {error}") from None
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()  # (an index with a name is a column like the others)
     return Source([str(name) for name in frame.columns], _rows(frame), [])
 
 
@@ -399,5 +403,8 @@ def _rows(frame: Any) -> Iterator[Record]:
     """The records of a data frame, without a value where a cell is empty."""
     import pandas as pd
 
+    def is_empty(cell: Any) -> bool:
+        return cell is None or cell is pd.NaT or cell is pd.NA
+
     for index, row in enumerate(frame.itertuples(index=False, name=None), 1):
-        yield f"row {index}", ["" if cell is None or cell is pd.NaT else cell for cell in row]
+        yield f"row {index}", ["" if is_empty(cell) else cell for cell in row]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastkb.cli import CommandError
-from fastkb.cli.numerals import Column, Numbers, read_labels, read_numbers
+from fastkb.cli.numerals import Column, Numbers, check_one_sign, read_labels, read_numbers
 from fastkb.cli.sources import Reading, Record, open_source
 
 MIN_ROWS = 5
@@ -247,13 +247,14 @@ def _numbers(
     cells: list[list] = [[] for _ in indices]
     for where, record in records:
         places.append(where)
-        for i, column in zip(indices, cells, strict=True):
-            column.append(record[i])
+        for i, part in zip(indices, cells, strict=True):
+            part.append(record[i])
+    described = [Column(n, source, part, places) for n, part in zip(chosen, cells, strict=True)]
     found = []
-    for (name, one), part in zip(chosen.items(), cells, strict=True):
-        described = Column(name, source, part, places)
+    for one, column in zip(chosen.values(), described, strict=True):
         if one.labels:
-            found.append(read_labels(described, reading.na))
+            found.append(read_labels(column, reading.na))
         else:
-            found.append(read_numbers(described, reading.decimal, reading.na, one.dates))
+            found.append(read_numbers(column, reading.decimal, reading.na, one.dates))
+    check_one_sign(described, found)
     return found

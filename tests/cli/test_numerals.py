@@ -80,6 +80,8 @@ def test_the_user_decides_where_nothing_else_does():
         "1e",
         "e5",
         "%",
+        "12€50",
+        "5$6",
     ],
 )
 def test_what_is_no_number(word):
@@ -107,6 +109,7 @@ def test_how_they_were_read():
     assert read(["1", "2.5"]).note is None
     assert read(["$1,234.5"]).note == "in $, thousands are grouped"
     assert read(["1,5%"]).note == "in percent (12% is 12), decimal commas"
+    assert read(["(5)", "6"]).note == "negative in parentheses"
     assert read(["true"]).note == "true and yes are 1, false and no are 0"
 
 

@@ -133,13 +133,15 @@ def test_standard_input_is_read_as_a_file_is(monkeypatch, compress):
         (GERMAN, Reading(decimal=",")),
         (PLAIN.encode("utf-16-le"), Reading(encoding="utf-16-le")),
         (("\ufeff" + PLAIN).encode(), Reading(encoding="utf-8")),
-        (PLAIN.replace("x,y", "x,y,я").replace("5\n", "5,\n").encode("koi8-r"), None),
+        (
+            ("x,y,я\n" + "".join(f"{x},{y},1\n" for x, y in zip(X, Y, strict=True))).encode(
+                "koi8-r"
+            ),
+            Reading(encoding="koi8-r"),
+        ),
     ],
 )
 def test_what_the_user_says_of_a_file(write, text, reading):
-    if reading is None:
-        text = "x,y,я\n" + "".join(f"{x},{y},1\n" for x, y in zip(X, Y, strict=True))
-        text, reading = text.encode("koi8-r"), Reading(encoding="koi8-r")
     table = read_table(write(text), "x", "y", reading)
     np.testing.assert_array_equal(table.y, Y)
     assert not any(name == "encoding" for name, _ in table.notes)
@@ -249,8 +251,10 @@ def test_parquet_needs_a_package(write, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("x,y\n1,2\n" * 1 + '2,"3\n4,5\n6,7\n8,9\n', "line 3: a quote .* never closed"),
+        ('x,y\n1,2\n2,"3\n4,5\n6,7\n8,9\n', "line 3: a quote .* never closed"),
         ('x,y\n1,2\n2,"3"4\n', "line 3 or below: after a closing quote"),
+        ('x y\n1 2\n2 "3\n', "line 3: a quote .* never closed"),
+        ("x;y\n1.234;1,5\n2.345;2,5\n", "'1.234' may be 1234, as column 'y' has decimal commas"),
         ("x,y\n1,2\n2,3,4\n", r"line 3: 3 values under 2 column names.*--sep"),
         ("x,y\n1,2\n2\n", "line 3: 1 values under 2 column names"),
         (
@@ -292,3 +296,33 @@ def test_options_that_say_nothing(write):
         read_table(path, "x", "y", Reading(encoding="utf-9"))
     with pytest.raises(CommandError, match="is not in the encoding 'ascii'"):
         read_table(write("x,y,ä\n"), "x", "y", Reading(encoding="ascii"))
+
+
+def test_points_beside_decimal_commas(write):
+    """They are asked about, unless the column itself or the user tells."""
+    text = "x;y\n" + "".join(f"{i}.234;{i},5\n" for i in range(1, 7))
+    table = read_table(write(text), "x", "y", Reading(decimal=","))
+    np.testing.assert_array_equal(table.X[:, 0], 1000 * X + 234)
+    clear = read_table(write(text.replace("6.234", "0.5")), "x", "y")
+    np.testing.assert_allclose(clear.X[:, 0], [1.234, 2.234, 3.234, 4.234, 5.234, 0.5])
+
+
+def test_a_number_for_no_value_in_excel(write):
+    path = write(workbook(data=[*ROWS, [7, -999, "a"]]))
+    table = read_table(path, "x", "y", Reading(na=("-999",)))
+    np.testing.assert_array_equal(table.y, Y)
+    assert table.n_dropped == 1
+
+
+def test_parquet_with_an_index_and_its_own_kind_of_no_value(tmp_path):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    y = pd.array([2, 4, 5, 4, 6, 1, None], dtype="Int64")
+    frame = pd.DataFrame({"y": y}, index=pd.Index([*X, 7.0], name="x"))
+    path = tmp_path / "data.parquet"
+    frame.to_parquet(path)
+    table = read_table(str(path), "x", "y")
+    np.testing.assert_array_equal(table.X[:, 0], X)
+    np.testing.assert_array_equal(table.y, [2, 4, 5, 4, 6, 1])
+    with pytest.raises(CommandError, match="--sheet is for Excel files"):
+        read_table(str(path), "x", "y", Reading(sheet="1"))
