@@ -1,11 +1,10 @@
 """Inputs of a few levels: there is nothing to smooth between them.
 
 A fit that shrinks five means towards each other gains next to nothing over the means themselves, and
-a reader who compares the two finds them different. So where there are a few levels, each with some
-rows, a penalty is
-*gentle* if it shrinks no contrast between levels by more than a twentieth. The command takes no other
-one, and around its fit only gentle candidates are plausible: its band at a level is then that of the
-level's mean.
+a reader who compares the two finds them different. The same holds of twenty means, each of dozens of
+rows. So where there are a few levels with rows enough, a penalty is *gentle* if it shrinks no contrast
+between levels by more than a twentieth. The command takes no other one, and around its fit only gentle
+candidates are plausible: its band at a level is then that of the level's mean.
 """
 
 from __future__ import annotations
@@ -19,8 +18,11 @@ from fastkb.ridge.estimator import KernelRidge
 from fastkb.ridge.grid import DEFAULT_ALPHAS, default_gammas
 from fastkb.ridge.path import kernel_ridge_path
 
-# So many different rows at most, with so many rows each on average.
-_FEW, _ROWS_EACH = 8, 5
+# So many different rows at most, with so many rows each on average: both of one of the pairs.
+_FEW = ((8, 5), (24, 40))
+_MOST = max(levels for levels, _ in _FEW)
+# A level of much fewer rows can be kept as it is by loud priors alone.
+_MANY_ROWS = 30
 _SHRUNK = 0.05
 # Rows that differ by less than this part of a column's range are the same but for rounding.
 _SAME = 1e-9
@@ -40,14 +42,52 @@ def few_levels(X: Any) -> tuple[np.ndarray, np.ndarray] | None:
         # shapes: (n_levels, d), (n_levels,)
     """
     # Most data have many levels among their first rows.
-    if not isinstance(X, np.ndarray) or len(np.unique(X[: 4 * _FEW], axis=0)) > 2 * _FEW:
+    if not isinstance(X, np.ndarray) or len(np.unique(X[: 4 * _MOST], axis=0)) > 2 * _MOST:
         return None
-    low, span = X.min(axis=0), np.ptp(X, axis=0)
-    rounded = np.round((X - low) / (_SAME * np.where(span > 0.0, span, 1.0)))
-    _, first, counts = np.unique(rounded, axis=0, return_index=True, return_counts=True)
-    if not 2 <= len(counts) <= _FEW or len(X) < _ROWS_EACH * len(counts):
+    first, _, counts = different_rows(X)
+    n_levels = len(counts)
+    if n_levels < 2 or not any(n_levels <= m and len(X) >= each * n_levels for m, each in _FEW):
         return None
     return X[first], counts
+
+
+def different_rows(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The different rows, where rounding makes no difference.
+
+    Parameters
+    ----------
+    X : ndarray
+        # shape: (n, d)
+
+    Returns
+    -------
+    first, level, counts : ndarray of int
+        The first row of each level, the level of each row, and the rows of each level.
+        # shapes: (n_levels,), (n,), (n_levels,)
+    """
+    low, span = X.min(axis=0), np.ptp(X, axis=0)
+    rounded = np.round((X - low) / (_SAME * np.where(span > 0.0, span, 1.0)))
+    _, first, level, counts = np.unique(
+        rounded, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    return first, np.ravel(level), counts
+
+
+def keeps_means(leverage: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Which penalties let a level of thirty rows or more decide its own fitted value.
+
+    To a twentieth: a row's leverage by the rows of its level is the weight that they have there.
+
+    Parameters
+    ----------
+    leverage : ndarray
+        # shape: (n, n_alphas)
+    X : ndarray
+        # shape: (n, d)
+    """
+    first, _, counts = different_rows(X)
+    weights = counts[:, None] * leverage[first]
+    return (weights[counts >= _MANY_ROWS] >= 1.0 - _SHRUNK).all(axis=0)
 
 
 def gentle(alphas: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.bands.candidates import Candidates
-from fastkb.bands.levels import few_levels, gentle
+from fastkb.bands.levels import different_rows, few_levels, gentle, keeps_means
 from fastkb.bands.own_fit import ChosenFit, FixedFit, OwnFit
 from fastkb.bands.spectrum import Spectrum, from_matrix, spectrum, truncated_spectrum
 from fastkb.bootstrap.kernel_source import KernelSource
@@ -187,14 +187,14 @@ def _candidates(
     n = len(data.y)
     levels = few_levels(data.X)
 
-    def assemble(found: list[Spectrum | None], y: np.ndarray) -> tuple[Candidates, list[Entry]]:
+    def assemble(found: list[Spectrum | None], part: Data) -> tuple[Candidates, list[Entry]]:
         pairs = zip(entries, found, strict=True)
         kept = [(entry, one) for entry, one in pairs if one is not None]
         mine = np.array([entry.plausible for entry, _ in kept])
         prior = np.outer(mine, np.isin(alphas, DEFAULT_ALPHAS)).astype(float)
         candidates = Candidates([one for _, one in kept], alphas, prior)
         if levels is not None:
-            candidates = _gentle_ones(candidates, len(levels[0]), y)
+            candidates = _gentle_ones(candidates, part)
         elif mine.any():
             weight = sum(entry.plausible for entry in entries) * _half_decades_of_constants(n)
             candidates = candidates.with_constant(weight)
@@ -207,13 +207,13 @@ def _candidates(
 
     if n <= JUDGED_ROWS:
         found = list(mapping(lambda entry: decompose(entry, data, n), entries))
-        return *assemble(found, data.y), None
+        return *assemble(found, data), None
 
     # The judgement of the kernels of high rank: on some rows, in no step with an order of the data.
     rows = np.sort(np.random.default_rng(0).choice(n, JUDGED_ROWS, replace=False))
     some = Data(data.X[rows], data.y[rows], data.X_eval[:1])
     judged = list(mapping(lambda entry: decompose(entry, some, JUDGED_ROWS), entries))
-    speaks = _likeliest(*assemble(judged, some.y), own, some.y) >= _SPEAKS
+    speaks = _likeliest(*assemble(judged, some), own, some.y) >= _SPEAKS
     low_rank = min(_LOW_RANK, max(1, _AXES // n))
 
     def of_all_rows(index: int) -> Spectrum | None:
@@ -232,9 +232,9 @@ def _candidates(
         )
 
     found = list(mapping(of_all_rows, range(len(entries))))
-    likely = iter(_likeliest(*assemble(found, data.y), own, data.y) >= _UNLIKELY)
+    likely = iter(_likeliest(*assemble(found, data), own, data.y) >= _UNLIKELY)
     found = [one if one and next(likely) else None for one in found]
-    return *assemble(found, data.y), JUDGED_ROWS
+    return *assemble(found, data), JUDGED_ROWS
 
 
 def _half_decades_of_constants(n: int) -> float:
@@ -245,19 +245,23 @@ def _half_decades_of_constants(n: int) -> float:
     return max(0.0, 2.0 * np.log10(100.0 * n / DEFAULT_ALPHAS[-1]))
 
 
-def _gentle_ones(candidates: Candidates, n_levels: int, y: np.ndarray) -> Candidates:
+def _gentle_ones(candidates: Candidates, data: Data) -> Candidates:
     """For inputs of a few levels: the candidates that shrink no contrast between levels.
 
     A level of very few rows can be kept as it is by loud priors alone. Then of each kernel the gentlest
-    penalty is taken whose prior is moderate.
+    penalty is taken whose prior is moderate; if possible, of kernels that keep the means of the levels of
+    many rows.
     """
-    alphas, spectra = candidates.alphas, candidates.spectra
+    alphas, spectra, y = candidates.alphas, candidates.spectra, data.y
+    n_levels = len(different_rows(data.X)[0])
     whole = np.array([len(one.values) == n_levels - one.centred for one in spectra])
     moderate = [candidates.project(i, y).moderate.all(axis=1) for i in range(len(spectra))]
     allowed = (candidates.prior > 0.0) & whole[:, None] & moderate
     kept = allowed & [gentle(alphas, one.values) for one in spectra]
     if not kept.any():
         kept = allowed & (np.cumsum(allowed, axis=1) == 1)
+        means = kept & [keeps_means(one.leverage, data.X) for one in candidates.tables]
+        kept = means if means.any() else kept
     if not kept.any():
         return candidates
     return Candidates(spectra, alphas, kept.astype(float), candidates.tables)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import fastkb
-from fastkb.bands.levels import few_levels, gentle, through_means
+from fastkb.bands.levels import different_rows, few_levels, gentle, keeps_means, through_means
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,9 @@ from fastkb.bands.levels import few_levels, gentle, through_means
         (list(range(8)) * 5, 8),
         (list(range(9)) * 9, None),
         (list(range(8)) * 4, None),  # too few rows each
+        (list(range(24)) * 40, 24),
+        (list(range(24)) * 39, None),
+        (list(range(25)) * 50, None),
         ([1.0] * 30, None),
         (list(range(100)), None),
     ],
@@ -41,6 +44,21 @@ def test_levels_that_show_up_late_are_seen():
 def test_gentle_penalties():
     alphas = np.array([0.01, 0.5, 1.0])
     np.testing.assert_array_equal(gentle(alphas, np.array([100.0, 10.0])), [True, True, False])
+
+
+def test_different_rows():
+    first, level, counts = different_rows(np.array([[3.0], [1.0], [0.1 * 30], [1.0], [1.0]]))
+    assert first.tolist() == [1, 0]
+    assert level.tolist() == [1, 0, 1, 0, 0]
+    assert counts.tolist() == [3, 2]
+
+
+def test_a_level_of_many_rows_decides_its_fitted_value():
+    X = np.repeat([0.0, 1.0], [40, 2])[:, None]
+    leverage = np.zeros((42, 3))
+    leverage[:40] = np.array([1.0, 0.96, 0.94]) / 40
+    # (Two rows may be smoothed.)
+    np.testing.assert_array_equal(keeps_means(leverage, X), [True, True, False])
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "laplacian"])
