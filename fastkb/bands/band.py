@@ -22,6 +22,7 @@ from fastkb.bootstrap.model_band import Options, describe_job
 from fastkb.bootstrap.models import Training
 from fastkb.random.streams import key_from_rng
 from fastkb.ridge.search import KernelRidgeCV
+from fastkb.runtime.progress import ProgressLike
 from fastkb.validation.bootstrap import (
     check_fit_params_of,
     check_level,
@@ -37,6 +38,7 @@ from fastkb.validation.bootstrap import (
     check_weights_of_rows,
     is_ridge,
 )
+from fastkb.validation.gram import check_progress
 
 
 def bootstrap_band(
@@ -56,7 +58,7 @@ def bootstrap_band(
     out_of_bag: bool = False,
     checkpoint: Any = None,
     keep_distribution: bool = True,
-    progress: bool = False,
+    progress: ProgressLike = False,
     fit_params: Mapping[str, Any] | None = None,
 ) -> BandResult:
     r"""Band of a fitted function by the bootstrap: of kernel ridge regression, or any other model.
@@ -143,8 +145,9 @@ def bootstrap_band(
     keep_distribution : bool, default True
         Whether the result keeps every replicate's predictions, n_resamples · n_eval · n_targets
         numbers; :meth:`BandResult.cdf` and :meth:`BandResult.interval` need them.
-    progress : bool, default False
-        Whether to show a progress bar on standard error.
+    progress : bool or callable, default False
+        True shows a bar on standard error. A function is called with what is counted, how many are
+        done, and how many there will be.
     fit_params : dict, optional
         What `fit` is told beside the data. For a Sequential any of ``loss``, ``optimizer``, ``epochs``,
         ``batch_size``, ``l2``, ``shuffle`` and ``sample_weight``, with the defaults of its `fit`. What
@@ -221,6 +224,7 @@ def bootstrap_band(
     kind = check_kind(kind)
     n_resamples = check_n_resamples(n_resamples)
     level = check_level("confidence_level", confidence_level)
+    check_progress(progress)
     check_solver(solver)
     rng = check_rng(rng)
     check_solver_of(solver, estimator)

@@ -29,7 +29,6 @@ from fastkb.bootstrap.replicates import (
     Replicates,
     Saving,
     compute_replicates,
-    progress_bar,
     restore,
 )
 from fastkb.bootstrap.response_schemes import ResponseScheme
@@ -38,6 +37,7 @@ from fastkb.random.streams import bootstrap_counts
 from fastkb.ridge.estimator import KernelRidge
 from fastkb.ridge.search import KernelRidgeCV
 from fastkb.runtime.memory import empty
+from fastkb.runtime.progress import counted
 from fastkb.validation.bootstrap import BandData, check_band_data, check_response_method
 
 # Resamples between two looks at the keyboard and the progress bar.
@@ -153,7 +153,7 @@ def _searched_replicates(
     done = restore(checkpoint, "searched", distribution)
     with (
         in_threads() as mapping,
-        progress_bar(options.n_resamples, options.progress) as bar,
+        counted(options.progress, "replicates", options.n_resamples) as bar,
         Saving(checkpoint) as saving,
     ):
         bar.update(done)

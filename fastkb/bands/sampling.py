@@ -9,8 +9,8 @@ import numpy as np
 
 from fastkb.bands.result import BandResult
 from fastkb.bootstrap.quantiles import column_quantiles
-from fastkb.bootstrap.replicates import progress_bar
 from fastkb.random.streams import key_from_rng
+from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.validation.bootstrap import (
     check_level,
     check_model,
@@ -20,6 +20,7 @@ from fastkb.validation.bootstrap import (
     check_sample,
     check_sampler,
 )
+from fastkb.validation.gram import check_progress
 
 
 def sampling_band(
@@ -31,7 +32,7 @@ def sampling_band(
     confidence_level: float = 0.9,
     rng: Any = None,
     keep_distribution: bool = True,
-    progress: bool = False,
+    progress: ProgressLike = False,
 ) -> BandResult:
     r"""Band of an estimator over fresh samples: what the bootstrap approximates.
 
@@ -55,8 +56,9 @@ def sampling_band(
         Seed. The generator of replicate b depends on the seed and b alone, not on n_resamples.
     keep_distribution : bool, default True
         Whether the result keeps every replicate's predictions.
-    progress : bool, default False
-        Whether to show a progress bar on standard error.
+    progress : bool or callable, default False
+        True shows a bar on standard error. A function is called with what is counted, how many are
+        done, and how many there will be.
 
     Returns
     -------
@@ -88,12 +90,13 @@ def sampling_band(
 
     start = time.perf_counter()
     check_model(estimator)
+    check_progress(progress)
     check_sampler(sampler)
     n_resamples = check_n_resamples(n_resamples)
     level = check_level("confidence_level", confidence_level)
     entropy = key_from_rng(check_rng(rng))
     draws: list[np.ndarray] = []
-    with progress_bar(n_resamples, progress) as bar:
+    with counted(progress, "replicates", n_resamples) as bar:
         for b in range(n_resamples):
             # Philox again, with a counter of its own for each replicate.
             seed = np.random.SeedSequence([int(word) for word in entropy], spawn_key=(b,))

@@ -23,9 +23,9 @@ from fastkb.bands.kinds import SHARE
 from fastkb.bands.levels import few_levels
 from fastkb.bands.own_fit import ChosenFit
 from fastkb.bootstrap.kernel_source import KernelSource
-from fastkb.bootstrap.replicates import progress_bar
 from fastkb.ridge.estimator import KernelRidge
 from fastkb.ridge.search import KernelRidgeCV
+from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.runtime.threads import limit_blas, n_threads, thread_map
 
 # Rows that tell where the data are, at most, and points that are compared with them at a time.
@@ -89,7 +89,7 @@ class RidgeStudy:
         alpha: np.ndarray | None,
         key: np.ndarray,
         n_resamples: int,
-        progress: bool = False,
+        progress: ProgressLike = False,
     ) -> None:
         self._estimator, self._data, self._alpha = estimator, data, alpha
         self._key, self._n_resamples, self._progress = key, n_resamples, progress
@@ -110,9 +110,7 @@ class RidgeStudy:
     @contextlib.contextmanager
     def _kernels_seen(self) -> Iterator[Callable[[str], Any]]:
         """A counter of kernels on standard error, if progress is wanted; it goes when they are done."""
-        from tqdm import tqdm
-
-        with tqdm(unit=" kernels", leave=False, disable=not self._progress) as bar:
+        with counted(self._progress, "kernels", leave=False) as bar:
             yield lambda kernel: bar.update(1)
 
     @functools.cached_property
@@ -166,7 +164,7 @@ class RidgeStudy:
         _ = self.choice  # while the candidates are there
         with (
             in_threads() as mapping,
-            progress_bar(self._n_resamples, self._progress) as bar,
+            counted(self._progress, "replicates", self._n_resamples) as bar,
         ):
             result = calibrate(
                 found.candidates,
@@ -224,7 +222,9 @@ class RidgeStudy:
         return np.stack(low, axis=1), np.stack(high, axis=1)
 
 
-def choose(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, Choice | None]:
+def choose(
+    estimator: Any, X: np.ndarray, y: np.ndarray, progress: ProgressLike = False
+) -> tuple[Any, Choice | None]:
     """The estimator with what it chooses from the data, and the choice.
 
     Parameters
@@ -235,11 +235,12 @@ def choose(estimator: Any, X: np.ndarray, y: np.ndarray) -> tuple[Any, Choice | 
         # shape: (n, d)
     y : ndarray
         # shape: (n,)
+    progress : bool or callable, default False
     """
     if not isinstance(estimator, KernelRidgeCV):
         return estimator, None
     data = plausible.Data(X, y[:, None], X[:1])
-    study = RidgeStudy(estimator, data, None, np.zeros(4, np.uint32), 0)
+    study = RidgeStudy(estimator, data, None, np.zeros(4, np.uint32), 0, progress)
     return study.fixed, study.choice
 
 

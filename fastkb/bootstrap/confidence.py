@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +20,10 @@ from fastkb.bootstrap.scheme import Scheme
 from fastkb.bootstrap.statistics import NAMED, recognise
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.callers import stacklevel
+from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.runtime.threads import limit_blas
 from fastkb.validation.bootstrap import check_rng
+from fastkb.validation.gram import check_progress
 from fastkb.validation.resampling import (
     Request,
     Samples,
@@ -61,6 +64,7 @@ def bootstrap(
     random_state: Any = _NOT_GIVEN,
     scheme: Any = None,
     standard_error: Any = None,
+    progress: ProgressLike = False,
 ) -> BootstrapResult:
     r"""Confidence interval of a statistic, from resamples of the data.
 
@@ -117,6 +121,9 @@ def bootstrap(
         For ``method="studentized"``: the standard error of `statistic`, as a function of the same samples
         (up to a constant factor: for a mean ``"std"`` will do). None: by a nested bootstrap of 50
         resamples for each resample (not with a scheme).
+    progress : bool or callable, default False
+        True shows a bar on standard error. A function is called with what is counted, how many are
+        done, and how many there will be.
 
     Returns
     -------
@@ -149,6 +156,7 @@ def bootstrap(
     >>> bool(low < np.median(x) < high)
     True
     """
+    check_progress(progress)
     known = recognise(statistic)
     check_statistic(statistic, NAMED)
     request = check_request(
@@ -176,7 +184,10 @@ def bootstrap(
     # Idle threads of BLAS would disturb the compiled loops; a Python function may want them.
     python = any(isinstance(one, PythonFunction | OfResponses) for one in (evaluator, spread))
     with contextlib.nullcontext() if python else limit_blas(1):
-        draws = _distribution(evaluator, spread, plan, samples, request, generator, ahead=python)
+        with counted(progress, "resamples", request.n_resamples) as bar:
+            draws = _distribution(
+                evaluator, spread, plan, samples, request, generator, python, bar.update
+            )
         return _result(evaluator, spread, draws, plan, request)
 
 
@@ -214,6 +225,7 @@ def _distribution(
     request: Request,
     generator: Any,
     ahead: bool,
+    advance: Callable[[int], Any],
 ) -> _Draws:
     shape = (*evaluator.observed.shape, request.n_resamples)
     values: np.ndarray | None = None
@@ -241,6 +253,7 @@ def _distribution(
             values[..., block.places] = part
             if spread is not None and errors is not None:
                 errors[..., block.places] = spread.replicates(block.rows)
+            advance(part.shape[-1])
     if values is None:
         values = np.empty(shape, evaluator.observed.dtype)
     if request.previous is not None:

@@ -15,6 +15,7 @@ from fastkb.bootstrap.refits import Draws, Refits, refit
 from fastkb.bootstrap.response_schemes import ResponseScheme
 from fastkb.bootstrap.weight_schemes import Bayesian
 from fastkb.random.streams import bootstrap_counts
+from fastkb.runtime.progress import ProgressLike
 from fastkb.validation.bootstrap import (
     check_labels_are_numbers,
     check_pairwise,
@@ -34,7 +35,7 @@ class Options(NamedTuple):
     response_method: str
     n_jobs: int | None
     out_of_bag: bool
-    progress: bool
+    progress: ProgressLike
     fit_params: Mapping[str, Any] | None = None
     kind: str = "percentile"  # of band; for prediction bands models are evaluated at the data, too
 

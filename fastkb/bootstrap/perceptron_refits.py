@@ -21,6 +21,7 @@ from fastkb.bootstrap.models import (
 )
 from fastkb.bootstrap.refits import Draws, Refits, collect, on_all_data
 from fastkb.runtime.callers import stacklevel
+from fastkb.runtime.progress import ProgressLike
 from fastkb.runtime.threads import n_threads
 from fastkb.validation.ridge import check_sample_weight
 
@@ -36,7 +37,7 @@ def refit_side_by_side(
     n_resamples: int,
     out_of_bag: str,
     checkpoint: Checkpoint | None,
-    progress: bool,
+    progress: ProgressLike,
 ) -> Refits:
     """:func:`fastkb.bootstrap.refits.refit` for perceptrons.
 

@@ -22,8 +22,8 @@ from fastkb.bootstrap.models import (
     respond,
 )
 from fastkb.bootstrap.prediction_error import OutOfBag, PredictionError
-from fastkb.bootstrap.replicates import progress_bar
 from fastkb.runtime.memory import empty
+from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.validation.bootstrap import check_out_of_bag_values, check_predictions
 
 # What a task of a worker should take at least: handing it over costs some milliseconds.
@@ -61,7 +61,7 @@ def refit(
     out_of_bag: str,
     n_jobs: int | None,
     checkpoint: Checkpoint | None,
-    progress: bool,
+    progress: ProgressLike,
 ) -> Refits:
     """Fit all data and all replicates, and evaluate.
 
@@ -97,7 +97,7 @@ def collect(
     n_resamples: int,
     out_of_bag: str,
     checkpoint: Checkpoint | None,
-    progress: bool,
+    progress: ProgressLike,
 ) -> Refits:
     """Put all replicates' predictions together.
 
@@ -129,7 +129,7 @@ def collect(
     finished = state()
     tasks = predict(done)
     try:
-        with progress_bar(n_resamples, progress) as bar, contextlib.closing(tasks):
+        with counted(progress, "replicates", n_resamples) as bar, contextlib.closing(tasks):
             bar.update(done)
             for part in tasks:
                 for one in part:

@@ -18,6 +18,7 @@ from fastkb.bootstrap.plan import Plan, choose_solver, largest_useful_rank
 from fastkb.random.streams import bootstrap_counts
 from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.memory import empty
+from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.runtime.threads import limit_blas, n_threads
 
 # Between two looks at the keyboard and the progress bar.
@@ -48,7 +49,7 @@ class Job(NamedTuple):
     alpha: np.ndarray  # shape: (n_targets,)
     key: np.ndarray  # shape: (4,)
     n_resamples: int
-    progress: bool = False
+    progress: ProgressLike = False
     scheme: Any = None  # None: rows are drawn one by one
     checkpoint: Checkpoint | None = None  # finished replicates are loaded from it, and saved to it
 
@@ -132,7 +133,10 @@ def _with_basis(
             )
         distribution[:done] = saved.get("distribution", distribution[:0])[:done]
         bounds[:done] = saved.get("bounds", bounds[:0])[:done]
-        with progress_bar(job.n_resamples, job.progress) as bar, Saving(job.checkpoint) as saving:
+        with (
+            counted(job.progress, "replicates", job.n_resamples) as bar,
+            Saving(job.checkpoint) as saving,
+        ):
             together = BATCH * n_threads()
             guess = BATCH * sum(split.seconds for split in lowrank.splits)
             for first, count in _chunks(job.n_resamples, together, bar, guess, done):
@@ -153,7 +157,7 @@ def _with_basis(
         lowrank = LowRank(job.source, basis, job.y, job.alpha, scale)
     if len(uncertified):
         exact = _Exact(job)
-        with progress_bar(len(uncertified), job.progress) as bar:
+        with counted(job.progress, "replicates", len(uncertified)) as bar:
             for first, count in _chunks(len(uncertified), n_threads(), bar):
                 some = uncertified[first : first + count]
                 distribution[some] = exact.predict(_weights(job, some))
@@ -167,7 +171,10 @@ def _exactly(job: Job, plan: Plan) -> Replicates:
     exact = _Exact(job)
     distribution = allocate(job)
     done = restore(job.checkpoint, "exact", distribution)
-    with progress_bar(job.n_resamples, job.progress) as bar, Saving(job.checkpoint) as saving:
+    with (
+        counted(job.progress, "replicates", job.n_resamples) as bar,
+        Saving(job.checkpoint) as saving,
+    ):
         for first, count in _chunks(job.n_resamples, n_threads(), bar, start=done):
             some = np.arange(first, first + count)
             distribution[some] = exact.predict(_weights(job, some))
@@ -315,10 +322,3 @@ def _chunks(
         # Never shrink below one unit, grow fourfold at most.
         wanted = units * _SECONDS_A_CHUNK / max(seconds, 1e-6)
         units = max(1, min(int(wanted), 4 * units))
-
-
-def progress_bar(total: int, show: bool) -> Any:
-    """A progress bar over replicates on standard error, or something that does nothing."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit=" replicates", disable=not show)

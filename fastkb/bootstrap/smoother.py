@@ -20,10 +20,11 @@ import numpy as np
 
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.bootstrap.plan import Plan
-from fastkb.bootstrap.replicates import Job, Replicates, Saving, allocate, progress_bar, restore
+from fastkb.bootstrap.replicates import Job, Replicates, Saving, allocate, restore
 from fastkb.bootstrap.scheme import rows_together
 from fastkb.gram.pairwise import linear_kernel
 from fastkb.runtime.callers import stacklevel
+from fastkb.runtime.progress import counted
 from fastkb.runtime.threads import limit_blas
 
 # Responses of a block.
@@ -49,7 +50,10 @@ def response_replicates(job: Job) -> Replicates:
     distribution = allocate(job)
     together = rows_together(_VALUES, y.size)
     done = restore(job.checkpoint, "responses", distribution)
-    with progress_bar(job.n_resamples, job.progress) as bar, Saving(job.checkpoint) as saving:
+    with (
+        counted(job.progress, "replicates", job.n_resamples) as bar,
+        Saving(job.checkpoint) as saving,
+    ):
         bar.update(done)
         for first in range(done, job.n_resamples, together):
             count = min(together, job.n_resamples - first)

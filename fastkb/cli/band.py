@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numba.core.event import install_timer
 
 import fastkb
 from fastkb.bands.jackknife import place_of
@@ -21,48 +20,52 @@ from fastkb.cli import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.report import Band, Choice, Seconds, draw, summary, write_csv
 from fastkb.cli.table import Table, deviation, read_table, reading_of
-from fastkb.cli.terminal import status, tell, watched
+from fastkb.cli.terminal import Line, Report, aligned, compilation, warned
 
 # How the width sigma enters each kernel that has one (DESIGN: the textbook's terms).
 _GAMMA = {"rbf": lambda sigma: 0.5 / sigma**2, "laplacian": lambda sigma: 1.0 / sigma}
 _SIGMA = {"rbf": lambda gamma: math.sqrt(0.5 / gamma), "laplacian": lambda gamma: 1.0 / gamma}
 
 
-def run(options: argparse.Namespace) -> None:
-    """Do the whole job that the command line describes."""
+def run(options: argparse.Namespace, line: Line) -> Report:
+    """Do the whole job that the command line describes, and tell `line` how far it is."""
     check_picture("--out", options.out)
     _check_sigma(options)
-    compiling: list[float] = []
     with (
         reserved([("--out", options.out), ("--csv", options.csv)], options.data) as outputs,
         warnings.catch_warnings(record=True) as caught,
-        install_timer("numba:compile", compiling.append),
+        compilation(line) as compiled,
     ):
         start = time.perf_counter()
+        line.say("reading")
         table = read_table(options.data, options.x, options.y, reading_of(options))
         center, scale = _standardisation(table)
         X = (table.X - center) / scale
         _check_rows_for(options, len(table.y))
         loaded = time.perf_counter()
         grid = evaluation_points(table.X, options.grid)
+        line.say("fitting")
         model = model_of(X, table.y, options)
         with _clear_errors():
             if options.kind == "percentile":
-                with status("choosing by restricted likelihood", options):
-                    model, choice = choose(model, X, table.y)
-            result = _bootstrap(model, X, table.y, (grid - center) / scale, options)
+                line.say("choosing")
+                model, choice = choose(model, X, table.y, line)
+            result = _bootstrap(model, X, table.y, (grid - center) / scale, options, line)
         if options.kind != "percentile":
             choice = result.choice
         fitted = time.perf_counter()
+        line.say("drawing")
         band = Band(grid, result.center, result.mean, result.low, result.high)
         write_picture(
             outputs[0], draw(table, band, result.label, options, chosen=choice is not None)
         )
         outputs[1].write(lambda file: write_csv(file, table, band))
-    if not options.quiet:
-        total = time.perf_counter() - start
-        seconds = Seconds(loaded - start, fitted - loaded, total, sum(compiling))
-        tell(summary(table, chosen(model, choice, options), result, seconds, options), caught)
+    if options.quiet:
+        return Report("", [*warned(caught), *table.notes])
+    total = time.perf_counter() - start
+    seconds = Seconds(loaded - start, fitted - loaded, total, sum(compiled))
+    lines = summary(table, chosen(model, choice, options), result, seconds, options)
+    return Report(aligned(lines), warned(caught))
 
 
 def _check_sigma(options: argparse.Namespace) -> None:
@@ -181,8 +184,14 @@ def evaluation_points(X: np.ndarray, n: int) -> np.ndarray:
 
 
 def _bootstrap(
-    model: Any, X: np.ndarray, y: np.ndarray, grid: np.ndarray, options: argparse.Namespace
+    model: Any,
+    X: np.ndarray,
+    y: np.ndarray,
+    grid: np.ndarray,
+    options: argparse.Namespace,
+    line: Line,
 ) -> Any:
+    line.say("choosing and resampling" if options.kind != "prediction" else "leaving rows out")
     return fastkb.bootstrap_band(
         model,
         X,
@@ -193,5 +202,5 @@ def _bootstrap(
         confidence_level=options.level,
         rng=options.seed,
         keep_distribution=False,
-        progress=watched(options),
+        progress=line,
     )

@@ -12,7 +12,6 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numba.core.event import install_timer
 
 from fastkb.bootstrap import confidence, schemes
 from fastkb.bootstrap.statistics import NAMED
@@ -20,7 +19,15 @@ from fastkb.cli import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.report import plain
 from fastkb.cli.table import Columns, Wanted, deviation, read_columns, reading_of
-from fastkb.cli.terminal import compiling, dropped, status, tell
+from fastkb.cli.terminal import (
+    Line,
+    Report,
+    aligned,
+    compilation,
+    compiling,
+    dropped,
+    warned,
+)
 from fastkb.plot import INK, draw_distribution, frame, new_figure
 
 if TYPE_CHECKING:
@@ -29,43 +36,45 @@ if TYPE_CHECKING:
     from fastkb.bootstrap.bootstrap_result import BootstrapResult
 
 
-def run(options: argparse.Namespace) -> None:
-    """Do the whole job that the command line describes."""
+def run(options: argparse.Namespace, line: Line) -> Report:
+    """Do the whole job that the command line describes, and tell `line` how far it is."""
     _check_columns(options)
     files = []
     if options.out is not None:
         check_picture("--out", options.out)
         files = [("--out", options.out)]
-    compiled: list[float] = []
     with (
         reserved(files, options.data) as outputs,
         warnings.catch_warnings(record=True) as caught,
-        install_timer("numba:compile", compiled.append),
+        compilation(line) as compiled,
     ):
         # The summary says in its own words what to do where there is no interval.
         warnings.filterwarnings("ignore", message="The BCa confidence interval cannot")
         start = time.perf_counter()
+        line.say("reading")
         columns = read_columns(options.data, _wanted(options), reading_of(options))
         for name in columns.names:
             if name not in columns.levels:
                 deviation(name, columns.column(name))
         groups = _groups(columns, options)
-        with status(f"{options.resamples:,} resamples", options):
-            job = _bootstrap(columns, groups, options)
+        line.say("resampling")
+        job = _bootstrap(columns, groups, options, line)
+        line.say("drawing")
         for output in outputs:
             write_picture(output, draw(columns, job, options))
+    asides = warned(caught)
     if options.json:
-        print(as_json(columns, job, options))
-    elif options.quiet:
+        return Report(as_json(columns, job, options), asides)
+    if options.quiet:
         low, high = job.result.confidence_interval
-        print(f"{float(low):.6g} {float(high):.6g}")
-    else:
-        lines = summary(columns, job, options)
-        total = time.perf_counter() - start
-        lines.append(("time", f"{total:.2f} s{compiling(sum(compiled))}"))
-        if options.out is not None:
-            lines.append(("written", f"{options.out} (picture)"))
-        tell(lines, caught)
+        looks = [] if job.look is None else [("look", job.look)]
+        return Report(f"{float(low):.6g} {float(high):.6g}", [*asides, *columns.notes, *looks])
+    lines = summary(columns, job, options)
+    total = time.perf_counter() - start
+    lines.append(("time", f"{total:.2f} s{compiling(sum(compiled))}"))
+    if options.out is not None:
+        lines.append(("written", f"{options.out} (picture)"))
+    return Report(aligned(lines), asides)
 
 
 class Job(NamedTuple):
@@ -145,7 +154,7 @@ def _groups(columns: Columns, options: argparse.Namespace) -> tuple[str, str] | 
 
 
 def _bootstrap(
-    columns: Columns, groups: tuple[str, str] | None, options: argparse.Namespace
+    columns: Columns, groups: tuple[str, str] | None, options: argparse.Namespace, line: Line
 ) -> Job:
     statistic: Any = options.statistic
     if options.quantile is not None:
@@ -173,6 +182,7 @@ def _bootstrap(
                 n_resamples=options.resamples,
                 method=options.method,
                 rng=options.seed,
+                progress=line,
                 **how,
             )
         except ValueError as error:  # a block length that does not fit, for one

@@ -7,7 +7,6 @@ another function for another shape, so there is a job for each side of every suc
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +15,9 @@ from typing import Any
 import numpy as np
 
 import fastkb
+from fastkb.cli.terminal import Line, Report
 from fastkb.gram import pairwise
+from fastkb.runtime.cache import cache_folder
 
 DTYPES = (np.float32, np.float64)
 KERNELS = ("linear", "polynomial", "rbf", "sigmoid", "laplacian")
@@ -132,19 +133,17 @@ class _Rows:
         return self.data
 
 
-def run(options: argparse.Namespace) -> None:
-    """Run every job, with a progress bar if somebody is looking."""
-    from tqdm import tqdm
-
+def run(options: argparse.Namespace, line: Line) -> Report:
+    """Run every job, and tell how far it is if somebody is looking."""
     start = time.perf_counter()
     todo = list(jobs())
-    bar = tqdm(todo, unit="job", disable=options.quiet or not sys.stderr.isatty())
-    for name, job in bar:
-        bar.set_description(f"{name:<28}")
+    line.say("compiling")
+    for done, (_, job) in enumerate(todo):
+        line("jobs", done, len(todo))
         job()
-    if not options.quiet:
-        from fastkb.runtime.cache import cache_folder
-
-        folder = cache_folder()
-        kept = f"kept in {folder}" if folder else "kept nowhere: no cache folder can be written to"
-        print(f"{len(todo)} jobs in {time.perf_counter() - start:.1f} s; compiled code is {kept}")
+    if options.quiet:
+        return Report("")
+    folder = cache_folder()
+    kept = f"kept in {folder}" if folder else "kept nowhere: no cache folder can be written to"
+    seconds = time.perf_counter() - start
+    return Report(f"{len(todo)} jobs in {seconds:.1f} s; compiled code is {kept}")

@@ -11,7 +11,9 @@ from fastkb.nn.engine import Engine
 from fastkb.nn.members import Members
 from fastkb.nn.network import Sequential
 from fastkb.random.streams import key_from_rng
+from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.validation.bootstrap import check_level, check_n_resamples, check_rng
+from fastkb.validation.gram import check_progress
 from fastkb.validation.networks import FitParams, check_inputs
 
 REASON = "all networks are trained side by side, on bootstrap weights"
@@ -156,7 +158,7 @@ def bootstrap_fit(
     shuffle: bool = True,
     sample_weight: Any = None,
     rng: Any = None,
-    progress: bool = False,
+    progress: ProgressLike = False,
 ) -> Ensemble:
     r"""Train many networks, each on a bootstrap resample, with first weights and orders of its own.
 
@@ -173,8 +175,9 @@ def bootstrap_fit(
         Members.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
         Seed. Member b depends on the seed and b alone, not on n_resamples.
-    progress : bool, default False
-        Whether to show a progress bar on standard error.
+    progress : bool or callable, default False
+        True shows a bar on standard error. A function is called with what is counted, how many are
+        done, and how many there will be.
 
     Returns
     -------
@@ -211,8 +214,7 @@ def bootstrap_fit(
     >>> band.low.shape, bool((band.low <= band.high).all())
     ((9,), True)
     """
-    from tqdm import tqdm
-
+    check_progress(progress)
     n_resamples = check_n_resamples(n_resamples)
     key = key_from_rng(check_rng(rng))
     params = FitParams(loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight)
@@ -221,7 +223,7 @@ def bootstrap_fit(
     whole = members.fit_center()
     parameters = members.empty(n_resamples)
     history = np.empty((members.epochs, n_resamples))
-    with tqdm(total=n_resamples, unit=" networks", disable=not progress) as bar:
+    with counted(progress, "networks", n_resamples) as bar:
         for first, count in members.groups()(0, n_resamples):
             some = slice(first, first + count)
             counts = members.counts(first, count)

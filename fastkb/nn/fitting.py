@@ -15,6 +15,7 @@ from fastkb.nn.optimizers import Optimizer
 from fastkb.nn.step import State, Steps
 from fastkb.random.orders import permutations
 from fastkb.random.streams import key_from_rng
+from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.validation.networks import Observations
 
 # Between two looks at the keyboard.
@@ -66,7 +67,7 @@ class Fit(NamedTuple):
     shuffle: bool
     patience: int | None
     callbacks: tuple[Any, ...]
-    progress: bool
+    progress: ProgressLike
     pace: Pace
     l2_shared: bool = False  # the penalty is divided by a batch's observations
 
@@ -142,7 +143,8 @@ def fit(
                     network.history.setdefault(name, []).append(value)
                 if bar is not None:
                     bar.update(1)
-                    bar.set_postfix(loss=f"{monitored:.4g}")
+                    if hasattr(bar, "set_postfix"):
+                        bar.set_postfix(loss=f"{monitored:.4g}")
                 over = best.is_over(monitored)
                 answers = [callback(network, record) for callback in job.callbacks]
                 over |= any(isinstance(a, (bool, np.bool_)) and bool(a) for a in answers)
@@ -151,12 +153,10 @@ def fit(
 
 
 def _bar(job: Fit) -> Any:
-    """A progress bar, or None: making one that shows nothing would take longer than an epoch."""
+    """What counts the epochs, or None: counting for nobody would take longer than an epoch."""
     if not job.progress:
         return contextlib.nullcontext()
-    from tqdm import tqdm
-
-    return tqdm(total=job.epochs, unit=" epochs")
+    return counted(job.progress, "epochs", job.epochs)
 
 
 def orders(key: np.ndarray, epoch: int, epochs: int, first: int, count: int, n: int) -> np.ndarray:

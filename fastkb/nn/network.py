@@ -16,7 +16,9 @@ from fastkb.nn.layers import Linear
 from fastkb.nn.optimizers import SGD, find_optimizer
 from fastkb.nn.step import State
 from fastkb.random.streams import key_from_rng
+from fastkb.runtime.progress import ProgressLike
 from fastkb.validation.bootstrap import check_rng
+from fastkb.validation.gram import check_progress
 from fastkb.validation.networks import (
     LOSSES,
     check_choice,
@@ -305,7 +307,7 @@ class Sequential:
         patience: int | None = None,
         callbacks: Sequence[Callable[[Sequential, dict[str, float]], Any]] = (),
         rng: Any = None,
-        progress: bool = False,
+        progress: ProgressLike = False,
     ) -> Sequential:
         """Train; called again, train on.
 
@@ -334,8 +336,9 @@ class Sequential:
             Seed of the orders, and of the first weights if there are none and the network has no seed
             of its own. None: go on with the seed that there is. Epoch e of a seed takes the same order,
             whenever it is trained.
-        progress : bool, default False
-            Whether to show a progress bar on standard error.
+        progress : bool or callable, default False
+            True shows a bar on standard error. A function is called with what is counted, how many are
+            done, and how many there will be.
 
         Returns
         -------
@@ -353,6 +356,7 @@ class Sequential:
         check_choice("loss", loss, LOSSES)
         l2 = check_nonnegative("l2", l2)
         check_trainable(self.layers)
+        check_progress(progress)
         settings = check_training(epochs, batch_size, shuffle, patience, callbacks)
         chosen = _DEFAULT if optimizer is None else find_optimizer(optimizer)
         rng = check_rng(rng)

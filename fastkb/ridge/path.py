@@ -17,6 +17,8 @@ from fastkb.ridge.folds import Folds, what_is_left_out
 from fastkb.ridge.grid import DEFAULT_ALPHAS, default_gammas
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.sweep import sweep
+from fastkb.runtime.progress import ProgressLike, counted
+from fastkb.validation.gram import check_progress
 from fastkb.validation.ridge import (
     check_choice,
     check_flag,
@@ -171,6 +173,7 @@ def kernel_ridge_path(
     sample_weight: Any = None,
     criterion: str = "loo",
     fit_intercept: bool = False,
+    progress: ProgressLike = False,
 ) -> KernelRidgePath:
     r"""Leave-one-out errors and likelihoods for a grid of λ and γ, from one factorisation for each γ.
 
@@ -218,6 +221,9 @@ def kernel_ridge_path(
         What the best candidates are best in; both are computed.
     fit_intercept : bool, default False
         Whether every fit has a constant without a penalty.
+    progress : bool or callable, default False
+        True shows a bar on standard error. A function is called with what is counted, how many are
+        done, and how many there will be.
 
     Returns
     -------
@@ -268,6 +274,7 @@ def kernel_ridge_path(
     check_kernel(kernel, None, degree, coef0, None)
     check_choice("criterion", criterion, CRITERIA)
     check_flag("fit_intercept", fit_intercept)
+    check_progress(progress)
     alphas, gammas = check_alphas(alphas), check_gammas(gammas)
     X, y = check_X_y(
         X,
@@ -281,7 +288,7 @@ def kernel_ridge_path(
     weight = check_sample_weight(sample_weight, y.shape[0], minimum=2)
     data = training_data(X, y, weight, fit_intercept)
     choice = KernelChoice(kernel, None, degree, coef0, None)
-    path = errors_over_grid(choice, alphas, gammas, data, criterion)
+    path = errors_over_grid(choice, alphas, gammas, data, criterion, progress=progress)
     return path if y.ndim == 2 else of_one_target(path)
 
 
@@ -321,6 +328,7 @@ def errors_over_grid(
     data: TrainingData,
     criterion: str,
     visit: Callable[[int, np.ndarray], None] | None = None,
+    progress: ProgressLike = False,
 ) -> KernelRidgePath:
     """The path for checked arguments, with a last axis for the targets.
 
@@ -340,7 +348,10 @@ def errors_over_grid(
     likelihoods = None if data.folds is not None else np.empty_like(errors)
     solvers, reasons = [], []
     # Closed at once after an error, too: its threads and the limit on those of BLAS end with it.
-    with closing(sweep(choice, candidates, alphas, data)) as results:
+    with (
+        closing(sweep(choice, candidates, alphas, data)) as results,
+        counted(progress, "kernels", len(candidates)) as bar,
+    ):
         for index, result in enumerate(results):
             with np.errstate(over="ignore"):
                 errors[index] = np.sum(result.residuals**2, axis=0).T / total_weight
@@ -350,6 +361,7 @@ def errors_over_grid(
             reasons.append(result.reason)
             if visit is not None:
                 visit(index, result.residuals)
+            bar.update(1)
     path = KernelRidgePath(
         alphas=alphas,
         gammas=gammas,

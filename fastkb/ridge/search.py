@@ -21,6 +21,8 @@ from fastkb.ridge.path import (
     of_one_target,
     training_data,
 )
+from fastkb.runtime.progress import ProgressLike
+from fastkb.validation.gram import check_progress
 from fastkb.validation.ridge import (
     check_choice,
     check_flag,
@@ -70,6 +72,9 @@ class KernelRidgeCV(KernelModel):
         mean over all predictions: a row that is in several test parts counts in each.
     fit_intercept : bool, default False
         Whether every fit has a constant without a penalty.
+    progress : bool or callable, default False
+        True shows a bar on standard error. A function is called with what is counted, how many are
+        done, and how many there will be.
 
     Attributes
     ----------
@@ -139,6 +144,7 @@ class KernelRidgeCV(KernelModel):
         criterion: str = "loo",
         cv: Any = None,
         fit_intercept: bool = False,
+        progress: ProgressLike = False,
     ) -> None:
         self.alphas = alphas
         self.kernel = kernel
@@ -152,6 +158,7 @@ class KernelRidgeCV(KernelModel):
         self.criterion = criterion
         self.cv = cv
         self.fit_intercept = fit_intercept
+        self.progress = progress
 
     def _kernel_choice(self) -> KernelChoice:
         gamma = getattr(self, "gamma_", None)
@@ -189,6 +196,7 @@ class KernelRidgeCV(KernelModel):
         check_choice("criterion", self.criterion, CRITERIA)
         check_use_of_criterion(self.criterion, self.scoring, self.cv)
         check_flag("fit_intercept", self.fit_intercept)
+        check_progress(self.progress)
         alphas, gammas = check_alphas(self.alphas), check_gammas(self.gammas)
         splitter = None if self.cv is None else check_cv(self.cv)
         X, y = self._validate_data(X, y, minimum=2)
@@ -198,7 +206,9 @@ class KernelRidgeCV(KernelModel):
         data = training_data(X, y, weight, self.fit_intercept, folds)
         choice = KernelChoice(self.kernel, None, self.degree, self.coef0, self.kernel_params)
         scores = _Scores(self, y, weight, None if folds is None else folds.rows)
-        path = errors_over_grid(choice, alphas, gammas, data, self.criterion, scores.visit)
+        path = errors_over_grid(
+            choice, alphas, gammas, data, self.criterion, scores.visit, self.progress
+        )
         self.path_ = path if y.ndim == 2 else of_one_target(path)
         self._choose(scores, y.ndim == 1)
         penalties = np.atleast_1d(np.asarray(self.alpha_, dtype=np.float64))

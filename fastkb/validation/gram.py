@@ -47,6 +47,12 @@ def check_count(name: str, value: Any, *, minimum: int = 0) -> int:
     return int(value)
 
 
+def check_progress(progress: Any) -> None:
+    """Refuse what is neither a truth value nor a function to be told."""
+    if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
+        raise _wrong("progress", progress, "True, False or a function")
+
+
 def _wrong(name: str, value: Any, expected: str) -> Exception:
     # scikit-learn's class is both a ValueError and a TypeError, as its users expect; it is imported
     # only here, because that costs half a second.

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -271,6 +272,23 @@ def test_quiet_says_nothing(capsys):
     assert main(["band", "--quiet", *QUICK]) == 0
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "")
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_warnings_and_assumptions_are_said_in_any_case(quiet, capsys, monkeypatch):
+    def warns(*arguments, **options):
+        warnings.warn("beware", stacklevel=1)
+        return bootstrap_band(*arguments, **options)
+
+    bootstrap_band = fastkb.bootstrap_band
+    monkeypatch.setattr(fastkb, "bootstrap_band", warns)
+    with open("commas.csv", "w") as file:
+        file.write("x;y\n" + "".join(f"{i},5;{i % 3},25\n" for i in range(30)))
+    assert main(["band", "commas.csv", "--x", "x", "--y", "y", *quiet, *QUICK]) == 0
+    shown = capsys.readouterr()
+    assert "fastkb: warning: beware" in shown.err
+    assert "decimal commas" in (shown.err if quiet else shown.out)
+    assert (shown.out == "") is bool(quiet)
 
 
 def test_progress_is_shown_to_a_terminal_only(monkeypatch):

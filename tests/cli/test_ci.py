@@ -175,6 +175,8 @@ def test_where_no_bca_interval_exists_the_percentiles_are_taken(capsys, scheme):
     assert "no BCa interval exists" in lines["look"]
     assert "warning" not in lines
     assert ends(lines) == ends(told(capsys, *words, "--method", "percentile"))
+    assert main(["ci", "--quiet", *words]) == 0
+    assert "fastkb: look: no BCa interval exists" in capsys.readouterr().err
 
 
 # --- groups, and rows that are not independent ----------------------------------------------------
