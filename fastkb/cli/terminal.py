@@ -72,7 +72,7 @@ class Line:
 
     def say(self, text: str) -> None:
         """Go on with another part of the work."""
-        self._stage = _Stage(text)
+        self._go_on(_Stage(text))
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Tell how far the work is: what is counted, how many are done, and of how many."""
@@ -80,7 +80,14 @@ class Line:
         if stage.what != what:
             stage = _Stage(stage.text, what)
         stage.done, stage.total = done, total
+        if stage is not self._stage:
+            self._go_on(stage)
+
+    def _go_on(self, stage: _Stage) -> None:
+        """Another stage is told at once: short ones would not be seen."""
         self._stage = stage
+        if self._shown:
+            self._draw(0)
 
     def compiling(self, name: str | None, since: float = 0.0) -> None:
         """Tell what is being compiled, and since when; None when that is done."""

@@ -284,7 +284,9 @@ def test_warnings_and_assumptions_are_said_in_any_case(quiet, capsys, monkeypatc
     monkeypatch.setattr(fastkb, "bootstrap_band", warns)
     with open("commas.csv", "w") as file:
         file.write("x;y\n" + "".join(f"{i},5;{i % 3},25\n" for i in range(30)))
-    assert main(["band", "commas.csv", "--x", "x", "--y", "y", *quiet, *QUICK]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert main(["band", "commas.csv", "--x", "x", "--y", "y", *quiet, *QUICK]) == 0
     shown = capsys.readouterr()
     assert "fastkb: warning: beware" in shown.err
     assert "decimal commas" in (shown.err if quiet else shown.out)
