@@ -15,6 +15,7 @@ responses are one matrix product.
 `spectrum.py`       a kernel's axes on the data: one decomposition for every penalty and response
 `candidates.py`     many kernels and penalties, weighed by restricted likelihood
 `plausible.py`      which ones, for an estimator and its data; `levels.py` where inputs have few levels
+`neighbourhood.py`  which points lie among the data
 `average.py`        the plausible curve and the standard error around it
 `own_fit.py`        what the estimator itself makes of responses, its choice included
 `calibration.py`    the wild bootstrap: how many standard errors a band takes

@@ -13,25 +13,19 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from fastkb.bands import plausible
 from fastkb.bands.calibration import Calibration, Widths, calibrate
 from fastkb.bands.checks import check_rows_are_known
 from fastkb.bands.jackknife import jackknife_plus, left_out_errors
 from fastkb.bands.kinds import SHARE
-from fastkb.bands.levels import few_levels
+from fastkb.bands.neighbourhood import among_data
 from fastkb.bands.own_fit import ChosenFit
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.ridge.estimator import KernelRidge
 from fastkb.ridge.search import KernelRidgeCV
 from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.runtime.threads import limit_blas, n_threads, thread_map
-
-# Rows that tell where the data are, at most, and points that are compared with them at a time.
-_ROWS = 2000
-# So many rows in ten have a neighbour within what counts as near.
-_NEAR_QUANTILE = 0.9
 
 Band = tuple[np.ndarray, np.ndarray]  # low and high  # shape: (m, n_targets) each
 
@@ -242,50 +236,6 @@ def choose(
     data = plausible.Data(X, y[:, None], X[:1])
     study = RidgeStudy(estimator, data, None, np.zeros(4, np.uint32), 0, progress)
     return study.fixed, study.choice
-
-
-def among_data(X: Any, points: Any) -> np.ndarray:
-    """Which points have a row as near as most rows have one; all of them if none has.
-
-    Of inputs of a few levels there is nothing between them: there it is the point that is nearest to each
-    level.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix
-        # shape: (n, d)
-    points : ndarray or sparse matrix
-        # shape: (m, d)
-
-    Returns
-    -------
-    ndarray of bool
-        # shape: (m,)
-    """
-    levels = few_levels(X)
-    if levels is not None and isinstance(points, np.ndarray):
-        among = np.zeros(len(points), bool)
-        among[cdist(levels[0], points).argmin(axis=1)] = True
-        return among
-    n = X.shape[0]
-    if n > _ROWS:
-        X = X[np.sort(np.random.default_rng(1).choice(n, _ROWS, replace=False))]
-    rows = np.unique(_dense(X), axis=0)
-    between = cdist(rows, rows)
-    np.fill_diagonal(between, np.inf)
-    # (One row alone is as near to itself as can be.)
-    nearest = between.min(axis=1) if len(rows) > 1 else np.zeros(1)
-    near = np.quantile(nearest, _NEAR_QUANTILE, method="higher")
-    parts = [
-        cdist(_dense(points[start : start + _ROWS]), rows).min(axis=1) <= near
-        for start in range(0, points.shape[0], _ROWS)
-    ]
-    among = np.concatenate(parts)
-    return among if among.any() else np.ones(len(among), bool)
-
-
-def _dense(X: Any) -> np.ndarray:
-    return X.toarray() if hasattr(X, "toarray") else np.asarray(X)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ import numpy as np
 import fastkb
 from fastkb.bands.jackknife import place_of
 from fastkb.bands.levels import through_means
+from fastkb.bands.neighbourhood import observed_nearby
 from fastkb.bands.study import choose
 from fastkb.cli import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
-from fastkb.cli.report import Band, Choice, Seconds, draw, summary, write_csv
+from fastkb.cli.report import Band, Choice, Seconds, draw, labels_of, summary, write_csv
 from fastkb.cli.table import Table, deviation, read_table, reading_of
 from fastkb.cli.terminal import Line, Report, aligned, compilation, warned
 
@@ -29,7 +31,7 @@ _SIGMA = {"rbf": lambda gamma: math.sqrt(0.5 / gamma), "laplacian": lambda gamma
 
 def run(options: argparse.Namespace, line: Line) -> Report:
     """Do the whole job that the command line describes, and tell `line` how far it is."""
-    check_picture("--out", options.out)
+    check_picture("--out", options.out, options.size, options.dpi)
     _check_sigma(options)
     with (
         reserved([("--out", options.out), ("--csv", options.csv)], options.data) as outputs,
@@ -39,26 +41,35 @@ def run(options: argparse.Namespace, line: Line) -> Report:
         start = time.perf_counter()
         line.say("reading")
         table = read_table(options.data, options.x, options.y, reading_of(options))
-        center, scale = _standardisation(table)
-        X = (table.X - center) / scale
-        _check_rows_for(options, len(table.y))
+        labels = labels_of(table, options)
+        fitted_to = _logarithms(table, options)
+        center, scale = _standardisation(fitted_to)
+        X, y = (fitted_to.X - center) / scale, fitted_to.y
+        _check_rows_for(options, len(y))
         loaded = time.perf_counter()
-        grid = evaluation_points(table.X, options.grid)
+        grid = evaluation_points(fitted_to.X, options.grid)
+        points = (grid - center) / scale
         line.say("fitting")
-        model = model_of(X, table.y, options)
+        model = model_of(X, y, options)
         with _clear_errors():
             if options.kind == "percentile":
                 line.say("choosing")
-                model, choice = choose(model, X, table.y, line)
-            result = _bootstrap(model, X, table.y, (grid - center) / scale, options, line)
+                model, choice = choose(model, X, y, line)
+            result = _bootstrap(model, X, y, points, options, line)
         if options.kind != "percentile":
             choice = result.choice
         fitted = time.perf_counter()
         line.say("drawing")
-        band = Band(grid, result.center, result.mean, result.low, result.high)
-        write_picture(
-            outputs[0], draw(table, band, result.label, options, chosen=choice is not None)
-        )
+        if options.log_x:
+            grid = np.exp(grid)
+        curves = [result.center, result.mean, result.low, result.high]
+        if options.log_y:
+            with np.errstate(over="ignore"):
+                curves = [np.exp(curve) for curve in curves]
+        center, mean, low, high = curves
+        band = Band(grid, center, mean, low, high, observed_nearby(X, points))
+        figure = draw(table, band, result.label, labels, options, chosen=choice is not None)
+        write_picture(outputs[0], figure, options.dpi)
         outputs[1].write(lambda file: write_csv(file, table, band))
     if options.quiet:
         return Report("", [*warned(caught), *table.notes])
@@ -96,6 +107,29 @@ def _clear_errors() -> Iterator[None]:
         raise CommandError(f"{error} (try a larger --alpha)") from None
     except ValueError as error:
         raise CommandError(str(error)) from None
+
+
+def _logarithms(table: Table, options: argparse.Namespace) -> Table:
+    """The table with logarithms in place of what is to have them."""
+
+    def of(option: str, name: str, values: np.ndarray, is_date: bool = False) -> np.ndarray:
+        if is_date:
+            raise CommandError(f"{option}: column {name!r} holds dates, which have no logarithm")
+        n_wrong = int(np.count_nonzero(values <= 0.0))
+        if n_wrong:
+            raise CommandError(
+                f"{option}: column {name!r} has {n_wrong} value{'s' * (n_wrong > 1)} that no logarithm "
+                f"has (the smallest is {values.min():g}): numbers above 0 were expected"
+            )
+        return np.log(values)
+
+    X, y = table.X, table.y
+    if options.log_x:
+        columns = zip(table.x_names, X.T, table.are_dates, strict=True)
+        X = np.column_stack([of("--log-x", *column) for column in columns])
+    if options.log_y:
+        y = of("--log-y", table.y_name, y)
+    return replace(table, X=X, y=y)
 
 
 def _standardisation(table: Table) -> tuple[np.ndarray, np.ndarray]:

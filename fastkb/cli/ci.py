@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, line: Line) -> Report:
     _check_columns(options)
     files = []
     if options.out is not None:
-        check_picture("--out", options.out)
+        check_picture("--out", options.out, options.size, options.dpi)
         files = [("--out", options.out)]
     with (
         reserved(files, options.data) as outputs,
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, line: Line) -> Report:
         job = _bootstrap(columns, groups, options, line)
         line.say("drawing")
         for output in outputs:
-            write_picture(output, draw(columns, job, options))
+            write_picture(output, draw(columns, job, options), options.dpi)
     asides = warned(caught)
     if options.json:
         return Report(as_json(columns, job, options), asides)
@@ -404,7 +404,7 @@ def as_json(columns: Columns, job: Job, options: argparse.Namespace) -> str:
 def draw(columns: Columns, job: Job, options: argparse.Namespace) -> Figure:
     """The picture of the distribution, under a title that names the statistic."""
     result, groups = job.result, job.groups
-    figure, axes = new_figure()
+    figure, axes = new_figure(size=options.size)
     low, high = (float(end) for end in result.confidence_interval)
     draw_distribution(
         axes[0],
@@ -414,16 +414,26 @@ def draw(columns: Columns, job: Job, options: argparse.Namespace) -> Figure:
         observed=float(result.observed),
         level=options.level,
     )
-    axes[0].set_xlabel(plain(describe(columns, options, groups), 64), color=INK, fontsize=11)
-    axes[0].set_ylabel("resamples", color=INK, fontsize=11)
+    name = describe(columns, options, groups) if options.xlabel is None else options.xlabel
+    axes[0].set_xlabel(plain(name, 64), color=INK, fontsize=11)
+    counts = "resamples" if options.ylabel is None else options.ylabel
+    axes[0].set_ylabel(plain(counts, 46), color=INK, fontsize=11)
     words = describe(columns, options, groups, words=True)
     method = "BCa" if result.method == "bca" else result.method
     caption = (
         f"The {_name(options)} in each of {options.resamples:,} bootstrap resamples of "
         f"{len(columns.values):,} rows"
     )
-    if not math.isnan(low):
+    if math.isnan(low):
+        caption += f". There is no {method} interval"
+    else:
         caption += f", and the {100 * options.level:g}% {method} interval"
-    title = (words[:1].upper() + words[1:]).replace("$", r"\$")
-    frame(figure, axes, title=title, caption=f"{caption}.")
+    title = words[:1].upper() + words[1:] if options.title is None else options.title
+    frame(
+        figure,
+        axes,
+        title=title.replace("$", r"\$"),
+        caption=f"{caption}.",
+        grow=options.size is None,
+    )
     return figure

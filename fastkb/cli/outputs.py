@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
+# What matplotlib draws at most along a side, and the longest side of a picture without --size in inches.
+_PIXELS, _USUAL = 2**16 - 1, 12.0
 
 
 class Output:
@@ -103,8 +105,8 @@ def publish_all(outputs: list[Output]) -> None:
         done.append(output.path)
 
 
-def check_picture(option: str, path: str) -> None:
-    """Before any work: whether a picture can be drawn, and `path` names a format."""
+def check_picture(option: str, path: str, size: tuple[float, float] | None, dpi: float) -> None:
+    """Before any work: whether a picture can be drawn, of this size, and `path` names a format."""
     try:
         import matplotlib as _matplotlib  # noqa: F401
     except ImportError:
@@ -113,12 +115,19 @@ def check_picture(option: str, path: str) -> None:
         raise CommandError(
             f"{option} {path}: expected a name ending in {', '.join(PICTURE_SUFFIXES)}"
         )
+    longest = max(size or (_USUAL,)) * dpi
+    if path.lower().endswith(".png") and longest > _PIXELS:
+        raise CommandError(
+            f"--dpi {dpi:g}: the picture would be {longest:,.0f} dots long, and {_PIXELS:,} can be drawn"
+        )
 
 
-def write_picture(output: Output, figure: Figure) -> None:
+def write_picture(output: Output, figure: Figure, dpi: float) -> None:
     """The figure in the format that the output's name ends with."""
+    from fastkb.plot import save
+
     suffix = output.path.rpartition(".")[2].lower()
-    output.write(lambda file: figure.savefig(file, format=suffix, dpi=150))
+    output.write(lambda file: save(figure, file, suffix, dpi=dpi))
 
 
 @contextlib.contextmanager

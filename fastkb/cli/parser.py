@@ -95,6 +95,7 @@ def _number(what: str, convert: Callable[[str], Any], accept: Callable[[Any], bo
 _positive = _number("a number above 0", float, lambda v: math.isfinite(v) and v > 0)
 _whole_positive = _number("a whole number of at least 2", int, lambda v: v >= 2)
 _at_most_32_bits = _number(f"a number below 2**32 ({2**32:,})", int, lambda v: v < 2**32)
+_dots = _number("dots per inch, 30 to 2400", float, lambda v: 30 <= v <= 2400)
 _seed = _number("a whole number of at least 0", int, lambda v: v >= 0)
 
 
@@ -106,6 +107,21 @@ def _block_length(text: str) -> int | str:
     if text == "auto":
         return text
     return int(_number("auto or a whole number of at least 1", int, lambda v: v >= 1)(text))
+
+
+def _inches(text: str) -> tuple[float, float]:
+    """Width and height, as in "6x4"."""
+    sides = _number("a width and a height in inches, such as 6x4", _two_numbers, _is_size)(text)
+    return sides[0], sides[1]
+
+
+def _two_numbers(text: str) -> tuple[float, float]:
+    width, height = text.lower().split("x")
+    return float(width), float(height)
+
+
+def _is_size(sides: tuple[float, float]) -> bool:
+    return all(2.0 <= side <= 100.0 for side in sides)
 
 
 def _fraction(text: str) -> float:
@@ -196,6 +212,14 @@ def _add_band(commands: Any) -> None:
     band.add_argument(
         "--csv", default="band.csv", metavar="FILE", help="the band as a table (%(default)s)"
     )
+    picture = _add_picture(band)
+    picture.add_argument(
+        "--log-x", action="store_true", help="take the logarithms of the inputs, and such an axis"
+    )
+    picture.add_argument(
+        "--log-y", action="store_true", help="take the logarithm of the target, and such an axis"
+    )
+    picture.add_argument("--no-points", action="store_true", help="leave the observations out")
     band.add_argument(
         "--quiet", action="store_true", help="no progress and no summary; warnings are said"
     )
@@ -259,6 +283,7 @@ def _add_ci(commands: Any) -> None:
         "--strata", metavar="COL", help="draw within the strata that this column names"
     )
     ci.add_argument("--out", metavar="FILE", help="a picture, too: png, pdf or svg (default: none)")
+    _add_picture(ci)
     said = ci.add_mutually_exclusive_group()
     said.add_argument("--json", action="store_true", help="the summary for programs")
     said.add_argument(
@@ -288,6 +313,20 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         default="",
         help="more words for a missing value (NA, NaN, null, ? and the like are known)",
     )
+
+
+def _add_picture(command: argparse.ArgumentParser) -> Any:
+    picture = command.add_argument_group("the picture")
+    picture.add_argument("--title", metavar="TEXT", help="in place of the command's own")
+    picture.add_argument("--xlabel", metavar="TEXT", help="of the horizontal axis")
+    picture.add_argument("--ylabel", metavar="TEXT", help="of the vertical axis")
+    picture.add_argument(
+        "--size", type=_inches, metavar="WxH", help="of the whole picture, in inches"
+    )
+    picture.add_argument(
+        "--dpi", type=_dots, default=150.0, metavar="N", help="dots per inch of PNG (150)"
+    )
+    return picture
 
 
 def _add_resampling(command: argparse.ArgumentParser, resamples: int) -> None:

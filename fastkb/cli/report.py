@@ -10,12 +10,14 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fastkb.cli import CommandError
 from fastkb.cli.numerals import date_of
 from fastkb.cli.table import Table
 from fastkb.cli.terminal import compiling, dropped
-from fastkb.plot import INK, as_dates, draw_band, frame, new_figure
+from fastkb.plot import INK, date_ticks, draw_band, frame, log_ticks, new_figure, number_ticks
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from fastkb.bands.result import BandResult
@@ -41,6 +43,7 @@ class Band(NamedTuple):
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    near: np.ndarray  # whether observations are near
 
 
 class Seconds(NamedTuple):
@@ -52,8 +55,54 @@ class Seconds(NamedTuple):
     compiling: float  # part of the others; 0 once the compiled code is on disk
 
 
+class Labels(NamedTuple):
+    """The words of the picture."""
+
+    title: str
+    x: list[str]  # of each panel
+    y: str
+
+
+def labels_of(table: Table, options: argparse.Namespace) -> Labels:
+    """The words that the options give, or the command's own.
+
+    Raises
+    ------
+    CommandError
+        If there are not as many labels as panels.
+    """
+    target = table.meaning(table.y_name)
+    if target != table.y_name:  # words, not the name of a column, may take a capital
+        target = target[:1].upper() + target[1:]
+    title = f"{target} against {_enumerate([table.meaning(name) for name in table.x_names])}"
+    x = [table.label(name) for name in table.x_names]
+    if options.xlabel is not None:
+        x = [options.xlabel]
+        if len(table.x_names) > 1:
+            x = [
+                label.strip()
+                for label in next(csv.reader([options.xlabel], skipinitialspace=True), [])
+            ]
+        if len(x) != len(table.x_names):
+            raise CommandError(
+                f"--xlabel: expected {len(table.x_names)} labels with commas between them, one for each "
+                f"panel, got {len(x)}"
+            )
+    return Labels(
+        title if options.title is None else options.title,
+        x,
+        table.label(table.y_name) if options.ylabel is None else options.ylabel,
+    )
+
+
 def draw(
-    table: Table, band: Band, label: str, options: argparse.Namespace, *, chosen: bool = True
+    table: Table,
+    band: Band,
+    label: str,
+    labels: Labels,
+    options: argparse.Namespace,
+    *,
+    chosen: bool = True,
 ) -> Figure:
     """The picture: one panel for each input column.
 
@@ -63,15 +112,19 @@ def draw(
     band : Band
     label : str
         The band's in the legend.
+    labels : Labels
     options : argparse.Namespace
     chosen : bool, default True
         Whether width or penalty was chosen from the data.
     """
     d = len(table.x_names)
-    values = two_values(table.y)
-    figure, axes = new_figure(d)
+    figure, axes = new_figure(d, size=options.size)
     for j, ax in enumerate(axes):
         part = slice(j * options.grid, (j + 1) * options.grid)
+        if options.log_x:
+            ax.set_xscale("log")
+        if options.log_y:
+            ax.set_yscale("log")
         draw_band(
             ax,
             band.x[part, j],
@@ -79,28 +132,68 @@ def draw(
             band.low[part],
             band.high[part],
             label=label,
-            points=(table.X[:, j], table.y),
+            points=None if options.no_points else (table.X[:, j], table.y),
             points_label=f"{len(table.y):,} observations",
+            rug=table.X[:, j],
+            near=band.near[part],
         )
-        if values is not None:
-            margin = 0.06 * (values[1] - values[0])
-            ax.set_ylim(values[0] - margin, values[1] + margin)
-        if table.are_dates[j]:
-            as_dates(ax)
-        name = plain(table.label(table.x_names[j]), 64 if d == 1 else 32)
-        ax.set_xlabel(name, color=INK, fontsize=11)
+        ax.set_xlabel(plain(labels.x[j], 64 if d == 1 else 32), color=INK, fontsize=11)
         place = ax.get_subplotspec()
         if place is not None and place.is_first_col():
-            ax.set_ylabel(plain(table.label(table.y_name), 46), color=INK, fontsize=11)
-    inputs = [table.meaning(name) for name in table.x_names]
-    target = table.meaning(table.y_name)
-    if target != table.y_name:  # words, not the name of a column, may take a capital
-        target = target[:1].upper() + target[1:]
-    held = "" if d == 1 else " In each panel the other inputs are held at their medians."
-    caption = meaning(options, options.resamples, chosen) + held
-    title = f"{target} explained by {_enumerate(inputs)}"
-    frame(figure, axes, title=title.replace("$", r"\$"), caption=caption)
+            ax.set_ylabel(plain(labels.y, 46), color=INK, fontsize=11)
+    _finish_axes(axes, table, options, figure.get_figwidth())
+    caption = meaning(options, options.resamples, chosen)
+    if options.log_y:
+        caption += f" The logarithm of {table.y_name} was fitted: the curve is a geometric mean."
+    if d > 1:
+        caption += " In each panel the other inputs are held at their medians."
+    if not band.near.all():
+        caption += " Dashed where no observation is near."
+    if _goes_beyond(axes, band):
+        caption += " The band goes beyond the picture."
+    frame(
+        figure,
+        axes,
+        title=labels.title.replace("$", r"\$"),
+        caption=caption.replace("$", r"\$"),
+        grow=options.size is None,
+    )
     return figure
+
+
+def _finish_axes(
+    axes: list[Axes], table: Table, options: argparse.Namespace, inches: float
+) -> None:
+    """Limits and tick labels."""
+    values = two_values(table.y)
+    limits = [ax.get_ylim() for ax in axes]
+    bottom, top = min(low for low, _ in limits), max(high for _, high in limits)
+    if values is not None and not options.log_y:
+        margin = 0.06 * (values[1] - values[0])
+        bottom, top = values[0] - margin, values[1] + margin
+    columns = {2: 2, 4: 2}.get(len(axes), min(len(axes), 3))
+    for j, ax in enumerate(axes):
+        ax.set_ylim(bottom, top)
+        if options.log_y:
+            log_ticks(ax.yaxis)
+        else:
+            number_ticks(ax.yaxis, whole=_whole(table.y))
+        if table.are_dates[j]:
+            date_ticks(ax, few=len(axes) > 1)
+        elif options.log_x:
+            log_ticks(ax.xaxis)
+        else:
+            room = 0.85 * inches / columns
+            number_ticks(ax.xaxis, whole=_whole(table.X[:, j]), inches=room)
+
+
+def _whole(values: np.ndarray) -> bool:
+    return bool((values == np.floor(values)).all())
+
+
+def _goes_beyond(axes: list[Axes], band: Band) -> bool:
+    bottom, top = axes[0].get_ylim()
+    return bool((band.low < bottom).any() or (band.high > top).any())
 
 
 def meaning(options: argparse.Namespace, n_resamples: int, chosen: bool = True) -> str:
@@ -152,7 +245,7 @@ def write_csv(file: IO[bytes], table: Table, band: Band) -> None:
     header = [f"{name} (x)" if name in (*CURVES, "panel") else name for name in table.x_names]
     panels = np.repeat(np.arange(d), len(band.x) // d)
     lines = [[*(["panel"] if d > 1 else []), *header, *CURVES]]
-    for panel, x, *values in zip(panels, band.x, *band[1:], strict=True):
+    for panel, x, *values in zip(panels, band.x, *band[1:5], strict=True):
         name = [table.x_names[panel]] if d > 1 else []
         inputs = [
             date_of(float(v)) if is_date else repr(float(v))
@@ -173,14 +266,19 @@ def summary(
 ) -> list[tuple[str, str]]:
     """The job in a few lines: a word and a sentence each."""
     inputs = ", ".join(table.x_names)
+    of = "logarithms of the inputs" if options.log_x else "inputs"
     lines = [
         ("data", f"{table.source}: {len(table.y)} rows used, {dropped(table.n_dropped)}"),
         *table.notes,
         ("model", f"kernel ridge regression of {table.y_name} on {inputs}, with an intercept"),
-        ("units", "inputs standardised (mean 0, standard deviation 1)"),
+        ("units", f"{of} standardised (mean 0, standard deviation 1)"),
     ]
     values = two_values(table.y)
-    if values is not None:
+    if options.log_y:
+        lines.append(
+            ("target", f"its logarithm is fitted: the curve is a geometric mean of {table.y_name}")
+        )
+    elif values is not None:
         lines.append(("target", _of_two_values(table.y_name, *values)))
     if choice.sigma is None:
         lines.append(("kernel", options.kernel))

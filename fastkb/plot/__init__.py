@@ -14,11 +14,12 @@ from fastkb.plot.style import (
     INK,
     OUTSIDE,
     POINTS,
-    as_dates,
     dress,
     frame,
     new_figure,
+    save,
 )
+from fastkb.plot.ticks import date_ticks, log_ticks, number_ticks
 from fastkb.plot.training import history
 
 __all__ = [
@@ -28,14 +29,17 @@ __all__ = [
     "INK",
     "OUTSIDE",
     "POINTS",
-    "as_dates",
+    "date_ticks",
     "decision_boundary",
     "draw_band",
     "draw_distribution",
     "dress",
     "frame",
     "history",
+    "log_ticks",
     "new_figure",
+    "number_ticks",
     "plot_band",
     "plot_distribution",
+    "save",
 ]

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 # One point of a few hundred must be seen; ten thousand must not become a grey wall.
 _POINT_INK = 150.0
+# A band is shown up to this part of the span of curve and observations beyond them.
+_BEYOND = 0.4
+# Lines of a rug that can be told apart.
+_RUG = 600
 
 
 def draw_band(
@@ -27,8 +31,13 @@ def draw_band(
     label: str = "confidence band",
     points: tuple[np.ndarray, np.ndarray] | None = None,
     points_label: str = "observations",
+    rug: np.ndarray | None = None,
+    near: np.ndarray | None = None,
 ) -> Axes:
     """Draw a curve with its band, and the observations behind it, on `ax`.
+
+    A band that is far wider somewhere than the curve and the observations together does not rule the
+    vertical axis: it goes beyond the picture there.
 
     Parameters
     ----------
@@ -42,6 +51,10 @@ def draw_band(
         The observations' x and y.
     points_label : str, default "observations"
         What the observations are called in the legend.
+    rug : ndarray of shape (n,), optional
+        Where the data are on the x axis: a short line at its foot for each value.
+    near : ndarray of bool of shape (m,), optional
+        Which evaluation points have data nearby. Elsewhere the curve is dashed and the band pale.
 
     Returns
     -------
@@ -50,6 +63,7 @@ def draw_band(
     """
     order = np.argsort(x, kind="stable")
     x, center, low, high = (np.asarray(v)[order] for v in (x, center, low, high))
+    near = np.ones(len(x), bool) if near is None else np.asarray(near, bool)[order]
     if points is not None:
         n = max(1, len(points[0]))
         ax.scatter(
@@ -61,11 +75,72 @@ def draw_band(
             label=points_label,
             zorder=1,
         )
-    ax.fill_between(x, low, high, color=BAND, alpha=0.45, linewidth=0, label=label, zorder=2)
-    ax.plot(x, center, color=CURVE, linewidth=2.2, label="fitted curve", zorder=3)
+    near = near if near.any() else ~near  # (a curve all of which is far away is a curve)
+    far = ~near | ~np.append(near[1:], True) | ~np.append(True, near[:-1])
+    style: dict[str, Any] = {"color": BAND, "linewidth": 0, "zorder": 2}
+    ax.fill_between(x, low, high, where=near, alpha=0.45, label=label, **style)
+    ax.plot(
+        x,
+        np.where(near, center, np.nan),
+        color=CURVE,
+        linewidth=2.2,
+        label="fitted curve",
+        zorder=3,
+    )
+    if not near.all():
+        ax.fill_between(x, low, high, where=far, alpha=0.2, label=None, **style)
+        ax.plot(
+            x,
+            np.where(far, center, np.nan),
+            color=CURVE,
+            linewidth=1.6,
+            linestyle=(0, (3, 2)),
+            zorder=3,
+        )
+    if rug is not None:
+        _draw_rug(ax, np.asarray(rug))
     dress(ax)
     ax.margins(x=0.02)
+    seen = [center] if points is None else [center, np.asarray(points[1])]
+    limits = [np.concatenate(seen), low, high]
+    if ax.get_yscale() == "log":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ax.set_ylim(*np.exp(_visible(*map(np.log, limits))))
+    else:
+        ax.set_ylim(*_visible(*limits))
     return ax
+
+
+def _visible(seen: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+    """Limits that show all of `seen`, and the band where it does not go far beyond."""
+    finite = [v[np.isfinite(v)] for v in (seen, low, high)]
+    every = np.concatenate(finite)
+    if not every.size:
+        return 0.0, 1.0
+    bottom, top = float(every.min()), float(every.max())
+    if all(part.size for part in finite):
+        # (Of a curve alone, what most of the band spans counts as seen.)
+        first = min(float(finite[0].min()), float(np.quantile(finite[1], 0.1, method="higher")))
+        last = max(float(finite[0].max()), float(np.quantile(finite[2], 0.9, method="lower")))
+        beyond = _BEYOND * (last - first)
+        bottom, top = max(bottom, first - beyond), min(top, last + beyond)
+    margin = 0.05 * (top - bottom) or 0.05 * abs(top) or 1.0
+    return bottom - margin, top + margin
+
+
+def _draw_rug(ax: Axes, x: np.ndarray) -> None:
+    """Short lines at the foot of the axis, one for values that cannot be told apart."""
+    from matplotlib.collections import LineCollection
+
+    x = x[np.isfinite(x)]
+    span = float(np.ptp(x)) if x.size else 0.0
+    if span > 0.0:
+        x = x[np.unique(np.round((x - x.min()) * (_RUG / span)), return_index=True)[1]]
+    lines = [[(value, 0.0), (value, 0.018)] for value in x.tolist()]
+    rug = LineCollection(
+        lines, colors=POINTS, linewidths=0.7, alpha=0.55, transform=ax.get_xaxis_transform()
+    )
+    ax.add_collection(rug, autolim=False)
 
 
 def plot_band(

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastkb.bootstrap.bootstrap_result import one_distribution
 from fastkb.plot.style import BAND, CURVE, INK, OUTSIDE, dress, new_figure, require_matplotlib
+from fastkb.plot.ticks import number_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 # denominator comes near 0 would squeeze all the others into one bar. Normal ones are within 2.4.
 _FAR = 8.0
 _MAX_BINS = 60
+# The horizontal axis is about as long.
+_INCHES = 6.0
+# Bars of values on a lattice at most, and values that are looked at for one.
+_LATTICE_BINS, _MANY_VALUES = 30, 1000
 
 
 def draw_distribution(
@@ -80,9 +85,11 @@ def draw_distribution(
             label=f"{of_level}: {low:.5g} to {high:.5g}",
             zorder=0.5,
         )
-        for end in (low, high):
-            if np.isfinite(end):
-                ax.axvline(end, color=CURVE, linewidth=1.1, linestyle=(0, (4, 3)), zorder=3)
+    else:
+        ax.fill([], [], color="none", label="no interval")
+    for end in (low, high):
+        if np.isfinite(end):
+            ax.axvline(end, color=CURVE, linewidth=1.1, linestyle=(0, (4, 3)), zorder=3)
     if observed is not None and np.isfinite(observed):
         ax.axvline(
             observed, color=CURVE, linewidth=2.2, label=f"observed: {observed:.5g}", zorder=4
@@ -90,6 +97,8 @@ def draw_distribution(
     dress(ax)
     ax.set_xlim(left, right)
     ax.set_ylim(0, 1.06 * counts.max())
+    number_ticks(ax.xaxis, inches=_INCHES)
+    number_ticks(ax.yaxis, whole=True)
     return ax
 
 
@@ -110,10 +119,34 @@ def _histogram(distribution: np.ndarray, marks: list[float]) -> tuple[np.ndarray
     if high - low <= narrowest:
         half = 0.5 * abs(low) or 0.5
         low, high = low - half, high + half
+    steps = _lattice(values[(values >= low) & (values <= high)])
+    if steps is not None:
+        return steps, np.histogram(values, steps)[0]
     width = 2 * middle / len(values) ** (1 / 3)
     n_bins = (high - low) / width if width > 0 else _MAX_BINS
     edges = np.linspace(low, high, 1 + int(np.clip(np.ceil(n_bins), 10, _MAX_BINS)))
     return edges, np.histogram(values, edges)[0]
+
+
+def _lattice(values: np.ndarray) -> np.ndarray | None:
+    """Edges halfway between values that are multiples of one step, such as medians of whole numbers.
+
+    Of other edges some bins would hold two of them and some one, which looks like a comb. Where there are
+    many, several make a bin. None where the values lie on no such lattice.
+    """
+    # (Equal but for rounding: the mean of 0.1 and 0.2, and 0.15.)
+    unit = max(1e-9 * float(np.ptp(values)), 1e-15 * float(np.abs(values).max())) or 1.0
+    found = np.unique(np.round(values / unit)) * unit
+    if not 2 <= len(found) <= _MANY_VALUES:
+        return None
+    gaps = np.diff(found)
+    step = float(gaps.min())
+    places = (found - found[0]) / step
+    if (np.abs(places - np.round(places)) > 1e-6 * (1.0 + places)).any():
+        return None
+    each = -(-int(round(places[-1]) + 1) // _LATTICE_BINS)
+    count = -(-int(round(places[-1]) + 1) // each)
+    return found[0] + step * (each * np.arange(count + 1) - 0.5)
 
 
 def plot_distribution(result: BootstrapResult, ax: Axes | None = None) -> Axes:

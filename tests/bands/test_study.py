@@ -2,11 +2,10 @@ import pickle
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 import fastkb
 from fastkb.bands.plausible import Data
-from fastkb.bands.study import RidgeStudy, among_data, choose, in_threads
+from fastkb.bands.study import RidgeStudy, choose, in_threads
 from fastkb.random.streams import key_from_rng
 from fastkb.reference import confidence as plain
 from tests.bands.conftest import make_problem
@@ -84,32 +83,6 @@ def test_mapping_keeps_the_order_and_passes_errors_on():
         assert list(mapping(lambda x: x**2, range(20))) == [x**2 for x in range(20)]
         with pytest.raises(ZeroDivisionError):
             list(mapping(lambda x: 1 / x, [1, 0]))
-
-
-@pytest.mark.parametrize("offset", [0.0, 1e8])
-def test_points_among_the_data(offset):
-    rng = np.random.default_rng(0)
-    X = rng.uniform(0, 1, (120, 2)) + offset
-    X[60:, 0] += 5
-    points = np.array([[0.5, 0.5], [5.5, 0.5], [3.0, 0.5], [0.5, 9.0], [-40.0, 0.0]]) + offset
-    among = [True, True, False, False, False]
-    assert among_data(np.repeat(X, 2, axis=0), points).tolist() == among  # (ties tell nothing)
-    assert among_data(sparse.csr_array(X), points).tolist() == among
-    assert among_data(X, sparse.csr_array(points)).tolist() == among
-    # Where none is among them, all are: a band far outside has a width.
-    assert among_data(X, points[2:]).all()
-    assert among_data(X[:1].repeat(5, axis=0), points).all()
-    many = offset + np.sort(rng.uniform(0, 1, (10_000, 1)), axis=0)
-    inside = among_data(many, np.linspace(0, 2, 3001)[:, None] + offset)
-    assert 0.8 < inside[:1500].mean() <= 1.0  # (gaps between random rows vary)
-    assert not inside[1510:].any()
-
-
-def test_points_at_a_few_levels():
-    X = np.repeat([[1.0], [2.0], [5.0]], 6, axis=0)
-    points = np.linspace(0, 6, 121)[:, None]
-    assert points[among_data(X, points), 0].tolist() == pytest.approx([1.0, 2.0, 5.0])
-    assert among_data(X, points[:1]).all()
 
 
 def test_a_band_does_not_depend_on_what_is_looked_at_far_outside():

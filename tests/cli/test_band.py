@@ -419,3 +419,73 @@ def test_without_matplotlib(monkeypatch, capsys):
 
     monkeypatch.setattr(builtins, "__import__", no_matplotlib)
     assert "pip install 'fastkb[cli]'" in fails(capsys)
+
+
+# --- the picture's options --------------------------------------------------------------------------
+
+
+def powers(name):
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.uniform(0, 9, 80))
+    y = 3 * x**0.5 * np.exp(0.1 * rng.normal(size=80))
+    with open(name, "w") as file:
+        file.write(
+            "x,y\n" + "".join(f"{a!r},{b!r}\n" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+        )
+    return x, y
+
+
+def test_logarithms_are_taken_of_what_is_asked(capsys):
+    x, _ = powers("powers.csv")
+    command = ["band", "powers.csv", "--x", "x", "--y", "y", "--log-x", "--log-y", *QUICK]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "logarithms of the inputs standardised" in shown
+    assert "its logarithm is fitted" in shown
+    rows = read_band()
+    at = column(rows, "x")
+    assert (at[0], at[-1]) == pytest.approx((x.min(), x.max()))
+    np.testing.assert_allclose(np.diff(np.log(at)), np.log(at[1] / at[0]))
+    np.testing.assert_allclose(column(rows, "center")[4:-4], 3 * at[4:-4] ** 0.5, rtol=0.1)
+    assert (column(rows, "low") > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--log-x", "--log-x: column 'x' has 1 value that no logarithm has (the smallest is 0)"),
+        ("--log-y", "--log-y: column 'y' has 2 values that no logarithm has (the smallest is -1)"),
+    ],
+)
+def test_what_has_no_logarithm(option, message, capsys):
+    with open("some.csv", "w") as file:
+        file.write("x,y\n" + "".join(f"{i},{i - 1}\n" for i in range(20)))
+    assert message in fails(capsys, "some.csv", "--x", "x", "--y", "y", option)
+
+
+def test_dates_have_no_logarithm(capsys):
+    with open("dates.csv", "w") as file:
+        file.write("x,y\n" + "".join(f"2020-01-{i + 1:02},{i % 4}\n" for i in range(20)))
+    message = fails(capsys, "dates.csv", "--x", "x", "--y", "y", "--log-x")
+    assert "column 'x' holds dates" in message
+
+
+def test_size_and_dots_of_the_picture():
+    from matplotlib.image import imread
+
+    words = ["--size", "5x3", "--dpi", "80", "--no-points", "--title", "", "--xlabel", "BMI"]
+    assert main(["band", "--quiet", *words, *QUICK]) == 0
+    assert imread("band.png").shape[:2] == (240, 400)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--size", "5"], "--size: expected a width and a height in inches, such as 6x4, got '5'"),
+        (["--size", "1x900"], "--size: expected a width and a height"),
+        (["--dpi", "1e9"], "--dpi: expected dots per inch, 30 to 2400"),
+        (["--size", "90x90", "--dpi", "2400"], "the picture would be 216,000 dots long"),
+    ],
+)
+def test_sizes_that_make_no_picture(words, message, capsys):
+    assert message in fails(capsys, *words)

@@ -166,6 +166,14 @@ def test_formats_of_the_picture(suffix, head):
         assert file.read(5).startswith(head)
 
 
+def test_words_and_size_of_the_picture():
+    from matplotlib.image import imread
+
+    words = ["--size", "4x3", "--dpi", "50", "--title", "Mine", "--xlabel", "a", "--ylabel", "b"]
+    assert main(["ci", "--quiet", "--out", "ci.png", *words, *QUICK]) == 0
+    assert imread("ci.png").shape[:2] == (150, 200)
+
+
 @pytest.mark.parametrize("scheme", [[], ["--blocks", "3"]])
 def test_where_no_bca_interval_exists_the_percentiles_are_taken(capsys, scheme):
     # More than half of the rows are 1: the median is, in nearly all resamples.
@@ -362,7 +370,10 @@ def test_caption_without_an_interval():
     result = fastkb.bootstrap((table.values[:, 0],), "mean", n_resamples=99, rng=0)
     result.confidence_interval = (np.nan, np.nan)
     figure = draw(table, Job(result), options())
-    assert texts(figure)[1] == "The mean in each of 99 bootstrap resamples of 40 rows."
+    assert (
+        texts(figure)[1]
+        == "The mean in each of 99 bootstrap resamples of 40 rows. There is no BCa interval."
+    )
 
 
 def test_dollar_signs_are_no_formulas():

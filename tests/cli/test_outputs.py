@@ -178,9 +178,12 @@ def test_standard_input_is_no_file(folder):
 def test_the_suffix_decides_the_format_of_a_picture(folder):
     from fastkb.plot import new_figure
 
-    check_picture("--out", "a.SVG")
+    check_picture("--out", "a.SVG", None, 150)
     with reserved([("--out", "a.SVG")], None) as (output,):
-        write_picture(output, new_figure()[0])
+        write_picture(output, new_figure()[0], 150)
     assert (folder / "a.SVG").read_bytes().startswith(b"<?xml")
     with pytest.raises(CommandError, match=r"--out a\.gif: expected a name ending in \.png"):
-        check_picture("--out", "a.gif")
+        check_picture("--out", "a.gif", None, 150)
+    with pytest.raises(CommandError, match=r"--dpi 2400: the picture would be 240,000 dots long"):
+        check_picture("--out", "a.png", (100.0, 3.0), 2400)
+    check_picture("--out", "a.pdf", (100.0, 3.0), 2400)

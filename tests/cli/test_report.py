@@ -7,15 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fastkb.cli import CommandError
 from fastkb.cli.report import (
     Band,
     Choice,
     Seconds,
-    draw,
+    labels_of,
     meaning,
     summary,
     two_values,
     write_csv,
+)
+from fastkb.cli.report import (
+    draw as draw_labelled,
 )
 from fastkb.cli.table import Table
 
@@ -27,8 +31,23 @@ OPTIONS = argparse.Namespace(
     kind="confidence",
     out="o.png",
     csv="o.csv",
+    title=None,
+    xlabel=None,
+    ylabel=None,
+    size=None,
+    log_x=False,
+    log_y=False,
+    no_points=False,
 )
 LABEL = "90% confidence band"
+
+
+def options(**some):
+    return argparse.Namespace(**{**vars(OPTIONS), **some})
+
+
+def draw(table, band, label, options):
+    return draw_labelled(table, band, label, labels_of(table, options), options)
 
 
 def table(names=("x",), y_name="y", meanings=None):
@@ -42,7 +61,14 @@ def table(names=("x",), y_name="y", meanings=None):
 def band(d=1):
     rng = np.random.default_rng(1)
     center = rng.normal(size=4 * d)
-    return Band(rng.normal(size=(4 * d, d)), center, center + 0.1, center - 1, center + 1)
+    return Band(
+        rng.normal(size=(4 * d, d)),
+        center,
+        center + 0.1,
+        center - 1,
+        center + 1,
+        np.ones(4 * d, bool),
+    )
 
 
 def parse(table, band):
@@ -56,7 +82,7 @@ def test_csv_holds_every_number_to_the_last_bit():
     header, *rows = parse(table(), wanted)
     assert header == ["x", "center", "mean", "low", "high"]
     read = np.array(rows, dtype=float)
-    np.testing.assert_array_equal(read, np.column_stack(wanted))
+    np.testing.assert_array_equal(read, np.column_stack(wanted[:5]))
 
 
 def test_csv_names_the_panel_of_several_inputs():
@@ -78,7 +104,7 @@ def test_one_panel_for_each_input(d):
     assert [ax.get_xlabel() for ax in figure.axes] == names
     assert figure.axes[0].get_ylabel() == "y"
     texts = [text.get_text() for text in figure.texts]
-    assert any(text.startswith("y explained by c0") for text in texts)
+    assert any(text.startswith("y against c0") for text in texts)
     assert any("held at their medians" in text for text in texts) is (d > 1)
     (legend,) = figure.legends
     assert [t.get_text() for t in legend.get_texts()] == [
@@ -117,7 +143,46 @@ def test_dollar_signs_are_no_formulas():
 def test_known_columns_are_called_by_their_meaning():
     figure = draw(table(meanings={"x": "width", "y": "height"}), band(), LABEL, OPTIONS)
     assert figure.axes[0].get_xlabel() == "width (x)"
-    assert any(text.get_text() == "Height explained by width" for text in figure.texts)
+    assert any(text.get_text() == "Height against width" for text in figure.texts)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.texts]
+
+
+def test_words_of_ones_own():
+    given = options(title="Mine $", xlabel='a, "b, c"', ylabel="d", size=(6.0, 4.0), no_points=True)
+    figure = draw(table(["x", "z"]), band(2), LABEL, given)
+    assert [ax.get_xlabel() for ax in figure.axes] == ["a", "b, c"]
+    assert figure.axes[0].get_ylabel() == "d"
+    assert texts(figure)[0] == r"Mine \$"
+    assert figure.get_size_inches().tolist() == [6.0, 4.0]
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == [LABEL, "fitted curve"]
+    # Of one panel the commas are no separators.
+    assert labels_of(table(), options(xlabel="a, b")).x == ["a, b"]
+    with pytest.raises(CommandError, match=r"--xlabel: expected 2 labels with commas .* got 3"):
+        labels_of(table(["x", "z"]), options(xlabel="a,b,c"))
+
+
+def test_the_caption_says_what_is_not_seen():
+    some = band()
+    near = np.array([True, True, False, True])
+    wide = some._replace(near=near, high=np.array([some.center[0] + 1, 1e3, 1.0, 1.0]))
+    assert texts(draw(table(), some, LABEL, OPTIONS))[1].endswith("(1,000 bootstrap replicates).")
+    caption = " ".join(texts(draw(table(), wide, LABEL, OPTIONS))[1].split())
+    assert "Dashed where no observation is near. The band goes beyond the picture." in caption
+
+
+def test_logarithmic_axes():
+    some, there = table(), band()
+    some = replace(some, X=np.exp(some.X), y=np.exp(some.y))
+    there = there._replace(x=np.exp(there.x), low=np.exp(there.low), high=np.exp(there.high))
+    there = there._replace(center=np.exp(there.center))
+    figure = draw(some, there, LABEL, options(log_x=True, log_y=True))
+    assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
+    assert "the curve is a geometric mean" in " ".join(texts(figure)[1].split())
+    figure.canvas.draw()
 
 
 def test_summary_says_what_was_done():
@@ -208,7 +273,7 @@ def test_dates_have_an_axis_and_a_column_of_dates():
     data = replace(data, X=days[:, None], are_dates=[True], notes=[("column x", "dates")])
     at = np.array([[18262.0], [18265.5], [18270.0], [18273.0]])
     curves = np.zeros(4)
-    dated = Band(at, curves, curves, curves - 1, curves + 1)
+    dated = Band(at, curves, curves, curves - 1, curves + 1, np.ones(4, bool))
     figure = draw(data, dated, LABEL, OPTIONS)
     figure.canvas.draw()
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]

@@ -112,6 +112,76 @@ def test_draws_on_axes_of_any_figure():
     ]
 
 
+def drawn(center, low, high, **options):
+    x = np.linspace(0.0, 1.0, len(center))
+    return draw_band(Figure().subplots(), x, center, low, high, **options)
+
+
+def test_a_spike_of_the_band_does_not_rule_the_axis():
+    center = np.linspace(0.0, 1.0, 50)
+    high = center + 0.1
+    high[25] = 1e6
+    ax = drawn(center, center - 0.1, high)
+    assert ax.get_ylim()[1] < 2.0
+    points = np.array([0.0, 1.0]), np.array([-3.0, 3.0])
+    ax = drawn(center, center - 0.1, high, points=points)
+    assert ax.get_ylim()[0] < -3
+    assert 3 < ax.get_ylim()[1] < 7
+
+
+def test_a_wide_band_is_shown_whole():
+    center = np.zeros(50)
+    ax = drawn(center, center - 5.0, center + 5.0)
+    assert ax.get_ylim()[0] < -5
+    assert ax.get_ylim()[1] > 5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_edges_that_are_not_finite(value):
+    center = np.linspace(0.0, 1.0, 9)
+    for high in (np.where(center > 0.5, value, center + 1), np.full(9, value)):
+        ax = drawn(center, center - 1, high)
+        assert np.isfinite(ax.get_ylim()).all()
+        ax.figure.canvas.draw()
+    drawn(np.full(9, np.nan), center, center).figure.canvas.draw()
+
+
+def test_where_no_data_are_near_the_curve_is_dashed():
+    center = np.linspace(0.0, 1.0, 10)
+    near = np.arange(10) < 7
+    ax = drawn(center, center - 1, center + 1, near=near)
+    solid, dashed = ax.get_lines()
+    np.testing.assert_array_equal(np.isfinite(solid.get_ydata()), near)
+    # (From the last point that is near.)
+    np.testing.assert_array_equal(np.isfinite(dashed.get_ydata()), np.arange(10) >= 6)
+    assert dashed.is_dashed()
+    assert not solid.is_dashed()
+    assert len(ax.get_legend_handles_labels()[1]) == 2
+    ax = drawn(center, center - 1, center + 1, near=np.zeros(10, bool))
+    assert len(ax.get_lines()) == 1
+
+
+def test_a_rug_has_a_line_for_each_value_that_can_be_told_apart():
+    from matplotlib.collections import LineCollection
+
+    center = np.linspace(0.0, 1.0, 10)
+    rug = np.concatenate([np.repeat([0.0, 0.5, 1.0], 1000), [0.5 + 1e-9, np.nan]])
+    ax = drawn(center, center, center, rug=rug)
+    (lines,) = (c for c in ax.collections if isinstance(c, LineCollection))
+    assert sorted(s[0, 0] for s in lines.get_segments()) == [0.0, 0.5, 1.0]
+    drawn(center, center, center, rug=np.array([2.0]))
+
+
+def test_a_logarithmic_axis():
+    ax = Figure().subplots()
+    ax.set_yscale("log")
+    x = np.linspace(0, 1, 9)
+    draw_band(ax, x, 10**x, 10 ** (x - 1), 10 ** (x + 1), points=(x, 10**x))
+    low, high = ax.get_ylim()
+    assert 0.03 < low < 0.1
+    assert 100 < high < 300
+
+
 def test_without_matplotlib(no_matplotlib):
     with pytest.raises(ImportError, match=r"pip install 'fastkb\[plot\]'"):
         plot_band(result())

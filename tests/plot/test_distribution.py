@@ -49,7 +49,7 @@ def test_legend_of_a_distribution():
 
 def test_without_an_interval():
     ax = drawn(low=np.nan, high=np.nan)
-    assert legend_of(ax) == ["2,000 resamples"]
+    assert legend_of(ax) == ["2,000 resamples", "no interval"]
     assert len(bars(ax)) == 1
     assert not ax.get_lines()
 
@@ -103,6 +103,32 @@ def test_any_units(scale, shift):
     ax = drawn(values, low=scale * (shift - 1), high=scale * (shift + 1))
     assert bars(ax)[0][:, 2].sum() == 2000
     ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.1, 1e-7, 1e12])
+@pytest.mark.parametrize("offset", [0.0, -3.0, 1e3])
+def test_values_on_a_lattice_have_bars_of_their_own(unit, offset):
+    # Means of two numbers of one decimal, some of which differ in the last bit alone.
+    whole = np.random.default_rng(0).integers(0, 12, 500)
+    values = unit * (offset + whole) * np.where(np.arange(500) % 2, 1.0, 1.0 + 2e-16)
+    (heights,) = bars(drawn(values, low=np.nan, high=np.nan))
+    assert heights[:, 2].tolist() == np.bincount(whole).tolist()
+    np.testing.assert_allclose(
+        heights[:, :2].mean(axis=1), unit * (offset + np.arange(12)), atol=1e-7 * unit
+    )
+
+
+def test_many_values_on_a_lattice_share_bars_in_equal_numbers():
+    values = np.repeat(np.arange(100.0), 3)
+    (heights,) = bars(drawn(values, low=np.nan, high=np.nan))
+    assert heights[:, 2].tolist() == [12] * 25
+    assert heights[:, 2].sum() == 300
+
+
+def test_ticks_are_plain_numbers():
+    ax = drawn(DRAWS + 1e12, low=1e12 - 1, high=1e12 + 1)
+    ax.figure.canvas.draw()
+    assert ax.xaxis.get_offset_text().get_text() == ""
 
 
 def bootstrapped(**options):

@@ -1,6 +1,11 @@
+import io
+import re
+import zlib
+
+import numpy as np
 import pytest
 
-from fastkb.plot import frame, new_figure
+from fastkb.plot import frame, new_figure, save
 from fastkb.plot.style import CLASS_COLOURS, CLASS_MARKS, dress
 
 
@@ -47,3 +52,73 @@ def test_title_legend_and_caption_have_strips_of_their_own():
     assert all(boxes[1].y0 >= panel.y1 - 1 for panel in panels)
     assert all(boxes[2].y1 <= panel.y0 + 1 for panel in panels)
     assert [text.get_text() for text in legend.get_texts()] == ["a line"]
+
+
+def test_a_figure_of_a_given_size_keeps_it():
+    figure, axes = new_figure(3, size=(6, 4))
+    axes[0].plot([0, 1], label="a line")
+    frame(figure, axes, title="A title", caption="A caption", grow=False)
+    assert figure.get_size_inches().tolist() == [6, 4]
+    figure.canvas.draw()
+    assert all(ax.get_window_extent().height > 50 for ax in axes)
+
+
+def test_without_a_title_and_a_caption_there_are_no_strips():
+    heights = []
+    for words in ("", "Some words"):
+        figure, axes = new_figure()
+        frame(figure, axes, title=words, caption=words)
+        heights.append(figure.get_figheight())
+    assert heights[0] < heights[1] - 0.3
+
+
+@pytest.mark.parametrize("width", [3.0, 8.0])
+def test_a_legend_is_no_wider_than_the_figure(width):
+    figure, axes = new_figure(width=width)
+    for label in ("123,456 observations", "90% simultaneous band", "fitted curve"):
+        axes[0].plot([0, 1], label=label)
+    frame(figure, axes, title="", caption="")
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_the_mark_of_many_faint_points_is_seen():
+    figure, axes = new_figure()
+    axes[0].scatter([0], [0], alpha=0.1, s=1, label="points")
+    frame(figure, axes, title="", caption="")
+    (handle,) = figure.legends[0].legend_handles
+    assert handle.get_alpha() > 0.5
+
+
+def saved(suffix, **options):
+    figure, axes = new_figure()
+    axes[0].plot([0, 1], [0, 1], label="a line")
+    axes[0].set_xlabel("income")
+    frame(figure, axes, title="A title", caption="A caption")
+    file = io.BytesIO()
+    save(figure, file, suffix, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_a_picture_is_the_same_to_the_last_byte(suffix):
+    assert saved(suffix) == saved(suffix)
+
+
+def test_text_stays_text():
+    svg = saved("svg").decode()
+    assert ">income</text>" in svg
+    pdf = saved("pdf")
+    assert b"/Type3" not in pdf
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)
+    unpacked = b"".join(zlib.decompress(s) for s in streams if s[:1] == b"x")
+    assert b"/Type3" not in unpacked
+    assert b"/CIDFontType2" in pdf + unpacked  # (TrueType)
+
+
+def test_dots_per_inch():
+    from matplotlib.image import imread
+
+    shapes = [imread(io.BytesIO(saved("png", dpi=dpi))).shape for dpi in (50, 100)]
+    np.testing.assert_allclose(2 * np.array(shapes[0][:2]), shapes[1][:2], atol=2)
