@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.bootstrap.bootstrap_result import BootstrapResult, ConfidenceInterval
+from fastkb.bootstrap.bootstrap_result import BootstrapResult, one_sided
 from fastkb.bootstrap.evaluators import Evaluator, make_evaluator
 from fastkb.bootstrap.index_blocks import index_blocks, row_blocks
-from fastkb.bootstrap.intervals import bca_levels, cheap_ends, quantiles, studentized_ends
+from fastkb.bootstrap.intervals import Ends, acceleration_of
 from fastkb.bootstrap.nested import Nested, nested_key
 from fastkb.bootstrap.python_function import PythonFunction
 from fastkb.bootstrap.response_statistic import OfResponses
@@ -284,39 +284,25 @@ def _result(
     plan: Scheme | None,
     request: Request,
 ) -> BootstrapResult:
-    alpha = 1 - request.level
-    alpha = alpha / 2 if request.alternative == "two-sided" else alpha
     observed, distribution = evaluator.observed, draws.values
     if observed.dtype.kind != "f":  # (small whole numbers would wrap around)
         observed = observed.astype(np.float64)
-    scaled = distribution
-    if plan is not None and plan.scale() != 1.0:
-        scaled = observed[..., None] + plan.scale() * (distribution - observed[..., None])
+    ends = Ends(request.method, observed, 1.0 if plan is None else plan.scale())
     with np.errstate(invalid="ignore", divide="ignore"):
         count = distribution.shape[-1]
-        error = scaled.std(axis=-1, ddof=1) if count > 1 else np.full(observed.shape, np.nan)
-    levels = np.array([alpha, 1 - alpha])
-    if request.method == "cheap":
-        low, high = cheap_ends(scaled, observed, alpha)
+        error = np.full(observed.shape, np.nan)
+        if count > 1:
+            error = ends.scaled(distribution).std(axis=-1, ddof=1)
+    if request.method == "bca":
+        ends = ends._replace(acceleration=acceleration_of(_jackknife(evaluator, plan)))
     elif request.method == "studentized":
         own = error if isinstance(spread, Nested) or spread is None else spread.observed
-        low, high = studentized_ends(distribution, observed, draws.errors, own, levels)
-    else:
-        if request.method == "bca":
-            levels = bca_levels(distribution, observed, _jackknife(evaluator, plan), alpha)
-        ends = quantiles(scaled, levels)
-        low, high = ends[..., 0], ends[..., 1]
-        if request.method == "basic":
-            with np.errstate(invalid="ignore"):  # (an infinite end is none: a NaN)
-                low, high = 2 * observed - high, 2 * observed - low
+        ends = ends._replace(errors=draws.errors, own=own)
+    low, high = ends.at(distribution, request.level, request.alternative)
     if np.isnan(low).any() or np.isnan(high).any():
         _warn_of_nan()
-    if request.alternative == "less":
-        low = np.full_like(low, -np.inf)
-    elif request.alternative == "greater":
-        high = np.full_like(high, np.inf)
     return BootstrapResult(
-        confidence_interval=ConfidenceInterval(low[()], high[()]),
+        confidence_interval=one_sided(low, high, request.alternative),
         bootstrap_distribution=distribution,
         standard_error=error[()],
         observed=evaluator.observed[()],
@@ -324,6 +310,7 @@ def _result(
         alternative=request.alternative,
         method=request.method,
         scheme=plan,
+        _ends=ends,
     )
 
 

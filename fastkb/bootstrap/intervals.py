@@ -9,6 +9,7 @@ samples).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,11 +44,83 @@ def quantiles(distribution: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.where(known, between, np.nan).astype(kind)
 
 
+class Ends(NamedTuple):
+    """What the ends of an interval at any level are read off, beside the distribution.
+
+    Parameters
+    ----------
+    method : {"percentile", "basic", "bca", "studentized", "cheap"}
+    observed : ndarray
+        The statistic of the data.  # shape: (…)
+    scale : float
+        By which deviations from it are stretched: of schemes that draw fewer rows than there are.
+    acceleration : ndarray or None
+        Of BCa intervals.  # shape: (…)
+    errors, own : ndarray or None
+        Of studentized intervals: the standard errors of the resamples, and of the data.
+        # shapes: (…, B), (…)
+    """
+
+    method: str
+    observed: np.ndarray
+    scale: float = 1.0
+    acceleration: np.ndarray | None = None
+    errors: np.ndarray | None = None
+    own: np.ndarray | None = None
+
+    def scaled(self, distribution: np.ndarray) -> np.ndarray:
+        """The distribution with stretched deviations."""
+        if self.scale == 1.0:
+            return distribution
+        value = self.observed[..., None]
+        return value + self.scale * (distribution - value)
+
+    def at(
+        self, distribution: np.ndarray, level: float, alternative: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ends at a level; NaN where there is no interval.
+
+        # shapes: (…) each
+        """
+        alpha = (1 - level) / 2 if alternative == "two-sided" else 1 - level
+        levels = np.array([alpha, 1 - alpha])
+        if self.method == "cheap":
+            low, high = cheap_ends(self.scaled(distribution), self.observed, alpha)
+        elif self.method == "studentized":
+            assert self.own is not None
+            low, high = studentized_ends(distribution, self.observed, self.errors, self.own, levels)
+        else:
+            if self.method == "bca":
+                assert self.acceleration is not None
+                levels = bca_levels(distribution, self.observed, self.acceleration, alpha)
+            ends = quantiles(self.scaled(distribution), levels)
+            low, high = ends[..., 0], ends[..., 1]
+            if self.method == "basic":
+                with np.errstate(invalid="ignore"):  # (an infinite end is none: a NaN)
+                    low, high = 2 * self.observed - high, 2 * self.observed - low
+        return low, high
+
+
+def acceleration_of(jackknife: Sequence[np.ndarray]) -> np.ndarray:
+    """The acceleration of BCa intervals; NaN where the statistic hardly changes.
+
+    Parameters
+    ----------
+    jackknife : sequence of ndarray
+        For each sample, the statistic without each of its observations.  # shapes: (…, n_j)
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        influences = [
+            (x.shape[-1] - 1) * (x.mean(axis=-1, keepdims=True) - x)
+            for x in (np.asarray(values, np.float64) for values in jackknife)
+        ]
+        cubes = sum((u**3).sum(axis=-1) / u.shape[-1] ** 3 for u in influences)
+        squares = sum((u**2).sum(axis=-1) / u.shape[-1] ** 2 for u in influences)
+        return np.asarray(cubes / np.asarray(squares) ** 1.5 / 6)
+
+
 def bca_levels(
-    distribution: np.ndarray,
-    observed: np.ndarray,
-    jackknife: Sequence[np.ndarray],
-    alpha: float,
+    distribution: np.ndarray, observed: np.ndarray, acceleration: np.ndarray, alpha: float
 ) -> np.ndarray:
     """The levels that correct for bias and skewness; NaN where the distribution is degenerate.
 
@@ -57,8 +130,8 @@ def bca_levels(
         # shape: (…, B)
     observed : ndarray
         The statistic of the data.  # shape: (…)
-    jackknife : sequence of ndarray
-        For each sample, the statistic without each of its observations.  # shapes: (…, n_j)
+    acceleration : ndarray
+        As :func:`acceleration_of` has it.  # shape: (…)
     alpha : float
         The lower nominal level.
 
@@ -73,13 +146,6 @@ def bca_levels(
         value = observed[..., None]
         below = (distribution < value).sum(axis=-1) + (distribution <= value).sum(axis=-1)
         bias = ndtri(below / (2 * distribution.shape[-1]))
-        influences = [
-            (x.shape[-1] - 1) * (x.mean(axis=-1, keepdims=True) - x)
-            for x in (np.asarray(values, np.float64) for values in jackknife)
-        ]
-        cubes = sum((u**3).sum(axis=-1) / u.shape[-1] ** 3 for u in influences)
-        squares = sum((u**2).sum(axis=-1) / u.shape[-1] ** 2 for u in influences)
-        acceleration = np.asarray(cubes / np.asarray(squares) ** 1.5 / 6)
         levels = []
         for z in (ndtri(alpha), -ndtri(alpha)):
             shifted = bias + z
