@@ -19,13 +19,13 @@ import json
 import math
 import os
 import time
-import zipfile
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from fastkb.bootstrap.identity import job_differences, job_entries
+from fastkb.runtime.archives import Archive, Header
 from fastkb.runtime.files import file_error, replace_file
 from fastkb.validation.files import check_target
 
@@ -171,43 +171,48 @@ class Checkpoint:
         """The file's arrays, once it is known to be whole and of this job."""
         try:
             with open(self.path, "rb") as file:
-                job, arrays = _content(file, self._name)
+                return self._content(file)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise file_error(error, "checkpoint", self._name, "read") from error
-        differences = job_differences(job, self._job)
-        if differences:
-            raise ValueError(
-                f"checkpoint {os.fspath(self._name)!r} belongs to another job: "
-                f"{'; '.join(differences)}. Choose another file, or remove it"
-            )
-        return arrays
 
-
-def _content(file: Any, path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(job, arrays) of a file that a checkpoint has written."""
-    where = f"checkpoint {os.fspath(path)!r}"
-    try:
-        with zipfile.ZipFile(file) as archive:
-            broken = archive.testzip()
-        if broken is not None:
-            raise ValueError(f"{broken} has another checksum")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as content:
-            found = str(content["format"]) if "format" in content.files else ""
+    def _content(self, file: IO[bytes]) -> dict[str, np.ndarray]:
+        """The arrays of an open file. They are read last, if it is of this job."""
+        where = f"checkpoint {os.fspath(self._name)!r}"
+        try:
+            archive = Archive(file)
+            found = about = None
+            if _is_text(archive.headers.get("format")):
+                found = str(archive.read(["format"], where)["format"])
             if found == _FORMAT:
                 # By their names: a damaged directory of the archive may lack one.
-                about = json.loads(content["about"].tobytes())
-                return about["job"], {name: content[f"array/{name}"] for name in about["names"]}
-    except MemoryError:
-        raise
-    except Exception as error:
-        # A damaged archive fails in many ways, most of them no ValueError.
-        raise ValueError(
-            f"{where} is damaged, or was not written by fastkb ({error}): remove it, or choose another "
-            "file"
-        ) from error
-    if found.startswith("fastkb checkpoint"):
-        raise ValueError(f"{where} was written by another version of fastkb: choose another file")
-    raise ValueError(f"{where} was not written by fastkb: choose another file")
+                about = json.loads(archive.read(["about"], where)["about"].tobytes())
+                job, names = about["job"], [f"array/{name}" for name in about["names"]]
+                differences = job_differences(job, self._job)
+                if not differences:
+                    arrays = archive.read(names, where)
+                    return {name.removeprefix("array/"): arrays[name] for name in names}
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:
+            # A damaged archive fails in many ways, most of them no ValueError.
+            raise ValueError(
+                f"{where} is damaged, or was not written by fastkb ({error}): remove it, or choose "
+                "another file"
+            ) from error
+        if about is not None:
+            raise ValueError(
+                f"{where} belongs to another job: {'; '.join(differences)}. Choose another file, or "
+                "remove it"
+            )
+        if found is not None and found.startswith("fastkb checkpoint"):
+            raise ValueError(
+                f"{where} was written by another version of fastkb: choose another file"
+            )
+        raise ValueError(f"{where} was not written by fastkb: choose another file")
+
+
+def _is_text(header: Header | None) -> bool:
+    """Whether an array is one short text, as the name of a format is."""
+    return header is not None and header.shape == () and 0 < header.dtype.itemsize < 1000

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-# Bytes that a digest copies at a time.
-_BLOCK = 2**24
+from fastkb.runtime.checksum import describe, update
+
 # A difference is shown in full up to this length.
 _LONGEST_SHOWN = 200
 
@@ -170,19 +170,13 @@ def _is_data(value: Any) -> bool:
 
 
 def _update(state: Any, array: np.ndarray) -> None:
-    if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and not np.little_endian):
-        array = array.astype(array.dtype.newbyteorder("<"))
-    kind = array.dtype.descr if array.dtype.fields else array.dtype.str
-    state.update(f"array {kind} {array.shape}\n".encode())
-    if array.dtype.hasobject:
-        # Their bytes are addresses.
-        for item in array.ravel().tolist():
-            state.update(f"{_text(item)}\n".encode())
+    if not array.dtype.hasobject:
+        update(state, array)
         return
-    rows = array.reshape(1) if array.ndim == 0 else array
-    step = max(1, _BLOCK * len(rows) // max(1, rows.nbytes))
-    for first in range(0, len(rows), step):
-        state.update(rows[first : first + step].tobytes())  # in C order
+    # Their bytes are addresses.
+    state.update(describe(array))
+    for item in array.ravel().tolist():
+        state.update(f"{_text(item)}\n".encode())
 
 
 # --- estimators and functions -------------------------------------------------------------------

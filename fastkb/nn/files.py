@@ -8,15 +8,17 @@
                                 schedule, progress, history
 ==============================  ====================================================================
 
-The text stands in the metadata of a ``.safetensors`` file; in a ``.npz`` file it is an array of bytes.
+The text stands in the metadata of a ``.safetensors`` file, with a checksum of text and arrays; in a
+``.npz`` file it is an array of bytes, and the archive has checksums of its own. What the headers of a
+file promise is compared with the text before any array is read.
 Nothing is pickled, and nothing in a file is executed: see :mod:`fastkb.nn.description`.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -26,7 +28,10 @@ from fastkb.nn.engine import Engine
 from fastkb.nn.fitting import Progress
 from fastkb.nn.layers import Linear
 from fastkb.nn.step import State
+from fastkb.runtime.archives import Archive, Header
+from fastkb.runtime.checksum import checksum
 from fastkb.runtime.files import file_error, replace_file
+from fastkb.runtime.memory import check_available_if_large
 from fastkb.validation.files import (
     check_arrays,
     check_entries,
@@ -40,6 +45,10 @@ from fastkb.validation.gram import check_count
 from fastkb.validation.networks import check_choice, check_layers
 
 _FORMAT, _VERSION, _TEXT = "fastkb network", 1, "fastkb"
+# Of the metadata of a .safetensors file, which has no checksums of its own.
+_CHECKSUM = "fastkb_checksum"
+# Bytes of the text, at most: the history of millions of epochs.
+_LONGEST_TEXT = 2**28
 
 # Of the names of arrays, in the order of State's fields.
 _PREFIXES = "", "optimizer/first/", "optimizer/second/"
@@ -90,7 +99,11 @@ def read(path: Any) -> Saved:
     name = check_path("path", path)
     suffix = check_suffix("path", name, tuple(_CONTAINERS))
     try:
-        return _saved(*_CONTAINERS[suffix].read(name))
+        with _CONTAINERS[suffix].open(name) as content:
+            saved = _described(content.text, content.headers)
+            saved = saved._replace(arrays=content.arrays())
+        _check_numbers(saved.arrays)
+        return saved
     except OSError as error:
         raise file_error(error, "path", path, "read") from error
     except (ImportError, MemoryError):
@@ -151,7 +164,7 @@ def parameter_shapes(layers: Sequence[Any]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _check_arrays(saved: Saved) -> None:
+def _check_headers(saved: Saved, headers: Mapping[str, Any]) -> None:
     """Whether the arrays are those of the network and of its optimiser."""
     assert saved.dtype is not None
     shapes = parameter_shapes(saved.layers)
@@ -160,8 +173,12 @@ def _check_arrays(saved: Saved) -> None:
         for prefix in _prefixes(saved.progress.optimizer)
         for name, shape in shapes.items()
     }
-    check_arrays(saved.arrays, expected, saved.dtype)
-    for name, value in saved.arrays.items():
+    check_arrays(headers, expected, saved.dtype)
+
+
+def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
+    """Whether they can be gone on from."""
+    for name, value in arrays.items():
         # A square may have overflowed where its gradient did not: its steps are 0.
         if name.startswith(_SECOND):
             if not (value >= 0).all():
@@ -177,7 +194,8 @@ def _text(saved: Saved) -> str:
     progress = saved.progress
     optimizer = progress.optimizer
     if saved.arrays:
-        _check_arrays(saved)
+        _check_headers(saved, saved.arrays)
+        _check_numbers(saved.arrays)
     about = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -195,8 +213,8 @@ def _text(saved: Saved) -> str:
     return json.dumps(about)
 
 
-def _saved(text: str | None, arrays: dict[str, np.ndarray]) -> Saved:
-    """What :func:`_text` describes, checked as if a user had typed it."""
+def _described(text: str | None, headers: Mapping[str, Header]) -> Saved:
+    """What :func:`_text` describes, checked as if a user had typed it; the arrays are not read yet."""
     about = None if text is None else json.loads(text)
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise ValueError(
@@ -222,10 +240,10 @@ def _saved(text: str | None, arrays: dict[str, np.ndarray]) -> Saved:
     )
     first_seed, seed = (check_seed(name, about[name]) for name in ("first_seed", "seed"))
     history = _check_history(about["history"])
-    saved = Saved(layers, dtype, first_seed, seed, history, progress, arrays)
+    saved = Saved(layers, dtype, first_seed, seed, history, progress, {})
     if about["drawn"]:
-        _check_arrays(saved)
-    elif arrays or optimizer is not None:
+        _check_headers(saved, headers)
+    elif headers or optimizer is not None:
         raise ValueError("a network without parameters has no other arrays, and no optimiser")
     return saved
 
@@ -237,42 +255,79 @@ def _check_history(history: Mapping[str, Any]) -> dict[str, list[float]]:
 # --- the containers -----------------------------------------------------------------------------
 
 
+class _Content(NamedTuple):
+    """An open file."""
+
+    text: str | None  # None: another program's
+    headers: Mapping[str, Header]
+    arrays: Callable[[], dict[str, np.ndarray]]  # reads them
+
+
 def _fill_npz(text: str, arrays: dict[str, np.ndarray]) -> Callable[[IO[bytes]], Any]:
     content: dict[str, Any] = {**arrays, _TEXT: np.frombuffer(text.encode(), np.uint8)}
     return lambda file: np.savez(file, **content)
 
 
-def _read_npz(path: str) -> tuple[str | None, dict[str, np.ndarray]]:
+@contextmanager
+def _open_npz(path: str) -> Iterator[_Content]:
     with open(path, "rb") as file:
-        with zipfile.ZipFile(file) as archive:
-            broken = archive.testzip()
-        if broken is not None:
-            raise ValueError(f"it is damaged: {broken} has another checksum")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as content:
-            if _TEXT not in content.files:
-                return None, {}
-            arrays = {name: np.asarray(content[name]) for name in content.files}
-    return arrays.pop(_TEXT).tobytes().decode(), arrays
+        archive, text = Archive(file), None
+        headers = dict(archive.headers)
+        header = headers.pop(_TEXT, None)
+        if header is not None:
+            if header.dtype != np.uint8 or sum(header.shape) > _LONGEST_TEXT:
+                raise ValueError(f"array {_TEXT!r} must be bytes, at most {_LONGEST_TEXT} of them")
+            text = archive.read([_TEXT], "the description")[_TEXT].tobytes().decode()
+        yield _Content(text, headers, lambda: archive.read(headers, "the parameters"))
 
 
 def _fill_safetensors(text: str, arrays: dict[str, np.ndarray]) -> Callable[[IO[bytes]], Any]:
     # (It takes the bytes as they lie, in whatever order of rows and columns.)
     rows = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-    content = _safetensors().numpy.save(rows, metadata={_TEXT: text})
+    # With a newline at its end the text tells that there is a checksum: damage to that one's name would
+    # make a file of it that has none.
+    text += "\n"
+    metadata = {_TEXT: text, _CHECKSUM: checksum(text, rows)}
+    content = _safetensors().numpy.save(rows, metadata=metadata)
     return lambda file: file.write(content)
 
 
-def _read_safetensors(path: str) -> tuple[str | None, dict[str, np.ndarray]]:
+@contextmanager
+def _open_safetensors(path: str) -> Iterator[_Content]:
     safetensors = _safetensors()
     with (
         open(path, "rb"),  # fails in the system's words
         safetensors.safe_open(path, framework="np") as content,
     ):
-        text = (content.metadata() or {}).get(_TEXT)
-        if text is None:
-            return None, {}
-        return text, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+        metadata = content.metadata() or {}
+        text, expected = metadata.get(_TEXT), metadata.get(_CHECKSUM)
+        names = content.keys()
+        headers = {name: _tensor_header(name, content.get_slice(name)) for name in names}
+
+        def arrays() -> dict[str, np.ndarray]:
+            size = sum(each.size for each in headers.values())
+            check_available_if_large(size, "the parameters")
+            found = {name: content.get_tensor(name) for name in names}
+            # (Older files have none.)
+            due = expected is not None or str(text).endswith("\n")
+            if due and checksum(str(text), found) != expected:
+                raise ValueError(
+                    f"it is damaged, or was changed by another program: {_CHECKSUM} in its metadata is "
+                    "not that of its content"
+                )
+            return found
+
+        yield _Content(text, headers, arrays)
+
+
+def _tensor_header(name: str, tensor: Any) -> Header:
+    kind = str(tensor.get_dtype())  # such as "F64"
+    plain = kind[0] in "FIU" and kind[1:].isdecimal()
+    try:
+        dtype = np.dtype(f"{kind[0].lower()}{int(kind[1:]) // 8}" if plain else kind.lower())
+    except TypeError:
+        raise ValueError(f"array {name!r} is of {kind}, which NumPy has not") from None
+    return Header(tuple(tensor.get_shape()), dtype)
 
 
 def _safetensors() -> Any:
@@ -288,10 +343,10 @@ def _safetensors() -> Any:
 
 class _Container(NamedTuple):
     fill: Callable[[str, dict[str, np.ndarray]], Callable[[IO[bytes]], Any]]
-    read: Callable[[str], tuple[str | None, dict[str, np.ndarray]]]
+    open: Callable[[str], AbstractContextManager[_Content]]
 
 
 _CONTAINERS = {
-    ".npz": _Container(_fill_npz, _read_npz),
-    ".safetensors": _Container(_fill_safetensors, _read_safetensors),
+    ".npz": _Container(_fill_npz, _open_npz),
+    ".safetensors": _Container(_fill_safetensors, _open_safetensors),
 }

@@ -49,8 +49,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np
     size = math.prod(shape) * dtype.itemsize
     buffer = pages.kept(size) if size >= pages.SMALLEST else None
     if buffer is None:
-        if size >= _CHECKED_FROM:
-            check_available(size, what)
+        check_available_if_large(size, what)
         try:
             buffer = pages.new(size) if size >= pages.SMALLEST else None
             if buffer is None:
@@ -109,6 +108,12 @@ def check_available(size: int, what: str) -> None:
         raise MemoryError(
             f"{what} needs {_gigabytes(size)}, and {_gigabytes(available)} of memory are free"
         )
+
+
+def check_available_if_large(size: int, what: str) -> None:
+    """:func:`check_available`, where the look is worth its time: from 64 MB on."""
+    if size >= _CHECKED_FROM:
+        check_available(size, what)
 
 
 def _gigabytes(size: int) -> str:

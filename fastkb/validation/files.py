@@ -107,13 +107,14 @@ def check_seed(name: str, words: Any) -> np.ndarray | None:
 
 
 def check_arrays(
-    given: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]], dtype: np.dtype
+    given: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], dtype: np.dtype
 ) -> None:
     """Arrays of these names and shapes, of one element type in any order of bytes.
 
     Parameters
     ----------
     given : mapping of str to ndarray
+        Or to anything with an array's shape and dtype, as the headers of a file say.
     expected : mapping of str to tuple of int
         Shapes.
     dtype : numpy.dtype

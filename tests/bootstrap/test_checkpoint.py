@@ -270,6 +270,18 @@ def test_a_read_only_file(path, monkeypatch):
     assert path.read_bytes() == before
 
 
+def test_arrays_that_need_more_than_the_memory_are_not_read(path, monkeypatch):
+    """And of another job they are not read at all."""
+    saved(path, arrays={**ARRAYS, "large": np.zeros(2**23)})
+    monkeypatch.setattr("fastkb.runtime.memory.available_bytes", lambda: 10**7)
+    with pytest.raises(
+        MemoryError, match=r"replicates.npz' needs 0\.1 GB, and 0\.0 GB of memory are"
+    ):
+        Checkpoint(path, JOB)
+    with pytest.raises(ValueError, match="belongs to another job"):
+        Checkpoint(path, {**JOB, "alpha": 1.0})
+
+
 # --- interrupted --------------------------------------------------------------------------------
 
 

@@ -23,7 +23,6 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastkb.bootstrap import identity
 from fastkb.bootstrap.identity import describe_estimator, digest, job_differences, job_entries
 
 # --- jobs ---------------------------------------------------------------------------------------
@@ -86,7 +85,7 @@ def test_digests_see_types_and_shapes():
 def test_digests_of_large_arrays_in_blocks(monkeypatch):
     x = np.random.default_rng(0).normal(size=(50, 7))
     whole = digest(x)
-    monkeypatch.setattr(identity, "_BLOCK", 100)
+    monkeypatch.setattr("fastkb.runtime.checksum._BLOCK", 100)
     assert digest(x) == digest(np.asfortranarray(x)) == whole
 
 

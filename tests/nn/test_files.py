@@ -1,5 +1,6 @@
 """Networks on disk: the same bits after loading as without, in both formats; nothing else is loaded."""
 
+import contextlib
 import copy
 import errno
 import io
@@ -422,8 +423,8 @@ def test_without_safetensors(tmp_path, monkeypatch):
 
 def read(path):
     """The text of a file, as objects, and its arrays."""
-    text, arrays = module._CONTAINERS[path.suffix].read(str(path))
-    return json.loads(text), arrays
+    with module._CONTAINERS[path.suffix].open(str(path)) as content:
+        return json.loads(content.text), content.arrays()
 
 
 def rewrite(path, about, arrays):
@@ -775,3 +776,136 @@ def test_copies_of_estimators_train_on(kind, solver, dtype, copied):
         assert one.dtype == dtype
         np.testing.assert_array_equal(one, another)
     assert (model.coefs_[0] != before[0]).any()
+
+
+# --- before anything is read --------------------------------------------------------------------
+
+
+@each_format
+def test_damage_is_noticed_or_changes_nothing(tmp_path, suffix):
+    """Bits, runs of bytes and the end of the file, anywhere; of each kind the content is compared."""
+    path, rng = tmp_path / f"net{suffix}", np.random.default_rng(0)
+    network().fit(*data(), optimizer="adam", epochs=2).save(path)
+    whole, expected = path.read_bytes(), nn.load(path)
+    for number in range(150):
+        damaged, where = bytearray(whole), int(rng.integers(len(whole) - 20))
+        if number % 3 == 0:
+            damaged[where] ^= 1 << int(rng.integers(8))
+        elif number % 3 == 1:
+            damaged[where : where + 20] = rng.bytes(20)
+        else:
+            del damaged[where:]
+        path.write_bytes(damaged)
+        found = None
+        with contextlib.suppress(ValueError):
+            found = nn.load(path)
+        if found is not None:
+            assert suffix == ".npz"
+            assert_same(found, expected)
+            for name, value in found._saved().arrays.items():
+                np.testing.assert_array_equal(value, expected._saved().arrays[name])
+
+
+def with_metadata(path, change):
+    """A .safetensors file, its metadata changed by a function."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    change(header["__metadata__"])
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+
+
+@pytest.mark.parametrize("path", [".safetensors"], indirect=True)
+def test_files_without_a_checksum_are_loaded(path):
+    """Of an older fastkb."""
+    expected = nn.load(path)
+
+    def forget(metadata):
+        del metadata["fastkb_checksum"]
+        metadata["fastkb"] = metadata["fastkb"].strip()
+
+    with_metadata(path, forget)
+    assert_same(nn.load(path), expected)
+
+
+@pytest.mark.parametrize("path", [".safetensors"], indirect=True)
+@pytest.mark.parametrize("name", ["fastkb_checksun", "fastkb_checksum"])
+def test_a_checksum_that_was_damaged_itself(path, name):
+    def damage(metadata):
+        del metadata["fastkb_checksum"]
+        metadata[name] = "0" * 64
+
+    with_metadata(path, damage)
+    with pytest.raises(ValueError, match="it is damaged, or was changed by another program"):
+        nn.load(path)
+
+
+def test_a_file_that_expands_is_compared_first(path_of_zeros):
+    """Two gigabytes of zeros are two megabytes in the file."""
+    path, size = path_of_zeros
+    assert path.stat().st_size < size / 500
+    with pytest.raises(ValueError, match=r"'0.weight' must have shape \(9, 5\), got \(67108864,\)"):
+        nn.load(path)
+
+
+@pytest.fixture
+def path_of_zeros(tmp_path, monkeypatch):
+    """A network's file with an array of half a gigabyte, whose numbers nobody may read."""
+    path, count = tmp_path / "net.npz", 2**26
+    network(dtype=np.float64).fit(*data()).save(path)
+    about, arrays = read(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, value in {**arrays, "fastkb": text_of(about)}.items():
+            with out.open(f"{name}.npy", "w", force_zip64=True) as member:
+                if name != "0.weight":
+                    np.lib.format.write_array(member, value)
+                    continue
+                header = {"descr": "<f8", "fortran_order": False, "shape": (count,)}
+                np.lib.format.write_array_header_1_0(member, header)
+                for _ in range(count // 2**20):
+                    member.write(bytes(2**23))
+    from fastkb.runtime import archives
+
+    whole = archives.Archive.read
+
+    def without_parameters(self, names, what):
+        assert "0.weight" not in list(names)
+        return whole(self, names, what)
+
+    monkeypatch.setattr(archives.Archive, "read", without_parameters)
+    return path, 8 * count
+
+
+@pytest.mark.parametrize("path", [".safetensors"], indirect=True)
+@pytest.mark.parametrize("length", [2**63 - 1, 2**64 - 1, 10**9, 10**5])
+def test_a_header_that_is_longer_than_the_file(path, length):
+    content = path.read_bytes()
+    path.write_bytes(length.to_bytes(8, "little") + content[8:])
+    with pytest.raises(ValueError, match=r"net.safetensors' cannot be loaded: "):
+        nn.load(path)
+
+
+@pytest.mark.parametrize("path", [".safetensors"], indirect=True)
+def test_tensors_that_are_longer_than_the_file(path):
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["0.weight"] |= {"shape": [10**6, 10**6], "data_offsets": [0, 8 * 10**12]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    with pytest.raises(ValueError, match=r"net.safetensors' cannot be loaded: "):
+        nn.load(path)
+
+
+@pytest.mark.parametrize("path", [".safetensors"], indirect=True)
+def test_tensors_of_types_that_numpy_has_not(path):
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    text = content[8 : 8 + length].decode()
+    header = json.loads(text)
+    header["0.bias"] = {**header["0.bias"], "dtype": "BF16", "shape": [9 * 4]}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    with pytest.raises(ValueError, match=r"array '0.bias' is of BF16, which NumPy has not"):
+        nn.load(path)
