@@ -31,7 +31,7 @@ from fastkb.nn.step import (
 )
 from fastkb.nn.training import evaluate, train_members
 from fastkb.nn.updates import Hyper
-from fastkb.runtime.memory import check_available, zeros
+from fastkb.runtime.memory import check_available, check_available_if_large, zeros
 from fastkb.runtime.threads import n_threads
 from fastkb.runtime.workers import call_each, call_together
 from fastkb.validation.networks import Observations
@@ -67,6 +67,14 @@ class Engine:
         self._layers = tuple(layers)
         rows, self._places = lower(layers)
         self.dtype = np.dtype(dtype)
+        # Before the rows are laid out, which takes long for a network that no memory holds: its
+        # parameters, and a copy of the largest tensor on its way into them or out.
+        tensors = [
+            layer.in_features * layer.out_features for layer in layers if isinstance(layer, Linear)
+        ]
+        self._largest = max(tensors)
+        size = (sum(tensors) + self._largest) * self.dtype.itemsize
+        check_available_if_large(size, "a network of these widths")
         self.program: Program = make_program(rows, self.dtype.name)
         linear = self.program.layers[self.program.layers["has_weights"] == 1]
         self._weights = int((linear["inputs"] * linear["outputs"]).sum())
@@ -104,6 +112,9 @@ class Engine:
 
     def initialize(self, key: np.ndarray, member: int, buffer: np.ndarray) -> None:
         """Draw a member's first parameters, layer by layer, from its own stream."""
+        # (It is drawn in float64.)
+        size = self._largest * (8 + self.dtype.itemsize)
+        check_available_if_large(size, "drawing a network's first parameters")
         rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
         for place, layer in enumerate(self._layers):
             if isinstance(layer, Linear):

@@ -11,10 +11,11 @@ from fastkb.nn.engine import Engine
 from fastkb.nn.members import Members
 from fastkb.nn.network import Sequential
 from fastkb.random.streams import key_from_rng
+from fastkb.runtime.memory import empty
 from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.validation.bootstrap import check_level, check_n_resamples, check_rng
 from fastkb.validation.gram import check_progress
-from fastkb.validation.networks import FitParams, check_inputs
+from fastkb.validation.networks import FitParams, check_inputs, check_member
 
 REASON = "all networks are trained side by side, on bootstrap weights"
 
@@ -52,7 +53,7 @@ class Ensemble:
 
     def state_dict(self, member: int) -> dict[str, np.ndarray]:
         """One member's parameters, as :meth:`Sequential.state_dict` gives them."""
-        return self._engine.take(self._parameters[member])
+        return self._engine.take(self._parameters[check_member(member, len(self))])
 
     def forward(self, X: Any) -> np.ndarray:
         """Every member's outputs.
@@ -220,9 +221,10 @@ def bootstrap_fit(
     params = FitParams(loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight)
     members = Members(network, X, y, params, key)
     start = time.perf_counter()
-    whole = members.fit_center()
+    # (Before any training: they may not fit into the memory.)
     parameters = members.empty(n_resamples)
-    history = np.empty((members.epochs, n_resamples))
+    history = empty((members.epochs, n_resamples), np.float64, "the members' losses")
+    whole = members.fit_center()
     with counted(progress, "networks", n_resamples) as bar:
         for first, count in members.groups()(0, n_resamples):
             some = slice(first, first + count)

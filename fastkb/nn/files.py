@@ -49,6 +49,8 @@ _FORMAT, _VERSION, _TEXT = "fastkb network", 1, "fastkb"
 _CHECKSUM = "fastkb_checksum"
 # Bytes of the text, at most: the history of millions of epochs.
 _LONGEST_TEXT = 2**28
+# Epochs and steps, at most: what compiled code counts in 64 bits, with room to go on.
+_MOST = 2**53
 
 # Of the names of arrays, in the order of State's fields.
 _PREFIXES = "", "optimizer/first/", "optimizer/second/"
@@ -233,9 +235,9 @@ def _described(text: str | None, headers: Mapping[str, Header]) -> Saved:
     if dtype is not None or about["drawn"]:
         dtype = np.dtype(check_choice("dtype", dtype, ("float32", "float64")))
     progress = Progress(
-        check_count("epochs", about["epochs"]),
+        check_count("epochs", about["epochs"], maximum=_MOST),
         None if optimizer is None else make("optimizer", optimizer, OPTIMIZERS),
-        check_count("steps", about["steps"]),
+        check_count("steps", about["steps"], maximum=_MOST),
         check_numbers("losses", about["losses"]),
     )
     first_seed, seed = (check_seed(name, about[name]) for name in ("first_seed", "seed"))

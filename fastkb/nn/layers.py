@@ -12,6 +12,7 @@ import numpy as np
 from fastkb.nn.program import Layer
 from fastkb.scalar.activations import activation_code, find
 from fastkb.validation.networks import check_initialization, check_nonnegative, check_width
+from fastkb.validation.optimizers import check_flag
 
 IDENTITY = activation_code(find("identity"))
 
@@ -52,7 +53,7 @@ class Linear:
     def __post_init__(self) -> None:
         for name in ("in_features", "out_features"):
             object.__setattr__(self, name, check_width(name, getattr(self, name)))
-        object.__setattr__(self, "bias", bool(self.bias))
+        object.__setattr__(self, "bias", check_flag("bias", self.bias))
         check_initialization(self.initialization)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -103,6 +103,7 @@ class Members:
         if params.sample_weight is not None:
             n = len(self.data.inputs)
             self._weights = check_weights(params.sample_weight, n, np.dtype(np.float64))
+        settings = settings.for_rows(len(self.data.inputs))
         self.key = key
         self.layers = network.layers
         self.engine = Engine(network.layers, self.data.inputs.dtype)

@@ -22,6 +22,7 @@ from fastkb.validation.gram import check_progress
 from fastkb.validation.networks import (
     LOSSES,
     check_choice,
+    check_dtype,
     check_inputs,
     check_layers,
     check_nonnegative,
@@ -88,7 +89,7 @@ class Sequential:
         # Of the first weights, where it is given here, and of what training draws.
         self._first = self._key = None if rng is None else key_from_rng(check_rng(rng))
         if dtype is not None:
-            dtype = np.dtype(check_choice("dtype", np.dtype(dtype).name, ("float32", "float64")))
+            dtype = check_dtype(dtype)
         self._dtype: np.dtype | None = dtype
 
     def __repr__(self) -> str:
@@ -115,12 +116,13 @@ class Sequential:
         if self._key is None:
             self._key = key_from_rng(None)
         if self._engine is None or self._state is None:
-            self._dtype = np.dtype(self._dtype or dtype)
-            self._engine = Engine(self.layers, self._dtype)
-            self._state = self._engine.empty_state(1, False, False)
+            # (Kept together, once nothing can fail any more: the memory may not suffice.)
+            engine = Engine(self.layers, np.dtype(self._dtype or dtype))
+            state = engine.empty_state(1, False, False)
             if draw:
                 first = self._key if self._first is None else self._first
-                self._engine.initialize(first, 0, self._state.parameters[0])
+                engine.initialize(first, 0, state.parameters[0])
+            self._dtype, self._engine, self._state = engine.dtype, engine, state
         return self._engine, self._state, self._key
 
     def forward(self, X: Any) -> np.ndarray:
@@ -363,6 +365,7 @@ class Sequential:
         shape = self.in_features, self.out_features
         data = check_observations(X, y, sample_weight, shape, loss, self._dtype)
         validation = check_validation(validation_data, shape, loss, data.inputs.dtype)
+        settings = settings.for_rows(len(data.inputs))
         if rng is not None:
             self._key = key_from_rng(rng)
         engine, state, key = self._ready(data.inputs.dtype)

@@ -16,6 +16,7 @@ import numpy as np
 from fastkb.nn.engine import Engine
 from fastkb.nn.layers import Identity, Linear, ReLU, Sigmoid, Tanh
 from fastkb.nn.weighted import WeightedEngine
+from fastkb.runtime.memory import check_available_if_large
 from fastkb.validation.networks import Observations
 
 _ACTIVATIONS = {"identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": ReLU}
@@ -43,6 +44,10 @@ def draw(
     dtype : numpy.dtype
     """
     coefs, intercepts = [], []
+    # Drawn in float64, and put into the engine's form besides.
+    size = sum(inputs * outputs for inputs, outputs in pairwise(widths))
+    itemsize = np.dtype(dtype).itemsize
+    check_available_if_large(size * (8 + itemsize), "a network of these hidden_layer_sizes")
     for inputs, outputs in pairwise(widths):
         r = np.sqrt((2.0 if activation == "logistic" else 6.0) / (inputs + outputs))
         coefs.append(random.uniform(-r, r, (inputs, outputs)).astype(dtype, copy=False))

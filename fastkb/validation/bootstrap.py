@@ -44,7 +44,8 @@ def check_level(name: str, level: Any) -> float:
 def check_n_resamples(n_resamples: Any) -> int:
     """A positive number of replicates; 10.0 is accepted as 10."""
     whole = isinstance(n_resamples, Real) and not isinstance(n_resamples, bool)
-    if not whole or not float(n_resamples).is_integer():
+    # (A whole number may have too many digits for a float.)
+    if not whole or not (isinstance(n_resamples, Integral) or float(n_resamples).is_integer()):
         raise TypeError(f"n_resamples must be a positive integer, got {n_resamples!r}")
     number = int(n_resamples)
     if not 1 <= number < 2**32:

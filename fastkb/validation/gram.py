@@ -40,10 +40,12 @@ def check_parameter(
     return number
 
 
-def check_count(name: str, value: Any, *, minimum: int = 0) -> int:
-    """`value` as an int of at least `minimum`; a ValueError or TypeError that names it otherwise."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < minimum:
-        raise _wrong(name, value, f"a whole number >= {minimum}")
+def check_count(name: str, value: Any, *, minimum: int = 0, maximum: int | None = None) -> int:
+    """`value` as an int in these bounds; a ValueError or TypeError that names it otherwise."""
+    whole = isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+    if not whole or value < minimum or (maximum is not None and value > maximum):
+        most = "" if maximum is None else f" and <= {maximum}"
+        raise _wrong(name, value, f"a whole number >= {minimum}{most}")
     return int(value)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,15 @@ def check_choice(name: str, value: Any, known: Sequence[str]) -> str:
     raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}{hint}")
 
 
+def check_dtype(dtype: Any) -> np.dtype:
+    """float32 or float64, or what NumPy takes for one of them."""
+    try:
+        name = np.dtype(dtype).name
+    except (TypeError, ValueError, SyntaxError):
+        name = dtype
+    return np.dtype(check_choice("dtype", name, ("float32", "float64")))
+
+
 def check_initialization(initialization: Any) -> str:
     """How first weights are drawn."""
     return check_choice("initialization", initialization, INITIALIZATIONS)
@@ -45,6 +55,15 @@ def check_width(name: str, width: Any) -> int:
 def check_nonnegative(name: str, value: Any) -> float:
     """A finite number, 0 or above."""
     return check_parameter(name, value, minimum=0.0)
+
+
+def check_member(member: Any, members: int) -> int:
+    """The number of one of so many members, counted from 0; below 0 from the end."""
+    if isinstance(member, (bool, np.bool_)) or not isinstance(member, Integral):
+        raise TypeError(f"member must be a whole number, got {member!r}")
+    if not -members <= member < members:
+        raise IndexError(f"member must be from 0 to {members - 1}, got {member}")
+    return int(member)
 
 
 def check_network(network: Any) -> Any:
@@ -232,6 +251,10 @@ class Settings(NamedTuple):
     patience: int | None
     callbacks: tuple[Any, ...]
 
+    def for_rows(self, n: int) -> Settings:
+        """The same with steps of n observations at most: no more are taken whatever is asked for."""
+        return self._replace(batch_size=min(self.batch_size, n))
+
 
 def check_training(
     epochs: Any, batch_size: Any, shuffle: Any, patience: Any, callbacks: Any
@@ -243,7 +266,10 @@ def check_training(
         patience = check_count("patience", patience, minimum=1)
     if not isinstance(shuffle, (bool, np.bool_)):
         raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
-    given = (callbacks,) if callable(callbacks) else tuple(callbacks)
+    given = callbacks
+    if callable(callbacks) or not isinstance(callbacks, Iterable):
+        given = (callbacks,)
+    given = tuple(given)
     for callback in given:
         if not callable(callback):
             raise TypeError(f"callbacks must be functions, got {callback!r}")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 
 def check_number(
     name: str,
@@ -22,7 +24,10 @@ def check_number(
     expected = _range(minimum, maximum, open_below, open_above)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number {expected}, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.copysign(math.inf, 1 if value > 0 else -1)
     above = number > minimum if open_below else number >= minimum
     below = number < maximum if open_above else number <= maximum
     if not (above and below and math.isfinite(number)):
@@ -47,18 +52,24 @@ def check_share(name: str, value: Any) -> float:
     return check_number(name, value, 0.0, 1.0, open_above=True)
 
 
+# Integers that are divided by: float64 has none of the next ones exactly.
+_LARGEST_WHOLE = 2**53
+
+
 def check_whole(name: str, value: Any, minimum: int) -> int:
-    """An integer of at least `minimum`."""
+    """An integer of at least `minimum`, and at most 2**53."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     if value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+    if value > _LARGEST_WHOLE:
+        raise ValueError(f"{name} must be an integer of at most 2**53, got {value!r}")
     return int(value)
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """True or False."""
-    if value not in (True, False):
+    """True or False, or what equals them."""
+    if isinstance(value, (str, np.ndarray)) or value not in (True, False):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 

@@ -369,3 +369,35 @@ def test_bands_of_bootstrap_band():
             np.testing.assert_array_equal(one, same)
         assert (band.solver, band.reason) == (other.solver, other.reason)
         assert band.solver == "ensemble"
+
+
+@pytest.mark.parametrize("batch_size", [2**63, 10**400])
+def test_large_batches_are_all_observations(batch_size):
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.ones(20)
+    net = nn.Sequential(nn.Linear(3, 1))
+    kwargs = {"n_resamples": 2, "epochs": 2, "rng": 0}
+    expected = nn.bootstrap_fit(net, X, y, batch_size=20, **kwargs).state_dict(1)
+    found = nn.bootstrap_fit(net, X, y, batch_size=batch_size, **kwargs).state_dict(1)
+    np.testing.assert_array_equal(found["0.weight"], expected["0.weight"])
+
+
+@pytest.mark.parametrize(("n_resamples", "epochs"), [(2**32 - 1, 1), (2, 2**70)])
+def test_what_does_not_fit_is_refused_before_training(n_resamples, epochs, monkeypatch):
+    monkeypatch.setattr("fastkb.runtime.memory.available_bytes", lambda: 10**9)
+    monkeypatch.setattr("fastkb.nn.members.Members.fit_center", None)
+    net = nn.Sequential(nn.Linear(3, 1))
+    with pytest.raises(MemoryError, match=r"needs .* GB, and 1\.0 GB of memory are free"):
+        nn.bootstrap_fit(net, np.ones((4, 3)), np.ones(4), n_resamples=n_resamples, epochs=epochs)
+
+
+def test_members_by_number():
+    net = nn.Sequential(nn.Linear(1, 1))
+    ensemble = nn.bootstrap_fit(net, np.ones((4, 1)), np.ones(4), n_resamples=2, epochs=1, rng=0)
+    last, first = ensemble.state_dict(np.int64(1)), ensemble.state_dict(-2)
+    assert last["0.weight"] == ensemble.state_dict(-1)["0.weight"] != first["0.weight"]
+    for member in (None, True, 1.0, "x", [0], slice(1)):
+        with pytest.raises(TypeError, match="member must be a whole number, got"):
+            ensemble.state_dict(member)
+    for member in (2, -3, 2**70):
+        with pytest.raises(IndexError, match="member must be from 0 to 1, got"):
+            ensemble.state_dict(member)

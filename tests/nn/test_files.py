@@ -518,6 +518,8 @@ WRONG = {
     "not drawn": (change("drawn", to=False), "a network without parameters has no other arrays"),
     "epochs": (change("epochs", to=-1), "epochs must be a whole number >= 0; got -1"),
     "steps": (change("steps", to=1.5), "'steps' of the description must be of type int, got 1.5"),
+    "many epochs": (change("epochs", to=2**70), "epochs must be a whole number >= 0 and <= 9007199254"),
+    "many steps": (change("steps", to=2**63), "steps must be a whole number >= 0 and <= 9007199254"),
     "losses": (change("losses", to=[1.0, "x"]), "losses must be a list of numbers, got 'x' in it"),
     "history": (change("history", "loss", to=3), r"history\['loss'\] must be a list of numbers"),
     "seed": (change("seed", to=[1, 2, 3]), "seed must be four whole numbers .*got .1, 2, 3."),

@@ -456,3 +456,83 @@ def test_copies_of_a_network_that_has_no_parameters_yet():
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert other.dtype is None
         assert_same(other.fit(X, y), network(rng=4).fit(X, y))
+
+
+# --- far too large ------------------------------------------------------------------------------
+
+WIDE = [(10**6, 10**6), (3, 10**12), (10**30, 2), (2**62, 2**62), (10**4, 10**9)]
+
+
+@pytest.mark.parametrize("widths", WIDE)
+def test_a_network_that_no_memory_holds_is_refused_at_once(widths, monkeypatch, tmp_path):
+    """Nothing of it is laid out before: that alone would take hours."""
+    monkeypatch.setattr("fastkb.runtime.memory.available_bytes", lambda: 10**9)
+    X, y = np.ones((4, 3)), np.ones(4)
+    inner, outer = widths
+    net = nn.Sequential(
+        nn.Linear(3, inner), nn.ReLU(), nn.Linear(inner, outer), nn.Linear(outer, 1)
+    )
+    net.save(tmp_path / "net.npz")
+    message = r"a network of these widths needs .* GB, and 1\.0 GB of memory are free"
+    for each in (net, nn.load(tmp_path / "net.npz")):
+        for call in (
+            lambda each=each: each.fit(X, y),
+            lambda each=each: each.forward(X),
+            lambda each=each: each.loss_and_gradients(X, y),
+            lambda each=each: each.state_dict(),
+            lambda each=each: nn.bootstrap_fit(each, X, y),
+        ):
+            with pytest.raises(MemoryError, match=message):
+                call()
+    assert net.dtype is None
+
+
+def test_first_parameters_that_cannot_be_drawn_are_not_zero_afterwards(monkeypatch):
+    net = nn.Sequential(nn.Linear(3000, 3000), rng=0)
+    with monkeypatch.context() as patch:
+        patch.setattr("fastkb.nn.engine.check_available_if_large", refuse_drawing)
+        with pytest.raises(MemoryError, match="drawing"):
+            net.state_dict()
+    assert net.state_dict()["0.weight"].all()
+
+
+def refuse_drawing(size, what):
+    if "drawing" in what:
+        raise MemoryError(what)
+
+
+# --- whole numbers that compiled code cannot hold -----------------------------------------------
+
+
+@pytest.mark.parametrize("large", [2**31, 2**63 - 1, 2**63, 2**70, 10**400])
+def test_large_numbers_are_as_good_as_all(large):
+    """Of a batch, of patience and of epochs."""
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.ones(20)
+
+    def trained(**kwargs):
+        net = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1), rng=0)
+        return net.fit(X, y, **kwargs).state_dict()
+
+    expected = trained(batch_size=20, epochs=3)
+    for found in (
+        trained(batch_size=large, epochs=3),
+        trained(batch_size=20, epochs=3, patience=large),
+        trained(
+            batch_size=20, epochs=large, callbacks=lambda net, _: len(net.history["loss"]) == 3
+        ),
+    ):
+        for name, value in expected.items():
+            np.testing.assert_array_equal(found[name], value)
+
+
+@pytest.mark.parametrize("callbacks", [3, None, True, 1.5, "no", [3]])
+def test_callbacks_that_are_none(callbacks):
+    net = nn.Sequential(nn.Linear(1, 1))
+    with pytest.raises(TypeError, match="callbacks must be functions, got"):
+        net.fit(np.ones((2, 1)), np.ones(2), callbacks=callbacks)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "x", 3, np.nan, [0.1], int, np.ones(2), "0.1"])
+def test_element_types_of_another_kind(dtype):
+    with pytest.raises(ValueError, match="dtype must be one of float32, float64, got"):
+        nn.Sequential(nn.Linear(1, 1), dtype=dtype)

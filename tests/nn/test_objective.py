@@ -93,3 +93,11 @@ def test_the_objective_and_its_gradient(out_activation, weighted):
         ahead[k] += h
         behind[k] -= h
         assert abs((at(ahead) - at(behind)) / (2 * h) - gradients[k]) <= 1e-8
+
+
+@pytest.mark.parametrize("sizes", [(10**6, 10**6), (10**30,), (10**5, 10**5)])
+def test_networks_that_no_memory_holds_are_not_drawn(sizes, monkeypatch):
+    monkeypatch.setattr("fastkb.runtime.memory.available_bytes", lambda: 10**9)
+    message = r"these hidden_layer_sizes needs .* GB, and 1\.0 GB of memory are free"
+    with pytest.raises(MemoryError, match=message):
+        draw(np.random.RandomState(0), (3, *sizes, 1), "relu", np.dtype(np.float32))

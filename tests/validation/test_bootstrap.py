@@ -45,7 +45,7 @@ def test_numbers_of_resamples(given, expected):
     assert type(got) is int
 
 
-@pytest.mark.parametrize("given", [0, -3, 2**32])
+@pytest.mark.parametrize("given", [0, -3, 2**32, 10**400])
 def test_numbers_of_resamples_outside(given):
     with pytest.raises(ValueError, match="n_resamples must be from 1"):
         validation.check_n_resamples(given)

@@ -143,3 +143,19 @@ def test_unknown_names(name, message):
     with pytest.raises(ValueError) as caught:
         validation.check_name("x", name, ["warm_up", "other"], ["needs_more"])
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+def test_numbers_of_hundreds_of_digits(value):
+    with pytest.raises(ValueError, match="lr must be a number above 0 and finite, got"):
+        validation.check_positive("lr", value)
+    with pytest.raises(ValueError, match="beta must be a number from 0 to below 1, got"):
+        validation.check_share("beta", value)
+    with pytest.raises(ValueError, match="epochs must be an integer of at "):
+        validation.check_whole("epochs", value, 1)
+
+
+@pytest.mark.parametrize("value", ["", "True", 2, None, np.array(True), np.ones(2), np.nan])
+def test_what_is_no_flag(value):
+    with pytest.raises(TypeError, match="bias must be True or False, got"):
+        validation.check_flag("bias", value)
