@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastkb.bands.checks import (
     why_refitted,
 )
 from fastkb.bands.model_kinds import of_model
+from fastkb.bands.names import check_same_columns, column_names
 from fastkb.bands.result import BandResult
 from fastkb.bands.ridge_band import check_ridge, of_ridge
 from fastkb.bootstrap.checkpoint import Checkpoint
@@ -22,6 +24,7 @@ from fastkb.bootstrap.model_band import Options, describe_job
 from fastkb.bootstrap.models import Training
 from fastkb.random.streams import key_from_rng
 from fastkb.ridge.search import KernelRidgeCV
+from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.progress import ProgressLike
 from fastkb.validation.bootstrap import (
     check_fit_params_of,
@@ -36,7 +39,9 @@ from fastkb.validation.bootstrap import (
     check_solver_of,
     check_training,
     check_weights_of_rows,
+    fits_its_own_way,
     is_ridge,
+    is_ridge_behind_steps,
 )
 from fastkb.validation.gram import check_progress
 
@@ -230,7 +235,8 @@ def bootstrap_band(
     check_solver_of(solver, estimator)
     check_solver_of_search(estimator, solver, scheme)
     ridge = is_ridge(estimator) and solver not in ("weights", "rows")
-    if isinstance(estimator, KernelRidgeCV) and solver in ("auto", "search"):
+    searches = isinstance(estimator, KernelRidgeCV) and not fits_its_own_way(estimator)
+    if searches and solver in ("auto", "search"):
         ridge = kind != "percentile" or why_refitted(estimator, scheme) is None
     fit_params = check_fit_params_of(estimator, fit_params, ridge)
     check_scheme_of_band(scheme)
@@ -247,11 +253,20 @@ def bootstrap_band(
         fit_params,
         kind,
     )
+    check_same_columns(X, X_eval)
     given = Training(X, y, X_eval)
     if ridge:
         data: Any = check_ridge(estimator, given, options, checkpoint)
     else:
         check_kind_of_model(estimator, kind, scheme)
+        if is_ridge_behind_steps(estimator):
+            warnings.warn(
+                "the steps of the pipeline are fitted again to every resample, and so its kernel ridge "
+                "regression is refitted by itself. To refit it at once, transform X beforehand and "
+                "give the regression alone",
+                UserWarning,
+                stacklevel=stacklevel(),
+            )
         data = Training(*check_training(X, y, X_eval))
         check_weights_of_rows(fit_params, len(data.y))
     saved = None
@@ -273,6 +288,9 @@ def bootstrap_band(
         n_resamples=parts.n_resamples,
         seconds=time.perf_counter() - start,
         kind=kind,
+        x_names=column_names(X) if hasattr(X, "columns") else column_names(X_eval),
+        y_names=column_names(y),
         _study=parts.study,
+        _observed=(X, y),
         **parts.about,
     )

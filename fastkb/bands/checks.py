@@ -13,7 +13,7 @@ from fastkb.bootstrap.response_schemes import ResponseScheme
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.path import CRITERIA, check_alphas, check_gammas
 from fastkb.ridge.search import KernelRidgeCV
-from fastkb.validation.bootstrap import is_classifier
+from fastkb.validation.bootstrap import fits_its_own_way, is_classifier
 from fastkb.validation.ridge import check_choice, check_flag, check_kernel
 
 
@@ -110,7 +110,7 @@ def check_solver_of_search(estimator: Any, solver: str, scheme: Any) -> None:
     """The solver "search" for what it serves."""
     if solver != "search":
         return
-    if not isinstance(estimator, KernelRidgeCV):
+    if not isinstance(estimator, KernelRidgeCV) or fits_its_own_way(estimator):
         raise ValueError(f"solver='search' is for KernelRidgeCV, got {_name(estimator)}")
     why = why_refitted(estimator, scheme)
     if why is not None:

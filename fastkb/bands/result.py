@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.bands import saved
 from fastkb.bands.checks import check_share
 from fastkb.bands.kinds import KINDS, SHARE
 from fastkb.bands.simultaneous import studentized_maximum
 from fastkb.bootstrap.prediction_error import PredictionError
+from fastkb.runtime.html import html_table
 from fastkb.validation.bootstrap import check_level
 
 Edges = tuple[np.ndarray, np.ndarray]
@@ -78,6 +80,8 @@ class BandResult:
         Of an estimator that chooses its parameters: `gamma`, `alpha`, the candidates `gammas` and
         `alphas`, the `criterion`, and `n_judged`, the number of rows on which kernels of high rank were
         judged (None: all rows).
+    x_names, y_names : tuple of str or None
+        The names of the columns of X and y, where they were data frames or series.
 
     Examples
     --------
@@ -115,7 +119,11 @@ class BandResult:
     prediction_error: PredictionError | None = None
     kind: str = "percentile"
     choice: Any = None
+    x_names: tuple[str, ...] | None = None
+    y_names: tuple[str, ...] | None = None
     _study: Any = field(default=None, repr=False, compare=False)
+    _observed: tuple[Any, Any] | None = field(default=None, repr=False, compare=False)
+    _from_file: bool = field(default=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
         points = " x ".join(map(str, self.center.shape))
@@ -207,6 +215,7 @@ class BandResult:
             If the band is not of kernel ridge regression, or was resampled by a scheme.
         """
         level, share = check_level("level", level), check_share(share)
+        self._check_data_are_there("confidence")
         if not hasattr(self._study, "confidence"):
             raise ValueError(
                 "confidence needs a band of KernelRidge or KernelRidgeCV without a scheme, whose bias of "
@@ -265,12 +274,20 @@ class BandResult:
             For models other than kernel ridge regression, unless the band is of ``kind="prediction"``.
         """
         level = check_level("level", level)
+        self._check_data_are_there("prediction")
         if not hasattr(self._study, "prediction"):
             raise ValueError(
                 "prediction needs what replicates predict at the rows that they left out, and a band of "
                 f"kind {self.kind!r} by solver {self.solver!r} has none: take kind='prediction'"
             )
         return self._of_study("prediction", level)
+
+    def _check_data_are_there(self, kind: str) -> None:
+        if self._from_file and not hasattr(self._study, kind):
+            raise ValueError(
+                f"this band was loaded from a file, which holds no data: take {kind} bands of other "
+                "levels from the band that was saved"
+            )
 
     def _of_study(self, kind: str, *arguments: float) -> Edges:
         """A band of the study, in the shape and the type of this one."""
@@ -280,8 +297,97 @@ class BandResult:
         )
         return low, high
 
+    def to_frame(self) -> Any:
+        """The evaluation points and the curves as a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each evaluation point: its coordinates under the names of the columns of X (``x``,
+            or ``x0``, … where they have none), then ``center``, ``mean``, ``low`` and ``high``; of
+            several targets ``center: first``, ….
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastkb import KernelRidge, bootstrap_band
+        >>> x = np.linspace(0, 3, 20)[:, None]
+        >>> model = KernelRidge(alpha=0.1, kernel="rbf")
+        >>> band = bootstrap_band(model, x, np.sin(x[:, 0]), x[::10], n_resamples=50, rng=0)
+        >>> band.to_frame().columns.tolist()
+        ['x', 'center', 'mean', 'low', 'high']
+        """
+        return saved.frame_of(self)
+
+    def save(self, path: Any) -> None:
+        """Write the band to a file, which appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Ending in ``.npz``. Nothing is pickled. The data are not written: :meth:`load` gives the
+            curves, the replicates if they were kept, and confidence and simultaneous bands at any level
+            if they have been computed; prediction bands at another level need the data.
+
+        Raises
+        ------
+        ValueError
+            If a value is a Python object, which no such file can hold.
+        OSError
+            If the file cannot be written.
+        """
+        saved.write_band(self, path)
+
+    @classmethod
+    def load(cls, path: Any) -> BandResult:
+        """The band that :meth:`save` has written.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or is something else.
+        OSError
+            If it cannot be read.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from fastkb import BandResult, KernelRidge, bootstrap_band
+        >>> x = np.linspace(0, 3, 20)[:, None]
+        >>> model = KernelRidge(alpha=0.1, kernel="rbf")
+        >>> band = bootstrap_band(model, x, np.sin(x[:, 0]), x, n_resamples=50, rng=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     band.save(os.path.join(folder, "band.npz"))
+        ...     again = BandResult.load(os.path.join(folder, "band.npz"))
+        >>> bool((again.low == band.low).all())
+        True
+        """
+        return cls(**saved.read_band(path), _from_file=True)
+
+    def _repr_html_(self) -> str:
+        solver = f"{self.solver}: {self.reason}" if self.reason else self.solver
+        points = " x ".join(map(str, self.center.shape))
+        rows = [
+            ("band", self.label),
+            ("points", points),
+            ("replicates", f"{self.n_resamples:,}"),
+            ("solver", solver),
+            ("time", f"{self.seconds:.3g} s"),
+        ]
+        return html_table("fastkb.BandResult", rows)
+
     def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the fitted curve and the band; see :func:`fastkb.plot.plot_band`.
+        """Draw the fitted curve, the band and the observations; see :func:`fastkb.plot.plot_band`.
 
         Parameters
         ----------

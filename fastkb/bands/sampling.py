@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.bands.names import column_names
 from fastkb.bands.result import BandResult
 from fastkb.bootstrap.quantiles import column_quantiles
 from fastkb.random.streams import key_from_rng
@@ -115,6 +116,7 @@ def sampling_band(
         high=high,
         confidence_level=level,
         distribution=distribution if keep_distribution else None,
+        x_names=column_names(X_eval),
         solver="refit",
         reason="fresh samples have nothing in common, so each is fitted on its own",
         n_resamples=n_resamples,

@@ -54,7 +54,52 @@ class Choice(NamedTuple):
     n_judged: int | None
 
 
-class RidgeStudy:
+class OfWidths:
+    """Bands around a curve whose standard errors, and how many of them a band takes, are known.
+
+    Attributes
+    ----------
+    center : ndarray
+        The fit on all data, around which bands are laid.  # shape: (m, n_targets)
+    widths : Widths
+    """
+
+    center: np.ndarray
+    widths: Widths
+
+    def confidence(self, level: float, share: float) -> Band:
+        """The band that holds the true curve at `level` at a share of the points among the data."""
+        half = self.widths.pointwise(level, share) * self.widths.spread
+        return self.center - half, self.center + half
+
+    def simultaneous(self, level: float) -> Band:
+        """The band that holds the whole curve, and so is never narrower than one that holds a part."""
+        widths = self.widths
+        errors = np.maximum(widths.simultaneous(level), widths.pointwise(level, SHARE))
+        half = errors * widths.spread
+        return self.center - half, self.center + half
+
+
+class Saved(OfWidths):
+    """What a file keeps of a study.
+
+    Parameters
+    ----------
+    center : ndarray
+        # shape: (m, n_targets)
+    widths : Widths
+    """
+
+    def __init__(self, center: np.ndarray, widths: Widths) -> None:
+        self.center, self.widths = center, widths
+
+    @property
+    def known_widths(self) -> Widths:
+        """Those of the file: a band that was loaded can be saved."""
+        return self.widths
+
+
+class RidgeStudy(OfWidths):
     """Bands of one estimator on one data set.
 
     Parameters
@@ -73,8 +118,6 @@ class RidgeStudy:
     center : ndarray
         The fit on all data, around which bands are laid: to be set first.  # shape: (m, n_targets)
     """
-
-    center: np.ndarray
 
     def __init__(
         self,
@@ -176,21 +219,14 @@ class RidgeStudy:
         return result
 
     @functools.cached_property
-    def widths(self) -> Widths:
+    def widths(self) -> Widths:  # type: ignore[override]
         """Those of the wild bootstrap."""
         return self.wild_bootstrap().widths
 
-    def confidence(self, level: float, share: float) -> Band:
-        """The band that holds the true curve at `level` at a share of the points among the data."""
-        half = self.widths.pointwise(level, share) * self.widths.spread
-        return self.center - half, self.center + half
-
-    def simultaneous(self, level: float) -> Band:
-        """The band that holds the whole curve, and so is never narrower than one that holds a part."""
-        widths = self.widths
-        errors = np.maximum(widths.simultaneous(level), widths.pointwise(level, SHARE))
-        half = errors * widths.spread
-        return self.center - half, self.center + half
+    @property
+    def known_widths(self) -> Widths | None:
+        """Those that have been computed already."""
+        return self.__dict__.get("widths")
 
     @functools.cached_property
     def _left_out(self) -> list[tuple[np.ndarray, np.ndarray]]:

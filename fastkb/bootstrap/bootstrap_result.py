@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from fastkb.bootstrap.intervals import Ends
+from fastkb.runtime.html import html_table
+from fastkb.runtime.result_file import read_result, write_result
+from fastkb.validation.bootstrap import check_level
+from fastkb.validation.files import check_suffix, check_target
+
+_TEXTS = ("confidence_level", "alternative", "method")
+_ALTERNATIVES = ("two-sided", "less", "greater")
 
 
 class ConfidenceInterval(NamedTuple):
@@ -19,6 +28,15 @@ class ConfidenceInterval(NamedTuple):
 
     low: Any
     high: Any
+
+
+def one_sided(low: np.ndarray, high: np.ndarray, alternative: str) -> ConfidenceInterval:
+    """The ends, of which one is infinite if the interval is one-sided."""
+    if alternative == "less":
+        low = np.full_like(low, -np.inf)
+    elif alternative == "greater":
+        high = np.full_like(high, np.inf)
+    return ConfidenceInterval(low[()], high[()])
 
 
 @dataclass
@@ -64,6 +82,171 @@ class BootstrapResult:
     alternative: str = "two-sided"
     method: str = ""
     scheme: Any = None
+    _ends: Ends | None = field(default=None, repr=False, compare=False)
+
+    def interval(self, level: float = 0.95, alternative: str | None = None) -> ConfidenceInterval:
+        """The interval at another level, from the same resamples and by the same method.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Between 0 and 1, exclusive.
+        alternative : {"two-sided", "less", "greater"}, optional
+            None: that of the result.
+
+        Returns
+        -------
+        ConfidenceInterval
+            `low` and `high`; NaN where there is no BCa interval.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not what is expected, or the result was made by hand and its method needs
+            more than the distribution.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastkb import bootstrap
+        >>> x = np.arange(30.0)
+        >>> result = bootstrap((x,), np.mean, n_resamples=999, rng=0)
+        >>> result.interval(0.9) == bootstrap(
+        ...     (x,), np.mean, n_resamples=999, confidence_level=0.9, rng=0
+        ... ).confidence_interval
+        True
+        """
+        level = check_level("level", level)
+        alternative = self.alternative if alternative is None else alternative
+        if alternative not in _ALTERNATIVES:
+            raise ValueError(
+                f"alternative must be one of {', '.join(_ALTERNATIVES)}, got {alternative!r}"
+            )
+        ends = self._ends
+        if ends is None and self.method == "percentile":
+            # (That needs nothing but the distribution.)
+            ends = Ends("percentile", np.empty(np.shape(self.bootstrap_distribution)[:-1]))
+        if ends is None:
+            raise ValueError(
+                f"interval needs what bootstrap has computed beside the distribution, and this result of "
+                f"method {self.method!r} was made without: call bootstrap with bootstrap_result= and "
+                "n_resamples=0"
+            )
+        distribution = np.asarray(self.bootstrap_distribution)
+        return one_sided(*ends.at(distribution, level, alternative), alternative)
+
+    def to_frame(self) -> Any:
+        """The result as a data frame of one row, or of one row for each statistic.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``observed``, ``standard_error``, ``low``, ``high``, ``confidence_level`` and
+            ``method``. Several statistics are in C order, as ``ravel`` has them.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas: pip install pandas") from error
+        low, high = self.confidence_interval
+        columns = {"observed": self.observed, "standard_error": self.standard_error}
+        columns |= {"low": low, "high": high}
+        shape = np.shape(self.bootstrap_distribution)[:-1]
+        found = {
+            name: np.broadcast_to(np.nan if value is None else value, shape).ravel()
+            for name, value in columns.items()
+        }
+        about = {"confidence_level": self.confidence_level, "method": self.method}
+        return pd.DataFrame(found).assign(**about)
+
+    def save(self, path: Any) -> None:
+        """Write the result to a file, which appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Ending in ``.npz``. Nothing is pickled. Of a scheme its text alone is kept.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `path` is not what is expected.
+        OSError
+            If the file cannot be written.
+        """
+        target = check_target("path", path)
+        check_suffix("path", target, (".npz",))
+        about: dict[str, Any] = {name: getattr(self, name) for name in _TEXTS}
+        about["scheme"] = None if self.scheme is None else str(self.scheme)
+        low, high = self.confidence_interval
+        arrays = {"low": low, "high": high, "distribution": self.bootstrap_distribution}
+        arrays |= {"standard_error": self.standard_error, "observed": self.observed}
+        if self._ends is not None:
+            about["ends"] = {"method": self._ends.method, "scale": self._ends.scale}
+            kept = self._ends._asdict().items()
+            arrays |= {f"ends/{name}": value for name, value in kept if name not in about["ends"]}
+        write_result(target, "bootstrap", about, arrays)
+
+    @classmethod
+    def load(cls, path: Any) -> BootstrapResult:
+        """The result that :meth:`save` has written.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or is something else.
+        OSError
+            If it cannot be read.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from fastkb import BootstrapResult, bootstrap
+        >>> result = bootstrap((np.arange(30.0),), np.mean, n_resamples=999, rng=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result.save(os.path.join(folder, "mean.npz"))
+        ...     again = BootstrapResult.load(os.path.join(folder, "mean.npz"))
+        >>> again.interval(0.9) == result.interval(0.9)
+        True
+        """
+        about, arrays = read_result(path, "bootstrap")
+        try:
+            ends = None
+            if "ends" in about:
+                kept = {name: arrays.get(f"ends/{name}") for name in Ends._fields}
+                ends = Ends(**{**kept, **about["ends"]})
+            found = {name: arrays[name][()] for name in ("low", "high", "standard_error")}
+            return cls(
+                confidence_interval=ConfidenceInterval(found["low"], found["high"]),
+                bootstrap_distribution=arrays["distribution"],
+                standard_error=found["standard_error"],
+                observed=arrays["observed"][()] if "observed" in arrays else None,
+                scheme=about["scheme"],
+                _ends=ends,
+                **{name: about[name] for name in _TEXTS},
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"path {path!r} is not a bootstrap that fastkb saved: {error} is missing"
+            ) from None
+
+    def _repr_html_(self) -> str:
+        shape = np.shape(self.bootstrap_distribution)[:-1]
+        if shape:
+            rows = [("statistics", " x ".join(map(str, shape))), ("method", self.method)]
+        else:
+            rows = [(line[:14].strip(), line[14:].strip()) for line in self.summary().splitlines()]
+        return html_table("fastkb.BootstrapResult", rows)
 
     def summary(self) -> str:
         r"""The result in a few lines of text.

@@ -155,6 +155,9 @@ def digest(value: Any) -> str:
             _update(state, part)
     elif _is_data(value):
         _update(state, np.asarray(value))
+        if hasattr(value, "columns"):
+            # Models take columns by their names.
+            state.update(f"columns {list(value.columns)!r}\n".encode())
     else:
         state.update(f"object\n{_text(value)}".encode())
     return state.hexdigest()

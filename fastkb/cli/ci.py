@@ -17,7 +17,6 @@ from fastkb.bootstrap import confidence, schemes
 from fastkb.bootstrap.statistics import NAMED
 from fastkb.cli import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
-from fastkb.cli.report import plain
 from fastkb.cli.table import Columns, Wanted, deviation, read_columns, reading_of
 from fastkb.cli.terminal import (
     Line,
@@ -28,7 +27,7 @@ from fastkb.cli.terminal import (
     dropped,
     warned,
 )
-from fastkb.plot import INK, draw_distribution, frame, new_figure
+from fastkb.plot import INK, draw_distribution, frame, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import textwrap
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,7 +13,16 @@ from fastkb.cli import CommandError
 from fastkb.cli.numerals import date_of
 from fastkb.cli.table import Table
 from fastkb.cli.terminal import compiling, dropped
-from fastkb.plot import INK, date_ticks, draw_band, frame, log_ticks, new_figure, number_ticks
+from fastkb.plot import (
+    INK,
+    date_ticks,
+    draw_band,
+    frame,
+    log_ticks,
+    new_figure,
+    number_ticks,
+    plain,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -227,11 +235,6 @@ def two_values(y: np.ndarray) -> tuple[float, float] | None:
     """The values of a target that has two of them, the smaller first."""
     low, high = float(y.min()), float(y.max())
     return (low, high) if bool(((y == low) | (y == high)).all()) else None
-
-
-def plain(label: str, width: int) -> str:
-    """A column's name on lines of its own, and no formula where it has two dollar signs."""
-    return textwrap.fill(label, width).replace("$", r"\$")
 
 
 def _enumerate(names: list[str]) -> str:

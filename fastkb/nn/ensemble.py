@@ -100,6 +100,7 @@ class Ensemble:
         --------
         fastkb.bootstrap_band : the same band for the same seed, in less memory, and by other schemes.
         """
+        from fastkb.bands.names import column_names
         from fastkb.bands.result import BandResult
         from fastkb.bootstrap.quantiles import column_quantiles
 
@@ -116,6 +117,7 @@ class Ensemble:
             high=high.astype(center.dtype),
             confidence_level=level,
             distribution=distribution,
+            x_names=column_names(X_eval),
             solver="ensemble",
             reason=REASON,
             n_resamples=len(self),

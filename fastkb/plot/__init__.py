@@ -17,6 +17,7 @@ from fastkb.plot.style import (
     dress,
     frame,
     new_figure,
+    plain,
     save,
 )
 from fastkb.plot.ticks import date_ticks, log_ticks, number_ticks
@@ -39,6 +40,7 @@ __all__ = [
     "log_ticks",
     "new_figure",
     "number_ticks",
+    "plain",
     "plot_band",
     "plot_distribution",
     "save",

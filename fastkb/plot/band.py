@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastkb.plot.style import BAND, CURVE, POINTS, dress, new_figure, require_matplotlib
+from fastkb.plot.style import (
+    BAND,
+    CURVE,
+    INK,
+    POINTS,
+    dress,
+    new_figure,
+    plain,
+    require_matplotlib,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,10 +158,14 @@ def plot_band(
     *,
     X: Any = None,
     y: Any = None,
-    feature: int | None = None,
-    output: int = 0,
+    feature: int | str | None = None,
+    output: int | str = 0,
+    points: bool = True,
 ) -> Axes:
-    """Draw a :class:`~fastkb.BandResult`: the fitted curve and the band around it.
+    """Draw a :class:`~fastkb.BandResult`: the fitted curve, the band around it, and the observations.
+
+    Where no observation is near, the curve is dashed and the band pale. The axes are labelled by the
+    names of the columns, where the data had them.
 
     Parameters
     ----------
@@ -161,12 +174,14 @@ def plot_band(
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
     X, y : array-like of shapes (n, d) and (n,) or (n, n_outputs), optional
-        The observations, drawn as points.
-    feature : int, optional
-        The input column along which to draw. By default the only one that varies over
+        The observations, drawn as points. By default those that the band was made of.
+    feature : int or str, optional
+        The input column along which to draw, or its name. By default the only one that varies over
         the evaluation points.
-    output : int, default 0
-        Which output to draw, for y with several columns.
+    output : int or str, default 0
+        Which output to draw, for y with several columns: its place, or its name.
+    points : bool, default True
+        Whether to draw the observations.
 
     Returns
     -------
@@ -194,11 +209,12 @@ def plot_band(
     ... )
     >>> ax = band.plot(X=x, y=np.sin(x[:, 0]))
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['observations', '90% band of refits', 'fitted curve']
+    ['40 observations', '90% band of refits', 'fitted curve']
     """
     require_matplotlib()
-    grid = np.asarray(result.x)
-    grid = grid[:, None] if grid.ndim == 1 else grid
+    grid = _matrix(result.x)
+    feature = _place("feature", feature, result.x_names)
+    column = _place("output", output, result.y_names) or 0
     if feature is None:
         varying = np.flatnonzero(np.ptp(grid, axis=0) > 0)
         if len(varying) > 1:
@@ -213,17 +229,24 @@ def plot_band(
         )
     curves = [np.asarray(v) for v in (result.center, result.low, result.high)]
     if curves[0].ndim == 2:
-        if not 0 <= output < curves[0].shape[1]:
+        if not 0 <= column < curves[0].shape[1]:
             raise ValueError(
                 f"output={output}: expected a column of y, from 0 to {curves[0].shape[1] - 1}"
             )
-        curves = [v[:, output] for v in curves]
+        curves = [v[:, column] for v in curves]
     if (X is None) != (y is None):
         raise ValueError("X and y: give both, to draw the observations, or neither")
-    points = None
-    if X is not None:
-        X, y = np.asarray(X), np.asarray(y)
-        points = (X if X.ndim == 1 else X[:, feature], y if y.ndim == 1 else y[:, output])
+    if X is None and result._observed is not None:
+        X, y = result._observed
+    drawn, rug, near = None, None, None
+    if points and X is not None:
+        rows = _matrix(X)
+        rug = rows[:, feature]
+        if rows.shape[1] == grid.shape[1]:
+            near = _observed_nearby(rows, grid)
+        if result.classes is None:
+            targets = np.asarray(y)
+            drawn = rug, targets if targets.ndim == 1 else targets[:, column]
     if ax is None:
         _, (ax,) = new_figure()
     draw_band(
@@ -231,7 +254,45 @@ def plot_band(
         grid[:, feature],
         *curves,
         label=result.label,
-        points=points,
+        points=drawn,
+        points_label="observations" if drawn is None else f"{len(drawn[0]):,} observations",
+        rug=rug,
+        near=near,
     )
+    if result.x_names is not None and len(result.x_names) == grid.shape[1]:
+        ax.set_xlabel(plain(result.x_names[feature]), color=INK)
+    if result.y_names is not None and result.classes is None and column < len(result.y_names):
+        ax.set_ylabel(plain(result.y_names[column]), color=INK)
     ax.legend(frameon=False)
     return ax
+
+
+def _matrix(X: Any) -> np.ndarray:
+    """Rows of numbers, of whatever the user has."""
+    rows = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+    return rows[:, None] if rows.ndim == 1 else rows
+
+
+def _place(name: str, value: int | str | None, names: tuple[str, ...] | None) -> int | None:
+    """The place of a column that is given by its name."""
+    if not isinstance(value, str):
+        return value
+    if names is None or value not in names:
+        known = "the data had no names" if names is None else f"the names are {', '.join(names)}"
+        raise ValueError(f"{name}={value!r}: expected a column; {known}")
+    return names.index(value)
+
+
+def _observed_nearby(rows: np.ndarray, grid: np.ndarray) -> np.ndarray | None:
+    """Which evaluation points have observations nearby; None where rows have no distances."""
+    from fastkb.bands.neighbourhood import observed_nearby
+
+    try:
+        rows, grid = rows.astype(np.float64), grid.astype(np.float64)
+    except (TypeError, ValueError):
+        return None
+    if not (np.isfinite(rows).all() and np.isfinite(grid).all()):
+        return None
+    scale = rows.std(axis=0)
+    scale = np.where(scale > 0.0, scale, 1.0)
+    return observed_nearby(rows / scale, grid / scale)

@@ -85,6 +85,11 @@ def new_figure(
     return figure, list(grid[:n_panels])
 
 
+def plain(label: str, width: int = 64) -> str:
+    """A label on lines of so many characters, and no formula where it has two dollar signs."""
+    return textwrap.fill(label, width).replace("$", r"\$")
+
+
 def dress(ax: Axes) -> None:
     """Thin axes and a grid that stay behind the data."""
     for side in ("top", "right"):

@@ -75,11 +75,38 @@ def check_rng(rng: Any) -> Any:
 
 
 def is_ridge(estimator: Any) -> bool:
-    """Whether it is a KernelRidge: fastkb's, scikit-learn's or one with their parameters."""
+    """Whether it is a KernelRidge: fastkb's, scikit-learn's or one with their parameters.
+
+    A subclass with a `fit` or a `predict` of its own is another model, whatever its parameters are.
+    """
     if isinstance(estimator, type) or not hasattr(estimator, "_get_kernel"):
+        return False
+    if fits_its_own_way(estimator):
         return False
     parameters = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
     return all(name in parameters for name in _RIDGE_PARAMETERS)
+
+
+def fits_its_own_way(estimator: Any) -> bool:
+    """Whether a subclass of a kernel ridge regression, or an object of it, has its own fit or predict."""
+    own = ("fit", "predict")
+    classes = type(estimator).__mro__
+    ridge = [
+        place
+        for place, cls in enumerate(classes)
+        if cls.__name__.startswith("KernelRidge")
+        and cls.__module__.startswith(("fastkb.ridge.", "sklearn.kernel_ridge"))
+    ]
+    if not ridge:
+        return False
+    given = [vars(estimator), *(vars(cls) for cls in classes[: ridge[0]])]
+    return any(name in known for known in given for name in own)
+
+
+def is_ridge_behind_steps(estimator: Any) -> bool:
+    """Whether it is a pipeline that ends in a kernel ridge regression."""
+    steps = getattr(estimator, "steps", None)
+    return isinstance(steps, list) and len(steps) > 1 and is_ridge(steps[-1][1])
 
 
 def is_network(estimator: Any) -> bool:

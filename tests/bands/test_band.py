@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.kernel_ridge
 import sklearn.linear_model
@@ -15,6 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.linalg import LinAlgWarning
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import fastkb
 from fastkb import bootstrap_band
@@ -461,3 +465,85 @@ def test_examples_of_the_guide():
     failures, examples = doctest.testfile(str(guide), module_relative=False, encoding="utf-8")
     assert examples > 8
     assert failures == 0
+
+
+# --- models that look like kernel ridge regressions, and columns by their names ---------------------
+
+
+class AroundTheMean(fastkb.KernelRidge):
+    """Subtracts the mean of y, and adds it again."""
+
+    def fit(self, X, y, sample_weight=None):
+        weight = np.ones(len(y)) if sample_weight is None else sample_weight
+        self.mean_ = np.average(y, weights=weight)
+        return super().fit(X, y - self.mean_, sample_weight)
+
+    def predict(self, X):
+        return super().predict(X) + self.mean_
+
+
+class SearchAroundTheMean(fastkb.KernelRidgeCV):
+    def predict(self, X):
+        return super().predict(X) + 7.0
+
+
+@pytest.mark.parametrize("kind", ["percentile", "simultaneous", "prediction"])
+def test_a_subclass_has_the_band_of_what_it_predicts(kind):
+    X, y = np.arange(6.0)[:, None], np.array([10.0, 11.0] * 3)
+    model = AroundTheMean(0.1, kernel="rbf", gamma=1.0)
+    band = fastkb.bootstrap_band(model, X, y, [[100.0]], n_resamples=20, rng=0, kind=kind)
+    assert band.center[0] == pytest.approx(10.5)
+    assert 9.5 < band.mean[0] < 11.5
+    search = SearchAroundTheMean(kernel="rbf", gammas=[1.0])
+    band = fastkb.bootstrap_band(search, X, y, [[100.0]], n_resamples=20, rng=0, kind=kind)
+    assert band.center[0] == pytest.approx(7.0)
+
+
+def test_a_subclass_has_no_band_that_knows_another_model():
+    X, y = np.arange(6.0)[:, None], np.array([10.0, 11.0] * 3)
+    models = {
+        "lowrank": AroundTheMean(0.1, kernel="rbf"),
+        "search": SearchAroundTheMean(kernel="rbf"),
+    }
+    for solver, model in models.items():
+        with pytest.raises(ValueError, match="kind='confidence' is for KernelRidge"):
+            fastkb.bootstrap_band(model, X, y, X, kind="confidence")
+        with pytest.raises(ValueError, match="solver="):
+            fastkb.bootstrap_band(model, X, y, X, solver=solver)
+
+
+def test_a_pipeline_says_that_it_is_refitted_by_itself():
+    X = np.random.default_rng(0).normal(size=(30, 1))
+    ridge = fastkb.KernelRidge(0.1, kernel="rbf")
+    with pytest.warns(UserWarning, match="give the regression alone") as caught:
+        band = fastkb.bootstrap_band(
+            make_pipeline(StandardScaler(), ridge), X, X[:, 0], X[:3], n_resamples=5, rng=0
+        )
+    assert caught[0].filename == __file__
+    assert band.distribution.shape == (5, 3)
+
+
+@pytest.mark.parametrize("model", [fastkb.KernelRidge(0.1, kernel="rbf"), LinearRegression()])
+def test_columns_have_the_same_names_in_the_same_order(model, tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(30, 2)), columns=["a", "b"])
+    y = pd.Series(X["a"] - X["b"], name="c")
+    with pytest.raises(ValueError, match="must be in the same order as they are in X"):
+        fastkb.bootstrap_band(model, X, y, X[["b", "a"]], n_resamples=5, rng=0)
+    options = {"n_resamples": 5, "rng": 0, "checkpoint": tmp_path / "band.npz"}
+    band = fastkb.bootstrap_band(model, X, y, X[:3], **options)
+    assert (band.x_names, band.y_names) == (("a", "b"), ("c",))
+    turned = X.set_axis(["b", "a"], axis=1)
+    with pytest.raises(ValueError, match="belongs to another job"):
+        fastkb.bootstrap_band(model, turned, y, turned[:3], **options)
+
+
+def test_columns_of_an_estimator_have_the_names_of_fit():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(30, 2)), columns=["a", "b"])
+    for model in (fastkb.KernelRidge(0.1), fastkb.KernelRidgeCV(gammas=[1.0])):
+        model.fit(X, X["a"])
+        with pytest.raises(ValueError, match="in the same order as they were in fit"):
+            model.predict(X[["b", "a"]])
+        with pytest.raises(ValueError, match="should match those that were passed during fit"):
+            model.predict(X.rename(columns={"b": "c"}))

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+import fastkb
 from fastkb import BootstrapResult
 from fastkb.bootstrap.bootstrap_result import ConfidenceInterval, one_distribution
 
@@ -87,3 +88,94 @@ def test_one_distribution_is_not_copied():
 
 def test_fields_can_be_replaced():
     assert dataclasses.replace(result(), method="basic").method == "basic"
+
+
+# --- other levels, files, data frames -------------------------------------------------------------
+
+METHODS = ("percentile", "basic", "BCa", "studentized", "cheap")
+SAMPLE = np.random.default_rng(1).exponential(size=25)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("alternative", ["two-sided", "less", "greater"])
+def test_the_interval_at_another_level_is_that_of_another_call(method, alternative):
+    def call(level):
+        how = {"method": method, "alternative": alternative, "n_resamples": 199, "rng": 0}
+        return fastkb.bootstrap((SAMPLE,), np.mean, confidence_level=level, **how)
+
+    assert call(0.95).interval(0.8) == call(0.8).confidence_interval
+    assert call(0.95).interval() == call(0.95).confidence_interval
+
+
+@pytest.mark.parametrize("scheme", [fastkb.schemes.MOutOfN(10), fastkb.schemes.MovingBlocks(3)])
+def test_other_levels_of_schemes_and_of_several_statistics(scheme):
+    how = {"n_resamples": 99, "rng": 0, "scheme": scheme, "method": "percentile"}
+    one = fastkb.bootstrap((SAMPLE,), "mean", **how)
+    two = fastkb.bootstrap((SAMPLE,), "mean", confidence_level=0.5, **how)
+    assert one.interval(0.5) == two.confidence_interval
+    rows = np.random.default_rng(0).normal(size=(3, 20))
+    many = fastkb.bootstrap((rows,), np.mean, axis=-1, n_resamples=99, rng=0)
+    assert many.interval(0.5).low.shape == (3,)
+    assert len(many.to_frame()) == 3
+    np.testing.assert_array_equal(many.to_frame()["low"], many.confidence_interval.low)
+
+
+def test_levels_that_are_none():
+    one = fastkb.bootstrap((SAMPLE,), np.mean, n_resamples=99, rng=0)
+    for wrong in (0.0, 1.0, np.nan):
+        with pytest.raises(ValueError, match="level"):
+            one.interval(wrong)
+    with pytest.raises(
+        ValueError, match="alternative must be one of two-sided, less, greater, got"
+    ):
+        one.interval(0.9, "smaller")
+    assert one.interval(0.9, "less").low == -np.inf
+    assert result(method="percentile").interval(0.5) == tuple(np.quantile(DRAWS, [0.25, 0.75]))
+    with pytest.raises(ValueError, match="result of method 'bca' was made without"):
+        result().interval(0.5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_result_comes_back_from_its_file(method, tmp_path):
+    one = fastkb.bootstrap((SAMPLE,), np.mean, n_resamples=199, method=method, rng=0)
+    one.save(tmp_path / "one.npz")
+    two = BootstrapResult.load(tmp_path / "one.npz")
+    np.testing.assert_array_equal(two.bootstrap_distribution, one.bootstrap_distribution)
+    for name in ("confidence_interval", "standard_error", "observed", "method", "alternative"):
+        assert getattr(two, name) == getattr(one, name)
+    assert two.summary() == one.summary()
+    assert two.interval(0.5) == one.interval(0.5)
+    two.plot()
+    # It is gone on from as any other.
+    more = fastkb.bootstrap((SAMPLE,), np.mean, n_resamples=10, rng=1, bootstrap_result=two)
+    assert len(more.bootstrap_distribution) == 209
+
+
+def test_files_of_results_made_by_hand_and_with_schemes(tmp_path):
+    result(observed=None).save(tmp_path / "one.npz")
+    assert BootstrapResult.load(tmp_path / "one.npz").observed is None
+    blocks = fastkb.schemes.MovingBlocks(3)
+    one = fastkb.bootstrap((SAMPLE,), "mean", n_resamples=99, rng=0, scheme=blocks)
+    one.save(tmp_path / "one.npz")
+    assert "MovingBlocks" in BootstrapResult.load(tmp_path / "one.npz").scheme
+    with pytest.raises(ValueError, match=r"path must end in \.npz"):
+        one.save(tmp_path / "one.csv")
+
+
+def test_a_data_frame_of_one_row():
+    frame = result().to_frame()
+    assert frame.columns.tolist() == [
+        "observed",
+        "standard_error",
+        "low",
+        "high",
+        "confidence_level",
+        "method",
+    ]
+    assert frame.loc[0, ["observed", "low", "high"]].tolist() == [9.5, 6.0, 14.0]
+
+
+def test_notebooks_show_a_table():
+    assert "<td>6 to 14 (95%, BCa, two-sided)</td>" in result()._repr_html_()
+    several = result(bootstrap_distribution=np.ones((2, 3, 9)))
+    assert "2 x 3" in several._repr_html_()

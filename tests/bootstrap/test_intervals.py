@@ -10,6 +10,7 @@ from scipy.stats import t as student
 
 import fastkb
 from fastkb.bootstrap.intervals import (
+    acceleration_of,
     bca_levels,
     cheap_ends,
     quantiles,
@@ -65,14 +66,14 @@ def test_bca_is_the_oracles(seed, n_samples):
     values = reference.distribution(samples, statistic, rows)
     observed = np.asarray(statistic(*samples))
     left = reference.jackknife(samples, statistic)
-    levels = bca_levels(values, observed, left, 0.05)
+    levels = bca_levels(values, observed, acceleration_of(left), 0.05)
     expected = reference.bca(values, observed, left, 0.9)
     np.testing.assert_allclose(quantiles(values, levels), expected, rtol=1e-10)
 
 
 def test_degenerate_distributions_have_no_levels():
     ones = np.ones(10)
-    assert np.isnan(bca_levels(ones, np.asarray(1.0), [ones], 0.05)).all()
+    assert np.isnan(bca_levels(ones, np.asarray(1.0), acceleration_of([ones]), 0.05)).all()
 
 
 def test_cheap_interval_of_one_resample():

@@ -1,8 +1,10 @@
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import fastkb
 from fastkb import BandResult
 from fastkb.plot import draw_band, new_figure, plot_band
 
@@ -60,7 +62,7 @@ def test_observations():
     ax = plot_band(band, X=X, y=y)
     points = ax.collections[0].get_offsets()
     np.testing.assert_array_equal(points, np.column_stack([X[:, 1], y]))
-    assert ax.get_legend().get_texts()[0].get_text() == "observations"
+    assert ax.get_legend().get_texts()[0].get_text() == "50 observations"
 
 
 def test_draws_on_given_axes_and_returns_them():
@@ -68,6 +70,28 @@ def test_draws_on_given_axes_and_returns_them():
     assert plot_band(result(), axes[1]) is axes[1]
     assert not axes[0].get_lines()
     assert axes[1].figure is figure
+
+
+def test_a_band_knows_its_observations_and_their_names():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.uniform(0, 1, (40, 1)), columns=["width in $"])
+    y = pd.DataFrame({"height": X.iloc[:, 0] ** 2, "depth": -X.iloc[:, 0]})
+    grid = pd.DataFrame(np.linspace(0, 3, 60), columns=X.columns)
+    model = fastkb.KernelRidge(0.1, kernel="rbf")
+    band = fastkb.bootstrap_band(model, X, y, grid, n_resamples=20, rng=0)
+    ax = band.plot(output="depth", feature="width in $")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (r"width in \$", "depth")
+    np.testing.assert_array_equal(ax.collections[0].get_offsets()[:, 1], y["depth"])
+    solid, dashed = ax.get_lines()
+    assert np.nanmax(solid.get_xdata()[np.isfinite(solid.get_ydata())]) < 1.5
+    assert dashed.is_dashed()
+    bare = band.plot(points=False)
+    assert len(bare.collections) == 1
+    assert len(bare.get_lines()) == 1
+    with pytest.raises(ValueError, match="output='size': expected a column; the names are height"):
+        band.plot(output="size")
+    with pytest.raises(ValueError, match="feature='b': expected a column; the data had no names"):
+        plot_band(result(), feature="b")
 
 
 def test_which_output():

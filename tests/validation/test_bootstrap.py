@@ -10,6 +10,7 @@ import sklearn.svm
 from scipy import sparse
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import fastkb
 from fastkb import nn
@@ -83,6 +84,28 @@ def test_estimators():
     for model in (RIDGE, sklearn.kernel_ridge.KernelRidge()):
         assert validation.is_ridge(model)
         assert validation.check_refittable(model) is model
+
+    class Same(fastkb.KernelRidge):
+        """With another kernel, which is asked for."""
+
+        def _get_kernel(self, X, Y=None):
+            return super()._get_kernel(X, Y) + 1.0
+
+    class Other(sklearn.kernel_ridge.KernelRidge):
+        def predict(self, X):
+            return super().predict(X) + 1.0
+
+    class Further(Other):
+        pass
+
+    assert validation.is_ridge(Same())
+    patched = fastkb.KernelRidge()
+    patched.predict = lambda X: X[:, 0]
+    for model in (Other(), Further(), patched):
+        assert not validation.is_ridge(model)
+    assert validation.is_ridge_behind_steps(make_pipeline(StandardScaler(), RIDGE))
+    for model in (make_pipeline(RIDGE), make_pipeline(StandardScaler(), others[0]), RIDGE):
+        assert not validation.is_ridge_behind_steps(model)
     for model in others:
         assert not validation.is_ridge(model)
         assert validation.check_refittable(model) is model
