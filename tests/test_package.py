@@ -67,3 +67,9 @@ def test_star_import_gives_the_public_names():
     names = {}
     exec("from fastkb import *", names)
     assert set(fastkb.__all__) <= set(names)
+
+
+def test_types_are_for_users_checkers_too():
+    from importlib.resources import files
+
+    assert (files("fastkb") / "py.typed").is_file()

@@ -3,11 +3,13 @@
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import fastkb
 from fastkb.cli.parser import build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +27,17 @@ def test_the_two_commands_stand_first():
     first, second = blocks("bash")[:2]
     assert first.strip() == "pip install '.[cli]' && fastkb band"
     assert second.strip() == "pip install '.[test]' && pytest"
+
+
+def test_the_reference_is_that_of_the_docstrings(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["api_reference.py", "--check"])
+    assert runpy.run_path(str(ROOT / ".ci" / "api_reference.py"))["main"]() == 0
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_the_citation_names_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {fastkb.__version__}\n" in citation
 
 
 @pytest.fixture
