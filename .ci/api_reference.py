@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 HEAD = """\
 # Reference
 
-Every public name, from its docstring, as `help(name)` shows it in Python. Written by `python .ci/api_reference.py`.
+Every public name, from its docstring, as `help(name)` shows it. Written by `python .ci/api_reference.py`.
 """
 ROOMS: list[tuple[str, Any, list[str]]] = [
     ("fastkb", fastkb, [name for name in fastkb.__all__ if not name.startswith("_")]),
@@ -122,7 +122,9 @@ def main() -> int:
     page = re.sub(r"\n{3,}", "\n\n", "".join(pages())).rstrip() + "\n"
     if "--check" in sys.argv[1:]:
         same = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page
-        print("docs/api.md is up to date" if same else "docs/api.md: run python .ci/api_reference.py")
+        print(
+            "docs/api.md is up to date" if same else "docs/api.md: run python .ci/api_reference.py"
+        )
         return 0 if same else 1
     PAGE.write_text(page, encoding="utf-8")
     return 0

@@ -211,6 +211,12 @@ def _bootstrap(
                     "no BCa interval exists here, since too many resamples have the same value or the "
                     "statistic hardly changes without a row: this is the percentile interval"
                 )
+    if options.blocks is not None and columns.n_dropped:
+        joined = (
+            f"blocks of neighbouring rows are drawn, and {columns.n_dropped} rows with missing values are "
+            "not there: what stood on either side of them counts as neighbours"
+        )
+        look = joined if look is None else f"{look}; {joined}"
     return Job(result, groups, look)
 
 

@@ -79,11 +79,16 @@ def open_source(path: str, source: str, reading: Reading) -> Source:
         If it cannot be read, or does not say for certain how.
     """
     data = _decompressed(_bytes(path, source), source)
-    if data[:4] == b"PK\x03\x04":
+    is_excel, is_parquet = data[:4] == b"PK\x03\x04", data[:4] == b"PAR1"
+    for option in ("sep", "encoding"):
+        if (is_excel or is_parquet) and getattr(reading, option) is not None:
+            what = "an Excel" if is_excel else "a Parquet"
+            raise CommandError(f"--{option} is for text, and {source} is {what} file")
+    if is_excel:
         return _excel(data, source, reading.sheet)
     if reading.sheet is not None:
         raise CommandError(f"--sheet is for Excel files, and {source} is none")
-    if data[:4] == b"PAR1":
+    if is_parquet:
         return _parquet(data, source)
     for mark, what in _KNOWN.items():
         if data.startswith(mark):
@@ -176,6 +181,11 @@ def _decoded(data: bytes, source: str, encoding: str | None) -> tuple[str, list[
 
 def _delimited(text: str, source: str, sep: str | None, notes: list[tuple[str, str]]) -> Source:
     text, first_line, said = _without_preamble(text)
+    header = _header_in_comment(said.last, text, sep or said.separator)
+    if header is not None:
+        text, first_line = f"{header}\n{text}", first_line - 1
+        said = said._replace(skipped=said.skipped - 1)
+        notes = [*notes, ("header", "the last line from '#', since numbers follow it")]
     if said.skipped:
         notes = [
             *notes,
@@ -198,21 +208,46 @@ def _delimited(text: str, source: str, sep: str | None, notes: list[tuple[str, s
 class _Preamble(NamedTuple):
     skipped: int  # comments
     separator: str | None  # by a line such as "sep=;", as Excel writes
+    last: str  # of the comments, without its sign
 
 
 def _without_preamble(text: str) -> tuple[str, int, _Preamble]:
     """The text from its header on, the number of that line less one, and what stood before it."""
-    skipped, separator, line = 0, None, 0
+    skipped, separator, line, last = 0, None, 0, ""
     while True:
         head, end, rest = text.partition("\n")
         named = re.fullmatch(r"\s*sep=(.)\s*", head) if line == 0 else None
         if named:
             separator = named[1]
         elif head.startswith("#") and rest.strip():
-            skipped += 1
+            skipped, last = skipped + 1, head.lstrip("#").strip()
         elif head.strip() or not end:
-            return text, line, _Preamble(skipped, separator)
+            return text, line, _Preamble(skipped, separator, last)
         text, line = rest, line + 1
+
+
+def _header_in_comment(comment: str, text: str, sep: str | None) -> str | None:
+    """The comment before the first row if it is the header, as numpy.savetxt writes it.
+
+    It is if that row holds numbers alone, and the comment as many words.
+    """
+    row, _, _ = text.partition("\n")
+    for one in [_spelled(sep)] if sep is not None else [*_SEPARATORS, " "]:
+        # (savetxt puts blanks between numbers, and commas where it is told.)
+        between = None if one == " " else one
+        values, names = row.split(between), comment.split(between)
+        if len(names) == len(values) and (len(names) > 1 or one == " "):
+            numbers = all(_is_number(value) for value in values)
+            return comment if numbers and not any(map(_is_number, names)) else None
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _spelled(sep: str) -> str:

@@ -204,6 +204,12 @@ def trial():
     return arm, value
 
 
+def test_gaps_among_neighbours_are_said(trial, capsys):
+    lines = told(capsys, "trial.csv", "--column", "value", "--blocks", "3", *QUICK)
+    assert "1 rows with missing values are not there" in lines["look"]
+    assert "look" not in told(capsys, "trial.csv", "--column", "unit", "--blocks", "3", *QUICK)
+
+
 def by_appearance(labels):
     """Numbers in the order in which the command meets the labels."""
     known = list(dict.fromkeys(labels.tolist()))

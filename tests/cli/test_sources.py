@@ -49,6 +49,8 @@ FILES = {
     "blank lines": PLAIN.replace("\n", "\n\n"),
     "blank lines above": "\n\n" + PLAIN,
     "comments above": "# of the station\n# 2020\n" + PLAIN,
+    "header in a comment": "# " + PLAIN,
+    "header in a comment, blanks": "# of the station\n# " + PLAIN.replace(",", " "),
     "a separator above": "sep=;\n" + PLAIN.replace(",", ";"),
     "trailing separators": PLAIN.replace("\n", ",\n"),
     "trailing separators below the header": PLAIN.replace("\n", ",\n").replace("y,", "y", 1),
@@ -162,6 +164,7 @@ def test_what_is_assumed_is_said(write):
     assert notes(write(FILES["commas"])) == {}
     assert "read as Windows-1252" in notes(write(FILES["Windows-1252"]))["encoding"]
     assert notes(write(FILES["comments above"]))["comments"].startswith("2 lines before the header")
+    assert "the last line from '#'" in notes(write(FILES["header in a comment"]))["header"]
     assert "no column name" in notes(write(FILES["of R"]))["row names"]
     assert notes(write(GERMAN))["column y"] == "decimal commas, thousands are grouped"
     assert notes(write(FILES["percent"]))["column y"] == "in percent (12% is 12)"
@@ -211,6 +214,9 @@ def test_sheets(write):
         read_table(write(workbook(empty=[])), "x", "y")
     with pytest.raises(CommandError, match="--sheet is for Excel files"):
         read_table(write(PLAIN), "x", "y", Reading(sheet="1"))
+    for told in (Reading(sep=";"), Reading(encoding="latin-1")):
+        with pytest.raises(CommandError, match="is for text, and .* is an Excel file"):
+            read_table(both, "x", "y", told)
 
 
 def test_excel_with_numbers_as_text_and_truths(write):
@@ -273,6 +279,8 @@ def test_parquet_needs_a_package(write, monkeypatch):
         (PLAIN.encode("utf-16-le"), "--encoding utf-16"),
         (b"", "the file is empty"),
         ("# comment\n# x,y\n", "no column 'x'"),
+        ("# 1,2\n" + PLAIN.partition("\n")[2], "no column 'x'"),
+        ("# only one word\n" + PLAIN.partition("\n")[2], "no column 'x'"),
         (b"PAR1" + b"\0" * 20, "(no Parquet file that can be read|pip install pyarrow)"),
     ],
 )
