@@ -213,8 +213,8 @@ def _bootstrap(
                 )
     if options.blocks is not None and columns.n_dropped:
         joined = (
-            f"blocks of neighbouring rows are drawn, and {columns.n_dropped} rows with missing values are "
-            "not there: what stood on either side of them counts as neighbours"
+            f"blocks of neighbouring rows are drawn, and {columns.n_dropped} rows with missing values "
+            "are not there: what stood on either side of them counts as neighbours"
         )
         look = joined if look is None else f"{look}; {joined}"
     return Job(result, groups, look)

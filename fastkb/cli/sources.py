@@ -181,9 +181,9 @@ def _decoded(data: bytes, source: str, encoding: str | None) -> tuple[str, list[
 
 def _delimited(text: str, source: str, sep: str | None, notes: list[tuple[str, str]]) -> Source:
     text, first_line, said = _without_preamble(text)
-    header = _header_in_comment(said.last, text, sep or said.separator)
-    if header is not None:
-        text, first_line = f"{header}\n{text}", first_line - 1
+    hidden = _header_in_comment(said.last, text, sep or said.separator)
+    if hidden is not None:
+        text, first_line = f"{hidden}\n{text}", first_line - 1
         said = said._replace(skipped=said.skipped - 1)
         notes = [*notes, ("header", "the last line from '#', since numbers follow it")]
     if said.skipped:

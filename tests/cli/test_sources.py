@@ -215,8 +215,8 @@ def test_sheets(write):
     with pytest.raises(CommandError, match="--sheet is for Excel files"):
         read_table(write(PLAIN), "x", "y", Reading(sheet="1"))
     for told in (Reading(sep=";"), Reading(encoding="latin-1")):
-        with pytest.raises(CommandError, match="is for text, and .* is an Excel file"):
-            read_table(both, "x", "y", told)
+        with pytest.raises(CommandError, match=r"is for text, and .* is an Excel file"):
+            read_table(write(workbook(data=ROWS)), "x", "y", told)
 
 
 def test_excel_with_numbers_as_text_and_truths(write):
