@@ -1,10 +1,10 @@
 """Damaged files: is each refused with a clear error, or loaded with the content that was saved?
 
-``python -m bench.mutations`` damages a network's ``.npz`` and ``.safetensors`` files and a checkpoint of
-bootstrap replicates, each `count` times: flipped bits, a cut-off end, bytes written over, blocks that
-changed places, garbage at the end. What a damaged file is loaded as is compared with what was saved, to
-the last bit. The exit status is 1 if any is loaded with other content, or fails with an error of another
-kind.
+``python -m bench.mutations`` damages a network's ``.npz`` and ``.safetensors`` files, a checkpoint of
+bootstrap replicates, and the files of a band and of an interval, each `count` times: flipped bits, a
+cut-off end, bytes written over, blocks that changed places, garbage at the end. What a damaged file is
+loaded as is compared with what was saved, to the last bit. The exit status is 1 if any is loaded with
+other content, or fails with an error of another kind.
 """
 
 from __future__ import annotations
@@ -116,6 +116,36 @@ def _load_checkpoint(path: str) -> Any:
     return Checkpoint(path, _JOB).load()
 
 
+def _save_band(path: str) -> None:
+    import fastkb
+
+    X = np.linspace(0.0, 3.0, 30)[:, None]
+    search = fastkb.KernelRidgeCV(criterion="reml", fit_intercept=True)
+    fastkb.bootstrap_band(
+        search, X, np.sin(X[:, 0]), X[:4], kind="confidence", n_resamples=9, rng=0
+    ).save(path)
+
+
+def _load_band(path: str) -> Any:
+    from fastkb import BandResult
+
+    band = vars(BandResult.load(path))
+    study = band.pop("_study")
+    return band | {"widths": study.widths, "around": study.center}
+
+
+def _save_interval(path: str) -> None:
+    import fastkb
+
+    fastkb.bootstrap((np.arange(30.0),), np.mean, n_resamples=99, rng=0).save(path)
+
+
+def _load_interval(path: str) -> Any:
+    from fastkb import BootstrapResult
+
+    return vars(BootstrapResult.load(path))
+
+
 def kinds() -> list[Kind]:
     """Those that fastkb writes."""
 
@@ -126,6 +156,8 @@ def kinds() -> list[Kind]:
         Kind("network .npz", ".npz", save_network, _load_network),
         Kind("network .safetensors", ".safetensors", save_network, _load_network),
         Kind("checkpoint", ".npz", _save_checkpoint, _load_checkpoint),
+        Kind("band", ".npz", _save_band, _load_band),
+        Kind("interval", ".npz", _save_interval, _load_interval),
     ]
 
 

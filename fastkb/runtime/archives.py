@@ -166,5 +166,9 @@ def _header(stream: IO[bytes], name: str) -> tuple[Header, int, bool]:
 
 
 def _damage(error: OSError) -> Exception:
-    """A place before the file's beginning is damage; what the system cannot read is its own error."""
-    return ValueError(f"it is damaged: {error}") if error.errno == errno.EINVAL else error
+    """A place before the file's beginning, or a stream that cannot be unpacked, is damage.
+
+    What the system cannot read is its own error, and has a number.
+    """
+    is_damage = error.errno in (None, errno.EINVAL)
+    return ValueError(f"it is damaged: {error}") if is_damage else error

@@ -115,3 +115,16 @@ def test_a_wrong_checksum_is_noticed():
     content[content.index(values[500:600].tobytes())] ^= 1
     with pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
         Archive(io.BytesIO(content)).read(["a"], "a test")
+
+
+def test_a_stream_that_cannot_be_unpacked_is_damage():
+    """Another method of compression than the one that was used: bzip2's errors have no number."""
+    content = bytearray(archive({"a": np.arange(1000.0)}, np.savez_compressed).getvalue())
+    with zipfile.ZipFile(io.BytesIO(content)) as whole:
+        method = whole.infolist()[0].compress_type
+    wanted = method.to_bytes(2, "little"), zipfile.ZIP_BZIP2.to_bytes(2, "little")
+    for place in (content.index(b"PK\x03\x04") + 8, content.index(b"PK\x01\x02") + 10):
+        assert content[place : place + 2] == wanted[0]
+        content[place : place + 2] = wanted[1]
+    with pytest.raises(ValueError, match="it is damaged: Invalid data stream"):
+        Archive(io.BytesIO(content)).read(["a"], "a test")
