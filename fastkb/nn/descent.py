@@ -157,11 +157,14 @@ class Training:
             totals, diverged = self._unweighted(order, rates)
         else:
             totals, diverged = self._weighted(order, rates)
-        # A step may overflow where its gradient did not.
+        with np.errstate(over="ignore", invalid="ignore"):
+            losses = self._objective.reported * totals.T / order.shape[2]
+        # A step, or a sum of losses, may overflow where no gradient did.
+        finite = np.isfinite(self.parameters).all(axis=1) & np.isfinite(losses).all(axis=0)
         last = -(-order.shape[2] // self._batch_size) - 1
-        for member in np.flatnonzero(~np.isfinite(self.parameters).all(axis=1)):
+        for member in np.flatnonzero(~finite):
             diverged.setdefault(int(member), Diverged(np.inf, int(member), last))
-        return self._objective.reported * totals.T / order.shape[2], diverged
+        return losses, diverged
 
     def together(self, order: np.ndarray) -> np.ndarray | None:
         """:meth:`epochs`, or nothing: None where a member diverges, and all is as before."""

@@ -197,6 +197,22 @@ class Engine:
             train_members(run)
         return float(losses[0] @ batch_sizes(n, batch)) / n
 
+    def losses(
+        self, parameters: np.ndarray, observations: Observations, chosen: np.ndarray, steps: Steps
+    ) -> np.ndarray:
+        """Each member's loss of one batch, `chosen` (members, count), as a step finds it: (members,)."""
+        members, count = chosen.shape
+        unused = np.zeros((members, 0), self.dtype)
+        losses = np.zeros((members, 1))
+        sizes = self._sizes(count)
+        with self._rooms(1, sizes.capacity, True) as rooms:
+            run = Run(
+                State(parameters, unused, unused), self.program.rows, rooms[0],
+                data_of(observations, members), chosen, steps, Hyper(LOSS_ONLY, 0.0), sizes, losses,
+            )  # fmt: skip
+            train_members(run)
+        return losses[:, 0]
+
     def train(
         self,
         state: State,

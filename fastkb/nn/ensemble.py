@@ -80,7 +80,8 @@ class Ensemble:
         -------
         ndarray of shape (n, out_features)
         """
-        return respond(self.forward(X), self.loss).mean(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return respond(self.forward(X), self.loss).mean(axis=0)
 
     def band(self, X_eval: Any, *, confidence_level: float = 0.9) -> Any:
         """Pointwise confidence band of the response.
@@ -108,11 +109,13 @@ class Ensemble:
         level = check_level("confidence_level", confidence_level)
         center = curves(self.network.forward(X_eval), self.loss)
         distribution = curves(self.forward(X_eval), self.loss)
-        low, high = column_quantiles(distribution, [(1 - level) / 2, (1 + level) / 2])
+        with np.errstate(over="ignore", invalid="ignore"):  # of outputs that are as large as can be
+            low, high = column_quantiles(distribution, [(1 - level) / 2, (1 + level) / 2])
+            mean = distribution.mean(axis=0)
         return BandResult(
             x=np.asarray(X_eval),
             center=center,
-            mean=distribution.mean(axis=0),
+            mean=mean,
             low=low.astype(center.dtype),
             high=high.astype(center.dtype),
             confidence_level=level,
@@ -132,7 +135,10 @@ def respond(outputs: np.ndarray, loss: str) -> np.ndarray:
 
     if loss == "binary_cross_entropy":
         return expit(outputs)
-    return softmax(outputs, axis=-1) if loss == "cross_entropy" else outputs
+    if loss != "cross_entropy":
+        return outputs
+    with np.errstate(over="ignore", invalid="ignore"):  # of logits that are as large as can be
+        return softmax(outputs, axis=-1)
 
 
 def curves(outputs: np.ndarray, loss: str) -> np.ndarray:

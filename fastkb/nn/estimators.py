@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
@@ -15,7 +16,9 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastkb.nn.perceptron import Perceptron
-from fastkb.validation.perceptron import check_classes, check_same_classes
+from fastkb.validation.gram import check_unmasked
+from fastkb.validation.perceptron import check_classes, check_same_classes, check_targets
+from fastkb.validation.values import real_values
 
 
 def _trains_in_steps(estimator: Any) -> bool:
@@ -205,6 +208,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def _validate_input(
         self, X: Any, y: Any, incremental: bool, reset: bool
     ) -> tuple[Any, np.ndarray]:
+        check_unmasked("y", y)
         X, y = validate_data(
             self,
             X,
@@ -311,7 +315,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return self._respond(np.hstack([-outputs, outputs]) if self.n_outputs_ == 1 else outputs)
 
     def _respond(self, logits: np.ndarray) -> np.ndarray:
-        return softmax(logits, axis=1) if self.out_activation_ == "softmax" else expit(logits)
+        if self.out_activation_ != "softmax":
+            return expit(logits)
+        with np.errstate(over="ignore", invalid="ignore"):  # of logits that are as large as can be
+            return softmax(logits, axis=1)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes.
@@ -446,7 +453,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
         X, y = validate_data(
             self,
             X,
-            y,
+            # (None and sparse matrices are for scikit-learn's own errors.)
+            y if y is None or issparse(y) else real_values("y", y, frames=False),
             accept_sparse=("csr", "csc"),
             multi_output=True,
             y_numeric=True,
@@ -455,6 +463,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        check_targets(y, np.dtype(np.float64) if self.solver == "lbfgs" else X.dtype)
         return X, y
 
     def _output(self) -> str:

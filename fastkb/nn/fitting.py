@@ -127,7 +127,9 @@ def fit(
             if not one_by_one:
                 most = min(end - progress.epochs, job.optimizer.rate_lasts(finished))
                 count = job.together(1, len(data.inputs), most)
-            losses = _train(job, data, state, key, rate, progress, count)
+            # (A callback may end the training after any epoch.)
+            last = progress.epochs + count == end or bool(job.callbacks)
+            losses = _train(job, data, state, key, rate, progress, count, last)
             # (The loss is no longer finite somewhere in these epochs: the error will name it.)
             one_by_one |= not losses
             for loss in losses:
@@ -182,7 +184,13 @@ class Counter(Protocol):
 
 
 def train_epochs(
-    job: Fit, data: Observations, state: State, order: np.ndarray, rate: float, counter: Counter
+    job: Fit,
+    data: Observations,
+    state: State,
+    order: np.ndarray,
+    rate: float,
+    counter: Counter,
+    last: bool = False,
 ) -> np.ndarray:
     """Train every member for one epoch, some steps at a time, or for a few short ones at once.
 
@@ -197,6 +205,8 @@ def train_epochs(
     rate : float
     counter : Counter
         Of the updates, before and after.
+    last : bool, default False
+        Whether there may be no more steps, which would find out what the last one has done.
 
     Returns
     -------
@@ -244,7 +254,26 @@ def train_epochs(
     finite = np.isfinite(state.parameters)
     if not finite.all():
         raise Diverged(math.inf, int(np.argmin(finite.all(axis=1))), len(sizes) - 1)
-    return sums_of_epochs(np.concatenate(found, axis=1).reshape(members, epochs, -1), sizes)
+    totals = sums_of_epochs(np.concatenate(found, axis=1).reshape(members, epochs, -1), sizes)
+    finite = np.isfinite(totals).all(axis=1)
+    if not finite.all():
+        raise Diverged(math.inf, int(np.argmin(finite)), len(sizes) - 1)
+    if last:
+        _check_last_step(
+            job, data, state, np.ascontiguousarray(order[:, -1, :batch]), len(sizes) - 1
+        )
+    return totals
+
+
+def _check_last_step(
+    job: Fit, data: Observations, state: State, chosen: np.ndarray, place: int
+) -> None:
+    """Whether the loss is still finite, of observations `chosen` for each member."""
+    penalty = job.l2, int(job.l2_shared)
+    steps = Steps(loss_code(job.loss), *penalty, 0.0, 0.0, chosen.shape[1])
+    losses = job.engine.losses(state.parameters, data, chosen, steps)
+    for member in np.flatnonzero(~np.isfinite(losses)).tolist()[:1]:
+        raise Diverged(float(losses[member]), member, place)
 
 
 def sums_of_epochs(losses: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -259,16 +288,23 @@ def sums_of_epochs(losses: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     sizes : ndarray
         # shape: (steps,)
     """
-    return np.add.accumulate(losses * sizes, axis=-1)[..., -1]
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever asks looks whether they are finite
+        return np.add.accumulate(losses * sizes, axis=-1)[..., -1]
 
 
 def train_together(
-    job: Fit, data: Observations, state: State, order: np.ndarray, rate: float, counter: Counter
+    job: Fit,
+    data: Observations,
+    state: State,
+    order: np.ndarray,
+    rate: float,
+    counter: Counter,
+    last: bool = False,
 ) -> np.ndarray | None:
     """:func:`train_epochs`, or nothing: None where a member diverges, and all is as before."""
     before, steps = [array.copy() for array in state], counter.steps
     try:
-        return train_epochs(job, data, state, order, rate, counter)
+        return train_epochs(job, data, state, order, rate, counter, last)
     except Diverged:
         for array, values in zip(state, before, strict=True):
             array[...] = values
@@ -299,6 +335,7 @@ def _train(
     rate: float,
     progress: Progress,
     count: int,
+    last: bool,
 ) -> list[float]:
     """Train so many epochs; for each the mean of its steps' losses, which weigh as their observations.
 
@@ -310,11 +347,11 @@ def _train(
     else:
         order = np.tile(np.arange(n), (1, count, 1))
     if count > 1:
-        totals = train_together(job, data, state, order, rate, progress)
+        totals = train_together(job, data, state, order, rate, progress, last)
         return [] if totals is None else (totals[0] / n).tolist()
     before = state.parameters.copy()
     try:
-        totals = train_epochs(job, data, state, order, rate, progress)
+        totals = train_epochs(job, data, state, order, rate, progress, last)
     except Diverged as diverged:
         if not np.isfinite(state.parameters).all():
             state.parameters[...] = before

@@ -205,11 +205,13 @@ class Members:
                 order += begins[:, None]
             totals = None
             if together > 1:
-                totals = train_together(job, data, state, order, rate, progress)
+                last = epoch + together == job.epochs
+                totals = train_together(job, data, state, order, rate, progress, last)
                 most = 1 if totals is None else most
             if totals is None:
+                last = epoch + 1 == job.epochs
                 try:
-                    totals = train_epochs(job, data, state, order[:, :1], rate, progress)
+                    totals = train_epochs(job, data, state, order[:, :1], rate, progress, last)
                 except Diverged as diverged:
                     who = f"the loss of network {first + diverged.member}"
                     raise diverged.error(epoch, who) from None

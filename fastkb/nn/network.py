@@ -21,6 +21,7 @@ from fastkb.validation.bootstrap import check_rng
 from fastkb.validation.gram import check_progress
 from fastkb.validation.networks import (
     LOSSES,
+    as_parameter,
     check_choice,
     check_dtype,
     check_inputs,
@@ -211,7 +212,7 @@ class Sequential:
         Parameters
         ----------
         state_dict : mapping of str to array_like
-            With the names and shapes of :meth:`state_dict`. Tensors on the CPU will do.
+            With the names and shapes of :meth:`state_dict`. Tensors on the CPU will do, of any real type.
 
         Raises
         ------
@@ -220,7 +221,7 @@ class Sequential:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict must map names to arrays, got {type(state_dict).__name__}")
-        arrays = {name: np.asarray(value) for name, value in state_dict.items()}
+        arrays = {name: as_parameter(name, value) for name, value in state_dict.items()}
         single = all(array.dtype == np.float32 for array in arrays.values())
         dtype = self._dtype or np.dtype(np.float32 if single else np.float64)
         check_state(arrays, parameter_shapes(self.layers), dtype)
@@ -353,6 +354,7 @@ class Sequential:
             For bad input, before any work.
         FloatingPointError
             If the loss is no longer finite, naming epoch and step; the parameters are the last that were.
+            What the next step would have found is found after the last one, too.
             An optimiser whose state overflowed, too, begins anew in the next call.
         """
         check_choice("loss", loss, LOSSES)

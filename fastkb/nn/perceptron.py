@@ -31,8 +31,10 @@ from fastkb.validation.perceptron import (
     check_hidden_layer_sizes,
     check_outputs,
     check_perceptron,
+    check_seed,
 )
 from fastkb.validation.ridge import check_sample_weight
+from fastkb.validation.values import real_array, real_values
 
 # Rows of a sparse matrix that are made dense at a time: 64 MB of them.
 _DENSE_BYTES = 64 * 2**20
@@ -132,6 +134,7 @@ class Perceptron(Records, BaseEstimator):
 
     def _check(self, incremental: bool) -> None:
         check_perceptron(self.get_params(deep=False))
+        check_seed(self.random_state)
         if incremental and self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: a part of the data that is set "
@@ -141,7 +144,10 @@ class Perceptron(Records, BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._read(X, y, incremental, reset=first)
-        weights = check_sample_weight(sample_weight, X.shape[0])
+        weights = None
+        if sample_weight is not None:
+            given = real_array("sample_weight", sample_weight, np.dtype(np.float64))
+            weights = check_sample_weight(given, X.shape[0])
         random = check_random_state(self.random_state)
         if first:
             self._initialize(random, X, y)
@@ -160,7 +166,11 @@ class Perceptron(Records, BaseEstimator):
         self, X: Any, y: Any, incremental: bool, reset: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Checked data, dense, with a column for each output."""
-        X, y = self._validate_input(X, y, incremental, reset)
+        X = real_values("X", X)
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # (what overflows is refused as infinite)
+            X, y = self._validate_input(X, y, incremental, reset)
         return X.toarray() if issparse(X) else X, y.reshape(len(y), -1)
 
     def _initialize(self, random: np.random.RandomState, X: Any, y: np.ndarray) -> None:
@@ -245,7 +255,14 @@ class Perceptron(Records, BaseEstimator):
         return self._outputs(X, self._engine(dtype))
 
     def _read_inputs(self, X: Any) -> Any:
-        return validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(
+                self,
+                real_values("X", X),
+                accept_sparse=("csr", "csc"),
+                dtype=(np.float64, np.float32),
+                reset=False,
+            )
 
     def _outputs(self, X: Any, engine: Engine) -> np.ndarray:
         """What the last layer adds up, for checked data."""

@@ -81,9 +81,22 @@ def jit(
     )
 
 
+def _check_compiler() -> None:
+    """Refuse to go on where Numba leaves functions as they are.
+
+    Python could not run them: they hold vector instructions and atomic operations.
+    """
+    if numba.config.DISABLE_JIT:
+        raise ImportError(
+            "fastkb needs Numba's compiler, and NUMBA_DISABLE_JIT=1 has switched it off: unset "
+            "NUMBA_DISABLE_JIT, or set it to 0, before Python starts"
+        )
+
+
 def _compiled(
     function: Callable, parallel: bool, cache: bool, signature: Callable | None, references: bool
 ) -> Any:
+    _check_compiler()
     dispatcher = numba.njit(
         function,
         parallel=parallel,
@@ -149,6 +162,7 @@ def inline(
     """
     if function is None:
         return functools.partial(inline, any_order=any_order, references=references)
+    _check_compiler()
     return numba.njit(
         function,
         error_model="numpy",

@@ -42,10 +42,10 @@ def check_parameter(
 
 def check_count(name: str, value: Any, *, minimum: int = 0, maximum: int | None = None) -> int:
     """`value` as an int in these bounds; a ValueError or TypeError that names it otherwise."""
-    whole = isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
-    if not whole or value < minimum or (maximum is not None and value > maximum):
-        most = "" if maximum is None else f" and <= {maximum}"
-        raise _wrong(name, value, f"a whole number >= {minimum}{most}")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < minimum:
+        raise _wrong(name, value, f"a whole number >= {minimum}")
+    if maximum is not None and int(value) > maximum:
+        raise _wrong(name, value, f"a whole number <= {maximum}")
     return int(value)
 
 
@@ -106,6 +106,15 @@ def _matrix(values: Any, name: str) -> np.ndarray:
     return _converted(values, name)
 
 
+def check_unmasked(name: str, values: Any) -> None:
+    """Refuse arrays with masked values, and lists of such: what lies under a mask would be taken."""
+    parts = values if isinstance(values, (list, tuple)) else (values,)
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part):
+            count = sum(np.ma.count_masked(each) for each in parts if np.ma.is_masked(each))
+            raise ValueError(f"{name} must have no masked values; got {count} of them")
+
+
 def _surely_finite(values: np.ndarray) -> bool:
     """Whether the sum is finite: then so are its terms. Otherwise it may have overflowed."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -119,8 +128,7 @@ def _converted(values: Any, name: str) -> np.ndarray:
 
     if issparse(values):
         values = values.toarray()
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise ValueError(f"{name} must have no masked values; got {values.mask.sum()} of them")
+    check_unmasked(name, values)
     # A DataFrame's own columns decide about missing values; all else is looked at as an array.
     array = np.asarray(values)
     if not hasattr(values, "dtypes"):

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.validation.gram import check_count, check_parameter
+from fastkb.validation.gram import check_count, check_parameter, check_unmasked
+from fastkb.validation.values import check_dense, real_array, real_values
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
 INITIALIZATIONS = ("torch", "he", "glorot")
@@ -61,9 +62,10 @@ def check_member(member: Any, members: int) -> int:
     """The number of one of so many members, counted from 0; below 0 from the end."""
     if isinstance(member, (bool, np.bool_)) or not isinstance(member, Integral):
         raise TypeError(f"member must be a whole number, got {member!r}")
-    if not -members <= member < members:
+    number = int(member)
+    if not -members <= number < members:
         raise IndexError(f"member must be from 0 to {members - 1}, got {member}")
-    return int(member)
+    return number
 
 
 def check_network(network: Any) -> Any:
@@ -114,7 +116,12 @@ def check_inputs(X: Any, inputs: int, dtype: np.dtype | None = None, name: str =
 
     if dtype is None:
         dtype = np.dtype(np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64)
-    array = X if _is_clean(X, dtype) else check_array(X, dtype=dtype, order="C", input_name=name)
+    array = X
+    if not _is_clean(X, dtype):
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # (what overflows is refused as infinite)
+            array = check_array(real_values(name, X), dtype=dtype, order="C", input_name=name)
     if array.shape[1] != inputs:
         raise ValueError(f"{name} has {array.shape[1]} columns, and the network takes {inputs}")
     return array
@@ -163,6 +170,8 @@ def check_observations(
 
 
 def _check_labels(y: Any, n: int, outputs: int) -> np.ndarray:
+    check_unmasked("y", y)
+    check_dense("y", y)
     labels = np.asarray(y)
     if labels.ndim != 1:
         raise ValueError(f"y must be labels of shape (n,) for cross_entropy, got {labels.shape}")
@@ -185,7 +194,7 @@ def _check_labels(y: Any, n: int, outputs: int) -> np.ndarray:
 
 
 def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
-    targets = _as_numbers("y", y, dtype)
+    targets = real_array("y", y, dtype)
     if targets.ndim == 1 and outputs == 1:
         targets = targets[:, None]
     if targets.ndim != 2 or targets.shape[1] != outputs:
@@ -195,31 +204,21 @@ def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
         )
     _check_length("y", len(targets), n)
     if not np.isfinite(targets).all():
-        raise ValueError("y has NaN or infinity")
+        raise ValueError(f"y has NaN or infinity, or numbers that are too large for {dtype}")
     return np.ascontiguousarray(targets)
 
 
 def check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
     """Weights of n observations: finite, none negative, not all 0.  # shape: (n,)"""
-    weights = _as_numbers("sample_weight", sample_weight, dtype)
+    weights = real_array("sample_weight", sample_weight, dtype)
     if weights.ndim != 1:
         raise ValueError(f"sample_weight must have shape (n,), got {weights.shape}")
     _check_length("sample_weight", len(weights), n)
     if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("sample_weight must be finite and at least 0")
+        raise ValueError(f"sample_weight must be finite and at least 0, in {dtype}")
     if not weights.any():
         raise ValueError("sample_weight must not be 0 everywhere")
     return np.ascontiguousarray(weights)
-
-
-def _as_numbers(name: str, values: Any, dtype: np.dtype) -> np.ndarray:
-    given = np.asarray(values)
-    if given.dtype.kind == "c":
-        raise ValueError(f"{name} must be real numbers, got {given.dtype}")
-    try:
-        return np.asarray(given, dtype)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be numbers, got {given.dtype}") from None
 
 
 def check_validation(
@@ -233,8 +232,8 @@ def check_validation(
     X, y = validation_data
     try:
         return check_observations(X, y, None, shape, loss, dtype)
-    except ValueError as error:
-        raise ValueError(f"validation_data: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation_data: {error}") from None
 
 
 def _check_length(name: str, length: int, n: int) -> None:
@@ -358,6 +357,28 @@ def check_trainable(layers: Sequence[Any]) -> None:
             )
 
 
+def as_parameter(name: str, value: Any) -> np.ndarray:
+    """One entry of a state_dict as an array: NumPy's, PyTorch's on the CPU, or lists of numbers.
+
+    A tensor of bfloat16, which NumPy has not, becomes float32: each of its numbers is one.
+    """
+    called = f"state_dict[{name!r}]"
+    check_unmasked(called, value)
+    try:
+        if callable(getattr(value, "detach", None)):  # PyTorch's: NumPy takes none that is trained
+            value = value.detach()
+            if str(value.dtype) == "torch.bfloat16":
+                value = value.float()
+        array = np.asarray(value)
+    except Exception as error:  # of a tensor elsewhere, a ragged list, ...
+        raise ValueError(f"{called} must be an array: {error}") from error
+    if array.dtype.kind == "O":
+        raise ValueError(f"{called} must be numbers, got object: {type(value).__name__}")
+    if array.dtype.kind == "V":
+        return real_values(called, array)
+    return array
+
+
 def check_state(
     given: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]], dtype: np.dtype
 ) -> None:
@@ -366,7 +387,7 @@ def check_state(
     unknown = [name for name in given if name not in expected]
     if missing or unknown:
         parts = [
-            f"{what} {', '.join(names)}"
+            f"{what} {', '.join(map(str, names))}"
             for what, names in (("lacks", missing), ("has the unknown", unknown))
             if names
         ]

@@ -27,7 +27,7 @@ def check_number(
     try:
         number = float(value)
     except OverflowError:  # a whole number of hundreds of digits
-        number = math.copysign(math.inf, 1 if value > 0 else -1)
+        number = math.inf if value > 0 else -math.inf  # type: ignore[operator]
     above = number > minimum if open_below else number >= minimum
     below = number < maximum if open_above else number <= maximum
     if not (above and below and math.isfinite(number)):
@@ -60,11 +60,12 @@ def check_whole(name: str, value: Any, minimum: int) -> int:
     """An integer of at least `minimum`, and at most 2**53."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
-    if value < minimum:
+    number = int(value)
+    if number < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
-    if value > _LARGEST_WHOLE:
+    if number > _LARGEST_WHOLE:
         raise ValueError(f"{name} must be an integer of at most 2**53, got {value!r}")
-    return int(value)
+    return number
 
 
 def check_flag(name: str, value: Any) -> bool:

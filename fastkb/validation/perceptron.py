@@ -104,7 +104,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "power_t": _nonnegative,
     "max_iter": _count,
     "shuffle": _flag,
-    "random_state": lambda name, value: None,  # by check_random_state, when it is used
+    "random_state": lambda name, value: None,  # by check_seed, when it is used
     "tol": _nonnegative,
     "verbose": _verbose,
     "warm_start": _flag,
@@ -124,6 +124,15 @@ def check_perceptron(parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that no perceptron can have, by scikit-learn's names for them."""
     for name, value in parameters.items():
         _CHECKS[name](name, value)
+
+
+def check_seed(random_state: Any) -> None:
+    """Refuse what makes no numpy.random.RandomState."""
+    seed = isinstance(random_state, Integral) and 0 <= int(random_state) < 2**32
+    state = random_state is np.random or isinstance(random_state, np.random.RandomState)
+    if not (random_state is None or seed or state):
+        expected = "None, a whole number from 0 to 2**32 - 1 or a numpy.random.RandomState"
+        raise _wrong("random_state", random_state, expected)
 
 
 def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
@@ -165,6 +174,14 @@ def check_outputs(targets: np.ndarray, outputs: int) -> None:
             f"y has {targets.shape[1]} columns, and the network that was trained before has "
             f"{outputs} outputs"
         )
+
+
+def check_targets(targets: np.ndarray, dtype: np.dtype) -> None:
+    """Refuse targets that are too large for the type that is computed in."""
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(targets.astype(dtype, copy=False)).all()
+    if not finite:
+        raise ValueError(f"y has numbers that are too large for {dtype}")
 
 
 def check_classes(classes: Any, known: np.ndarray | None) -> np.ndarray | None:

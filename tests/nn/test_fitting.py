@@ -10,6 +10,7 @@ import pytest
 from fastkb import nn
 from fastkb.nn import fitting as module
 from fastkb.nn.engine import Engine
+from fastkb.nn.members import Members
 from fastkb.random.streams import key_from_rng
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -712,3 +713,57 @@ def test_interrupted_within_an_epoch(monkeypatch):
     net.fit(X, y, epochs=2, batch_size=8)
     assert len(net.history["loss"]) == 3
     assert is_finite(net)
+
+
+# --- the last step ------------------------------------------------------------------------------
+
+# Parameters of these sizes are finite, and what the network makes of them is not.
+TOO_FAST = [
+    nn.SGD(1e200), nn.SGD(1e200, 0.9), nn.Adagrad(1e200), nn.RMSprop(1e200), nn.Adam(1e200),
+    nn.AdamW(1e200), nn.LAMB(1e200),
+]  # fmt: skip
+# And these are not.
+FAR_TOO_FAST = [
+    nn.SGD(1.7e308, clip_norm=1e3), nn.SGD(1.7e308, 0.9), nn.RMSprop(1.7e308), nn.LAMB(1.7e308),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", TOO_FAST + FAR_TOO_FAST, ids=repr)
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"patience": 3}, {"l2": 0.1}, {"callbacks": [lambda *_: True]}]
+)
+def test_a_last_step_that_overflows_is_an_error_as_any_other(optimizer, kwargs):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(1, 9, (30, 3))
+    y = X[:, 0] * 100
+    for epochs, batch_size in ((1, 30), (1, 10), (3, 30)):
+        net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1), rng=0)
+        with pytest.raises(FloatingPointError, match=r"the loss became (inf|nan)"):
+            net.fit(X, y, optimizer=optimizer, epochs=epochs, batch_size=batch_size, **kwargs)
+        assert all(np.isfinite(value).all() for value in net.state_dict().values())
+
+
+@pytest.mark.parametrize("optimizer", TOO_FAST[:1] + FAR_TOO_FAST[:1], ids=repr)
+def test_the_last_step_of_a_member(optimizer, monkeypatch):
+    monkeypatch.setattr(Members, "fit_center", lambda self: setattr(self, "_rates", [optimizer.lr]))
+    X = np.random.default_rng(0).uniform(1, 9, (30, 3))
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    with pytest.raises(FloatingPointError, match=r"the loss of network 0 became (inf|nan)"):
+        nn.bootstrap_fit(
+            net,
+            X,
+            100 * X[:, 0],
+            optimizer=optimizer,
+            epochs=1,
+            n_resamples=3,
+            batch_size=30,
+            rng=0,
+        )
+
+
+def test_losses_whose_sum_overflows():
+    """Each is finite."""
+    X, y = np.ones((40, 1)), np.full(40, 1.2e154)
+    net = nn.Sequential(nn.Linear(1, 1), rng=0)
+    with pytest.raises(FloatingPointError, match="the loss became inf"):
+        net.fit(X, y, optimizer=nn.SGD(1e-200), epochs=2, batch_size=1)

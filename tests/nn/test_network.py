@@ -1,5 +1,6 @@
 """Sequential: outputs, gradients, parameters in and out, element types, what it may be given."""
 
+import contextlib
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from fastkb import nn
 from fastkb.reference import networks as reference
@@ -536,3 +538,174 @@ def test_callbacks_that_are_none(callbacks):
 def test_element_types_of_another_kind(dtype):
     with pytest.raises(ValueError, match="dtype must be one of float32, float64, got"):
         nn.Sequential(nn.Linear(1, 1), dtype=dtype)
+
+
+# --- parameters of all makes --------------------------------------------------------------------
+
+
+class Tensor:
+    """What a PyTorch tensor on the CPU shows to NumPy; torch itself is not always there."""
+
+    def __init__(self, values, dtype="torch.float32", trained=False):
+        self.values, self.dtype, self.trained = np.asarray(values), dtype, trained
+
+    def __array__(self, dtype=None, copy=None):
+        if self.trained:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        if self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return np.array(self.values, dtype=dtype)
+
+    def detach(self):
+        return Tensor(self.values, self.dtype)
+
+    def float(self):
+        return Tensor(self.values.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["torch.float32", "torch.bfloat16"])
+@pytest.mark.parametrize("trained", [False, True])
+def test_tensors_are_taken_over(dtype, trained):
+    """All numbers of bfloat16 are numbers of float32."""
+    weight = np.float32([[1.0, -2.5, 2.0**100], [0.0, 3.0e-38, 7.0]])
+    net = nn.Sequential(nn.Linear(3, 2, bias=False))
+    net.load_state_dict({"0.weight": Tensor(weight, dtype, trained)})
+    assert net.dtype == np.float32
+    np.testing.assert_array_equal(net.state_dict()["0.weight"], weight)
+
+
+def test_short_floats_of_ml_dtypes_are_taken_over():
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    weight = np.arange(6.0).reshape(2, 3).astype(bfloat16)
+    net = nn.Sequential(nn.Linear(3, 2, bias=False))
+    net.load_state_dict({"0.weight": weight})
+    np.testing.assert_array_equal(net.state_dict()["0.weight"], weight.astype(np.float64))
+    np.testing.assert_array_equal(
+        net.forward(np.eye(3)[:1].astype(bfloat16)), weight.T[:1].astype(np.float64)
+    )
+
+
+class OnAnotherDevice(Tensor):
+    def detach(self):
+        return self
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ((row for row in [[1.0, 2.0]]), "must be numbers, got object: generator"),
+        (iter([[1.0, 2.0]]), "must be numbers, got object: list_iterator"),
+        ([[1.0], [1.0, 2.0]], "must be an array: setting an array element"),
+        (OnAnotherDevice([[1.0, 2.0]]), "must be an array: can't convert cuda:0"),
+        (np.ma.array([[1.0, 2.0]], mask=[[False, True]]), "must have no masked values; got 1 of"),
+        (np.array([["1.0", "2.0"]]), "must be numbers, got <U3"),
+        (np.zeros((1, 2), "datetime64[s]"), r"must be numbers, got datetime64\[s\]"),
+        (np.zeros((1, 2), "timedelta64[s]"), r"must be numbers, got timedelta64\[s\]"),
+        (np.zeros((1, 2), "V4"), r"must be numbers, got \|V4"),
+        (np.zeros((1, 2), [("a", "f4")]), "must be numbers, got "),
+        (np.array([[1, 10**400]], object), "must be numbers, got object"),
+        (
+            np.array([[1e300, 1.0]]),
+            "has NaN or infinity, or numbers that are too large for float32",
+        ),
+        (None, "must be numbers, got object: NoneType"),
+    ],
+)
+def test_parameters_that_are_none_are_named(weight, message):
+    net = nn.Sequential(nn.Linear(2, 1, bias=False), rng=0, dtype="float32")
+    before = net.state_dict()
+    with pytest.raises(ValueError, match=r"state_dict\['0.weight'\] " + message):
+        net.load_state_dict({"0.weight": weight})
+    np.testing.assert_array_equal(net.state_dict()["0.weight"], before["0.weight"])
+
+
+def test_names_that_are_no_texts():
+    net = nn.Sequential(nn.Linear(2, 1, bias=False))
+    with pytest.raises(ValueError, match=r"state_dict lacks 0.weight and has the unknown 0, None"):
+        net.load_state_dict({0: np.ones((1, 2)), None: 1})
+    with pytest.raises(TypeError, match="state_dict must map names to arrays, got generator"):
+        net.load_state_dict((name, value) for name, value in net.state_dict().items())
+
+
+# --- data of all makes --------------------------------------------------------------------------
+
+NO_NUMBERS = {
+    "masked": np.ma.array(np.ones((8, 3)), mask=np.eye(8, 3, dtype=bool)),
+    "dates": np.zeros((8, 3), "datetime64[s]"),
+    "durations": np.zeros((8, 3), "timedelta64[s]"),
+    "complex": np.ones((8, 3), complex),
+    "texts": np.full((8, 3), "a"),
+    "things": np.full((8, 3), object()),
+    "digits": np.full((8, 3), 10**400, object),
+}
+
+
+@pytest.mark.parametrize("case", NO_NUMBERS)
+def test_data_that_are_no_numbers_are_named(case):
+    wrong, X, y = NO_NUMBERS[case], np.ones((8, 3)), np.ones((8, 3))
+    net = nn.Sequential(nn.Linear(3, 3), rng=0)
+    ensemble = nn.bootstrap_fit(net, X, y, n_resamples=2, epochs=1, rng=0)
+    weights = wrong[:, 0]
+    calls = {
+        "X": [
+            lambda: net.fit(wrong, y),
+            lambda: net.forward(wrong),
+            lambda: net(wrong),
+            lambda: net.loss_and_gradients(wrong, y),
+            lambda: nn.bootstrap_fit(net, wrong, y),
+            lambda: ensemble.forward(wrong),
+            lambda: ensemble.predict(wrong),
+            lambda: ensemble.band(wrong),
+        ],
+        "y": [
+            lambda: net.fit(X, wrong),
+            lambda: net.loss_and_gradients(X, wrong),
+            lambda: nn.bootstrap_fit(net, X, wrong),
+            lambda: net.fit(X, wrong, loss="binary_cross_entropy"),
+            lambda: net.fit(X, weights, loss="cross_entropy"),
+        ],
+        "sample_weight": [
+            lambda: net.fit(X, y, sample_weight=weights),
+            lambda: net.loss_and_gradients(X, y, sample_weight=weights),
+            lambda: nn.bootstrap_fit(net, X, y, sample_weight=weights),
+        ],
+        "validation_data: X": [lambda: net.fit(X, y, validation_data=(wrong, y))],
+        "validation_data: y": [lambda: net.fit(X, y, validation_data=(X, wrong))],
+    }
+    for name, each in calls.items():
+        for call in each:
+            with pytest.raises(ValueError, match=f"^{name} must "):
+                call()
+
+
+def test_sparse_targets_are_named():
+    net, X = nn.Sequential(nn.Linear(3, 2), rng=0), np.ones((8, 3))
+    for loss in LOSSES:
+        with pytest.raises(TypeError, match="Sparse data was passed for y, but dense data is req"):
+            net.fit(X, sparse.eye_array(8, 2).tocsr(), loss=loss)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300, 1.7e308])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_extreme_numbers_give_no_warnings(scale, loss):
+    """They are accepted, or refused with an error. (Warnings are errors here.)"""
+    rng = np.random.default_rng(0)
+    X, y = scale * rng.uniform(-1, 1, (40, 3)), rng.integers(0, 2, (40, 2)).astype(float)
+    y = y[:, 0].astype(int) if loss == "cross_entropy" else y
+    for dtype in ("float32", "float64"):
+        net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), rng=0, dtype=dtype)
+        for call in (
+            lambda net=net: net.fit(X, y, loss=loss, validation_data=(X, y)),
+            lambda net=net: net.fit(X, y if loss == "cross_entropy" else y * scale, loss=loss),
+            lambda net=net: net.loss_and_gradients(X, y, loss=loss),
+            lambda net=net: net.forward(X),
+            lambda net=net: nn.bootstrap_fit(net, X / scale, y, loss=loss, n_resamples=3).predict(
+                X
+            ),
+            lambda net=net: nn.bootstrap_fit(net, X / scale, y, loss=loss, n_resamples=3).band(X),
+        ):
+            with contextlib.suppress(FloatingPointError, ValueError):
+                call()

@@ -3,6 +3,9 @@
 import functools
 import math
 import operator
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -119,3 +122,34 @@ def test_declared_types():
     assert not matrix(types.float64).mutable
     assert matrix(types.float64, readonly=False).mutable
     assert vector(types.float32).is_contig
+
+
+WITHOUT_COMPILER = """
+import fastkb
+
+for use in (
+    lambda: fastkb.rbf_kernel([[1.0]]),
+    lambda: fastkb.bootstrap(([1.0, 2.0],), "mean"),
+    lambda: fastkb.MLPRegressor(),
+    lambda: fastkb.nn.Linear(1, 1),
+    lambda: fastkb.KernelRidge(),
+):
+    for _ in range(2):
+        try:
+            use()
+        except ImportError as error:
+            assert "NUMBA_DISABLE_JIT=1 has switched it off" in str(error), error
+        else:
+            raise AssertionError("there was no error")
+print(fastkb.__version__, fastkb.reference.__name__)
+"""
+
+
+def test_without_the_compiler_one_error_says_so():
+    """Whatever is used first, and each time; what is plain Python is there."""
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_COMPILER], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[1] == "fastkb.reference"

@@ -1,0 +1,104 @@
+"""Checks of what is given as numbers: it becomes real numbers, or an error names the argument.
+
+NumPy takes dates for numbers, forgets masks, and converts texts and objects one by one with errors that
+do not say where they come from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastkb.validation.gram import check_unmasked
+
+_NUMBERS = "fiub"
+_DATES = "mM"
+
+
+def real_values(name: str, values: Any, *, frames: bool = True) -> Any:
+    """Values that hold real numbers, as an array of numbers.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    values : array_like
+        Texts and objects become float64, if each is a number.
+    frames : bool, default True
+        Whether data frames and sparse matrices stay as they are, for scikit-learn to check.
+
+    Raises
+    ------
+    ValueError
+        For masked and complex values.
+    TypeError
+        For sparse matrices, if not `frames`.
+    InvalidParameterError
+        scikit-learn's class, which is both: for dates, and for what is no number.
+    """
+    if type(values) is np.ndarray and values.dtype.kind in _NUMBERS:
+        return values
+    if frames and hasattr(values, "tocsr"):
+        return values
+    check_dense(name, values)
+    if values is None:
+        raise _wrong(name, "None")
+    check_unmasked(name, values)
+    if frames and hasattr(values, "dtypes"):
+        for each in np.atleast_1d(np.asarray(values.dtypes, dtype=object)):
+            if getattr(each, "kind", "") in _DATES:
+                raise _wrong(name, f"a column of {each}")
+        return values
+    try:
+        array = np.asarray(values)
+    except Exception as error:  # ragged lists; tensors on another device
+        raise _wrong(name, f"{type(values).__name__}: {error}") from error
+    return array if array.dtype.kind in _NUMBERS else _converted(name, array)
+
+
+def check_dense(name: str, values: Any) -> None:
+    """Refuse sparse matrices, in scikit-learn's words."""
+    if hasattr(values, "tocsr"):
+        raise TypeError(
+            f"Sparse data was passed for {name}, but dense data is required. Use '.toarray()' to convert "
+            "to a dense numpy array."
+        )
+
+
+def _converted(name: str, array: np.ndarray) -> np.ndarray:
+    kind = array.dtype.kind
+    if kind == "c":
+        raise ValueError(
+            f"{name} must be real numbers, got {array.dtype}: Complex data not supported"
+        )
+    if kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, np.float32):
+        return array.astype(np.float32)  # bfloat16 and other short ones, of the package ml_dtypes
+    if kind not in "OSU":
+        raise _wrong(name, str(array.dtype))
+    if kind == "O":
+        for each in array.flat:
+            if isinstance(each, np.datetime64 | np.timedelta64):
+                raise _wrong(name, f"{array.dtype} with {each!r}")
+            check_unmasked(name, each)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _wrong(name, f"{array.dtype}: {error}") from error
+
+
+def real_array(name: str, values: Any, dtype: np.dtype) -> np.ndarray:
+    """Values as an array of this element type, without a warning where they are too large for it.
+
+    Infinity is in their place then, which whoever calls this refuses.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(real_values(name, values, frames=False), dtype)
+
+
+def _wrong(name: str, found: str) -> Exception:
+    # (Imported only here: it costs half a second.)
+    from sklearn.utils._param_validation import InvalidParameterError
+
+    return InvalidParameterError(f"{name} must be numbers, got {found}")
