@@ -29,6 +29,7 @@ from fastkb.runtime.progress import ProgressLike
 from fastkb.validation.bootstrap import (
     check_fit_params_of,
     check_level,
+    check_n_jobs,
     check_n_resamples,
     check_out_of_bag,
     check_refittable,
@@ -247,7 +248,7 @@ def bootstrap_band(
         n_resamples,
         scheme,
         response_method,
-        n_jobs,
+        check_n_jobs(n_jobs),
         out_of_bag,
         progress,
         fit_params,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import _num_samples
 
 from fastkb.bands.after_bootstrap import AfterBootstrap
 from fastkb.bands.checks import check_stacked_data
@@ -13,8 +14,14 @@ from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.model_band import Options, band_of_model, make_draws
 from fastkb.bootstrap.models import Training
 from fastkb.bootstrap.network_band import band_of_network
+from fastkb.runtime.memory import require
 from fastkb.runtime.threads import limit_blas
 from fastkb.validation.bootstrap import is_network
+
+
+def _n_targets(y: Any) -> int:
+    shape = np.shape(y)
+    return shape[1] if len(shape) == 2 else 1
 
 
 def of_model(
@@ -23,6 +30,8 @@ def of_model(
     """Refit the model on every resample; for prediction bands, evaluate it at the data, too."""
     predicts = options.kind == "prediction"
     if predicts:
+        n, m = (_num_samples(part) for part in (data.X, data.X_eval))
+        require(8 * m * n * _n_targets(data.y), "the left-out curves of a prediction band")
         data = data._replace(X_eval=check_stacked_data(data.X, data.X_eval))
     if is_network(estimator):
         band = band_of_network(estimator, data, options, checkpoint)

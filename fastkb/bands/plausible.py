@@ -25,6 +25,7 @@ from fastkb.bands.spectrum import Spectrum, from_matrix, spectrum, truncated_spe
 from fastkb.bootstrap.kernel_source import KernelSource
 from fastkb.ridge.grid import DEFAULT_ALPHAS, default_gammas
 from fastkb.ridge.kernel_matrix import KernelChoice
+from fastkb.validation.ridge import check_own_gammas
 
 # Up to so many rows a kernel of full rank is decomposed as a whole: 0.2 s for each on one core.
 JUDGED_ROWS = 1000
@@ -135,7 +136,9 @@ def of_search(
     gammas = None
     if choice.takes_gamma:
         gammas = estimator.gammas
-        gammas = default_gammas(data.X, choice.kernel) if gammas is None else np.ravel(gammas)
+        if gammas is None:
+            gammas = check_own_gammas(default_gammas(data.X, choice.kernel))
+        gammas = None if gammas is None else np.ravel(gammas)
     widths = [None] if gammas is None else sorted({float(gamma) for gamma in gammas})
     chosen_from = [choice._replace(gamma=gamma) for gamma in widths]
     centred = bool(estimator.fit_intercept)
@@ -160,7 +163,7 @@ def radial_entries(X: Any) -> list[Entry]:
     """The kernels that are plausible for any data, the widest of each kind first."""
     entries = []
     for name in ("rbf", "laplacian"):
-        gammas = default_gammas(X, name)
+        gammas = check_own_gammas(default_gammas(X, name))
         assert gammas is not None
         for gamma in gammas:
             entries.append(Entry(KernelChoice(name, float(gamma)), True, True, False))

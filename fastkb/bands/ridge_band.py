@@ -36,9 +36,10 @@ from fastkb.bootstrap.smoother import response_replicates
 from fastkb.random.streams import bootstrap_counts
 from fastkb.ridge.estimator import KernelRidge
 from fastkb.ridge.search import KernelRidgeCV
-from fastkb.runtime.memory import empty
+from fastkb.runtime.memory import empty, require
 from fastkb.runtime.progress import counted
 from fastkb.validation.bootstrap import BandData, check_band_data, check_response_method
+from fastkb.validation.numbers import check_squares
 
 # Resamples between two looks at the keyboard and the progress bar.
 _TOGETHER = 32
@@ -66,6 +67,7 @@ def of_ridge(
     estimator: Any, data: BandData, solver: str, options: Options, checkpoint: Checkpoint | None
 ) -> Parts:
     """The replicates of a percentile band, or what the other kinds need."""
+    _require_memory(data, solver, options)
     alpha = None if isinstance(estimator, KernelRidgeCV) else data.alpha
     where = plausible.Data(*(_own_copy(part, estimator) for part in (data.X, data.y, data.X_eval)))
     study = RidgeStudy(estimator, where, alpha, options.key, options.n_resamples, options.progress)
@@ -85,6 +87,23 @@ def of_ridge(
     return _parts(data, options.kind, fit.center, distribution, study, n_resamples, about)
 
 
+def _require_memory(data: BandData, solver: str, options: Options) -> None:
+    """Refuse, before any work, what cannot fit into memory."""
+    (n, n_targets), m = data.y.shape, data.X_eval.shape[0]
+    points = m + n * options.out_of_bag
+    replicates = 8 * options.n_resamples * points * n_targets
+    if options.kind == "prediction":
+        require(8 * n_targets * m * n, "the smoothers of a prediction band")
+    elif options.kind == "percentile":
+        require(replicates, "the predictions of all replicates")
+    else:
+        require(2 * replicates, "the predictions and statistics of all replicates")
+    if isinstance(options.scheme, ResponseScheme):
+        require(8 * n * (3 * n + 2 * m), "the smoother of a response scheme")
+    elif solver == "cholesky":
+        require(8 * n * (n + m), "the Gram matrices of a band")
+
+
 def _percentile(
     estimator: Any,
     data: BandData,
@@ -97,6 +116,7 @@ def _percentile(
     m, points = data.X_eval.shape[0], data.X_eval
     if options.out_of_bag:  # the data themselves are evaluation points too
         points = check_stacked_data(data.X, points)
+        check_squares("y", data.y)
     plan = options.scheme
     if plan is not None and not isinstance(plan, ResponseScheme):
         plan = plan.prepare([data.y.T], True)

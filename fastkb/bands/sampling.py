@@ -11,7 +11,9 @@ from fastkb.bands.names import column_names
 from fastkb.bands.result import BandResult
 from fastkb.bootstrap.quantiles import column_quantiles
 from fastkb.random.streams import key_from_rng
+from fastkb.runtime.memory import require
 from fastkb.runtime.progress import ProgressLike, counted
+from fastkb.runtime.threads import limit_blas
 from fastkb.validation.bootstrap import (
     check_level,
     check_model,
@@ -22,6 +24,7 @@ from fastkb.validation.bootstrap import (
     check_sampler,
 )
 from fastkb.validation.gram import check_progress
+from fastkb.validation.numbers import check_unmasked
 
 
 def sampling_band(
@@ -88,16 +91,20 @@ def sampling_band(
     ((2,), True)
     """
     from sklearn.base import clone
+    from sklearn.utils.validation import _num_samples
 
     start = time.perf_counter()
     check_model(estimator)
     check_progress(progress)
     check_sampler(sampler)
+    check_unmasked("X_eval", X_eval)
     n_resamples = check_n_resamples(n_resamples)
     level = check_level("confidence_level", confidence_level)
+    # All predictions, one by one and together.
+    require(2 * 4 * n_resamples * _num_samples(X_eval), "the predictions of all replicates")
     entropy = key_from_rng(check_rng(rng))
     draws: list[np.ndarray] = []
-    with counted(progress, "replicates", n_resamples) as bar:
+    with limit_blas(), counted(progress, "replicates", n_resamples) as bar:
         for b in range(n_resamples):
             # Philox again, with a counter of its own for each replicate.
             seed = np.random.SeedSequence([int(word) for word in entropy], spawn_key=(b,))

@@ -26,6 +26,7 @@ from fastkb.ridge.estimator import KernelRidge
 from fastkb.ridge.search import KernelRidgeCV
 from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.runtime.threads import limit_blas, n_threads, thread_map
+from fastkb.validation.numbers import check_squares
 
 Band = tuple[np.ndarray, np.ndarray]  # low and high  # shape: (m, n_targets) each
 
@@ -134,6 +135,7 @@ class RidgeStudy(OfWidths):
     @functools.cached_property
     def _plausible(self) -> plausible.Plausible:
         check_rows_are_known(self._estimator, "confidence or simultaneous")
+        check_squares("y", self._data.y)
         with in_threads() as mapping, self._kernels_seen() as advance:
             if self._alpha is None:
                 return plausible.of_search(self._estimator, self._data, mapping, advance=advance)
@@ -141,6 +143,7 @@ class RidgeStudy(OfWidths):
 
     def searched(self) -> plausible.Plausible:
         """What an estimator chooses from, and how, without curves that are plausible beside."""
+        check_squares("y", self._data.y)
         with in_threads() as mapping, self._kernels_seen() as advance:
             return plausible.of_search(self._estimator, self._data, mapping, False, advance)
 

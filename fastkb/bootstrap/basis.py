@@ -89,6 +89,8 @@ class Basis:
         self._fit_intercept = source.fit_intercept
         self._y, self._alpha, self._scale = y, alpha, scale
         diagonal = source.diagonal()
+        if not diagonal.max(initial=0.0) > 0.0:
+            raise Refused("the kernel is zero at all points")
         # No (k_x, (C + λ)⁻¹k_x) of docs/band.md exceeds the largest K(x, x)/λ, but of a constant without
         # penalty nothing is known before the data are.
         self.prior_eval = math.inf if self._fit_intercept else float(diagonal[self._n :].max())

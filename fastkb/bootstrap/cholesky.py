@@ -16,18 +16,22 @@ matrix product on the engine, whose elements do not depend on the chunk.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from fastkb.gram import engine
 from fastkb.linalg import cholesky as dense
+from fastkb.ridge.dual import PIVOT_ROUNDING
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.memory import empty
 from fastkb.runtime.threads import n_threads
 from fastkb.scalar.kernels import Parameters, find
 
 _PLAIN = Parameters(1.0, 0.0, 1.0)
+_TINY = np.finfo(np.float64).tiny
+_ROUNDING = PIVOT_ROUNDING * np.finfo(np.float64).eps
 
 
 class Problem(NamedTuple):
@@ -80,7 +84,7 @@ def predict(
     -------
     predictions : ndarray of shape (n_replicates, n_eval, n_targets)
     failed : ndarray of bool, shape (n_replicates,)
-        Where a matrix was not positive definite: its predictions mean nothing.
+        Where a matrix was not positive definite to working precision: its predictions mean nothing.
     """
     n_replicates, n = weights.shape
     n_targets = len(problem.y)
@@ -128,7 +132,9 @@ def _refit(K, y, weights, alpha, right, n_targets, work, dual, constants, failed
             size = -(-n // dense.BLOCK) * dense.BLOCK
             dense.assemble(K, index, n, ridge, panels, size)
             dense.assemble_right(y, right, index, n, panels, size)
-            if dense.factor(panels, size, len(right), left) > 0:
+            if dense.factor(panels, size, len(right), left) > 0 or not _has_true_pivots(
+                K, index, n, ridge, panels, size
+            ):
                 failed[b] = True
                 continue
             for t in range(n_targets):
@@ -137,6 +143,17 @@ def _refit(K, y, weights, alpha, right, n_targets, work, dual, constants, failed
                 dense.solve_transposed(panels, size, t, x)
                 for i in range(n):
                     dual[b, right[t], index[i]] = x[i]
+
+
+@inline
+def _has_true_pivots(K, index, n, ridge, panels, size):
+    """Whether no pivot is what rounding errors left of zero: see :mod:`fastkb.ridge.dual`."""
+    rounding = _ROUNDING * math.sqrt(n)
+    for k in range(n):
+        root = panels[dense.place(size, k, k)]
+        if not root * root > max(rounding * (K[index[k], index[k]] + ridge[k]), _TINY):
+            return False
+    return True
 
 
 @inline

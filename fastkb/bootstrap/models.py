@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.runtime.threads import limit_blas
+
 # Where the fit on all data stands in the sequence of random states; replicate b is at b + 1.
 ALL_DATA = -1
 
@@ -186,6 +188,8 @@ def predict_replicates(
 ) -> list[Prediction]:
     """Replicates `first`, `first` + 1, …: a task of a worker process.
 
+    BLAS has one thread, as it has in workers that share a machine: the bits do not depend on where.
+
     Parameters
     ----------
     model : Model
@@ -197,12 +201,13 @@ def predict_replicates(
         In place of y.  # shape: (count, n) or (count, n, n_targets)
     out_of_bag : bool
     """
-    if weights is not None:
+    with limit_blas():
+        if weights is not None:
+            return [
+                predict_replicate(model, data, first + k, row, out_of_bag)
+                for k, row in enumerate(weights)
+            ]
         return [
-            predict_replicate(model, data, first + k, row, out_of_bag)
-            for k, row in enumerate(weights)
+            predict_replicate(model, data._replace(y=y), first + k, None, False)
+            for k, y in enumerate([] if responses is None else responses)
         ]
-    return [
-        predict_replicate(model, data._replace(y=y), first + k, None, False)
-        for k, y in enumerate([] if responses is None else responses)
-    ]

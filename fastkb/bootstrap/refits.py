@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import _num_samples
 
 from fastkb.bootstrap.checkpoint import Checkpoint
 from fastkb.bootstrap.models import (
@@ -22,8 +23,9 @@ from fastkb.bootstrap.models import (
     respond,
 )
 from fastkb.bootstrap.prediction_error import OutOfBag, PredictionError
-from fastkb.runtime.memory import empty
+from fastkb.runtime.memory import empty, require
 from fastkb.runtime.progress import ProgressLike, counted
+from fastkb.runtime.threads import limit_blas
 from fastkb.validation.bootstrap import check_out_of_bag_values, check_predictions
 
 # What a task of a worker should take at least: handing it over costs some milliseconds.
@@ -79,6 +81,8 @@ def refit(
         Finished replicates are loaded from it, and saved to it.
     progress : bool
     """
+    # (How many columns predictions have is known after the first fit alone.)
+    require(4 * n_resamples * _num_samples(data.X_eval), "the predictions of all replicates")
     start = time.perf_counter()
     center = on_all_data(model, data, bool(out_of_bag or draws.responses))
     seconds = time.perf_counter() - start
@@ -152,6 +156,11 @@ def collect(
 
 def on_all_data(model: Model, data: Training, at_data: bool) -> Center:
     """Predictions of the fit on all data: at the evaluation points, and at the data if wanted."""
+    with limit_blas():
+        return _on_all_data(model, data, at_data)
+
+
+def _on_all_data(model: Model, data: Training, at_data: bool) -> Center:
     if model.is_function:
         one = predict_replicate(model, data, ALL_DATA, None, False)
         center = check_predictions(one.values, ALL_DATA, None)

@@ -30,6 +30,10 @@ _ATTEMPTS = 3
 _LIMIT = _CENTER_LIMIT = TOLERANCE
 
 
+# Targets below 2 to this power, and above its inverse, have squares in range.
+_SQUARED = 450
+
+
 class Replicates(NamedTuple):
     """Predictions of all replicates, and how they came about."""
 
@@ -63,6 +67,12 @@ def compute_replicates(job: Job, solver: str) -> Replicates:
         Its scheme, if there is one, is prepared and gives weights.
     solver : str
     """
+    exponent = int(np.frexp(np.abs(job.y).max(initial=0.0))[1])
+    if abs(exponent) > _SQUARED:
+        # Certificates are made of squares; everything is linear in y, and a power of two rounds nothing.
+        found = compute_replicates(job._replace(y=np.ldexp(job.y, -exponent)), solver)
+        np.ldexp(found.distribution, exponent, out=found.distribution)
+        return found._replace(center=np.ldexp(found.center, exponent))
     # One pool of threads at a time: BLAS would spin beside the compiled regions.
     with limit_blas(1):
         scale = _scale(job.y)
@@ -231,7 +241,10 @@ class _Exact:
             if fit_intercept:
                 system = projection @ A @ projection
             # (The shortest solution of the projected system is orthogonal to s, whatever `right` is.)
-            c = np.linalg.lstsq(system + penalty * projection, right, rcond=None)[0]
+            c = np.zeros_like(right)
+            system = system + penalty * projection
+            if np.abs(system).max() > np.finfo(np.float64).tiny:  # (else a kernel of zeros)
+                c = np.linalg.lstsq(system, right, rcond=None)[0]
             out[:, t] = cross[:, u] @ (root[:, None] * c)
             if fit_intercept:
                 out[:, t] += root @ (right - A @ c) / (root @ root)

@@ -23,6 +23,7 @@ from fastkb.bootstrap.plan import Plan
 from fastkb.bootstrap.replicates import Job, Replicates, Saving, allocate, restore
 from fastkb.bootstrap.scheme import rows_together
 from fastkb.gram.pairwise import linear_kernel
+from fastkb.ridge.dual import has_true_pivots
 from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.progress import counted
 from fastkb.runtime.threads import limit_blas
@@ -46,6 +47,7 @@ def response_replicates(job: Job) -> Replicates:
     means = y.mean(axis=0) if job.source.fit_intercept else np.zeros(y.shape[1])
     with limit_blas(1):
         smoothers, fitted = _smoothers(job.source, y - means, job.alpha)
+        center = np.stack([s @ (y - means)[:, t] for t, s in enumerate(smoothers)], axis=1) + means
     plan = job.scheme.around(y, fitted + means)
     distribution = allocate(job)
     together = rows_together(_VALUES, y.size)
@@ -63,7 +65,6 @@ def response_replicates(job: Job) -> Replicates:
                 distribution[first : first + count, :, t] = values
             saving.finished(responses=distribution[: first + count])
             bar.update(count)
-    center = np.stack([s @ (y - means)[:, t] for t, s in enumerate(smoothers)], axis=1) + means
     reason = "predictions are linear in the responses: one factorisation serves all replicates"
     return Replicates(center, distribution, Plan("cholesky", reason), None, None, 0)
 
@@ -88,11 +89,8 @@ def _smoothers(
         A = K + penalty * np.eye(len(K))
         rhs = np.concatenate([cross.T, y], axis=1)
         if penalty not in by_penalty:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("error", linalg.LinAlgWarning)
-                    solution = linalg.solve(A, rhs, assume_a="pos")
-            except (linalg.LinAlgError, linalg.LinAlgWarning):
+            solution = _solve_positive(A, rhs)
+            if solution is None:
                 warnings.warn(
                     "K + alpha·I is singular to working precision and was solved by least squares. A "
                     "larger alpha makes it well posed.",
@@ -107,6 +105,18 @@ def _smoothers(
         np.ascontiguousarray(by_penalty[p][:, :n_eval].T + of_mean) for p in alpha.tolist()
     ]
     return smoothers, fitted
+
+
+def _solve_positive(A: np.ndarray, rhs: np.ndarray) -> np.ndarray | None:
+    """A⁻¹ rhs by Cholesky's method; None where A is singular to working precision."""
+    from scipy.linalg import get_lapack_funcs
+
+    potrf, potrs, pocon = get_lapack_funcs(("potrf", "potrs", "pocon"), (A,))
+    factor, info = potrf(A, lower=1, clean=0)
+    if info != 0 or not has_true_pivots(factor.diagonal(), A.diagonal()):
+        return None
+    rcond, _ = pocon(factor, np.abs(A).sum(axis=0).max(), uplo="L")
+    return potrs(factor, rhs, lower=1)[0] if rcond >= np.finfo(A.dtype).eps else None
 
 
 def _centred(K: np.ndarray, cross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

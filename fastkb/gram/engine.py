@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastkb.gram.units import in_range
 from fastkb.runtime.cuda import is_device_array
 from fastkb.runtime.memory import ALIGNMENT, empty, scratch
 from fastkb.runtime.threads import n_threads
@@ -133,8 +134,15 @@ def compute(
     X: np.ndarray,
     Y: np.ndarray | None,
     out: np.ndarray | None = None,
+    shift: int = 0,
 ) -> np.ndarray:
-    """The Gram matrix of checked arguments, into `out` or a new array; on the GPU if they are there."""
+    """The Gram matrix of checked arguments, into `out` or a new array; on the GPU if they are there.
+
+    γ is that of the parameters times 2 to the power of `shift`, which alone may be out of range.
+    """
+    if shift and is_device_array(X):
+        with np.errstate(over="ignore"):
+            parameters = parameters._replace(gamma=float(np.ldexp(parameters.gamma, shift)))
     if is_device_array(X):
         from fastkb.tile import cuda
 
@@ -142,6 +150,9 @@ def compute(
     shape = (X.shape[0], X.shape[0] if Y is None else Y.shape[0])
     if out is None:
         out = empty(shape, X.dtype, f"a Gram matrix of {shape[0]} x {shape[1]} {X.dtype}")
+    if row.takes_gamma:
+        gamma, X, Y = in_range(row.form, parameters.gamma, shift, X, Y)
+        parameters = parameters._replace(gamma=gamma)
     # A parameter beyond the element type would be infinite there, and 0·∞ no number.
     largest = float(np.finfo(X.dtype).max)
     parameters = Parameters(*(max(-largest, min(value, largest)) for value in parameters))

@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastkb.runtime.memory import check_available
+from fastkb.runtime.memory import check_available, require
 from fastkb.validation.gram import check_count, check_parameter
+from fastkb.validation.numbers import check_kinds, naming
 
 
 class TaylorFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -79,7 +80,9 @@ class TaylorFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         check_parameter("sigma", self.sigma, minimum=0, strict=True)
         degree = check_count("degree", self.degree, minimum=0)
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        check_kinds("X", X)
+        with naming("X"):
+            X = validate_data(self, X, dtype=[np.float64, np.float32])
         d = X.shape[1]
         count = comb(d + degree, d)
         check_available(8 * count * (d + len(X)), f"{count} Taylor features of degree {degree}")
@@ -107,14 +110,24 @@ class TaylorFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             float32 if X is, else float64.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        check_kinds("X", X)
+        with naming("X"):
+            X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        size = X.dtype.itemsize * 2 * len(X) * self.n_output_features_
+        require(size, f"{self.n_output_features_} Taylor features of {len(X)} rows")
+        # Far from the origin all features are 0, though their factors overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._features(X)
+
+    def _features(self, X: np.ndarray) -> np.ndarray:
         scaled = np.divide(X, self.sigma, dtype=np.float64).astype(X.dtype)
         # term[k, i, m] = x_i^m / sqrt(m!) by the recurrence, so that neither factor overflows.
         terms = np.ones((len(X), X.shape[1], self.degree + 1), dtype=X.dtype)
         for m in range(1, self.degree + 1):
             terms[:, :, m] = terms[:, :, m - 1] * scaled / X.dtype.type(sqrt(m))
-        features = np.exp(-0.5 * np.sum(scaled * scaled, axis=1, keepdims=True))
-        features = np.repeat(features, self.n_output_features_, axis=1)
+        gauss = np.exp(-0.5 * np.sum(scaled * scaled, axis=1, keepdims=True))
+        features = np.repeat(gauss, self.n_output_features_, axis=1)
         for i in range(X.shape[1]):
             features *= terms[:, i, self.exponents_[:, i]]
+        features[gauss[:, 0] == 0.0] = 0.0
         return features

@@ -9,6 +9,7 @@ array([[1.   , 0.607],
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,11 @@ class Kernel:
     def parameters(self) -> Parameters:
         """γ, c and k as the row's scalar function reads them."""
         return Parameters(1.0, 0.0, 1.0)
+
+    @property
+    def scaled_parameters(self) -> tuple[Parameters, int]:
+        """The parameters with a factor of γ apart, as a power of two: γ may be out of a float's range."""
+        return self.parameters, 0
 
     def __call__(self, X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
         """The Gram matrix: see :func:`fastkb.gram`."""
@@ -110,7 +116,14 @@ class RBF(Kernel):
     def parameters(self) -> Parameters:
         square = 2.0 * self.sigma * self.sigma
         # A width whose square underflows: as large as can be, and 1 on the diagonal all the same.
-        return Parameters(1.0 / square if square > 0.0 else sys.float_info.max, 0.0, 1.0)
+        largest = sys.float_info.max
+        gamma = min(1.0 / square, largest) if square > 0.0 else largest
+        return Parameters(gamma, 0.0, 1.0)
+
+    @property
+    def scaled_parameters(self) -> tuple[Parameters, int]:
+        mantissa, exponent = math.frexp(self.sigma)
+        return Parameters(1.0 / (2.0 * mantissa * mantissa), 0.0, 1.0), -2 * exponent
 
 
 @dataclass(frozen=True)

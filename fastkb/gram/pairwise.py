@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.gram import engine
+from fastkb.gram import engine, peers, units
 from fastkb.gram.kernels import Kernel, polynomial_row
 from fastkb.runtime.cuda import is_device_array
 from fastkb.scalar.kernels import Kernel as Row
@@ -239,7 +239,8 @@ def gram(kernel: Kernel, X: Any, Y: Any = None, *, out: np.ndarray | None = None
     X, Y = check_matrices(X, Y)
     if out is not None:
         check_out(out, (len(X), len(X if Y is None else Y)), X.dtype, X, Y)
-    return engine.compute(kernel.row, kernel.parameters, X, Y, out)
+    parameters, shift = kernel.scaled_parameters
+    return engine.compute(kernel.row, parameters, X, Y, out, shift)
 
 
 def _compute(row: Row, X, Y, out, gamma=1.0, coef0=0.0, degree=1.0) -> np.ndarray:
@@ -267,12 +268,23 @@ def _compute(row: Row, X, Y, out, gamma=1.0, coef0=0.0, degree=1.0) -> np.ndarra
 def _with_gammas(row: Row, X, Y, out, gammas: np.ndarray, p: Parameters) -> np.ndarray:
     """A gamma for each element (broadcast against the result), as scikit-learn accepts it."""
     distances = {"rbf": "sqeuclidean", "laplacian": "manhattan"}
+    span, exponent = units.RANGES[X.dtype], units.largest_exponent(X, Y)
+    sizes = np.frexp(gammas[gammas != 0.0])[1]
+    if (np.abs(sizes) > span.plain).any() or not units.fits(span, X.shape[1], exponent):
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            gammas = np.ldexp(gammas, units.power_of(row.form) * exponent).clip(-largest, largest)
+        X, Y = np.ldexp(X, -exponent), None if Y is None else np.ldexp(Y, -exponent)
     base = engine.compute(find(distances.get(row.name, "linear")), p, X, Y, out)
-    np.multiply(base, gammas, out=base, casting="same_kind")
-    if row.name in distances:
-        return np.exp(np.negative(base, out=base), out=base)
-    base += p.coef0
-    return np.tanh(base, out=base) if row.name == "sigmoid" else np.power(base, p.degree, out=base)
+    # What overflows is infinite, and says so without a warning.
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.multiply(base, gammas, out=base, casting="same_kind")
+        if row.name in distances:
+            return np.exp(np.negative(base, out=base), out=base)
+        base += p.coef0
+        return (
+            np.tanh(base, out=base) if row.name == "sigmoid" else np.power(base, p.degree, out=base)
+        )
 
 
 # metric -> (function, the keywords it takes), under scikit-learn's names
@@ -350,8 +362,4 @@ def pairwise_kernels(
             degree = check_parameter("degree", defaults["degree"], minimum=0)
             return _polynomial(X, Y, degree, defaults["gamma"], defaults["coef0"])
         return function(X, Y, **kwds)
-    from sklearn.metrics import pairwise
-
-    return pairwise.pairwise_kernels(
-        X, Y, metric, filter_params=filter_params, n_jobs=n_jobs, **kwds
-    )
+    return peers.compute(X, Y, metric, filter_params, n_jobs, kwds)

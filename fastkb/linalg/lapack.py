@@ -39,7 +39,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-UPPER = np.uint8(ord("U"))
+UPPER, LOWER = np.uint8(ord("U")), np.uint8(ord("L"))
 
 
 def capsule(name: str, module: str = "cython_lapack") -> tuple[int, str]:
@@ -53,7 +53,7 @@ def capsule(name: str, module: str = "cython_lapack") -> tuple[int, str]:
     return get_pointer(exported, signature), signature.decode()
 
 
-def _routine(module: str, name: str, n_arguments: int) -> Any:
+def routine(module: str, name: str, n_arguments: int) -> Any:
     """The routine as something that compiled code can call; all arguments are addresses."""
     symbol = f"fastkb_{name}"
     llvm.add_symbol(symbol, capsule(name, module)[0])
@@ -63,10 +63,10 @@ def _routine(module: str, name: str, n_arguments: int) -> Any:
 # LAPACK's integer: of 32 bits, unless SciPy's library was built with 64.
 Integer = np.int32 if " int *" in capsule("dpotrf")[1] else np.int64
 
-dpotrf = _routine("cython_lapack", "dpotrf", 5)  # uplo, n, a, lda, info
-spotrf = _routine("cython_lapack", "spotrf", 5)
-dpotrs = _routine("cython_lapack", "dpotrs", 8)  # uplo, n, nrhs, a, lda, b, ldb, info
-spotrs = _routine("cython_lapack", "spotrs", 8)
+dpotrf = routine("cython_lapack", "dpotrf", 5)  # uplo, n, a, lda, info
+spotrf = routine("cython_lapack", "spotrf", 5)
+dpotrs = routine("cython_lapack", "dpotrs", 8)  # uplo, n, nrhs, a, lda, b, ldb, info
+spotrs = routine("cython_lapack", "spotrs", 8)
 
 
 @intrinsic
@@ -124,6 +124,36 @@ def solve(factor, b):
         0.
     """
     raise NotImplementedError("lapack.solve is for compiled code")
+
+
+def factor_lower(a, n):
+    """Cholesky factor of the first n rows and columns, in compiled code only, in the other triangle.
+
+    Parameters
+    ----------
+    a : array of float32 or float64 with contiguous rows
+        Its upper triangle is overwritten by that of Lᵀ, A = L Lᵀ; the rest is left alone.
+    n : int
+
+    Returns
+    -------
+    int
+        0, or the number (from 1) of the first pivot that is not positive.
+    """
+    raise NotImplementedError("lapack.factor_lower is for compiled code")
+
+
+@overload(factor_lower)
+def _factor_lower(a, n):
+    potrf = dpotrf if a.dtype == types.float64 else spotrf
+
+    def compiled(a, n):
+        info = by_reference(Integer(0))
+        lead = by_reference(Integer(a.strides[0] // a.itemsize))
+        potrf(by_reference(LOWER), by_reference(Integer(n)), a.ctypes, lead, info)
+        return np.intp(_integer_at(info))
+
+    return compiled
 
 
 @overload(factor)

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastkb.nn.perceptron import Perceptron
-from fastkb.validation.gram import check_unmasked
+from fastkb.validation.numbers import check_unmasked
 from fastkb.validation.perceptron import check_classes, check_same_classes, check_targets
 from fastkb.validation.values import real_values
 

@@ -11,6 +11,9 @@ solver      flops                            when
                                              definite (then in the sense of least squares)
 =========== ================================ ===================================================
 
+A pivot that is left of rounding errors alone counts as none: equal rows without a penalty leave one of
+either sign.
+
 Memory: LAPACK factorises one triangle where it lies and leaves the other alone. So the matrix can
 be had back for the next α, or after a failure, without a copy: `cholesky` needs the n² numbers of
 the Gram matrix and nothing more of that size, `spectral` three times that.
@@ -24,12 +27,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgWarning, eigh, get_lapack_funcs
 
+from fastkb.linalg import blocked
 from fastkb.ridge.scaling import ScaledProblem
 from fastkb.runtime.callers import stacklevel
 
 # One eigendecomposition (LAPACK's syevd) costs about as much as this many Cholesky factorisations:
 # 17 to 37 measured for n = 440 to 2000 on two cores.
 EIGENDECOMPOSITION_IN_CHOLESKYS = 20
+
+# A pivot's rounding error, in √n eps of the diagonal entry that it was left of, at most.
+PIVOT_ROUNDING = 4.0
 
 _BLOCK = 128  # square blocks for transposed copies: two of them fit the first-level cache
 
@@ -73,6 +80,9 @@ def solve_dual(
     fit_intercept: bool = False,
 ) -> DualSolution:
     """Dual coefficients of every target, and the intercepts; `K` is overwritten.
+
+    With BLAS on one thread (:func:`fastkb.runtime.threads.limit_blas`) they are the same to the last bit
+    for any number of threads.
 
     Parameters
     ----------
@@ -158,15 +168,19 @@ def _solve_cholesky(
             restore_from_lower(K, diagonal)
         columns = np.flatnonzero(alpha == penalty)
         K.flat[:: n + 1] = diagonal + penalty
-        # The transpose is the F-ordered view that LAPACK takes without a copy: its lower triangle
-        # is the upper one of K.
-        factor, info = potrf(K.T, lower=1, clean=0, overwrite_a=1)
+        if n > blocked.WORTH:
+            factor, info = K.T, blocked.cholesky_in_place(K)
+        else:
+            # The transpose is the F-ordered view that LAPACK takes without a copy: its lower
+            # triangle is the upper one of K.
+            factor, info = potrf(K.T, lower=1, clean=0, overwrite_a=1)
         whole = False
-        if info != 0:
+        # ‖(K + α I)⁻¹‖ ≤ 1/α for a positive semidefinite K, in the 1-norm times √n at most.
+        safe = positive_semidefinite and penalty > n * eps * (norm + penalty)
+        if info != 0 or not (safe or has_true_pivots(factor.diagonal(), diagonal + penalty)):
             failed[columns] = True
             continue
-        # ‖(K + α I)⁻¹‖ ≤ 1/α for a positive semidefinite K, in the 1-norm times √n at most.
-        if not (positive_semidefinite and penalty > n * eps * (norm + penalty)):
+        if not safe:
             rcond, _ = pocon(factor, norm + penalty, uplo="L")
             if rcond < eps:
                 reason = f"its reciprocal condition number is about {rcond:.1e}"
@@ -176,6 +190,25 @@ def _solve_cholesky(
     if failed.any():
         restore_from_lower(K, diagonal)
     return failed
+
+
+def has_true_pivots(factor: np.ndarray, diagonal: np.ndarray) -> bool:
+    """Whether no pivot of Cholesky's method is what rounding errors left of zero.
+
+    A pivot is a diagonal entry less a sum of squares of up to n terms, each rounded: where it is not
+    above the errors of that, all that is divided by it is noise, whatever its sign.
+
+    Parameters
+    ----------
+    factor : ndarray
+        The factor's diagonal, the pivots' roots.  # shape: (n,)
+    diagonal : ndarray
+        The matrix's.  # shape: (n,)
+    """
+    info = np.finfo(diagonal.dtype)
+    rounding = PIVOT_ROUNDING * np.sqrt(len(diagonal)) * info.eps
+    # (A subnormal one has few digits, and its inverse overflows.)
+    return bool((factor * factor > np.maximum(rounding * diagonal, info.tiny)).all())
 
 
 def _solve_spectral(
@@ -190,7 +223,8 @@ def _solve_spectral(
     shifted = values[:, None] + alpha[None, :]  # shape: (n, n_targets)
     # What lies below the decomposition's own rounding error is taken for zero, and left out: the
     # solution of least norm among those of least squares.
-    cut = K.shape[0] * np.finfo(K.dtype).eps * np.abs(shifted).max(axis=0)
+    info = np.finfo(K.dtype)
+    cut = np.maximum(K.shape[0] * info.eps * np.abs(shifted).max(axis=0), info.tiny)
     keep = np.abs(shifted) > cut
     inverse = np.divide(1.0, shifted, out=np.zeros_like(shifted), where=keep)
     return vectors @ (inverse * projected), ~keep.all(axis=0)

@@ -8,14 +8,22 @@ import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastkb.gram import engine
 from fastkb.ridge.dual import solve_dual
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
+from fastkb.runtime.threads import limit_blas
+from fastkb.scalar.kernels import Parameters, find
+from fastkb.validation.numbers import check_kinds, check_targets, naming
 from fastkb.validation.ridge import check_alpha, check_flag, check_kernel, check_sample_weight
 
 # Predictions are made for as many rows at a time as fit a Gram matrix of this many bytes: memory
 # stays bounded, and compiled threads and BLAS threads take turns at intervals that cost them
 # nothing.
 _PREDICTION_BYTES = 256 * 2**20
+
+# With so many targets the product of kernel and coefficients costs more than reading the kernel.
+_MANY_TARGETS = 16
+_PLAIN = Parameters(1.0, 0.0, 1.0)
 
 
 class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -42,15 +50,18 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _validate_data(self, X: Any, y: Any, minimum: int = 1) -> tuple[Any, np.ndarray]:
         """`X` and `y` checked, in float32 where both are and in float64 otherwise."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=("csr", "csc"),
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=minimum,
-        )
+        check_kinds("X", X)
+        y = check_targets(y)
+        with naming("X", "y"):
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse=("csr", "csc"),
+                multi_output=True,
+                y_numeric=True,
+                ensure_min_samples=minimum,
+            )
         dtype = np.float32 if X.dtype == np.float32 and y.dtype == np.float32 else np.float64
         if X.dtype == np.float32 and dtype == np.float64:
             # A Gram matrix rounded to float32 would spoil coefficients that are kept in float64.
@@ -62,15 +73,16 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ) -> None:
         """Set `dual_coef_`, `intercept_` and `X_fit_` for checked data."""
         choice = self._kernel_choice()
-        K = choice.fresh_matrix(X, y.dtype)
-        coefficients, intercept = solve_dual(
-            K,
-            y.reshape(y.shape[0], -1),
-            alpha,
-            sample_weight,
-            positive_semidefinite=choice.is_positive_semidefinite,
-            fit_intercept=self.fit_intercept,
-        )
+        with limit_blas():
+            K = choice.fresh_matrix(X, y.dtype)
+            coefficients, intercept = solve_dual(
+                K,
+                y.reshape(y.shape[0], -1),
+                alpha,
+                sample_weight,
+                positive_semidefinite=choice.is_positive_semidefinite,
+                fit_intercept=self.fit_intercept,
+            )
         self.dual_coef_ = coefficients.reshape(y.shape)
         if intercept is None:
             self.intercept_ = 0.0
@@ -93,14 +105,27 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
             f(x) = b + Σᵢ aᵢ K(x, xᵢ) for each row.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
+        check_kinds("X", X)
+        with naming("X"):
+            X = validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
         step = max(1, _PREDICTION_BYTES // (8 * self.dual_coef_.shape[0]))
-        parts = [
-            to_dense(self._get_kernel(X[start : start + step], self.X_fit_)) @ self.dual_coef_
-            for start in range(0, X.shape[0], step)
-        ]
+        with limit_blas():
+            parts = [
+                _combined(to_dense(self._get_kernel(X[start : start + step], self.X_fit_)), self)
+                for start in range(0, X.shape[0], step)
+            ]
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return values + self.intercept_
+
+
+def _combined(K: np.ndarray, model: KernelModel) -> np.ndarray:
+    """Σᵢ aᵢ K(x, xᵢ) for each row of `K`; of many targets on the engine, whose threads alter no bit."""
+    coefficients = model.dual_coef_
+    if coefficients.ndim == 1 or coefficients.shape[1] < _MANY_TARGETS:
+        return K @ coefficients
+    dtype = np.result_type(K, coefficients)
+    rows = np.ascontiguousarray(coefficients.T, dtype=dtype)
+    return engine.compute(find("linear"), _PLAIN, K.astype(dtype, copy=False), rows)
 
 
 class KernelRidge(KernelModel):
@@ -159,6 +184,9 @@ class KernelRidge(KernelModel):
     different targets take one each, or one eigendecomposition for all where that is cheaper: see
     :func:`fastkb.ridge.dual.plan_dual`. An intercept centres that matrix in place, see
     :mod:`fastkb.ridge.scaling`.
+
+    Coefficients and predictions are the same to the last bit for any number of threads, those of BLAS
+    included.
 
     References
     ----------
@@ -231,7 +259,7 @@ class KernelRidge(KernelModel):
         -----
         scipy.linalg.LinAlgWarning
             If the system is singular to working precision; least squares solves it where Cholesky's
-            method cannot.
+            method cannot, or would divide by what rounding errors left of zero.
         """
         check_kernel(self.kernel, self.gamma, self.degree, self.coef0, self.kernel_params)
         check_flag("fit_intercept", self.fit_intercept)

@@ -70,6 +70,10 @@ def default_gammas(X: Any, kernel: Any) -> np.ndarray | None:
     return np.clip(gammas, limits.tiny, limits.max)
 
 
+# Rows below 2 to this power, and above its inverse, have squared distances in range.
+_SQUARED = 400
+
+
 class DataScales(NamedTuple):
     """Distances that say how wide a kernel may be."""
 
@@ -100,6 +104,14 @@ def data_scales(X: Any, metric: str) -> DataScales:
         part = X[np.sort(chosen)]
     rows = _dense(part)
     n_rows, n_columns = rows.shape
+    exponent = int(np.frexp(np.abs(rows).max(initial=0.0))[1])
+    if abs(exponent) > _SQUARED:
+        # Squares of such distances overflow or underflow: in other units they do not.
+        found = data_scales(_times_power_of_two(X, -exponent), metric)
+        if found.n_distinct == 1:
+            return found
+        median, gap = np.ldexp([found.median, found.gap], exponent)
+        return found._replace(median=np.float64(median), gap=np.float64(gap))
     distances = pdist(rows, metric)
     tolerance = _SAME * distances.max(initial=0.0)
     different = distances > tolerance
@@ -124,6 +136,14 @@ def data_scales(X: Any, metric: str) -> DataScales:
     tied = n_columns == 1 or 2 * nearest.size <= n_rows
     gap = np.float64(np.quantile(nearest, _GAP_QUANTILE, method="higher"))
     return DataScales(_median_of(distances[different]), n_distinct, tied, gap)
+
+
+def _times_power_of_two(X: Any, exponent: int) -> Any:
+    if not hasattr(X, "toarray"):
+        return np.ldexp(np.asarray(X, dtype=np.float64), exponent)
+    scaled = X.astype(np.float64)
+    scaled.data = np.ldexp(scaled.data, exponent)
+    return scaled
 
 
 def _median_of(values: np.ndarray) -> np.float64:

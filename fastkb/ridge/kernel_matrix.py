@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import get_lapack_funcs
 
 from fastkb.gram import pairwise
+from fastkb.runtime.memory import require
 from fastkb.validation.ridge import is_kernel_object
 
 _TAKES_GAMMA = frozenset({"rbf", "laplacian", "poly", "polynomial", "sigmoid", "chi2"})
@@ -73,6 +74,8 @@ class KernelChoice(NamedTuple):
         ValueError
             If the matrix is not square or not finite.
         """
+        n = X.shape[0]
+        require(n * n * np.dtype(dtype).itemsize, f"the Gram matrix of {n} samples")
         dense = to_dense(self.matrix(X))
         if dense.shape != (X.shape[0], X.shape[0]):
             raise ValueError(

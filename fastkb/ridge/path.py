@@ -19,11 +19,13 @@ from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.sweep import sweep
 from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.validation.gram import check_progress
+from fastkb.validation.numbers import check_kinds, check_squares, check_targets, naming
 from fastkb.validation.ridge import (
     check_choice,
     check_flag,
     check_grid,
     check_kernel,
+    check_own_gammas,
     check_sample_weight,
 )
 
@@ -247,6 +249,10 @@ def kernel_ridge_path(
     :mod:`fastkb.ridge.sweep`. Memory: three matrices of n² float64 at most for each γ that runs, of
     which so many run as fit 1 GiB.
 
+    Results are the same to the last bit for any number of threads, but for one γ alone of more than
+    1000 rows, whose decomposition takes all threads of BLAS. Where K is singular to working precision, a
+    penalty below its rounding error (n eps times the largest eigenvalue) counts as large as that.
+
     References
     ----------
     Rifkin and Lippert (2007), Notes on Regularized Least Squares, MIT-CSAIL-TR-2007-025.
@@ -276,15 +282,18 @@ def kernel_ridge_path(
     check_flag("fit_intercept", fit_intercept)
     check_progress(progress)
     alphas, gammas = check_alphas(alphas), check_gammas(gammas)
-    X, y = check_X_y(
-        X,
-        y,
-        accept_sparse=("csr", "csc"),
-        dtype=np.float64,
-        multi_output=True,
-        y_numeric=True,
-        ensure_min_samples=2,
-    )
+    check_kinds("X", X)
+    y = check_targets(y)
+    with naming("X", "y"):
+        X, y = check_X_y(
+            X,
+            y,
+            accept_sparse=("csr", "csc"),
+            dtype=np.float64,
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=2,
+        )
     weight = check_sample_weight(sample_weight, y.shape[0], minimum=2)
     data = training_data(X, y, weight, fit_intercept)
     choice = KernelChoice(kernel, None, degree, coef0, None)
@@ -314,10 +323,12 @@ def training_data(
     Raises
     ------
     ValueError
-        If a fit with an intercept would go without nearly all of the weight.
+        If a fit with an intercept would go without nearly all of the weight, or squares of y are out
+        of range.
     """
     left_out = what_is_left_out(y.shape[0], sample_weight, folds, fit_intercept)
     targets = y.reshape(y.shape[0], -1).astype(np.float64)
+    check_squares("y", targets)
     return TrainingData(X, targets, sample_weight, fit_intercept, folds, left_out)
 
 
@@ -340,7 +351,8 @@ def errors_over_grid(
     if not choice.takes_gamma:
         gammas = None
     elif gammas is None:
-        gammas = default_gammas(data.X if weight is None else data.X[weight > 0], choice.kernel)
+        used = data.X if weight is None else data.X[weight > 0]
+        gammas = check_own_gammas(default_gammas(used, choice.kernel))
     candidates = [choice.gamma] if gammas is None else [float(gamma) for gamma in gammas]
     rows = slice(None) if data.folds is None else data.folds.rows
     total_weight = float((np.ones(len(data.y)) if weight is None else weight)[rows].sum())

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import LinAlgError, get_lapack_funcs
 
-from fastkb.ridge.dual import restore_from_lower
+from fastkb.ridge.dual import has_true_pivots, restore_from_lower
 from fastkb.ridge.lapack import eigh_in_place
 from fastkb.ridge.scaling import ScaledProblem
 
@@ -95,7 +95,10 @@ class ResidualOperator:
 
 
 class Eigenvectors(ResidualOperator):
-    """M from all eigenvectors of the problem's matrix, which is overwritten with them."""
+    """M from all eigenvectors of the problem's matrix, which is overwritten with them.
+
+    Of a matrix that is singular to working precision, penalties below its rounding error count as that.
+    """
 
     def __init__(self, problem: ScaledProblem, alphas: np.ndarray) -> None:
         super().__init__(problem, alphas)
@@ -108,6 +111,14 @@ class Eigenvectors(ResidualOperator):
         # kernel that is not positive.
         values[(values < 0.0) & (values >= -rounding)] = 0.0
         shifted = values[:, None] + alphas  # shape: (n_vectors, n_alphas)
+        # Where eigenvalues are rounding errors, a penalty below these would have them decide what is
+        # left out and what is not: they count as none, and the penalty as large as their error.
+        lost = np.abs(values) <= rounding
+        if lost.any():
+            alphas = self.alphas = np.maximum(alphas, rounding)
+            shifted = np.where(
+                lost[:, None] & (alphas == rounding), alphas, values[:, None] + alphas
+            )
         negative = (values < 0.0)[:, None]
         self.singular = (negative & (np.abs(shifted) <= rounding)).any(axis=0)
         self.indefinite = self.singular | (shifted <= 0.0).any(axis=0)
@@ -185,8 +196,8 @@ class LowRank(ResidualOperator):
 
     def sum_of_squares(self, residuals: np.ndarray) -> np.ndarray:
         # Not as ‖z‖² less what lies within the factor: that cancels where the fit is close.
-        norms = (self.projected**2).T @ self.inverse**2
-        return np.sum(residuals**2, axis=0) + self.alphas * norms
+        norms = (self.projected**2).T @ (self.inverse * np.sqrt(self.alphas)) ** 2
+        return np.sum(residuals**2, axis=0) + norms
 
     def _kept(self) -> np.ndarray:
         """The diagonal of I - uuᵀ.  # shape: (n,)"""
@@ -261,7 +272,7 @@ def inverses(problem: ScaledProblem, alphas: np.ndarray) -> Iterator[Inverse]:
             restore_from_lower(K, diagonal)
         K.flat[:: K.shape[0] + 1] = diagonal + alpha
         factor, info = potrf(K.T, lower=1, clean=0, overwrite_a=1)
-        if info != 0:
+        if info != 0 or not has_true_pivots(factor.diagonal(), diagonal + alpha):
             raise LinAlgError(f"no Cholesky factor for alpha={alpha:g}")
         yield Inverse(problem, float(alpha), factor)
 

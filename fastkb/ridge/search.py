@@ -103,6 +103,9 @@ class KernelRidgeCV(KernelModel):
     factorisation; others (``TimeSeriesSplit``) take one each for each γ. Metadata: `groups` go to the
     splitter; with metadata routing ask for them by ``set_fit_request(groups=True)``.
 
+    For any number of threads the results are the same to the last bit, with the exception that
+    :func:`fastkb.kernel_ridge_path` names.
+
     References
     ----------
     An, Liu, Venkatesh (2007), Fast cross-validation algorithms for least squares support vector

@@ -101,6 +101,12 @@ def scratch(
             kept[name] = buffer
 
 
+def require(size: int, what: str) -> None:
+    """:func:`check_available` before work whose arrays will be large; free for small ones."""
+    if size >= _CHECKED_FROM:
+        check_available(size, what)
+
+
 def check_available(size: int, what: str) -> None:
     """Raise a MemoryError that states the sizes if `size` bytes are more than is free now."""
     available = available_bytes()

@@ -29,15 +29,17 @@ import numba
 
 _workqueue_lock = threading.RLock()
 _blas_lock = threading.Lock()
-_blas_limits: list[Any] = []  # one for each body of limit_blas under way
+_blas_bodies = 0  # bodies of limit_blas under way
+_blas_before: dict[int, int] = {}  # the number of threads of each library before them
 _forked_from_threads = False  # whether Numba's threads were left behind in a parent
 
 
 def _after_fork_in_child() -> None:
     """Locks that another thread of the parent held would stay locked, and its threads are gone."""
-    global _workqueue_lock, _blas_lock, _forked_from_threads
+    global _workqueue_lock, _blas_lock, _blas_bodies, _forked_from_threads
     _workqueue_lock, _blas_lock = threading.RLock(), threading.Lock()
-    _blas_limits.clear()
+    # Bodies of other threads will not end here. One that forked does: it restores as the last of one.
+    _blas_bodies = min(_blas_bodies, 1)
     pool = sys.modules.get("numba.np.ufunc.parallel")
     _forked_from_threads = bool(getattr(pool, "_is_initialized", False))
 
@@ -120,35 +122,63 @@ def limit_blas(limit: int = 1) -> Iterator[None]:
 
     BLAS inside a parallel region must be single-threaded, and multi-threaded BLAS must not alternate
     with parallel regions: both pools spin while they wait, 5 to 20 times slower than either alone.
+    And the last bits of what BLAS computes depend on its number of threads: all of the package that
+    promises the same bits computes within such a body.
+
+    The setting is the whole process's for most libraries: meanwhile the BLAS of other Python threads is
+    limited, too. (OpenMP keeps it for each thread.)
     """
-    # The setting is the process's: the first body to begin changes it, the last to end restores it.
+    global _blas_bodies
+    of_thread: dict[int, int] = {}
     with _blas_lock:
-        limiter = None
-        if not _blas_limits:
-            _take_control_of_blas()
-            limiter = _blas_controller().limit(limits=limit, user_api="blas")
-        _blas_limits.append(limiter)
+        _set_blas(limit, of_thread)
+        _blas_bodies += 1
     try:
         yield
     finally:
         with _blas_lock:
-            if len(_blas_limits) == 1:
-                _take_control_of_blas()
-                _blas_limits[0].restore_original_limits()
-                _take_control_of_blas()
-            # The first entry restores, so it stays until the last body ends.
-            _blas_limits.pop()
+            _restore_blas(limit, of_thread)
+            _blas_bodies = max(0, _blas_bodies - 1)
+            if not _blas_bodies:
+                _restore_blas(limit, _blas_before)
 
 
-def _take_control_of_blas() -> None:
-    """Let the next thread to come set BLAS's number of threads.
+def _set_blas(limit: int, of_thread: dict[int, int]) -> None:
+    """Limit the libraries, and note how many threads those have that are not limited yet.
 
-    threadpoolctl (from 3.7 on) ignores all but the thread that set it first; the bodies above are
-    counted here instead.
+    A body that begins while others run finds another number only where somebody else has set it
+    meanwhile: that is then what they go back to.
     """
-    for library in _blas_controller().lib_controllers:
-        if hasattr(library, "clear_controlling_thread"):
-            library.clear_controlling_thread(force=True)
+    for place, library in enumerate(_blas_libraries()):
+        current = library.get_num_threads()
+        if current != limit:
+            per_thread = getattr(library, "threading_layer", "") == "openmp"
+            (of_thread if per_thread else _blas_before)[place] = current
+            _set_threads(library, limit)
+
+
+def _restore_blas(limit: int, before: dict[int, int]) -> None:
+    """Go back to what was noted, but for libraries that somebody else has set meanwhile."""
+    libraries = _blas_libraries()
+    for place, number in before.items():
+        if libraries[place].get_num_threads() == limit:
+            _set_threads(libraries[place], number)
+    before.clear()
+
+
+def _set_threads(library: Any, number: int) -> None:
+    # threadpoolctl (from 3.7 on) ignores all but the thread that set it first; the bodies above are
+    # counted here instead.
+    forget = getattr(library, "clear_controlling_thread", None)
+    if forget is not None:
+        forget(force=True)
+    library.set_num_threads(number)
+    if forget is not None:
+        forget(force=True)
+
+
+def _blas_libraries() -> list[Any]:
+    return [one for one in _blas_controller().lib_controllers if one.user_api == "blas"]
 
 
 @functools.cache
@@ -164,9 +194,10 @@ def _blas_controller() -> Any:
 def thread_map(workers: int, name: str) -> Iterator[Callable[..., Iterable[Any]]]:
     """A `map` on `workers` Python threads: results in order. With one worker it is :func:`map`.
 
-    Parallel regions that the threads start are as wide as the caller's would be. After an error or Ctrl-C
-    nothing new is begun; what runs comes to its end first. Make few and long tasks: for each the caller
-    waits in Python's own locks, which an interrupt should not meet.
+    Parallel regions that the threads start are as wide as the caller's would be, and BLAS is limited if
+    it is around the map. After an error or Ctrl-C nothing new is begun; what runs comes to its end first.
+    Make few and long tasks: for each the caller waits in Python's own locks, which an interrupt should
+    not meet.
     """
     if workers <= 1:
         yield map
@@ -174,14 +205,21 @@ def thread_map(workers: int, name: str) -> Iterator[Callable[..., Iterable[Any]]
     pool = ThreadPoolExecutor(
         workers,
         thread_name_prefix=f"fastkb-{name}",
-        # Numba keeps the number of threads for each Python thread.
-        initializer=numba.set_num_threads,
-        initargs=(n_threads(),),
+        # Numba keeps the number of threads for each Python thread, and so does OpenMP.
+        initializer=_begin_thread,
+        initargs=(n_threads(), _blas_bodies > 0),
     )
     try:
         yield pool.map
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_thread(width: int, limited: bool) -> None:
+    numba.set_num_threads(width)
+    if limited:
+        with _blas_lock:
+            _set_blas(1, {})
 
 
 def blas_libraries() -> list[str]:

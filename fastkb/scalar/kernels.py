@@ -41,6 +41,11 @@ class Kernel(NamedTuple):
     positive_definite: bool  # for coef0 ≥ 0
     unit_diagonal: bool  # K(x, x) = 1
 
+    @property
+    def takes_gamma(self) -> bool:
+        """Whether its function is one of γt."""
+        return self.function is not identity
+
 
 def identity(t, p):
     r"""Linear kernel: :math:`g(t) = t`."""

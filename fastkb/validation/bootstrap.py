@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.validation.networks import check_names
+from fastkb.validation.numbers import check_kinds, check_targets, check_unmasked, naming, real_array
 
 SOLVERS = ("auto", "lowrank", "cholesky", "search", "ensemble", "weights", "rows")
 RESPONSE_METHODS = ("auto", "predict", "predict_proba", "decision_function")
@@ -72,6 +72,20 @@ def check_rng(rng: Any) -> Any:
         "rng must be None, a non-negative integer, a numpy.random.SeedSequence or a "
         f"numpy.random.Generator, got {rng!r}"
     )
+
+
+def check_n_jobs(n_jobs: Any) -> int | None:
+    """joblib's number of workers: None, or a number other than 0; negative ones count from the end."""
+    if n_jobs is None:
+        return None
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
+        raise TypeError(f"n_jobs must be None or a whole number other than 0, got {n_jobs!r}")
+    if n_jobs == 0 or abs(int(n_jobs)) >= 2**31:
+        raise ValueError(
+            f"n_jobs must be None or a whole number other than 0, such as -1 for all processors, got "
+            f"{n_jobs}"
+        )
+    return int(n_jobs)
 
 
 def is_ridge(estimator: Any) -> bool:
@@ -262,7 +276,7 @@ def check_scheme_of_band(scheme: Any) -> Any:
 
 def check_out_of_bag(out_of_bag: Any, scheme: Any) -> bool:
     """Whether the error at rows that were left out is asked for, and can be had."""
-    if out_of_bag not in (True, False):
+    if not isinstance(out_of_bag, bool | np.bool_):
         raise TypeError(f"out_of_bag must be True or False, got {out_of_bag!r}")
     if out_of_bag and scheme is not None and not hasattr(scheme, "bounds"):
         raise ValueError(f"out_of_bag=True: scheme {scheme!r} leaves no row out")
@@ -283,6 +297,8 @@ def check_training(X: Any, y: Any, X_eval: Any) -> tuple[Any, Any, Any]:
     from sklearn.utils.validation import _num_samples
 
     lengths = {}
+    for name, array in (("X", X), ("y", y), ("X_eval", X_eval)):
+        check_unmasked(name, array)
     for name, array in (("X", X), ("y", y)):
         try:
             lengths[name] = _num_samples(array)
@@ -299,8 +315,8 @@ def check_training(X: Any, y: Any, X_eval: Any) -> tuple[Any, Any, Any]:
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
     """The penalty of each target.  # shape: (n_targets,)"""
     try:
-        values = np.asarray(alpha, dtype=np.float64)
-    except (TypeError, ValueError):
+        values = real_array("the estimator's alpha", alpha)
+    except TypeError:
         raise TypeError(
             f"the estimator's alpha must be a number or one per target, got {alpha!r}"
         ) from None
@@ -319,19 +335,15 @@ def check_band_data(estimator: Any, X: Any, y: Any, X_eval: Any) -> BandData:
     from sklearn.utils.validation import check_array
 
     def check(array: Any, name: str, **options: Any) -> Any:
-        try:
+        check_kinds(name, array)
+        with naming(name):
             return check_array(array, dtype=np.float64, order="C", input_name=name, **options)
-        except ValueError as error:
-            # Some of scikit-learn's messages do not say which argument they mean.
-            if re.search(rf"\b{name}\b", str(error)):
-                raise
-            raise ValueError(f"{name}: {error}") from None
 
     precomputed = isinstance(estimator.kernel, str) and estimator.kernel == "precomputed"
     single = all(getattr(array, "dtype", None) == np.float32 for array in (X, y))
     X = check(X, "X", accept_sparse="csr")
     X_eval = check(X_eval, "X_eval", accept_sparse="csr")
-    y = check(y, "y", ensure_2d=False)
+    y = check(check_targets(y), "y", ensure_2d=False)
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have shape (n,) or (n, n_targets), got {y.shape}")
     if y.shape[0] != X.shape[0]:

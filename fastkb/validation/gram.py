@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastkb.runtime.cuda import is_device_array
+from fastkb.runtime.memory import require
 from fastkb.validation.device import check_device_matrices, check_device_out
+from fastkb.validation.numbers import check_kinds, check_unmasked, naming, wrong
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -56,11 +58,7 @@ def check_progress(progress: Any) -> None:
 
 
 def _wrong(name: str, value: Any, expected: str) -> Exception:
-    # scikit-learn's class is both a ValueError and a TypeError, as its users expect; it is imported
-    # only here, because that costs half a second.
-    from sklearn.utils._param_validation import InvalidParameterError
-
-    return InvalidParameterError(f"{name} must be {expected}; got {value!r}")
+    return wrong(f"{name} must be {expected}; got {value!r}")
 
 
 def check_matrices(X: Any, Y: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -106,15 +104,6 @@ def _matrix(values: Any, name: str) -> np.ndarray:
     return _converted(values, name)
 
 
-def check_unmasked(name: str, values: Any) -> None:
-    """Refuse arrays with masked values, and lists of such: what lies under a mask would be taken."""
-    parts = values if isinstance(values, (list, tuple)) else (values,)
-    for part in parts:
-        if isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part):
-            count = sum(np.ma.count_masked(each) for each in parts if np.ma.is_masked(each))
-            raise ValueError(f"{name} must have no masked values; got {count} of them")
-
-
 def _surely_finite(values: np.ndarray) -> bool:
     """Whether the sum is finite: then so are its terms. Otherwise it may have overflowed."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -127,18 +116,25 @@ def _converted(values: Any, name: str) -> np.ndarray:
     from sklearn.utils import check_array
 
     if issparse(values):
+        if len(values.shape) == 2:
+            size = values.shape[0] * values.shape[1] * values.dtype.itemsize
+            require(size, f"{name} as a dense matrix of {values.shape[0]} x {values.shape[1]}")
         values = values.toarray()
-    check_unmasked(name, values)
+    check_kinds(name, values)
     # A DataFrame's own columns decide about missing values; all else is looked at as an array.
     array = np.asarray(values)
     if not hasattr(values, "dtypes"):
         values = array
         if array.dtype.kind not in "biufcU":
-            raise ValueError(f"{name} must hold real numbers; got an array of {array.dtype}")
+            raise ValueError(f"{name} must be numbers, got {array.dtype}")
     keep = array.dtype.kind == "f" and array.dtype.itemsize == 4
-    return check_array(
-        values, dtype=np.float32 if keep else np.float64, input_name=name, ensure_all_finite=True
-    )
+    with naming(name):
+        return check_array(
+            values,
+            dtype=np.float32 if keep else np.float64,
+            input_name=name,
+            ensure_all_finite=True,
+        )
 
 
 def check_gammas(gammas: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -149,6 +145,7 @@ def check_gammas(gammas: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     ValueError
         Naming the argument, what it is, and what was expected.
     """
+    check_unmasked("gamma", gammas)
     if gammas.dtype.kind not in "biuf" or not np.isfinite(gammas).all():
         raise _wrong("gamma", gammas, "an array of finite real numbers")
     try:

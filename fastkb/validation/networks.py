@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.validation.gram import check_count, check_parameter, check_unmasked
+from fastkb.validation.gram import check_count, check_parameter
+from fastkb.validation.numbers import check_unmasked
 from fastkb.validation.values import check_dense, real_array, real_values
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")

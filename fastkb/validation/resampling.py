@@ -11,8 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.validation.bootstrap import check_level
+from fastkb.validation.numbers import check_unmasked
 
 ALTERNATIVES = ("two-sided", "less", "greater")
+# More than any memory holds.
+_MOST_RESAMPLES = 2**48
+
 METHODS = ("percentile", "basic", "bca", "studentized", "cheap")
 
 
@@ -93,6 +97,7 @@ def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
 
 
 def _numbers(sample: Any, j: int) -> np.ndarray:
+    check_unmasked(f"data[{j}]", sample)
     try:
         array = np.asarray(sample)
     except ValueError as error:
@@ -101,7 +106,7 @@ def _numbers(sample: Any, j: int) -> np.ndarray:
         array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
         example = f", such as {array.flat[0]!r}" if array.size else ""
-        raise ValueError(f"data[{j}] must hold real numbers, got {array.dtype}{example}")
+        raise ValueError(f"data[{j}] must be numbers, got {array.dtype}{example}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -145,6 +150,8 @@ def check_request(
     number = _whole(n_resamples)
     if number is None or number < 0:
         raise ValueError(f"`n_resamples` must be a non-negative integer, got {n_resamples!r}")
+    if number >= _MOST_RESAMPLES:
+        raise ValueError(f"`n_resamples` must be below 2**48, got {n_resamples!r}")
     size = None
     if batch is not None:
         size = _whole(batch)
@@ -219,14 +226,22 @@ def check_rng_of_numpy(
             "`random_state`"
         )
     if rng is not given:
-        return np.random.default_rng(rng)
+        try:
+            return np.random.default_rng(rng)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"rng must be what numpy.random.default_rng takes, got {rng!r}: {error}"
+            ) from None
     state = None if random_state is given else random_state
     if state is None or state is np.random:
         return np.random.mtrand._rand
     if isinstance(state, np.random.Generator | np.random.RandomState):
         return state
     if _whole(state) is not None:
-        return np.random.RandomState(int(state))
+        try:
+            return np.random.RandomState(int(state))
+        except ValueError as error:
+            raise ValueError(f"random_state is {state!r}: {error}") from None
     raise ValueError(
         f"random_state must be None, an integer, a numpy.random.RandomState or a Generator, got {state!r}"
     )
@@ -244,7 +259,10 @@ def _whole(value: Any) -> int | None:
 
 
 def _as_number(value: Any) -> Any:
-    return float(value) if isinstance(value, str) else value
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError as error:  # (SciPy's words)
+        raise ValueError(f"confidence_level: {error}") from None
 
 
 def _name(name: str, value: Any, allowed: tuple[str, ...]) -> str:
@@ -280,13 +298,7 @@ def check_labels(scheme: str, labels: Any, n: int) -> np.ndarray:
         raise ValueError(
             f"{scheme}: labels must be one for each of the {n} observations, got shape {array.shape}"
         )
-    missing = _without_label(labels, array)
-    if missing.size:
-        raise ValueError(
-            f"{scheme}: labels must name the group of each observation, and {missing.size} of the {n} "
-            f"are missing (NaN, None or NaT), the first at {missing[0]}: drop these observations, or "
-            "give them a group of their own"
-        )
+    check_all_labelled(f"{scheme}: labels", labels, array)
     try:
         names, codes = np.unique(array, return_inverse=True)
     except TypeError:
@@ -294,6 +306,17 @@ def check_labels(scheme: str, labels: Any, n: int) -> np.ndarray:
     if scheme in ("Clusters", "Wild") and len(names) < 2:
         raise ValueError(f"{scheme}: labels must name two clusters at least, got only {names[0]!r}")
     return codes
+
+
+def check_all_labelled(name: str, labels: Any, array: np.ndarray) -> None:
+    """Refuse labels that are masked or no value at all; `array` holds them.  # shape: (n,)"""
+    missing = _without_label(labels, array)
+    if missing.size:
+        raise ValueError(
+            f"{name} must name the group of each observation, and {missing.size} of the {len(array)} "
+            f"are missing (NaN, None or NaT), the first at {missing[0]}: drop these observations, or "
+            "give them a group of their own"
+        )
 
 
 def _without_label(labels: Any, array: np.ndarray) -> np.ndarray:
@@ -369,6 +392,7 @@ def check_fitted(scheme: str, fitted: Any, shape: tuple[int, ...], axis: int = -
         raise ValueError(
             f"{scheme}: fitted must be the fitted values of the response, of shape {shape}, got None"
         )
+    check_unmasked(f"{scheme}: fitted", fitted)
     try:
         values = np.asarray(fitted, np.float64)
     except (TypeError, ValueError):
@@ -392,6 +416,7 @@ def check_fitted(scheme: str, fitted: Any, shape: tuple[int, ...], axis: int = -
 
 def check_leverage(scheme: str, leverage: Any, n: int) -> np.ndarray:
     """The diagonal of a hat matrix, from 0 to below 1.  # shape: (n,)"""
+    check_unmasked(f"{scheme}: leverage", leverage)
     try:
         values = np.asarray(leverage, np.float64)
     except (TypeError, ValueError):

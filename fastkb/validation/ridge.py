@@ -9,7 +9,9 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import InvalidParameterError
+
+from fastkb.validation.numbers import real_array, wrong
+from fastkb.validation.resampling import check_all_labelled
 
 # scikit-learn's names; "chi2", "additive_chi2" and "cosine" have no function of ours and go to the
 # peer's.
@@ -42,12 +44,12 @@ def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params
         if kernel not in KERNEL_NAMES:
             close = difflib.get_close_matches(kernel, KERNEL_NAMES, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise _wrong(
+            raise wrong(
                 f"kernel={kernel!r} is not known: expected one of {', '.join(KERNEL_NAMES)}, "
                 f"a callable or a kernel of fastkb.kernels{hint}"
             )
     elif isinstance(kernel, type) or not (callable(kernel) or is_kernel_object(kernel)):
-        raise _wrong(
+        raise wrong(
             f"kernel must be a name, a callable or a kernel of fastkb.kernels (an instance, such "
             f"as RBF(sigma=1.0)), got {kernel!r}"
         )
@@ -57,9 +59,9 @@ def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params
     check_real("coef0", coef0)
     if kernel_params is not None:
         if not isinstance(kernel_params, Mapping):
-            raise _wrong(f"kernel_params must be a dict or None, got {kernel_params!r}")
+            raise wrong(f"kernel_params must be a dict or None, got {kernel_params!r}")
         if kernel_params and is_kernel_object(kernel):
-            raise _wrong(
+            raise wrong(
                 f"kernel_params={dict(kernel_params)!r} has no use with kernel={kernel!r}, which "
                 f"holds its own parameters: expected None"
             )
@@ -71,13 +73,13 @@ def check_real(name: str, value: Any, minimum: float | None = None, hint: str = 
     expected = f"{name} must be a finite real number{bound}{hint}, got {value!r}"
     real = isinstance(value, Real) and math.isfinite(value)
     if not real or (minimum is not None and value < minimum):
-        raise _wrong(expected)
+        raise wrong(expected)
 
 
 def check_flag(name: str, value: Any) -> None:
     """Refuse what is neither True nor False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise _wrong(f"{name} must be True or False, got {value!r}")
+        raise wrong(f"{name} must be True or False, got {value!r}")
 
 
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
@@ -85,15 +87,15 @@ def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
     if isinstance(alpha, Real):
         check_real("alpha", alpha, minimum=0.0)
         return np.array([alpha], dtype=np.float64)
-    values = _real_array("alpha", alpha)
+    values = real_array("alpha", alpha)
     if values.ndim > 1 or values.size not in (1, n_targets):
-        raise _wrong(
+        raise wrong(
             f"alpha has shape {values.shape}, but y has n_targets={n_targets}: expected one "
             f"number, or one for each target"
         )
     values = values.reshape(-1)
     if not np.isfinite(values).all() or (values < 0.0).any():
-        raise _wrong(f"alpha must be finite and at least 0 for every target, got {alpha!r}")
+        raise wrong(f"alpha must be finite and at least 0 for every target, got {alpha!r}")
     return values
 
 
@@ -106,7 +108,7 @@ def check_sample_weight(
     """
     if sample_weight is None:
         return None
-    weight = _real_array("sample_weight", sample_weight)
+    weight = real_array("sample_weight", sample_weight)
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
     if weight.shape != (n_samples,):
@@ -132,7 +134,7 @@ def check_use_of_criterion(criterion: str, scoring: Any, cv: Any) -> None:
     """Refuse what a likelihood has no use for: it predicts nothing that was left out."""
     for name, value in (("scoring", scoring), ("cv", cv)):
         if criterion == "reml" and value is not None:
-            raise _wrong(
+            raise wrong(
                 f"{name}={value!r} has no use with criterion='reml', which scores no predictions: "
                 f"expected {name}=None, or criterion='loo'"
             )
@@ -152,6 +154,7 @@ def check_groups(groups: Any, n_samples: int, splitter: Any) -> np.ndarray | Non
         raise ValueError(
             f"groups has shape {array.shape}: expected a vector of n_samples={n_samples} labels"
         )
+    check_all_labelled("groups", groups, array)
     return array
 
 
@@ -199,32 +202,29 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
         close = difflib.get_close_matches(str(value), choices, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         expected = " or ".join(repr(choice) for choice in choices)
-        raise _wrong(f"{name} must be {expected}, got {value!r}{hint}")
+        raise wrong(f"{name} must be {expected}, got {value!r}{hint}")
+
+
+def check_own_gammas(gammas: np.ndarray | None) -> np.ndarray | None:
+    """Refuse candidates that the data would have beyond the range of floats, where they were clipped."""
+    limits = np.finfo(np.float64)
+    if gammas is not None and ((gammas <= limits.tiny) | (gammas >= limits.max)).any():
+        what = "large" if (gammas <= limits.tiny).any() else "small"
+        raise wrong(
+            f"X has rows so {what} a distance apart that no gamma of its scale is a finite positive "
+            "number: multiply X by a constant, or take a kernel of fastkb.kernels with its own width"
+        )
+    return gammas
 
 
 def check_grid(name: str, values: Any, *, allow_zero: bool) -> np.ndarray:
     """A vector of candidates for a parameter, in the order given.  # shape: (n_candidates,)"""
-    grid = np.atleast_1d(_real_array(name, values))
+    grid = np.atleast_1d(real_array(name, values))
     sign = "at least 0" if allow_zero else "positive"
     if grid.ndim != 1 or grid.size == 0:
-        raise _wrong(f"{name} must be a vector of at least one number, got shape {grid.shape}")
+        raise wrong(f"{name} must be a vector of at least one number, got shape {grid.shape}")
     good = np.isfinite(grid) & ((grid >= 0.0) if allow_zero else (grid > 0.0))
     if not good.all():
         index = int(np.argmin(good))
-        raise _wrong(f"{name} must be finite and {sign}, got {name}[{index}]={grid[index]:g}")
+        raise wrong(f"{name} must be finite and {sign}, got {name}[{index}]={grid[index]:g}")
     return grid
-
-
-def _wrong(message: str) -> Exception:
-    """An error of scikit-learn's class, both a ValueError and a TypeError, as its users expect."""
-    return InvalidParameterError(message)
-
-
-def _real_array(name: str, values: Any) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biufO":
-            raise TypeError
-        return array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise _wrong(f"{name} must hold real numbers, got {values!r}") from None

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.validation.gram import check_unmasked
+from fastkb.validation.numbers import check_kinds, check_unmasked, is_short_float, wrong
 
 _NUMBERS = "fiub"
-_DATES = "mM"
 
 
 def real_values(name: str, values: Any, *, frames: bool = True) -> Any:
@@ -31,11 +30,11 @@ def real_values(name: str, values: Any, *, frames: bool = True) -> Any:
     Raises
     ------
     ValueError
-        For masked and complex values.
+        For masked values.
     TypeError
         For sparse matrices, if not `frames`.
     InvalidParameterError
-        scikit-learn's class, which is both: for dates, and for what is no number.
+        scikit-learn's class, which is both: for what is no real number.
     """
     if type(values) is np.ndarray and values.dtype.kind in _NUMBERS:
         return values
@@ -43,17 +42,15 @@ def real_values(name: str, values: Any, *, frames: bool = True) -> Any:
         return values
     check_dense(name, values)
     if values is None:
-        raise _wrong(name, "None")
-    check_unmasked(name, values)
+        raise wrong(f"{name} must be numbers, got None")
+    check_kinds(name, values)
     if frames and hasattr(values, "dtypes"):
-        for each in np.atleast_1d(np.asarray(values.dtypes, dtype=object)):
-            if getattr(each, "kind", "") in _DATES:
-                raise _wrong(name, f"a column of {each}")
         return values
     try:
         array = np.asarray(values)
     except Exception as error:  # ragged lists; tensors on another device
-        raise _wrong(name, f"{type(values).__name__}: {error}") from error
+        found = type(values).__name__
+        raise wrong(f"{name} must be numbers, got {found}: {error}") from error
     return array if array.dtype.kind in _NUMBERS else _converted(name, array)
 
 
@@ -67,25 +64,18 @@ def check_dense(name: str, values: Any) -> None:
 
 
 def _converted(name: str, array: np.ndarray) -> np.ndarray:
-    kind = array.dtype.kind
-    if kind == "c":
-        raise ValueError(
-            f"{name} must be real numbers, got {array.dtype}: Complex data not supported"
-        )
-    if kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, np.float32):
-        return array.astype(np.float32)  # bfloat16 and other short ones, of the package ml_dtypes
-    if kind not in "OSU":
-        raise _wrong(name, str(array.dtype))
-    if kind == "O":
+    if is_short_float(array.dtype):
+        return array.astype(np.float32)
+    if array.dtype.kind not in "OSU":
+        raise wrong(f"{name} must be numbers, got {array.dtype}")
+    if array.dtype.kind == "O":
         for each in array.flat:
-            if isinstance(each, np.datetime64 | np.timedelta64):
-                raise _wrong(name, f"{array.dtype} with {each!r}")
             check_unmasked(name, each)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise _wrong(name, f"{array.dtype}: {error}") from error
+        raise wrong(f"{name} must be numbers, got {array.dtype}: {error}") from error
 
 
 def real_array(name: str, values: Any, dtype: np.dtype) -> np.ndarray:
@@ -95,10 +85,3 @@ def real_array(name: str, values: Any, dtype: np.dtype) -> np.ndarray:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(real_values(name, values, frames=False), dtype)
-
-
-def _wrong(name: str, found: str) -> Exception:
-    # (Imported only here: it costs half a second.)
-    from sklearn.utils._param_validation import InvalidParameterError
-
-    return InvalidParameterError(f"{name} must be numbers, got {found}")

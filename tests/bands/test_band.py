@@ -310,6 +310,44 @@ def test_singular_systems_are_solved_by_least_squares_with_one_warning(fit_inter
         np.testing.assert_allclose(result.distribution[b], peer.predict(X), atol=1e-8)
 
 
+@intercepts
+@pytest.mark.parametrize("kernel", ["rbf", "linear", "laplacian", "poly"])
+def test_rows_in_three_copies_and_no_penalty_are_their_means(kernel, fit_intercept):
+    """Equal rows leave a pivot of either sign, of rounding errors alone."""
+    rng = np.random.default_rng(0)
+    X, y = np.repeat(rng.normal(size=(5, 2)), 3, axis=0), rng.normal(size=15)
+    points = X[::3] + 0.1
+    model = fastkb.KernelRidge(0.0, kernel=kernel, fit_intercept=fit_intercept)
+    with pytest.warns(LinAlgWarning, match="501 of 501 systems") as caught:
+        result = bootstrap_band(model, X, y, points, n_resamples=500, rng=0)
+    assert len(caught) == 1
+    for b in range(0, 500, 25):
+        counts = np.bincount(bootstrap_indices(key_from_rng(0), b, 1, 15)[0], minlength=15)
+        groups = counts.reshape(5, 3).sum(axis=1)
+        means = (counts * y).reshape(5, 3).sum(axis=1)[groups > 0] / groups[groups > 0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LinAlgWarning)
+            peer = fastkb.KernelRidge(**model.get_params()).fit(
+                X[::3][groups > 0], means, groups[groups > 0]
+            )
+        np.testing.assert_allclose(
+            result.distribution[b], peer.predict(points), rtol=1e-6, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("solver", ["auto", "lowrank", "cholesky"])
+@intercepts
+def test_a_kernel_of_zeros_has_the_band_of_a_constant(solver, fit_intercept):
+    y = np.arange(12.0)
+    model = fastkb.KernelRidge(1.0, kernel="linear", fit_intercept=fit_intercept)
+    result = bootstrap_band(
+        model, np.zeros((12, 2)), y, np.zeros((3, 2)), n_resamples=20, rng=0, solver=solver
+    )
+    counts = [np.bincount(bootstrap_indices(key_from_rng(0), b, 1, 12)[0]) for b in range(20)]
+    means = [count @ y[: len(count)] / 12 * fit_intercept for count in counts]
+    np.testing.assert_allclose(result.distribution, np.repeat(means, 3).reshape(20, 3), atol=1e-12)
+
+
 # --- what goes in and out -----------------------------------------------------------------------
 
 

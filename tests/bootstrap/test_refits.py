@@ -1,6 +1,9 @@
 """Refitted models: any backend, out-of-bag errors, interruptions that lose nothing, failures."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -509,3 +512,37 @@ def test_the_bar_is_shown(capsys):
     assert "11/11" in capsys.readouterr().err
     bootstrap_band(LinearRegression(), X, y, X_eval, n_resamples=11, rng=0)
     assert capsys.readouterr().err == ""
+
+
+PROCESSES = """
+import joblib
+import numpy as np
+from sklearn.kernel_ridge import KernelRidge
+from fastkb import bootstrap_band
+
+if __name__ == "__main__":
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 3)), rng.normal(size=400)
+    model = KernelRidge(0.01, kernel="rbf")
+    one, two = (
+        bootstrap_band(model, X, y, X, n_resamples=8, rng=0, solver="rows", n_jobs=n_jobs)
+        for n_jobs in (None, 2)
+    )
+    assert np.array_equal(one.distribution, two.distribution)
+    assert np.array_equal(one.center, two.center)
+    print("same")
+"""
+
+
+@pytest.mark.slow
+def test_workers_of_fewer_threads_alter_no_bit():
+    """joblib gives each of its processes a part of BLAS's threads."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESSES],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.stdout.split() == ["same"], done.stderr

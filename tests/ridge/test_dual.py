@@ -11,6 +11,7 @@ from scipy.linalg import LinAlgWarning
 
 from fastkb.reference import ridge as reference
 from fastkb.ridge import dual
+from fastkb.runtime.threads import limit_blas
 
 
 def positive_matrix(n, rng, dtype=np.float64, rank=None):
@@ -149,6 +150,36 @@ def test_a_singular_system_warns_and_is_solved_by_least_squares(dtype):
     values = np.linalg.eigvalsh(np.float64(K))
     bound = 10 * 20 * np.finfo(dtype).eps * values[-1] / values[-3]
     assert np.linalg.norm(K @ result - y) <= bound * np.linalg.norm(y)
+
+
+@pytest.mark.parametrize("worth", [0, 10**6])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_pivots_of_rounding_errors_are_no_pivots(seed, fit_intercept, worth, monkeypatch):
+    """Cholesky's method meets no negative pivot in equal rows, or only by chance."""
+    monkeypatch.setattr(dual.blocked, "WORTH", worth)
+    rng = np.random.default_rng(seed)
+    X = np.repeat(rng.normal(size=(5, 2)), 3, axis=0)
+    K = np.exp(-((X[:, None] - X) ** 2).sum(axis=2))
+    y = rng.normal(size=(15, 1))
+    with limit_blas(), pytest.warns(LinAlgWarning, match="least squares solves it"):
+        a, b = dual.solve_dual(
+            K.copy(), y, np.zeros(1), positive_semidefinite=True, fit_intercept=fit_intercept
+        )
+    fitted = K @ a + (0.0 if b is None else b)
+    means = np.repeat(y.reshape(5, 3).mean(axis=1), 3)[:, None]
+    np.testing.assert_allclose(fitted, means, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_matrices_are_factored_in_squares(dtype, monkeypatch):
+    monkeypatch.setattr(dual.blocked, "WORTH", 100)
+    rng = np.random.default_rng(0)
+    K, y = positive_matrix(300, rng, dtype), rng.normal(size=(300, 3)).astype(dtype)
+    alpha = np.array([1.0, 2.0, 1.0])
+    with limit_blas():
+        result = solve(K.copy(), y, alpha)
+    assert_solves(result, K, y, alpha)
 
 
 def test_least_squares_takes_the_solution_of_least_norm():

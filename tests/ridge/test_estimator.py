@@ -14,7 +14,7 @@ from scipy.linalg import LinAlgWarning
 from sklearn.base import clone, is_regressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastkb import KernelRidge, kernels
+from fastkb import KernelRidge, bootstrap_band, kernel_ridge_path, kernels
 from fastkb.reference import ridge as reference
 from fastkb.ridge import estimator as module
 
@@ -582,3 +582,20 @@ def test_a_fit_takes_the_memory_of_one_gram_matrix(name, weighted, fit_intercept
     finally:
         tracemalloc.stop()
     assert peak < 1.2 * 8 * n * n
+
+
+@pytest.mark.parametrize("size", [1e-160, 1e-157])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_a_kernel_below_all_normal_numbers_is_zero(size, fit_intercept):
+    """Its inverse would overflow, and 0·∞ is no number."""
+    X, y = size * np.random.default_rng(0).normal(size=(14, 2)), np.arange(14.0)
+    model = KernelRidge(0, kernel="linear", fit_intercept=fit_intercept)
+    with pytest.warns(LinAlgWarning, match="singular"):
+        predictions = model.fit(X, y).predict(X)
+    np.testing.assert_allclose(predictions, 6.5 if fit_intercept else 0.0, atol=1e-12)
+    with pytest.warns(LinAlgWarning, match="singular"):
+        band = bootstrap_band(model, X, y, X, n_resamples=10, rng=0)
+    assert np.isfinite(band.distribution).all()
+    np.testing.assert_allclose(band.center, predictions, atol=1e-12)
+    path = kernel_ridge_path(X, y, kernel="linear", alphas=[1e-290, 1.0])
+    assert np.isfinite(path.loo_errors).all()

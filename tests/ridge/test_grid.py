@@ -228,3 +228,16 @@ def test_a_bound_above_all_candidates_is_the_one():
     gammas = default_gammas(X, "rbf")
     assert np.sqrt(1 / (2 * gammas)) == pytest.approx([500.0])
     assert 1 / default_gammas(X, "laplacian") == pytest.approx([1000.0])
+
+
+@pytest.mark.parametrize("exponent", [-1000, -600, 600, 900])
+@pytest.mark.parametrize("metric", ["euclidean", "cityblock"])
+def test_scales_are_those_of_the_data_at_any_size(exponent, metric):
+    for X in (np.random.default_rng(0).normal(size=(30, 2)), np.arange(30.0)[:, None] // 3):
+        one, other = data_scales(X, metric), data_scales(np.ldexp(X, exponent), metric)
+        assert (other.n_distinct, other.is_tied) == (one.n_distinct, one.is_tied)
+        assert other.median == np.ldexp(one.median, exponent)
+        assert other.gap == np.ldexp(one.gap, exponent)
+    import scipy.sparse as sp
+
+    assert data_scales(sp.csr_array(np.ldexp(X, exponent)), metric) == other

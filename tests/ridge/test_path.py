@@ -350,3 +350,32 @@ def test_the_guide_runs_as_it_stands():
     failed, tried = doctest.testfile(str(guide), module_relative=False, encoding="utf-8")
     assert tried >= 10
     assert not failed
+
+
+@pytest.mark.parametrize("alphas", [[1e-20], [1e-300, 1e-16], np.logspace(-300, -15, 9)])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_penalty_below_rounding_predicts_a_row_by_its_copies(seed, fit_intercept, alphas):
+    rng = np.random.default_rng(seed)
+    X, y = np.repeat(rng.normal(size=(5, 2)), 3, axis=0), rng.normal(size=15)
+    path = kernel_ridge_path(X, y, alphas=alphas, gammas=[1.0], fit_intercept=fit_intercept)
+    others = (y.reshape(5, 3).sum(axis=1, keepdims=True) - y.reshape(5, 3)) / 2
+    expected = np.mean((y.reshape(5, 3) - others) ** 2)
+    np.testing.assert_allclose(path.loo_errors[0], expected, rtol=1e-2)
+
+
+@pytest.mark.parametrize("alphas", [None, [1.0], [1e-300], [1e300]])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("n", [2, 3, 12, 200])
+def test_a_kernel_of_zeros_leaves_the_targets(n, fit_intercept, alphas, capfd):
+    y = np.random.default_rng(n).normal(size=(n, 2))
+    expected = y**2
+    if fit_intercept:
+        expected = ((y - y.mean(axis=0)) * n / (n - 1)) ** 2
+    kernels = ["linear", "cosine", "precomputed"] + ([lambda a, b: 0.0] if n < 20 else [])
+    for kernel in kernels:
+        X = np.zeros((n, n if kernel == "precomputed" else 2))
+        path = kernel_ridge_path(X, y, kernel=kernel, alphas=alphas, fit_intercept=fit_intercept)
+        for errors in path.loo_errors[0]:
+            np.testing.assert_allclose(errors, expected.mean(axis=0), rtol=1e-9)
+    assert capfd.readouterr() == ("", "")

@@ -455,7 +455,7 @@ def test_a_second_fit_forgets_the_first():
     ("parameters", "error", "words"),
     [
         ({"alphas": [0.0]}, ValueError, r"alphas must be finite and positive, got alphas\[0\]=0"),
-        ({"gammas": "auto"}, TypeError, "gammas must hold real numbers"),
+        ({"gammas": "auto"}, TypeError, "gammas must be "),
         ({"kernel": "rfb"}, ValueError, "did you mean 'rbf'"),
         ({"coef0": None}, TypeError, "coef0 must be"),
         ({"scoring": "nonsense"}, ValueError, "nonsense"),
@@ -465,3 +465,23 @@ def test_bad_parameters_are_refused(parameters, error, words):
     X, y = noisy_sine(10)
     with pytest.raises(error, match=words):
         KernelRidgeCV(**parameters).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "missing", [np.nan, None, np.datetime64("NaT"), "masked"], ids=["NaN", "None", "NaT", "masked"]
+)
+def test_every_row_has_a_group(missing):
+    X, y = np.arange(12.0)[:, None], np.arange(12.0)
+    groups = np.repeat(np.arange(4), 3).astype(object)
+    if isinstance(missing, str):
+        groups = np.ma.masked_array(groups.astype(int), mask=np.arange(12) == 5)
+    elif missing is not None and isinstance(missing, np.datetime64):
+        groups = np.full(12, np.datetime64("2020-01-01"))
+        groups[5] = missing
+    elif missing is not None:
+        groups = groups.astype(float)
+        groups[5] = missing
+    else:
+        groups[5] = missing
+    with pytest.raises(ValueError, match=r"groups must name the group of each.*1 of the 12.*at 5"):
+        KernelRidgeCV(cv=GroupKFold(2)).fit(X, y, groups=groups)

@@ -4,8 +4,13 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+import sklearn.metrics.pairwise
+from sklearn.linear_model import LinearRegression
 
 import fastkb
+from fastkb.gram import engine
+from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.runtime import memory
 
 
@@ -87,3 +92,67 @@ def test_large_scratch_is_not_kept():
     with memory.scratch("large", memory._KEPT + 1, np.uint8, "a test"):
         pass
     assert "large" not in memory._thread.__dict__
+
+
+class Begun(Exception):
+    """Some work was begun."""
+
+
+def begin(*arguments, **keywords):
+    raise Begun
+
+
+class Model(LinearRegression):
+    fit = begin
+
+
+X = np.random.default_rng(0).normal(size=(300, 2))
+y, few = X[:, 0], X[:20]
+RIDGE, SEARCH = fastkb.KernelRidge(kernel="rbf"), fastkb.KernelRidgeCV()
+
+
+def band(model, X, y, X_eval, n_resamples, **options):
+    return lambda: fastkb.bootstrap_band(
+        model, X, y, X_eval, n_resamples=n_resamples, rng=0, **options
+    )
+
+
+LARGE = {
+    "fit": lambda: RIDGE.fit(X, y),
+    "fit by name": lambda: fastkb.KernelRidge(kernel="cosine").fit(X, y),
+    "fit by function": lambda: fastkb.KernelRidge(kernel=begin).fit(X, y),
+    "path": lambda: fastkb.kernel_ridge_path(X, y, gammas=[1.0]),
+    "search": lambda: SEARCH.fit(X, y),
+    "chi2": lambda: fastkb.pairwise_kernels(abs(X), metric="chi2"),
+    "function": lambda: fastkb.pairwise_kernels(X, metric=begin),
+    "sparse": lambda: fastkb.rbf_kernel(sp.csr_array((300, 1000))),
+    "Taylor": lambda: fastkb.TaylorFeatures(degree=9).fit(few).transform(X),
+    "percentile": band(RIDGE, few, few, X, 300),
+    "searched": band(SEARCH, few, few, X, 300),
+    "confidence": band(RIDGE, few, few, X, 300, kind="confidence"),
+    "simultaneous": band(SEARCH, few, few, X, 300, kind="simultaneous"),
+    "prediction": band(RIDGE, X, y, X, 5, kind="prediction"),
+    "cholesky": band(RIDGE, X, y, few, 5, solver="cholesky"),
+    "responses": band(RIDGE, X, y, few, 5, scheme=fastkb.schemes.Residual()),
+    "out of bag": band(RIDGE, X, y, few, 300, out_of_bag=True),
+    "refits": band(Model(), few, few, X, 600),
+    "left out": band(Model(), X, y, X, 3, kind="prediction"),
+    "sampling": lambda: fastkb.sampling_band(RIDGE, begin, X, n_resamples=600),
+}
+
+
+@pytest.mark.parametrize("job", LARGE)
+def test_what_cannot_fit_is_refused_before_any_work(job, monkeypatch):
+    for where, name in (
+        (engine, "drive"),
+        (KernelChoice, "matrix"),
+        (sklearn.metrics.pairwise, "pairwise_kernels"),
+        (fastkb.TaylorFeatures, "_features"),
+    ):
+        monkeypatch.setattr(where, name, begin)
+    monkeypatch.setattr(memory, "_CHECKED_FROM", 100_000)
+    with pytest.raises((Begun, ValueError)):  # (A model's own error is put in words.)
+        LARGE[job]()
+    monkeypatch.setattr(memory, "available_bytes", lambda: 120_000)
+    with pytest.raises(MemoryError, match=r"needs .* GB, and 0\.0 GB of memory are free"):
+        LARGE[job]()

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.linalg  # noqa: F401 (its BLAS must be loaded to be limited)
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastkb import rbf_kernel
 from fastkb.runtime import threads
@@ -93,10 +93,11 @@ def test_threads_and_forks_on_every_layer(layer):
     assert done.stdout.split()[-1] == "right"  # TBB may say before that it could not join threads
 
 
-def test_limit_blas_is_temporary():
-    def blas_threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
+
+def test_limit_blas_is_temporary():
     before = blas_threads()
     with threads.limit_blas(1):
         assert set(blas_threads()) <= {1}
@@ -106,9 +107,6 @@ def test_limit_blas_is_temporary():
 
 def test_limits_of_blas_may_overlap():
     """The one that began first ends first, in another thread: the rest keep theirs, all is restored."""
-
-    def blas_threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
     before = blas_threads()
     began, second, ended = threading.Event(), threading.Event(), threading.Event()
@@ -147,3 +145,85 @@ def test_an_error_ends_a_map_on_threads():
     with pytest.raises(ZeroDivisionError), threads.thread_map(2, "test") as mapping:
         list(mapping(fail, range(1000)))
     assert len(begun) < 1000
+
+
+def test_a_limit_leaves_alone_what_somebody_else_has_set_meanwhile():
+    """Somebody's own limit, begun before and ended inside, is not put back at the end."""
+    before = blas_threads()
+    somebody = threadpool_limits(limits=3, user_api="blas")
+    if set(blas_threads()) != {3}:
+        pytest.skip("this BLAS has no more threads")
+    with threads.limit_blas():
+        assert set(blas_threads()) == {1}
+        somebody.restore_original_limits()
+        with threads.limit_blas():  # one that begins later asks for its limit again
+            assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+BITS = """
+import hashlib, sys, threading, warnings
+import numpy as np
+from sklearn.kernel_ridge import KernelRidge as Peer
+from fastkb import KernelRidge, KernelRidgeCV, bootstrap, bootstrap_band, kernel_ridge_path, sampling_band
+
+rng = np.random.default_rng(0)
+X, y, Y = rng.normal(size=(1300, 5)), rng.normal(size=1300), rng.normal(size=(400, 20))
+part, one = X[:400], Y[:, 0]
+
+def sampler(generator):
+    x = generator.normal(size=(300, 5))
+    return x, x.sum(axis=1) + generator.normal(size=300)
+
+def other():
+    while not stop.is_set():
+        bootstrap((y,), np.mean, n_resamples=999, rng=0)
+
+peer = Peer(0.1, kernel="rbf")
+tasks = {
+    "large": lambda: KernelRidge(1e-3, kernel="rbf").fit(X, y).predict(X),
+    "targets": lambda: KernelRidge(1e-3, kernel="rbf", fit_intercept=True).fit(part, Y).predict(X),
+    "cosine": lambda: KernelRidge(1e-3, kernel="cosine").fit(part, one).predict(X),
+    "singular": lambda: KernelRidge(0, kernel="linear").fit(part, one).predict(X),
+    "search": lambda: KernelRidgeCV(fit_intercept=True).fit(part, one).predict(X),
+    "path": lambda: kernel_ridge_path(part, Y, alphas=[0.1, 1.0], gammas=[0.1, 0.2]).loo_errors,
+    "sampling": lambda: sampling_band(peer, sampler, X, n_resamples=4, rng=0).distribution,
+    "rows": lambda: bootstrap_band(peer, part, one, X, n_resamples=4, rng=0, solver="rows").distribution,
+}
+stop = threading.Event()
+worker = threading.Thread(target=other)
+if sys.argv[1] == "beside":
+    worker.start()
+warnings.simplefilter("ignore")
+for name, task in tasks.items():
+    values = {np.ascontiguousarray(task()).tobytes() for _ in range(2)}
+    print(name, *[hashlib.sha1(value).hexdigest() for value in values])
+stop.set()
+if worker.ident:
+    worker.join()
+"""
+
+
+@pytest.mark.slow
+def test_no_bit_depends_on_the_threads_of_blas_or_on_what_runs_beside():
+    found = []
+    for blas, regions, how in (("1", "2", "alone"), ("2", "2", "alone"), ("2", "1", "beside")):
+        environment = {
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": blas,
+            "MKL_NUM_THREADS": blas,
+            "NUMBA_NUM_THREADS": regions,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", BITS, how],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(done.stdout.splitlines())
+    assert len(found[0]) == 8
+    assert found[1] == found[0]
+    assert found[2] == found[0]

@@ -340,3 +340,25 @@ def test_predictions():
         validation.check_predictions(values, 2, (4,))
     with pytest.raises(ValueError, match="replicate 1: the estimator predicted NaN"):
         validation.check_predictions(np.array([1.0, np.nan]), 1, None)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, -1, -2, np.int64(3)])
+def test_numbers_of_workers(n_jobs):
+    assert validation.check_n_jobs(n_jobs) == n_jobs
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "error"),
+    [("x", TypeError), (1.5, TypeError), (True, TypeError), ([1], TypeError), (0, ValueError),
+     (2**70, ValueError), (-(2**31), ValueError)],
+)  # fmt: skip
+def test_wrong_numbers_of_workers_are_named(n_jobs, error):
+    with pytest.raises(error, match=r"n_jobs must be None or a whole number other than 0.*got"):
+        validation.check_n_jobs(n_jobs)
+    with pytest.raises(error, match="n_jobs must be"):
+        fastkb.bootstrap_band(RIDGE, X, Y, X, n_jobs=n_jobs)
+
+
+def test_a_flag_is_no_array():
+    with pytest.raises(TypeError, match="out_of_bag must be True or False"):
+        validation.check_out_of_bag(np.array([1, 2]), None)

@@ -22,9 +22,9 @@ def never(*samples, axis=-1):
         (X, {}, ValueError, r"data\[0\] is a single number \(for one sample x write \(x,\)\)"),
         (([],), {}, ValueError, r"two or more observations along `axis`: data\[0\] has 0"),
         ((X, [1.0]), {}, ValueError, r"two or more observations along `axis`: data\[1\] has 1"),
-        ((["a", "b"],), {}, ValueError, r"data\[0\] must hold real numbers.*'a'"),
-        (([1j, 2j],), {}, ValueError, r"data\[0\] must hold real numbers, got complex"),
-        (([None, 2],), {}, ValueError, r"data\[0\] must hold real numbers, got object"),
+        ((["a", "b"],), {}, ValueError, r"data\[0\] must be numbers.*'a'"),
+        (([1j, 2j],), {}, ValueError, r"data\[0\] must be numbers, got complex"),
+        (([None, 2],), {}, ValueError, r"data\[0\] must be numbers, got object"),
         (([[1, 2], [3]],), {}, ValueError, r"data\[0\] is not an array of numbers"),
         ((X, X[:5]), {"paired": True}, ValueError, "same length along `axis`: they have 10, 5"),
         (
@@ -194,3 +194,35 @@ def test_wild_clusters_are_named():
     labels = [0.0, 0.0, 1.0, 1.0, np.nan, np.nan]
     with pytest.raises(ValueError, match="2 of the 6 are missing"):
         fastkb.bootstrap_band(model, X, y, X, scheme=schemes.Wild(labels=labels), n_resamples=9)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"confidence_level": "x"}, ValueError, "confidence_level: could not convert.*'x'"),
+        ({"rng": -1}, ValueError, "rng must be.*got -1"),
+        ({"rng": "x"}, TypeError, "rng must be.*got 'x'"),
+        ({"rng": 1.5}, TypeError, "rng must be.*got 1.5"),
+        ({"rng": [-1]}, ValueError, r"rng must be.*got \[-1\]"),
+        ({"random_state": -1}, ValueError, "random_state is -1"),
+        ({"n_resamples": 2**70}, ValueError, "`n_resamples` must be below"),
+        ({"n_resamples": 1e300}, ValueError, "`n_resamples` must be below"),
+    ],
+)
+def test_what_numpy_would_refuse_is_named(options, error, message):
+    with pytest.raises(error, match=message):
+        fastkb.bootstrap(([1.0, 2.0, 3.0],), "mean", **options)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda masked: fastkb.bootstrap((masked,), "mean"),
+        lambda masked: check_fitted("Wild", masked, (4,)),
+        lambda masked: check_leverage("Residual", masked / 10, 4),
+    ],
+)
+def test_masked_values_are_named(check):
+    masked = np.ma.masked_array([1.0, 2.0, 3.0, 4.0], mask=[0, 1, 0, 0])
+    with pytest.raises(ValueError, match="must have no masked values; got 1"):
+        check(masked)

@@ -57,14 +57,14 @@ def test_numbers(values):
         (np.array([1.0, 1j], object), "x must be numbers, got object: .* not 'complex'"),
         (DAYS, r"x must be numbers, got datetime64\[D\]"),
         (DAYS - DAYS[0], r"x must be numbers, got timedelta64\[D\]"),
-        (DAYS.tolist(), "x must be numbers, got object: .* not 'datetime.date'"),
+        (DAYS.tolist(), "x must be numbers, got object with datetime.date"),
         (
             np.array([*DAYS], object),
             r"x must be numbers, got object with .*datetime64\('2020-01-01'\)",
         ),
         ([np.timedelta64(3, "s"), 1.0], "x must be numbers, got object with .*timedelta64"),
         (pd.Series(DAYS), r"x must be numbers, got .*datetime64"),
-        ([datetime.timedelta(1)], "x must be numbers, got object: .* not 'datetime.timedelta'"),
+        ([datetime.timedelta(1)], "x must be numbers, got object with datetime.timedelta"),
         (["one", "2"], "x must be numbers, got <U3: could not convert string to float"),
         ([10**400], "x must be numbers, got object: int too large to convert to float"),
         (
@@ -86,9 +86,9 @@ def test_what_is_no_number(values, message):
 def test_frames_and_sparse_matrices_are_left_to_scikit_learn():
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
     assert real_values("X", frame) is frame
-    with pytest.raises(ValueError, match=r"X must be numbers, got a column of datetime64"):
+    with pytest.raises(ValueError, match=r"X must be numbers, got datetime64"):
         real_values("X", frame.assign(c=DAYS))
-    with pytest.raises(ValueError, match=r"X must be numbers, got a column of timedelta64"):
+    with pytest.raises(ValueError, match=r"X must be numbers, got timedelta64"):
         real_values("X", frame.assign(c=DAYS - DAYS[0]))
     for matrix in (sparse.eye(2).tocsr(), sparse.eye_array(2).tocsc()):
         assert real_values("X", matrix) is matrix
