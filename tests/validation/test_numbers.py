@@ -176,7 +176,7 @@ def test_other_masks_are_named():
 )
 def test_dates_are_no_numbers(values):
     for error in (ValueError, TypeError):
-        with pytest.raises(error, match="z must be (real )?numbers, got"):
+        with pytest.raises(error, match=r"z must be (real )?numbers, got"):
             numbers.check_kinds("z", values)
 
 
