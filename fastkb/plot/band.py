@@ -128,9 +128,9 @@ def _visible(seen: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float
         return 0.0, 1.0
     bottom, top = float(every.min()), float(every.max())
     if all(part.size for part in finite):
-        # (Of a curve alone, what most of the band spans counts as seen.)
-        first = min(float(finite[0].min()), float(np.quantile(finite[1], 0.1, method="higher")))
-        last = max(float(finite[0].max()), float(np.quantile(finite[2], 0.9, method="lower")))
+        # (What three quarters of the band span counts as seen.)
+        first = min(float(finite[0].min()), float(np.quantile(finite[1], 0.25, method="higher")))
+        last = max(float(finite[0].max()), float(np.quantile(finite[2], 0.75, method="lower")))
         beyond = _BEYOND * (last - first)
         bottom, top = max(bottom, first - beyond), min(top, last + beyond)
     margin = 0.05 * (top - bottom) or 0.05 * abs(top) or 1.0
