@@ -111,7 +111,7 @@ def draw_band(
     dress(ax)
     ax.margins(x=0.02)
     seen = [center] if points is None else [center, np.asarray(points[1])]
-    limits = [np.concatenate(seen), low, high]
+    limits = [np.concatenate(seen), low[near], high[near]]
     if ax.get_yscale() == "log":
         with np.errstate(divide="ignore", invalid="ignore"):
             ax.set_ylim(*np.exp(_visible(*map(np.log, limits))))
@@ -128,9 +128,9 @@ def _visible(seen: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float
         return 0.0, 1.0
     bottom, top = float(every.min()), float(every.max())
     if all(part.size for part in finite):
-        # (What three quarters of the band span counts as seen.)
-        first = min(float(finite[0].min()), float(np.quantile(finite[1], 0.25, method="higher")))
-        last = max(float(finite[0].max()), float(np.quantile(finite[2], 0.75, method="lower")))
+        # (What half of the band spans counts as seen.)
+        first = min(float(finite[0].min()), float(np.median(finite[1])))
+        last = max(float(finite[0].max()), float(np.median(finite[2])))
         beyond = _BEYOND * (last - first)
         bottom, top = max(bottom, first - beyond), min(top, last + beyond)
     margin = 0.05 * (top - bottom) or 0.05 * abs(top) or 1.0
