@@ -173,10 +173,14 @@ def _series(sample: np.ndarray, kind: type) -> np.ndarray:
 
 
 def _centred(x: np.ndarray) -> np.ndarray:
+    """From the median, which one huge value does not move: the others keep their digits.
+
+    Then scaled by a power of two, which rounds nothing.
+    """
     x = np.asarray(x, np.float64)
-    x = x - x.mean(axis=1, keepdims=True)
-    largest = np.abs(x).max(axis=1, keepdims=True)
-    return x / np.where(largest > 0, largest, 1.0)
+    x = x / 2  # (the difference of the largest numbers would overflow)
+    x = x - np.median(x, axis=1, keepdims=True)
+    return np.ldexp(x, -np.frexp(np.abs(x).max(axis=1, keepdims=True))[1])
 
 
 def _pvalues(statistic: Statistic, r: np.ndarray, n: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from fastkb.bootstrap.bootstrap_result import BootstrapResult, one_sided
 from fastkb.bootstrap.evaluators import Evaluator, make_evaluator
 from fastkb.bootstrap.index_blocks import index_blocks, row_blocks
-from fastkb.bootstrap.intervals import Ends, acceleration_of
+from fastkb.bootstrap.intervals import Ends, acceleration_of, standard_deviation
 from fastkb.bootstrap.nested import Nested, nested_key
 from fastkb.bootstrap.python_function import PythonFunction
 from fastkb.bootstrap.response_statistic import OfResponses
@@ -28,6 +28,7 @@ from fastkb.validation.resampling import (
     Request,
     Samples,
     check_combination,
+    check_memory,
     check_previous,
     check_request,
     check_rng_of_numpy,
@@ -171,6 +172,7 @@ def bootstrap(
         bootstrap_result=bootstrap_result,
     )
     samples = check_samples(data, axis, request.paired)
+    check_memory(request, samples.arrays[0].shape[:-1], samples.arrays)
     check_combination(request, samples, scheme, standard_error, random_state is not _NOT_GIVEN)
     if scheme is None:
         plan = None
@@ -178,12 +180,20 @@ def bootstrap(
     else:
         plan = scheme.prepare(samples.arrays, request.paired, axis)
         generator = check_rng(None if rng is _NOT_GIVEN else rng)
-    evaluator = make_evaluator(statistic, known, samples, request, plan)
-    check_previous(request.previous, evaluator.observed.shape)
-    spread = _spread(standard_error, samples, request, plan, evaluator, generator)
-    # Idle threads of BLAS would disturb the compiled loops; a Python function may want them.
-    python = any(isinstance(one, PythonFunction | OfResponses) for one in (evaluator, spread))
-    with contextlib.nullcontext() if python else limit_blas(1):
+    # Sums of numbers near the largest one overflow, and the result says so. (What NumPy says of
+    # a user's function is the user's.)
+    ours = known is not None and (standard_error is None or recognise(standard_error) is not None)
+    with contextlib.ExitStack() as context:
+        if ours:
+            context.enter_context(np.errstate(all="ignore"))
+        evaluator = make_evaluator(statistic, known, samples, request, plan)
+        check_previous(request.previous, evaluator.observed.shape)
+        check_memory(request, evaluator.observed.shape, [evaluator.observed])
+        spread = _spread(standard_error, samples, request, plan, evaluator, generator)
+        # Idle threads of BLAS would disturb the compiled loops; a Python function may want them.
+        python = any(isinstance(one, PythonFunction | OfResponses) for one in (evaluator, spread))
+        if not python:
+            context.enter_context(limit_blas(1))
         with counted(progress, "resamples", request.n_resamples) as bar:
             draws = _distribution(
                 evaluator, spread, plan, samples, request, generator, python, bar.update
@@ -288,11 +298,9 @@ def _result(
     if observed.dtype.kind != "f":  # (small whole numbers would wrap around)
         observed = observed.astype(np.float64)
     ends = Ends(request.method, observed, 1.0 if plan is None else plan.scale())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        count = distribution.shape[-1]
-        error = np.full(observed.shape, np.nan)
-        if count > 1:
-            error = ends.scaled(distribution).std(axis=-1, ddof=1)
+    error = np.full(observed.shape, np.nan)
+    if distribution.shape[-1] > 1:
+        error = standard_deviation(ends.scaled(distribution))
     if request.method == "bca":
         ends = ends._replace(acceleration=acceleration_of(_jackknife(evaluator, plan)))
     elif request.method == "studentized":

@@ -16,7 +16,7 @@ import numpy as np
 from numba.core.errors import TypingError
 
 from fastkb.bootstrap.compiled_statistic import Compiled
-from fastkb.bootstrap.jitted_function import JittedFunction, NotANumber
+from fastkb.bootstrap.jitted_function import JittedFunction, NotANumber, ParallelInside
 from fastkb.bootstrap.python_function import PythonFunction
 from fastkb.bootstrap.response_schemes import ResponseScheme
 from fastkb.bootstrap.response_statistic import OfResponses
@@ -64,8 +64,9 @@ def make_evaluator(
         ).observed
         return Compiled(known, samples.arrays, request.paired, observed)
     if _is_jitted(statistic) and not request.vectorized and len(samples.arrays) <= 3:
-        # (What returns an array, or needs Python's objects, runs as any other function.)
-        with contextlib.suppress(NotANumber, TypingError):
+        # (What returns an array, needs Python's objects or calls a parallel function runs as any other
+        # function.)
+        with contextlib.suppress(NotANumber, ParallelInside, TypingError):
             return JittedFunction(statistic, samples.arrays, request.paired)
     return PythonFunction(
         statistic, samples.arrays, request.paired, request.vectorized, request.batch
@@ -121,10 +122,7 @@ def _small(array: np.ndarray) -> bool:
 
 
 def _is_jitted(statistic: Any) -> bool:
-    """Whether a function runs inside a loop on all cores: one with parallel regions of its own does not.
-
-    Where Numba's threads are its work queue, a region inside a region ends the process.
-    """
+    """Whether a function may run inside a loop on all cores; one that is parallel itself does not."""
     from numba.core.registry import CPUDispatcher
 
     if not isinstance(statistic, CPUDispatcher) or takes_axis(statistic):

@@ -14,6 +14,26 @@ from typing import NamedTuple
 import numpy as np
 
 
+def standard_deviation(values: np.ndarray) -> np.ndarray:
+    """``values.std(axis=-1, ddof=1)``, whose squares neither overflow nor vanish.
+
+    Values are first scaled by a power of two, which rounds nothing: the result is NumPy's to the last bit
+    wherever NumPy's has all its digits.
+    """
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
+        _, exponent = np.frexp(_largest(values))
+        spread = np.ldexp(values, -exponent).std(axis=-1, ddof=1)
+        return np.ldexp(spread, exponent[..., 0])
+
+
+def _largest(values: np.ndarray) -> np.ndarray:
+    """The largest size along the last axis; 1 where it is none.  # shape: (…, 1)"""
+    largest = np.abs(values).max(axis=-1, keepdims=True)
+    return np.where(np.isfinite(largest) & (largest > 0), largest, largest.dtype.type(1))
+
+
 def quantiles(distribution: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Quantiles along the last axis, linearly interpolated, at levels of its own for each series.
 
@@ -96,7 +116,9 @@ class Ends(NamedTuple):
             ends = quantiles(self.scaled(distribution), levels)
             low, high = ends[..., 0], ends[..., 1]
             if self.method == "basic":
-                with np.errstate(invalid="ignore"):  # (an infinite end is none: a NaN)
+                with np.errstate(
+                    invalid="ignore", over="ignore"
+                ):  # (an infinite end is none: a NaN)
                     low, high = 2 * self.observed - high, 2 * self.observed - low
         return low, high
 
@@ -114,6 +136,10 @@ def acceleration_of(jackknife: Sequence[np.ndarray]) -> np.ndarray:
             (x.shape[-1] - 1) * (x.mean(axis=-1, keepdims=True) - x)
             for x in (np.asarray(values, np.float64) for values in jackknife)
         ]
+        # The acceleration does not depend on the scale, and cubes shall neither be infinite nor 0. (By a
+        # power of two, which rounds nothing.)
+        exponent = np.frexp(np.max([_largest(u) for u in influences], axis=0))[1]
+        influences = [np.ldexp(u, -exponent) for u in influences]
         cubes = sum((u**3).sum(axis=-1) / u.shape[-1] ** 3 for u in influences)
         squares = sum((u**2).sum(axis=-1) / u.shape[-1] ** 2 for u in influences)
         return np.asarray(cubes / np.asarray(squares) ** 1.5 / 6)
@@ -142,7 +168,7 @@ def bca_levels(
     """
     from scipy.special import ndtr, ndtri
 
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         value = observed[..., None]
         below = (distribution < value).sum(axis=-1) + (distribution <= value).sum(axis=-1)
         bias = ndtri(below / (2 * distribution.shape[-1]))
@@ -159,9 +185,13 @@ def cheap_ends(
     """θ̂ ± t·S of Lam (2022): Student's t with as many degrees of freedom as there are resamples."""
     from scipy.special import stdtrit
 
-    spread = np.sqrt(((distribution - observed[..., None]) ** 2).mean(axis=-1))
-    half = stdtrit(distribution.shape[-1], 1 - alpha) * spread
-    return observed - half, observed + half
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        deviations = distribution - observed[..., None]
+        exponent = np.frexp(_largest(deviations))[1]
+        squares = np.ldexp(deviations, -exponent) ** 2
+        spread = np.ldexp(np.sqrt(squares.mean(axis=-1)), exponent[..., 0])
+        half = stdtrit(distribution.shape[-1], 1 - alpha) * spread
+        return observed - half, observed + half
 
 
 def studentized_ends(
@@ -183,9 +213,9 @@ def studentized_ends(
         # shape: (2,)
     """
     assert errors is not None
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
         deviations = distribution - observed[..., None]
         # A resample without spread: no deviation, or one beyond all.
         ratios = np.where(deviations == 0, 0.0, deviations / errors)
-    t = quantiles(ratios, levels)
-    return observed - own * t[..., 1], observed - own * t[..., 0]
+        t = quantiles(ratios, levels)
+        return observed - own * t[..., 1], observed - own * t[..., 0]

@@ -38,9 +38,9 @@ def leave_one_out(statistic: Statistic, x: np.ndarray) -> np.ndarray:
     x = np.asarray(x, np.float64)
     n = x.shape[1]
     if statistic.code == Code.MEAN:
-        return (x.sum(axis=1, keepdims=True) - x) / (n - 1)
+        return _sums_without_each(x) / (n - 1)
     if statistic.code == Code.SUM:
-        return x.sum(axis=1, keepdims=True) - x
+        return _sums_without_each(x)
     if statistic.orders:
         return _order_statistics(statistic, x)
     if statistic.code == Code.TRIMMED_MEAN:
@@ -68,6 +68,20 @@ def _deviations(x: np.ndarray) -> np.ndarray:
     return deviations - deviations.mean(axis=1, keepdims=True)
 
 
+def _sums_without_each(x: np.ndarray) -> np.ndarray:
+    """Σ_{k≠i} x_k.  # shape: as x"""
+    left = x.sum(axis=1, keepdims=True) - x
+    # Where x_i is nearly the whole sum, the others are what comes before it and what comes after.
+    afresh = np.abs(left) < _REMAINS * np.abs(x)
+    if afresh.any():
+        before = np.zeros_like(x)
+        before[:, 1:] = np.cumsum(x[:, :-1], axis=1)
+        after = np.zeros_like(x)
+        after[:, :-1] = np.cumsum(x[:, :0:-1], axis=1)[:, ::-1]
+        left = np.where(afresh, before + after, left)
+    return left
+
+
 def _in_parts(wanted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Places (series, observation) where `wanted` is true, so many at a time that memory stays small."""
     places = np.argwhere(wanted)
@@ -85,6 +99,11 @@ def _others(x: np.ndarray, s: np.ndarray, i: np.ndarray) -> np.ndarray:
     rows -= rows.sum(axis=1, keepdims=True) / (x.shape[1] - 1)
     rows[one] = 0.0
     return rows
+
+
+def _scaled(rows: np.ndarray) -> np.ndarray:
+    """Rows by a power of two, which rounds nothing, so that squares neither overflow nor vanish."""
+    return np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])
 
 
 def _order_statistics(statistic: Statistic, x: np.ndarray) -> np.ndarray:
@@ -135,6 +154,7 @@ def leave_one_pair_out(statistic: Statistic, x: np.ndarray, y: np.ndarray) -> np
         mean = Statistic("mean", Code.MEAN)
         return combine(statistic, [leave_one_out(mean, x), leave_one_out(mean, y)], 0, 0)
     n = x.shape[1]
+    x, y = _scaled(x), _scaled(y)
     a, b = _deviations(x), _deviations(y)
     products = (a * b).sum(axis=1, keepdims=True) - a * b * (n / (n - 1))
     a_squares, b_squares = _squares_without_each(x), _squares_without_each(y)
@@ -144,7 +164,8 @@ def leave_one_pair_out(statistic: Statistic, x: np.ndarray, y: np.ndarray) -> np
         afresh = a_squares < 2 * _REMAINS * (a**2).sum(axis=1, keepdims=True)
         afresh |= b_squares < 2 * _REMAINS * (b**2).sum(axis=1, keepdims=True)
         for s, i in _in_parts(afresh):
-            p, q = _others(a, s, i), _others(b, s, i)
+            # (Of the data, not of the deviations, in which a huge observation rounds the others away.)
+            p, q = _scaled(_others(x, s, i)), _scaled(_others(y, s, i))
             r = (p * q).sum(axis=1) / np.sqrt((p**2).sum(axis=1)) / np.sqrt((q**2).sum(axis=1))
             constant = _constant_but(x, s, i) | _constant_but(y, s, i)
             values[s, i] = np.where(constant, np.nan, r)

@@ -10,12 +10,20 @@ import numpy as np
 from numba.core.errors import TypingError
 
 from fastkb.bootstrap.index_blocks import INDICES, VALUES, left_out_rows
+from fastkb.bootstrap.statistic_error import statistic_error
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.threads import n_threads
 
 
 class NotANumber(TypeError):
     """A compiled function that returns something else than a number."""
+
+
+class ParallelInside(TypeError):
+    """A compiled function that has, or calls what has, parallel regions of its own.
+
+    Where Numba's threads are its work queue, a region inside a region ends the process.
+    """
 
 
 class JittedFunction:
@@ -33,7 +41,7 @@ class JittedFunction:
         self._series = tuple(
             np.ascontiguousarray(s, kind).reshape(-1, s.shape[-1]) for s in samples
         )
-        self._loop = _loop(function, len(samples))
+        self._loop, guarded = _loop(function, len(samples))
         self._function = function
         try:
             for s in range(len(self._series[0])):
@@ -41,13 +49,14 @@ class JittedFunction:
         except (NotANumber, TypingError):
             raise
         except Exception as error:
-            raise ValueError(
-                f"statistic failed on the data: {type(error).__name__}: {error}"
-            ) from error
-        # This compiles, and takes the data themselves: a resample of one observation alone may have no
-        # statistic. Observed value and replicates come from the same code.
+            raise statistic_error(error, "the data") from error
         lengths = [x.shape[1] for x in self._series]
         everything = [np.arange(n, dtype=np.uint32)[None, :] for n in lengths]
+        self._run(everything, 0)  # by no worker: this compiles
+        if _has_parallel_regions(guarded):
+            raise ParallelInside
+        # The data themselves: a resample of one observation alone may have no statistic. Observed value
+        # and replicates come from the same code.
         self.observed = self.replicates(everything)[..., 0]
 
     def _call(self, s: int, rows: Sequence[np.ndarray] | None) -> float:
@@ -61,26 +70,30 @@ class JittedFunction:
         return float(value)
 
     def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
-        rows = (
-            tuple(indices)
-            if len(indices) == len(self._series)
-            else (indices[0],) * len(self._series)
-        )
-        workers = min(n_threads(), len(rows[0]))
-        total = sum(r.shape[1] for r in rows)
-        scratch = np.empty((workers, total), self._series[0].dtype)
-        out = np.empty((len(self._series[0]), len(rows[0])))
-        failed = np.zeros((len(self._series[0]), len(rows[0])), np.bool_)
-        self._loop(self._series, rows, scratch, out, failed)
+        rows, out, failed = self._run(indices, n_threads())
         for s, b in np.argwhere(failed):
             # Threads cannot pass an exception on: the function raises it here, again.
             try:
                 out[s, b] = self._call(s, [r[b] for r in rows])
             except Exception as error:
-                raise ValueError(
-                    f"statistic failed on a resample: {type(error).__name__}: {error}"
-                ) from error
+                raise statistic_error(error, "a resample") from error
         return out.reshape((*self._lead, len(rows[0])))
+
+    def _run(
+        self, indices: Sequence[np.ndarray], workers: int
+    ) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+        """Each sample's rows, the results, and which ones failed.  # shapes: (series, rows)"""
+        rows = (
+            tuple(indices)
+            if len(indices) == len(self._series)
+            else (indices[0],) * len(self._series)
+        )
+        total = sum(r.shape[1] for r in rows)
+        scratch = np.empty((min(workers, len(rows[0])), total), self._series[0].dtype)
+        out = np.empty((len(self._series[0]), len(rows[0])))
+        failed = np.zeros(out.shape, np.bool_)
+        self._loop(self._series, rows, scratch, out, failed)
+        return rows, out, failed
 
     def jackknife(self) -> list[np.ndarray]:
         out = []
@@ -102,8 +115,11 @@ class JittedFunction:
 
 
 @functools.lru_cache(maxsize=32)
-def _loop(function: Any, n_samples: int) -> Any:
-    """The parallel loop around a compiled function. (A closure over it cannot be cached on disk.)"""
+def _loop(function: Any, n_samples: int) -> tuple[Any, Any]:
+    """The parallel loop around a compiled function, and what it calls for each replicate.
+
+    (A closure over the function cannot be cached on disk.)
+    """
     if n_samples == 1:
 
         @inline
@@ -148,4 +164,13 @@ def _loop(function: Any, n_samples: int) -> Any:
                             values[starts[j] + k] = series[j][s, rows[j][b, k]]
                     out[s, b], failed[s, b] = guarded(values, starts)
 
-    return loop
+    return loop, guarded
+
+
+def _has_parallel_regions(compiled: Any) -> bool:
+    """Whether a compiled function starts threads, itself or in what it calls.
+
+    Its own code says so, into which that of all the functions it calls was linked: they may have come
+    from anywhere, and from the disk.
+    """
+    return any("do_scheduling" in one.library.get_llvm_str() for one in compiled.overloads.values())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastkb.bootstrap.evaluators import Evaluator
+from fastkb.bootstrap.intervals import standard_deviation
 from fastkb.random.bounded import bounded_rows
 from fastkb.random.streams import key_from_rng
 
@@ -53,7 +54,7 @@ class Nested:
                 at += n * self.RESAMPLES
             values = self._evaluator.replicates(inner)
             shape = (*values.shape[:-1], len(part[0]), self.RESAMPLES)
-            parts.append(values.reshape(shape).std(axis=-1, ddof=1))
+            parts.append(standard_deviation(values.reshape(shape)))
         return np.concatenate(parts, axis=-1)
 
     def jackknife(self) -> list[np.ndarray]:

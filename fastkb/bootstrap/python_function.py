@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fastkb.bootstrap.index_blocks import VALUES, left_out_rows
+from fastkb.bootstrap.statistic_error import statistic_error
 
 # Indices that are drawn at a time: the function takes a copy of the data for each.
 _INDICES = 2**18
@@ -85,9 +86,7 @@ def _checked(function: Callable, samples: Sequence[np.ndarray]) -> np.ndarray:
     try:
         value = function(*samples, axis=-1)
     except Exception as error:
-        raise ValueError(
-            f"statistic failed on the data: {type(error).__name__}: {error}"
-        ) from error
+        raise statistic_error(error, "the data") from error
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"statistic must return numbers, got {value!r}")

@@ -49,7 +49,13 @@ def module() -> Any:
     global cuda
     if cuda is None:
         try:
-            cuda = importlib.import_module("numba.cuda")
+            with warnings.catch_warnings():
+                # numba-cuda asks NumPy for timedeltas without a unit, which NumPy 2.5 deprecates:
+                # nothing that its user could change, and no reason for CUDA to be missing.
+                warnings.filterwarnings(
+                    "ignore", "The 'generic' unit for NumPy timedelta", DeprecationWarning, "numba"
+                )
+                cuda = importlib.import_module("numba.cuda")
         except Exception as error:  # a broken installation fails in many ways
             raise CudaUnavailableError(f"numba.cuda does not load: {error}") from error
     return cuda

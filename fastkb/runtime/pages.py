@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import sys
 from collections import deque
 from typing import Any
 
@@ -30,6 +31,8 @@ _kept: deque[mmap.mmap] = deque()
 class _Lease:
     """The owner of an array's memory: NumPy keeps it alive for as long as a view of it lives."""
 
+    _at_the_end = staticmethod(sys.is_finalizing)
+
     def __init__(self, pages: mmap.mmap, size: int) -> None:
         self._pages = pages
         start = np.frombuffer(pages, np.uint8).ctypes.data
@@ -41,7 +44,9 @@ class _Lease:
         }
 
     def __del__(self) -> None:
-        _keep(self._pages)
+        # At the interpreter's end nobody takes pages over, and this module's names may be gone already.
+        if not self._at_the_end():
+            _keep(self._pages)
 
 
 def kept(size: int) -> np.ndarray | None:

@@ -8,6 +8,9 @@ OpenMP      right (slow when cores are busy) GNU's ends the child: a serial vers
 workqueue   aborts the process: locked here  its threads are gone: the serial version too
 =========== ================================ ==================================================
 
+Within a parallel region of a user's, whose body calls Python (``numba.objmode``), TBB and OpenMP nest
+theirs; workqueue would abort the process: there too the serial version runs.
+
 pip's ``tbb`` puts its library where the loader does not look; :func:`load_tbb` loads it by path before
 Numba's first parallel region, and Numba then finds it by name.
 """
@@ -106,6 +109,8 @@ class ParallelFunction:
         if _forked_from_threads:
             return self._serial()(*arguments)
         if current == "workqueue":
+            if _is_of_no_python_thread():
+                return self._serial()(*arguments)
             with _workqueue_lock:
                 return self.dispatcher(*arguments)
         return self.dispatcher(*arguments)
@@ -114,6 +119,12 @@ class ParallelFunction:
     def signatures(self) -> list:
         """The signatures compiled so far."""
         return self.dispatcher.signatures
+
+
+def _is_of_no_python_thread() -> bool:
+    """Whether the calling thread was started by others than Python, as those of a parallel region are."""
+    known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
+    return known is None or isinstance(known, threading._DummyThread)
 
 
 @contextlib.contextmanager

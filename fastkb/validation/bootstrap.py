@@ -132,6 +132,9 @@ def _tags(estimator: Any) -> Any:
     """scikit-learn's tags, or None for estimators of another make."""
     from sklearn.utils import get_tags
 
+    # (scikit-learn before 1.8 would warn, and guess.)
+    if not hasattr(estimator, "__sklearn_tags__"):
+        return None
     try:
         return get_tags(estimator)
     except AttributeError:  # no BaseEstimator

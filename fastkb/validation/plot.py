@@ -250,6 +250,9 @@ def check_classifier(classifier: Any) -> None:
 def _is_regressor(estimator: Any) -> bool:
     from sklearn.base import is_regressor
 
+    # (scikit-learn before 1.8 would warn, and guess.)
+    if not hasattr(estimator, "__sklearn_tags__"):
+        return False
     try:
         return bool(is_regressor(estimator))
     except AttributeError:  # of another make than scikit-learn's

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.runtime.memory import check_available
 from fastkb.validation.bootstrap import check_level
 from fastkb.validation.numbers import check_unmasked
 
@@ -54,8 +56,11 @@ def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
     """A sequence of samples, each with two observations or more along `axis`."""
     whole = _whole(axis)
     if whole is None:
-        raise ValueError(f"`axis` must be an integer, got {axis!r}")
+        raise _no_number(axis)(f"`axis` must be an integer, got {axis!r}")
     try:
+        # (Of a table, a mapping and a text len and a loop would give names and letters.)
+        if isinstance(data, str | bytes | Mapping | Set) or hasattr(data, "columns"):
+            raise TypeError
         count = len(data)
     except TypeError:
         raise ValueError(
@@ -73,7 +78,9 @@ def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
             )
     most = max(array.ndim for array in arrays)
     if not -most <= whole < most:
-        raise ValueError(f"`axis` is {whole}, and the samples in `data` have {most} axes")
+        raise np.exceptions.AxisError(
+            f"`axis` is {whole}, and the samples in `data` have {most} axes"
+        )
     arrays = _broadcast(arrays, whole)
     for j, array in enumerate(arrays):
         if array.shape[-1] < 2:
@@ -98,6 +105,10 @@ def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
 
 def _numbers(sample: Any, j: int) -> np.ndarray:
     check_unmasked(f"data[{j}]", sample)
+    if hasattr(sample, "toarray"):
+        raise ValueError(
+            f"data[{j}] must be a dense array, got {type(sample).__name__}: write `toarray()`"
+        )
     try:
         array = np.asarray(sample)
     except ValueError as error:
@@ -146,17 +157,19 @@ def check_request(
     paired = bool(check_flag("paired", paired, (True, False)))
     if vectorized is None:
         vectorized = takes_axis(statistic)
-    level = check_level("confidence_level", _as_number(confidence_level))
+    level = check_level("confidence_level", _as_number("confidence_level", confidence_level))
     number = _whole(n_resamples)
     if number is None or number < 0:
-        raise ValueError(f"`n_resamples` must be a non-negative integer, got {n_resamples!r}")
+        raise _no_number(n_resamples)(
+            f"`n_resamples` must be a non-negative integer, got {n_resamples!r}"
+        )
     if number >= _MOST_RESAMPLES:
         raise ValueError(f"`n_resamples` must be below 2**48, got {n_resamples!r}")
     size = None
     if batch is not None:
         size = _whole(batch)
         if size is None or size <= 0:
-            raise ValueError(f"`batch` must be a positive integer or None, got {batch!r}")
+            raise _no_number(batch)(f"`batch` must be a positive integer or None, got {batch!r}")
     return Request(
         bool(vectorized),
         paired,
@@ -167,6 +180,34 @@ def check_request(
         _name("method", method, METHODS),
         _previous(bootstrap_result, number),
     )
+
+
+# Bytes of a distribution from which on it is compared with the free memory.
+_COMPARED_FROM = 2**26
+
+
+def check_memory(request: Request, shape: tuple[int, ...], like: Sequence[np.ndarray]) -> None:
+    """Raise a MemoryError that names `n_resamples` if their distribution does not fit.
+
+    Parameters
+    ----------
+    request : Request
+    shape : tuple of int
+        Of the statistic.
+    like : sequence of ndarray
+        Whose type that of the distribution is, if it is one of floats.
+    """
+    kind = np.result_type(*like)
+    each = kind.itemsize if kind.kind == "f" else 8
+    # Beside the distribution stand its sorted copy, and the standard errors of resamples.
+    copies = 3 if request.method == "studentized" else 2
+    size = copies * request.n_resamples * math.prod(shape) * each
+    if size < _COMPARED_FROM:
+        return
+    what = f"`n_resamples`={request.n_resamples} of a statistic of shape {shape}"
+    check_available(size, what)
+    if size >= sys.maxsize:
+        raise MemoryError(f"{what}: no array holds as many numbers")
 
 
 def takes_axis(statistic: Any) -> bool:
@@ -230,18 +271,19 @@ def check_rng_of_numpy(
             return np.random.default_rng(rng)
         except (TypeError, ValueError) as error:
             raise type(error)(
-                f"rng must be what numpy.random.default_rng takes, got {rng!r}: {error}"
+                "`rng` must be None, a non-negative integer, a numpy.random.Generator or what else "
+                f"numpy.random.default_rng takes, got {rng!r} ({error})"
             ) from None
     state = None if random_state is given else random_state
     if state is None or state is np.random:
         return np.random.mtrand._rand
     if isinstance(state, np.random.Generator | np.random.RandomState):
         return state
-    if _whole(state) is not None:
-        try:
-            return np.random.RandomState(int(state))
-        except ValueError as error:
-            raise ValueError(f"random_state is {state!r}: {error}") from None
+    seed = _whole(state)
+    if seed is not None and 0 <= seed < 2**32:
+        return np.random.RandomState(seed)
+    if seed is not None:
+        raise ValueError(f"random_state must be from 0 to 2**32 - 1, got {state!r}")
     raise ValueError(
         f"random_state must be None, an integer, a numpy.random.RandomState or a Generator, got {state!r}"
     )
@@ -258,11 +300,17 @@ def _whole(value: Any) -> int | None:
         return None
 
 
-def _as_number(value: Any) -> Any:
+def _no_number(value: Any) -> type[Exception]:
+    """The class of SciPy's error for what is no whole number: what int() raises."""
+    return ValueError if isinstance(value, str | Real) else TypeError
+
+
+def _as_number(name: str, value: Any) -> Any:
+    """A number that came as a text (SciPy takes those)."""
     try:
         return float(value) if isinstance(value, str) else value
-    except ValueError as error:  # (SciPy's words)
-        raise ValueError(f"confidence_level: {error}") from None
+    except ValueError:
+        raise ValueError(f"{name} must be a number between 0 and 1, got {value!r}") from None
 
 
 def _name(name: str, value: Any, allowed: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ from fastkb.bootstrap.intervals import (
     bca_levels,
     cheap_ends,
     quantiles,
+    standard_deviation,
     studentized_ends,
 )
 from fastkb.reference import bootstrap as reference
@@ -197,3 +198,39 @@ def test_the_accepted_counts_tell_methods_apart():
     assert not holds(above * DATASETS, tail(401), 1 / 200)
     # Normal quantiles in the place of Student's, with one resample: P(|Z/Z*| > 1.645)
     assert not holds(2 * student.sf(Z, 1) * DATASETS, 2 * TAIL, 1 / 400)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_standard_deviations_are_numpys_to_the_last_bit_and_do_not_overflow(dtype):
+    values = np.random.default_rng(0).normal(3.0, 2.0, size=(4, 30)).astype(dtype)
+    wanted = values.std(axis=-1, ddof=1)
+    np.testing.assert_array_equal(standard_deviation(values), wanted)
+    for exponent in (-100, 100) if dtype is np.float32 else (-1000, 1000):
+        scaled = standard_deviation(np.ldexp(values, exponent))
+        np.testing.assert_array_equal(scaled, np.ldexp(wanted, exponent))
+    assert standard_deviation(np.array([1.0, np.inf, 2.0])) != 0
+    np.testing.assert_array_equal(standard_deviation(np.zeros((2, 5))), 0.0)
+    np.testing.assert_array_equal(standard_deviation(np.array([1, 2, 3])), 1.0)
+
+
+@pytest.mark.parametrize("method", ["percentile", "basic", "BCa", "studentized", "cheap"])
+@pytest.mark.parametrize("statistic", ["mean", "median", "max", "trimmed_mean", "mean_difference"])
+@pytest.mark.parametrize("exponent", [-1000, -500, 500, 1000])
+def test_intervals_scale_with_the_data(method, statistic, exponent):
+    x, y = np.random.default_rng(0).normal(5.0, 1.0, size=(2, 30))
+    data = (x, y) if statistic == "mean_difference" else (x,)
+    options = {"method": method, "n_resamples": 199, "rng": 0, "paired": len(data) == 2}
+    wanted = fastkb.bootstrap(data, statistic, **options)
+    found = fastkb.bootstrap([np.ldexp(one, exponent) for one in data], statistic, **options)
+    low, high = wanted.confidence_interval
+    expected = np.ldexp([low, high, wanted.standard_error], exponent)
+    got = [*found.confidence_interval, found.standard_error]
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["percentile", "basic", "BCa", "studentized", "cheap"])
+@pytest.mark.parametrize("statistic", ["mean", "std", "var", "median", "ptp", "trimmed_mean"])
+@pytest.mark.filterwarnings("ignore::scipy.stats.DegenerateDataWarning")
+def test_sums_beyond_the_largest_number_warn_of_nothing_else(method, statistic):
+    x = 1.7e308 * np.array([1, -1, 1, 1, -1, -1, 1, 1, -1.0])
+    fastkb.bootstrap((x,), statistic, n_resamples=49, rng=0, method=method)

@@ -102,3 +102,26 @@ def test_a_pair_that_makes_up_the_whole_correlation():
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     x[:-1] = 3.0  # constant but for one: no correlation without it
     assert np.isnan(leave_one_pair_out(NAMED["pearson"], x[None], y[None])[0][-1])
+
+
+@pytest.mark.parametrize("huge", [1e20, -1e20, 1e100])
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_sums_without_a_huge_observation_keep_the_others(huge, place):
+    x = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+    x[0, place] = huge
+    (wanted,) = reference.jackknife([x[0]], np.mean)
+    np.testing.assert_allclose(leave_one_out(NAMED["mean"], x)[0], wanted, rtol=1e-15)
+    found = leave_one_out(NAMED["sum"], x)[0]
+    np.testing.assert_allclose(found, 5 * wanted, rtol=1e-15)
+
+
+@pytest.mark.parametrize("huge", [1e20, -1e40])
+@pytest.mark.parametrize("scale", [1.0, 1e-200])
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_correlation_without_a_huge_observation_is_that_of_the_others(place, scale, huge):
+    x = np.array([[1.0, 2.0, 4.0, 3.0, 5.0, 6.0]])
+    x[0, place] = huge
+    y = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, 7.0]])
+    others = np.delete(x[0], place), np.delete(y[0], place)
+    found = leave_one_pair_out(NAMED["pearson"], scale * x, y)[0, place]
+    assert found == pytest.approx(np.corrcoef(*others)[0, 1], rel=1e-14)

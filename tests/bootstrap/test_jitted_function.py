@@ -89,6 +89,18 @@ def test_an_exception_in_a_jitted_statistic_is_the_users():
         fastkb.bootstrap((x,), picky, n_resamples=500, rng=0)
 
 
+def test_a_division_by_zero_in_a_jitted_statistic_arrives_as_such():
+    @numba.njit
+    def ratio(x):
+        return x[0] / (x[1] - x[0])
+
+    x = np.random.default_rng(0).normal(size=12)
+    with pytest.raises(ZeroDivisionError, match="statistic failed on a resample: ZeroDivision"):
+        fastkb.bootstrap((x,), ratio, n_resamples=500, rng=0)
+    with pytest.raises(ZeroDivisionError, match="statistic failed on the data: ZeroDivision"):
+        fastkb.bootstrap((np.ones(5),), ratio, n_resamples=9, rng=0)
+
+
 def test_whole_numbers_stay_whole_for_a_jitted_statistic():
     @numba.njit
     def most_frequent(x):
@@ -117,6 +129,7 @@ def test_a_statistic_that_one_value_alone_does_not_have():
 
 
 PARALLEL = """
+import sys
 import numba, numpy as np, fastkb
 
 @numba.njit(parallel=True)
@@ -126,19 +139,36 @@ def total(x):
         out += x[i]
     return out
 
+@numba.njit
+def calls_it(x):
+    return total(x) + 0.0
+
+@numba.njit
+def calls_what_calls_it(x):
+    return calls_it(x) + 0.0
+
 x = np.arange(20.0)
-found = fastkb.bootstrap((x,), total, n_resamples=50, method="percentile", rng=0)
+statistic = globals()[sys.argv[1]]
+found = fastkb.bootstrap((x,), statistic, n_resamples=50, method="percentile", rng=0)
 wanted = fastkb.bootstrap((x,), "sum", n_resamples=50, method="percentile", rng=0)
 np.testing.assert_allclose(found.bootstrap_distribution, wanted.bootstrap_distribution)
 print("the same")
 """
 
 
-@pytest.mark.parametrize("layer", ["workqueue", "default"])
-def test_a_function_with_parallel_regions_of_its_own(layer):
+@pytest.mark.parametrize(
+    ("layer", "statistic"),
+    [
+        ("workqueue", "total"),
+        ("workqueue", "calls_what_calls_it"),
+        ("default", "total"),
+        ("default", "calls_it"),
+    ],
+)
+def test_a_function_with_parallel_regions_of_its_own(layer, statistic):
     environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
     done = subprocess.run(
-        [sys.executable, "-c", PARALLEL], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", PARALLEL, statistic], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "the same\n"

@@ -269,7 +269,7 @@ def test_a_progress_bar_counts_members(capsys):
         ({"X_eval": np.ones((4, 3))}, ValueError, "X_eval has 3 columns, and the network takes 2"),
         ({"X_eval": np.full((4, 2), np.nan)}, ValueError, "X_eval contains NaN"),
         ({"y": np.ones(39)}, ValueError, "y has 39 rows and X has 40"),
-        ({"X": sparse.eye_array(40, 2).tocsr()}, TypeError, "[Ss]parse"),
+        ({"X": sparse.csr_array(np.eye(40, 2))}, TypeError, "[Ss]parse"),
         ({"checkpoint": "band.npz", "rng": None}, ValueError, "rng is None"),
         ({"network": nn.Sequential(nn.Linear(2, 1), nn.Sign())}, ValueError, "no derivative"),
         ({"network": nn.Sequential}, TypeError, "must be an instance, got the class Sequential"),

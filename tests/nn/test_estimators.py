@@ -132,7 +132,13 @@ def test_scores_of_early_stopping(labels, weighted):
     weights = np.random.default_rng(0).uniform(0.1, 2.0, len(X)) if weighted else None
     choice = {"solver": "sgd", "max_iter": 8, "random_state": 0, "early_stopping": True}
     ours = MLPClassifier(6, learning_rate_init=0.1, **choice).fit(X, y, weights)
-    theirs = peer.MLPClassifier(6, learning_rate_init=0.1, **choice).fit(X, y, weights)
+    theirs = peer.MLPClassifier(6, learning_rate_init=0.1, **choice)
+    try:
+        theirs.fit(X, y, weights)
+    except TypeError as error:
+        if labels == "words" and "isnan" in str(error):
+            pytest.skip("scikit-learn before 1.8 looks for NaN among words")
+        raise
     np.testing.assert_allclose(ours.validation_scores_, theirs.validation_scores_, rtol=1e-15)
 
 

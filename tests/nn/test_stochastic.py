@@ -126,7 +126,7 @@ def test_whatever_the_sizes(n, members, batch_size, seed, solver, learning_rate,
         max_iter=6, tol=0.05, batch_size=min(batch_size, n), n_iter_no_change=1,
         learning_rate_init=0.02,
     )  # fmt: skip
-    assert_fits(model, X, y, weights, [seed - k for k in range(members)])
+    assert_fits(model, X, y, weights, [seed + k for k in range(members)])
 
 
 def test_the_others_go_on_without_those_that_have_stopped(monkeypatch):

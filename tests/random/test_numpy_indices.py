@@ -147,7 +147,17 @@ def test_the_last_number_rejected_and_the_first_accepted(n, order):
 counters = st.sampled_from([2**64, 2**128, 2**192, 2**256]).map(lambda c: c - 3)
 
 
-@pytest.mark.parametrize("position", range(5))
+def _positions():
+    """Where in Philox's buffer of four words a generator can be: NumPy refuses 0 from 2.5 on."""
+    rng = np.random.Generator(np.random.Philox(0))
+    try:
+        rng.bit_generator.state = {**rng.bit_generator.state, "buffer_pos": 0}
+    except ValueError:
+        return range(1, 5)
+    return range(5)
+
+
+@pytest.mark.parametrize("position", _positions())
 @given(counters | st.integers(0, 2**256 - 1), st.integers(0, 2**128 - 1), st.booleans(), calls)
 def test_any_state_of_philox(position, counter, key, half, several):
     rng = np.random.Generator(np.random.Philox(key=key, counter=counter))
@@ -159,7 +169,7 @@ def test_any_state_of_philox(position, counter, key, half, several):
     _check_draws(rng, several)
 
 
-@pytest.mark.parametrize("position", range(4))
+@pytest.mark.parametrize("position", _positions()[:-1])
 @given(seeds, st.integers(0, 3), st.integers(0, 2**64 - 1), calls)
 def test_a_buffer_set_by_hand_is_left_to_numpy(position, seed, place, word, several):
     rng = _used("Philox", seed, 1, 2)

@@ -51,6 +51,28 @@ def test_without_numba_cuda_there_is_one_clear_error(forget):
         cuda.load()
 
 
+def test_a_deprecation_in_numba_cuda_does_not_make_it_missing(forget):
+    def deprecated(name):
+        message = "The 'generic' unit for NumPy timedelta is deprecated, and will raise an error"
+        warnings.warn_explicit(
+            message, DeprecationWarning, "helpers.py", 1, "numba.cuda.np.helpers"
+        )
+        return SimpleNamespace(is_available=lambda: True)
+
+    forget.setattr(importlib, "import_module", deprecated)
+    assert cuda.module().is_available()
+
+
+def test_a_deprecation_of_our_own_is_not_hidden(forget):
+    def deprecated(name):
+        message = "The 'generic' unit for NumPy timedelta is deprecated, and will raise an error"
+        warnings.warn_explicit(message, DeprecationWarning, "cuda.py", 1, "fastkb.runtime.cuda")
+
+    forget.setattr(importlib, "import_module", deprecated)
+    with pytest.raises(cuda.CudaUnavailableError, match="'generic' unit"):
+        cuda.module()
+
+
 @pytest.mark.parametrize(
     ("found", "reason"),
     [

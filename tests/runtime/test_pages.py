@@ -2,6 +2,8 @@
 
 import gc
 import mmap
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -135,3 +137,37 @@ def test_a_result_on_used_pages_is_the_same_to_the_last_bit():
     again = fastkb.rbf_kernel(X)
     assert again.ctypes.data == place
     np.testing.assert_array_equal(again, expected)
+
+
+# Of all that still holds results when the interpreter ends, NumPy's and Numba's modules go after this
+# package's names are gone.
+AT_THE_END = """
+import sys
+import numba, numpy as np
+import fastkb
+from fastkb.runtime import pages
+
+class Holder:
+    pass
+
+def held(result):
+    cycle = Holder()
+    cycle.itself, cycle.result = cycle, result
+    return cycle
+
+X = np.random.default_rng(0).standard_normal((800, 3))
+mine = fastkb.rbf_kernel(X)
+np.mine, numba.mine, sys.mine = fastkb.rbf_kernel(X), held(fastkb.linear_kernel(X)), mine
+band = fastkb.bootstrap_band(
+    fastkb.KernelRidge(kernel="rbf", gamma=1.0), X[:40], X[:40, 0], X, n_resamples=1000, rng=0
+)
+np.band, fastkb.mine, pages.mine = band, held(band), held(fastkb.laplacian_kernel(X))
+assert mine.nbytes >= pages.SMALLEST
+"""
+
+
+def test_results_may_live_until_the_interpreter_ends():
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

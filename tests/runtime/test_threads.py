@@ -227,3 +227,41 @@ def test_no_bit_depends_on_the_threads_of_blas_or_on_what_runs_beside():
     assert len(found[0]) == 8
     assert found[1] == found[0]
     assert found[2] == found[0]
+
+
+INSIDE = """
+import numba, numpy as np
+import fastkb
+
+X = np.random.default_rng(0).standard_normal((6, 40, 3))
+wanted = np.array([fastkb.rbf_kernel(one).sum() for one in X])
+
+def total(one):
+    return fastkb.rbf_kernel(one).sum()
+
+@numba.njit(parallel=True, nogil=True)
+def totals(X):
+    out = np.empty(len(X))
+    for k in numba.prange(len(X)):
+        with numba.objmode(value="float64"):
+            value = total(X[k])
+        out[k] = value
+    return out
+
+np.testing.assert_allclose(totals(X), wanted, rtol=1e-12)
+print("the same")
+"""
+
+
+@pytest.mark.parametrize("name", ["workqueue", "omp", "tbb"])
+def test_calls_from_within_a_parallel_region_of_the_users(name):
+    environment = {**os.environ, "NUMBA_THREADING_LAYER": name}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::numba.NumbaWarning", "-c", INSIDE],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "the same\n"

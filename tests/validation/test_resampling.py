@@ -1,10 +1,13 @@
 """Bad input to the bootstrap is named, with what was expected, before any work."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 
 import fastkb
 from fastkb import schemes
+from fastkb.runtime import memory
 from fastkb.validation.resampling import check_fitted, check_leverage
 
 X = np.arange(10.0)
@@ -62,6 +65,33 @@ def never(*samples, axis=-1):
         ((X,), {"rng": 1, "random_state": 1}, TypeError, "multiple values"),
         ((X,), {"rng": "seed"}, TypeError, "SeedSequence"),
         ((X,), {"random_state": "seed"}, ValueError, "random_state must be None, an integer"),
+        ((X,), {"rng": -1}, ValueError, r"`rng` must be None.*, got -1 \(expected non-negative"),
+        ((X,), {"rng": 1.5}, TypeError, r"`rng` must be None.*, got 1\.5"),
+        ((X,), {"random_state": -1}, ValueError, r"random_state must be from 0 .*, got -1"),
+        ((X,), {"confidence_level": "x"}, ValueError, "confidence_level must be a number.*'x'"),
+        ((X,), {"axis": "x"}, ValueError, "`axis` must be an integer, got 'x'"),
+        ((X,), {"axis": None}, TypeError, "`axis` must be an integer, got None"),
+        ((X,), {"axis": -2}, IndexError, "`axis` is -2, and the samples in `data` have 1 axes"),
+        ((X,), {"n_resamples": None}, TypeError, "`n_resamples` must be a non-negative integer"),
+        ((X,), {"batch": [3]}, TypeError, r"`batch` must be a positive integer or None, got \[3\]"),
+        ((X,), {"alternative": None}, ValueError, "`alternative` must be one of.*got None"),
+        ("abc", {}, ValueError, "`data` must be a sequence of samples, got str"),
+        ({"x": X}, {}, ValueError, "`data` must be a sequence of samples, got dict"),
+        (pd.DataFrame({"x": X}), {}, ValueError, "must be a sequence of samples, got DataFrame"),
+        ((X.astype("M8[s]"),), {}, ValueError, r"data\[0\] must hold real numbers, got datetime64"),
+        (
+            (X.astype("m8[s]"),),
+            {},
+            ValueError,
+            r"data\[0\] must hold real numbers, got timedelta64",
+        ),
+        (
+            (sparse.csr_array(np.eye(3)),),
+            {},
+            ValueError,
+            r"data\[0\] must be a dense array, got csr",
+        ),
+        ((X, np.ma.masked_less(X, 2)), {}, ValueError, r"data\[1\] has 2 masked values"),
     ],
 )
 def test_arguments(data, options, error, message):
@@ -89,6 +119,24 @@ def test_statistics(statistic, data, error, message):
     with pytest.raises(error, match=message):
         fastkb.bootstrap(data, statistic, rng=rng)
     assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
+
+
+@pytest.mark.parametrize("n_resamples", [2**70, 1e300, 10**13])
+def test_resamples_that_no_memory_holds(n_resamples):
+    message = f"`n_resamples`={int(n_resamples)} .* needs .* GB, and .* GB of memory are free"
+    with pytest.raises(MemoryError, match=message):
+        fastkb.bootstrap((X,), never, n_resamples=n_resamples)
+
+
+def test_memory_is_that_of_all_statistics(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10**9)
+    many, data = 10**6, np.ones((100, 5)) * np.arange(5.0)
+    message = r"of a statistic of shape \(100,\) needs 1\.6 GB, and 1\.0 GB of memory are free"
+    with pytest.raises(MemoryError, match=message):
+        fastkb.bootstrap((data,), never, axis=1, n_resamples=many)
+    # What a function returns is known when it has been called once.
+    with pytest.raises(MemoryError, match=r"of a statistic of shape \(200,\)"):
+        fastkb.bootstrap((X,), lambda x: np.ones(200), n_resamples=many)
 
 
 def test_a_result_of_other_data():
