@@ -391,7 +391,7 @@ def perceptrons(rng: np.random.Generator) -> Call:
         else (fastkb.MLPRegressor, TheirRegressor)
     )
     # A line search may take another turn for another last bit, and Adam divides small numbers.
-    share = {"lbfgs": 1e-3, "adam": 1e-5}.get(str(arguments["solver"]), 1e-8)
+    share = {"lbfgs": 1e-3, "adam": 1e-6}.get(str(arguments["solver"]), 1e-8)
     ours, theirs = (functools.partial(call, cls) for cls in pair)
     return Call(ours, theirs, _relative(share), spoiled, str(arguments["solver"]))
 

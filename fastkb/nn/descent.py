@@ -19,6 +19,7 @@ from fastkb.nn.fitting import Diverged, Fit, Pace, sums_of_epochs, train_epochs
 from fastkb.nn.objective import Objective
 from fastkb.nn.optimizers import SGD, Adam, Optimizer
 from fastkb.nn.step import State, Steps
+from fastkb.nn.updates import Hyper
 from fastkb.nn.weighted import Each
 
 # The learning rate is not followed below this part of its first value. What was collected with the larger
@@ -32,6 +33,14 @@ class _Momentum(SGD):
 
     def __post_init__(self) -> None:
         pass
+
+
+@dataclass(frozen=True)
+class _PeersAdam(Adam):
+    """ε is added before the bias correction, as in scikit-learn."""
+
+    def hyper(self, lr: float, step: int) -> Hyper:
+        return super().hyper(lr, step)._replace(eps_first=1)
 
 
 @dataclass
@@ -80,7 +89,7 @@ def make_descent(parameters: dict[str, Any], scale: int) -> Descent:
     lr = float(parameters["learning_rate_init"])
     if parameters["solver"] == "adam":
         betas = float(parameters["beta_1"]), float(parameters["beta_2"])
-        rule: Optimizer = Adam(lr, betas, parameters["epsilon"] / scale)
+        rule: Optimizer = _PeersAdam(lr, betas, parameters["epsilon"] / scale)
         return Descent(rule, "constant", 0.0, lr, lr, lr)
     momentum = float(parameters["momentum"])
     rule = _Momentum(lr * scale, momentum, bool(parameters["nesterovs_momentum"]))

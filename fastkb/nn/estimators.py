@@ -130,8 +130,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     best coefficients are kept.
 
     The same `random_state` gives scikit-learn's first coefficients and orders, and its training up to
-    rounding; with ``adam`` up to the place of `epsilon`, which is added here after the bias correction,
-    as in the paper.
+    rounding.
 
     References
     ----------

@@ -122,7 +122,7 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
         "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole, whole), Steps),
-        "hyper": types.NamedTuple((whole, real, real, whole, *[real] * 6), Hyper),
+        "hyper": types.NamedTuple((whole, real, real, whole, *[real] * 6, whole), Hyper),
         "sizes": types.NamedUniTuple(whole, 6, Sizes),
         "losses": types.Array(real, 2, "C"),
     }
@@ -265,12 +265,13 @@ def scale_of(squares, clip_norm):
 
 @inline(references=False)
 def hyper_at(hyper, step):
-    """The hyper-parameters with the bias corrections of one step."""
+    """The hyper-parameters with the bias corrections of one step, and ε as it counts after them."""
     one = 1.0 - hyper.beta1**step if hyper.beta1 > 0.0 else 1.0
     two = 1.0 - hyper.beta2**step if hyper.beta2 > 0.0 else 1.0
+    eps = hyper.eps / math.sqrt(two) if hyper.eps_first == 1 else hyper.eps
     return Hyper(
-        hyper.code, hyper.lr, hyper.momentum, hyper.nesterov, hyper.beta1, hyper.beta2, hyper.eps,
-        hyper.weight_decay, one, two,
+        hyper.code, hyper.lr, hyper.momentum, hyper.nesterov, hyper.beta1, hyper.beta2, eps,
+        hyper.weight_decay, one, two, hyper.eps_first,
     )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ class Hyper(NamedTuple):
     weight_decay: float = 0.0
     correction1: float = 1.0  # 1 - beta1**t of step t = 1, 2, …; 1 where unused
     correction2: float = 1.0  # 1 - beta2**t
+    eps_first: int = 0  # 1: ε is added to √v before the bias correction, as in scikit-learn
 
 
 # Not zero in float32: padding, where all else is zero, would be divided by it.

@@ -65,7 +65,7 @@ def train_weighted(run, each, room):
         mine = Data(data.inputs, data.targets, data.labels, data.weights[member : member + 1])
         at_rate = Hyper(
             hyper.code, each.rates[member], hyper.momentum, hyper.nesterov, hyper.beta1, hyper.beta2,
-            hyper.eps, hyper.weight_decay, hyper.correction1, hyper.correction2,
+            hyper.eps, hyper.weight_decay, hyper.correction1, hyper.correction2, hyper.eps_first,
         )  # fmt: skip
         weights, taken, found = data.weights[member], order[member], losses[member]
         epoch = steps.epoch if steps.epoch > 0 else len(taken)

@@ -107,10 +107,11 @@ def test_several_targets():
 
 
 @each_kind
-def test_adam_is_the_peers_but_for_epsilon(kind):
-    """With an epsilon that does not count, its place does not either."""
+@pytest.mark.parametrize("epsilon", [1e-30, 1e-8, 0.01])
+def test_adam_is_the_peers(kind, epsilon):
+    """An epsilon that counts is added where the peer adds it: before the bias correction."""
     X, y = data()
-    choice = {"activation": "tanh", "epsilon": 1e-30, "batch_size": 30}
+    choice = {"activation": "tanh", "epsilon": epsilon, "batch_size": 30}
     # Adam divides by the gradient's size: where that is 1e-3, errors weigh a thousand times more.
     assert_same(*both(kind, X, y, **choice), 1000 * BOUND)
 
