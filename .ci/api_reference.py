@@ -44,7 +44,7 @@ def pages() -> Iterator[str]:
 
 
 def _entry(title: str, name: str, value: Any) -> Iterator[str]:
-    yield f'\n### <a id="{_anchor(title, name)}"></a>{title}.{name}\n'
+    yield f"\n### {title}.{name}\n"
     yield f"\n```text\n{_signature(name, value)}\n```\n"
     yield _markdown(inspect.getdoc(value) or "")
     if not inspect.isclass(value):
@@ -59,7 +59,8 @@ def _entry(title: str, name: str, value: Any) -> Iterator[str]:
 
 
 def _anchor(title: str, name: str) -> str:
-    return f"{title}.{name}"
+    """As GitHub makes it from the heading."""
+    return f"{title}.{name}".lower().replace(".", "")
 
 
 def _first_paragraph(room: Any) -> str:

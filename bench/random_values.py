@@ -74,6 +74,7 @@ _ALSO_CALLED = {
     "X_eval": ("Input", "array", "features", "sample", "Array", "dtype", "sparse", "Sparse"),
     "sample_weight": ("Sample weights", "weights", "Input sample"),
     "data": ("sample",),
+    "alpha": ("diverged",),  # a penalty of 2**70 is one
     "alphas": ("alpha",),
     "gammas": ("gamma",),
 }

@@ -116,9 +116,8 @@ class Ends(NamedTuple):
             ends = quantiles(self.scaled(distribution), levels)
             low, high = ends[..., 0], ends[..., 1]
             if self.method == "basic":
-                with np.errstate(
-                    invalid="ignore", over="ignore"
-                ):  # (an infinite end is none: a NaN)
+                # (An infinite end is none: a NaN.)
+                with np.errstate(invalid="ignore", over="ignore"):
                     low, high = 2 * self.observed - high, 2 * self.observed - low
         return low, high
 
@@ -131,7 +130,7 @@ def acceleration_of(jackknife: Sequence[np.ndarray]) -> np.ndarray:
     jackknife : sequence of ndarray
         For each sample, the statistic without each of its observations.  # shapes: (…, n_j)
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         influences = [
             (x.shape[-1] - 1) * (x.mean(axis=-1, keepdims=True) - x)
             for x in (np.asarray(values, np.float64) for values in jackknife)

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastkb.nn.perceptron import Perceptron
-from fastkb.validation.numbers import check_unmasked
+from fastkb.validation.numbers import check_unmasked, wrong
 from fastkb.validation.perceptron import check_classes, check_same_classes, check_targets
 from fastkb.validation.values import real_values
 
@@ -208,6 +208,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         self, X: Any, y: Any, incremental: bool, reset: bool
     ) -> tuple[Any, np.ndarray]:
         check_unmasked("y", y)
+        if getattr(y, "dtype", None) is not None and getattr(y.dtype, "kind", "") == "c":
+            # (Labels may be texts, dates and objects.)
+            raise wrong(f"y must be real labels, got {y.dtype}: Complex data not supported")
         X, y = validate_data(
             self,
             X,

@@ -137,7 +137,8 @@ def check_seed(random_state: Any) -> None:
 
 def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
     """Widths of the hidden layers, one number for one layer; there may be none."""
-    given = list(sizes) if isinstance(sizes, Iterable) and not isinstance(sizes, str) else [sizes]
+    several = isinstance(sizes, Iterable) and not isinstance(sizes, str) and np.ndim(sizes) > 0
+    given = list(sizes) if several else [sizes]
     for size in given:
         if isinstance(size, (bool, np.bool_)) or not isinstance(size, Integral) or size <= 0:
             raise InvalidParameterError(

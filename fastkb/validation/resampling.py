@@ -16,9 +16,6 @@ from fastkb.validation.bootstrap import check_level
 from fastkb.validation.numbers import check_unmasked
 
 ALTERNATIVES = ("two-sided", "less", "greater")
-# More than any memory holds.
-_MOST_RESAMPLES = 2**48
-
 METHODS = ("percentile", "basic", "bca", "studentized", "cheap")
 
 
@@ -163,8 +160,6 @@ def check_request(
         raise _no_number(n_resamples)(
             f"`n_resamples` must be a non-negative integer, got {n_resamples!r}"
         )
-    if number >= _MOST_RESAMPLES:
-        raise ValueError(f"`n_resamples` must be below 2**48, got {n_resamples!r}")
     size = None
     if batch is not None:
         size = _whole(batch)
@@ -309,8 +304,8 @@ def _as_number(name: str, value: Any) -> Any:
     """A number that came as a text (SciPy takes those)."""
     try:
         return float(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(f"{name} must be a number between 0 and 1, got {value!r}") from None
+    except ValueError as error:  # (SciPy's words)
+        raise ValueError(f"{name} must be a number between 0 and 1: {error}") from None
 
 
 def _name(name: str, value: Any, allowed: tuple[str, ...]) -> str:

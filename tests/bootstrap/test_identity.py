@@ -109,7 +109,9 @@ def test_digests_of_sparse_matrices():
 
 def test_digests_of_pandas():
     frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
-    assert digest(frame) == digest(frame.to_numpy())
+    # The names count, as they do for models.
+    assert digest(frame) == digest(frame.copy()) != digest(frame.to_numpy())
+    assert digest(frame) != digest(frame.rename(columns={"a": "c"}))
     assert digest(frame["a"]) == digest(np.array([1.0, 2.0]))
     mixed = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
     assert digest(mixed) == digest(mixed.copy()) != digest(mixed.replace("y", "z"))

@@ -139,13 +139,13 @@ def test_intervals(scheme, method, statistic):
 
 
 def test_clusters_of_one_are_the_ordinary_bca():
-    from fastkb.bootstrap.intervals import bca_levels, quantiles
+    from fastkb.bootstrap.intervals import acceleration_of, bca_levels, quantiles
     from fastkb.reference import bootstrap as reference
 
     result = fastkb.bootstrap((X,), np.mean, scheme=schemes.Clusters(np.arange(60)), rng=2)
     left = reference.jackknife([X], np.mean)
     distribution = result.bootstrap_distribution
-    levels = bca_levels(distribution, np.asarray(X.mean()), left, 0.025)
+    levels = bca_levels(distribution, np.asarray(X.mean()), acceleration_of(left), 0.025)
     np.testing.assert_allclose(result.confidence_interval, quantiles(distribution, levels))
 
 

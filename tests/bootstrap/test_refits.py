@@ -491,11 +491,12 @@ def test_the_bar_counts_replicates(monkeypatch, tmp_path, task):
     monkeypatch.setattr(refits, "_SECONDS_A_TASK", task)
     bars = []
 
-    def progress_bar(total, show):
+    def counted(show, what, total):
+        assert what == "replicates"
         bars.append(Bar(total, show))
         return bars[-1]
 
-    monkeypatch.setattr(refits, "progress_bar", progress_bar)
+    monkeypatch.setattr(refits, "counted", counted)
     X, y, X_eval = data()
     options = {"n_resamples": 11, "rng": 0, "progress": True, "checkpoint": tmp_path / "a.npz"}
     for _ in range(2):

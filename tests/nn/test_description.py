@@ -111,7 +111,7 @@ SGD = describe("it", nn.SGD(), OPTIMIZERS)
         ({"name": "LeakyReLU", "arguments": {}}, "must have the arguments of LeakyReLU"),
         ({"name": "ELU", "arguments": {"alpha": -1.0}}, "it: alpha must be"),
         ({"name": "ELU", "arguments": {"alpha": float("nan")}}, "it: alpha must be"),
-        (linear(bias="no"), "must have the arguments of Linear"),
+        (linear(bias="no"), "it: bias must be True or False"),
         (linear(in_features=0), "it: in_features must be a whole number >= 1; got 0"),
         (linear(in_features=2.5), "it: in_features must be a whole number >= 1; got 2.5"),
         (linear(in_features=[2]), "it: in_features must be"),

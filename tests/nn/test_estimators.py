@@ -312,3 +312,9 @@ def test_whole_numbers_of_any_size(large):
         trained(n_iter_no_change=large, max_iter=3)
     once = trained(solver="lbfgs")
     np.testing.assert_array_equal(trained(solver="lbfgs", max_fun=large, max_iter=large), once)
+
+
+def test_complex_labels_are_named():
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2 + 1j
+    with pytest.raises(ValueError, match="y must be real labels, got complex128: Complex data not"):
+        MLPClassifier(max_iter=2).fit(X, y)

@@ -37,6 +37,8 @@ def test_good_parameters_pass(good):
     ("bad", "words"),
     [
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes must be > 0.*got 0"),
+        ({"hidden_layer_sizes": np.array(2.5)}, r"hidden_layer_sizes must be > 0.*got array\(2\.5"),
+        ({"hidden_layer_sizes": np.array("2020", "M8[Y]")}, "hidden_layer_sizes must be > 0"),
         ({"hidden_layer_sizes": (3, -1)}, r"hidden_layer_sizes must be > 0.*\(3, -1\)"),
         ({"hidden_layer_sizes": (3, 2.5)}, "hidden_layer_sizes"),
         ({"hidden_layer_sizes": "3"}, "hidden_layer_sizes"),

@@ -78,12 +78,12 @@ def never(*samples, axis=-1):
         ("abc", {}, ValueError, "`data` must be a sequence of samples, got str"),
         ({"x": X}, {}, ValueError, "`data` must be a sequence of samples, got dict"),
         (pd.DataFrame({"x": X}), {}, ValueError, "must be a sequence of samples, got DataFrame"),
-        ((X.astype("M8[s]"),), {}, ValueError, r"data\[0\] must hold real numbers, got datetime64"),
+        ((X.astype("M8[s]"),), {}, ValueError, r"data\[0\] must be numbers, got datetime64"),
         (
             (X.astype("m8[s]"),),
             {},
             ValueError,
-            r"data\[0\] must hold real numbers, got timedelta64",
+            r"data\[0\] must be numbers, got timedelta64",
         ),
         (
             (sparse.csr_array(np.eye(3)),),
@@ -91,7 +91,12 @@ def never(*samples, axis=-1):
             ValueError,
             r"data\[0\] must be a dense array, got csr",
         ),
-        ((X, np.ma.masked_less(X, 2)), {}, ValueError, r"data\[1\] has 2 masked values"),
+        (
+            (X, np.ma.masked_less(X, 2)),
+            {},
+            ValueError,
+            r"data\[1\] must have no masked values; got 2 of",
+        ),
     ],
 )
 def test_arguments(data, options, error, message):
@@ -247,14 +252,16 @@ def test_wild_clusters_are_named():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"confidence_level": "x"}, ValueError, "confidence_level: could not convert.*'x'"),
-        ({"rng": -1}, ValueError, "rng must be.*got -1"),
-        ({"rng": "x"}, TypeError, "rng must be.*got 'x'"),
-        ({"rng": 1.5}, TypeError, "rng must be.*got 1.5"),
-        ({"rng": [-1]}, ValueError, r"rng must be.*got \[-1\]"),
-        ({"random_state": -1}, ValueError, "random_state is -1"),
-        ({"n_resamples": 2**70}, ValueError, "`n_resamples` must be below"),
-        ({"n_resamples": 1e300}, ValueError, "`n_resamples` must be below"),
+        (
+            {"confidence_level": "x"},
+            ValueError,
+            "confidence_level must be .*could not convert.*'x'",
+        ),
+        ({"rng": -1}, ValueError, "`rng` must be.*got -1"),
+        ({"rng": "x"}, TypeError, "`rng` must be.*got 'x'"),
+        ({"rng": 1.5}, TypeError, "`rng` must be.*got 1.5"),
+        ({"rng": [-1]}, ValueError, r"`rng` must be.*got \[-1\]"),
+        ({"random_state": -1}, ValueError, "random_state must be from 0 to .*got -1"),
     ],
 )
 def test_what_numpy_would_refuse_is_named(options, error, message):
