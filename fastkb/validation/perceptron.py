@@ -137,8 +137,8 @@ def check_seed(random_state: Any) -> None:
 
 def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
     """Widths of the hidden layers, one number for one layer; there may be none."""
-    several = isinstance(sizes, Iterable) and not isinstance(sizes, str) and np.ndim(sizes) > 0
-    given = list(sizes) if several else [sizes]
+    is_one = not isinstance(sizes, Iterable) or isinstance(sizes, str)
+    given = [sizes] if is_one or getattr(sizes, "shape", None) == () else list(sizes)
     for size in given:
         if isinstance(size, (bool, np.bool_)) or not isinstance(size, Integral) or size <= 0:
             raise InvalidParameterError(
