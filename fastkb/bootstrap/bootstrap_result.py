@@ -13,9 +13,9 @@ from fastkb.runtime.html import html_table
 from fastkb.runtime.result_file import read_result, write_result
 from fastkb.validation.bootstrap import check_level
 from fastkb.validation.files import check_suffix, check_target
+from fastkb.validation.resampling import ALTERNATIVES
 
 _TEXTS = ("confidence_level", "alternative", "method")
-_ALTERNATIVES = ("two-sided", "less", "greater")
 
 
 class ConfidenceInterval(NamedTuple):
@@ -118,9 +118,9 @@ class BootstrapResult:
         """
         level = check_level("level", level)
         alternative = self.alternative if alternative is None else alternative
-        if alternative not in _ALTERNATIVES:
+        if alternative not in ALTERNATIVES:
             raise ValueError(
-                f"alternative must be one of {', '.join(_ALTERNATIVES)}, got {alternative!r}"
+                f"alternative must be one of {', '.join(ALTERNATIVES)}, got {alternative!r}"
             )
         ends = self._ends
         if ends is None and self.method == "percentile":
