@@ -202,6 +202,7 @@ ABOUT_THE_WHOLE = {
     "test_package.py": "fastkb/__init__.py",
     "test_readme.py": "README.md",
     "cli/test_main.py": "fastkb/cli/__init__.py",
+    "earlier": "files of earlier versions",
     "nn/test_gradients.py": "the gradients of whole programs",
     "peers": "the peers' own tests, run on our functions",
 }
