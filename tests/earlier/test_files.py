@@ -1,8 +1,8 @@
 """Files that an earlier version wrote: they load, they hold what they held, and jobs go on from them.
 
-``files/`` was written by ``write_files.py``. What was stored is compared to the last bit. What is computed
-anew is compared within the rounding of another processor, and to the last bit where the two ways to it
-run on this one.
+``files/`` was written by ``write_files.py``. What was stored is compared to the last bit. What is
+computed anew is compared within the rounding of another processor, and to the last bit where the two
+ways to it run on this one.
 """
 
 import pickle
