@@ -21,7 +21,7 @@ from bench.perceptron import digits, fitted
 from bench.report import RESULTS
 from bench.rivals import SKLEARN
 from bench.work import FASTKB
-from fastkb.runtime.files import replace_file
+from fastkb.storage.files import replace_file
 
 DTYPES = ("float64", "float32")
 

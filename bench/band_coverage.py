@@ -135,13 +135,14 @@ class Held(NamedTuple):
 def look(cell: Cell, seed: int) -> Held:
     """Draw one data set, and make all bands as the command does."""
     import fastkb
-    from fastkb.cli.band import default_model
+    from fastkb.cli.band import model_of
+    from fastkb.cli.parser import build_parser
 
     rng = np.random.default_rng([seed, *cell.title.encode()])
     X, y = cell.draw(rng)
     center, scale = X.mean(axis=0), X.std(axis=0)
     Z, points = (X - center) / scale, (cell.points - center) / scale
-    model = default_model(Z, y)
+    model = model_of(Z, y, build_parser().parse_args(["band"]))
     band = fastkb.bootstrap_band(
         model, Z, y, points, kind="confidence", confidence_level=LEVEL, rng=seed
     )

@@ -204,8 +204,8 @@ class Interval:
 
     def _jackknife(self) -> np.ndarray:
         """Fastkb's statistic without each observation in turn.  # shape: (n,)"""
-        from fastkb.bootstrap.jackknife import leave_one_out
-        from fastkb.bootstrap.statistics import recognise
+        from fastkb.bootstrap.evaluate.jackknife import leave_one_out
+        from fastkb.bootstrap.evaluate.statistics import recognise
 
         return leave_one_out(recognise(self.functions.fastkb()), self.data[0][None, :])[0]
 

@@ -73,7 +73,7 @@ class Searched:
 
     @cached_property
     def gammas(self) -> np.ndarray:
-        from fastkb.ridge.grid import default_gammas
+        from fastkb.ridge.selection.grid import default_gammas
 
         gammas = default_gammas(self.data.X, "rbf")
         assert gammas is not None
@@ -157,7 +157,7 @@ class Prediction:
 
     def disagreement(self, ours: Any, theirs: Any) -> float:
         """Of the band that is read off the rival's left-out curves, their errors in the last column."""
-        from fastkb.bands.jackknife import interval
+        from fastkb.bands.coverage.jackknife import interval
 
         edges = interval(theirs[:, :-1].T, np.abs(theirs[:, -1]), 0.9)
         return band_disagreement(np.array([ours.low, ours.high]), np.array(edges), self.data.y)

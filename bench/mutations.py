@@ -98,7 +98,7 @@ _JOB = {"y": np.arange(3.0), "n_resamples": 40, "alpha": 0.5, "seed": None}
 
 
 def _save_checkpoint(path: str) -> None:
-    from fastkb.bootstrap.checkpoint import Checkpoint
+    from fastkb.storage.checkpoint import Checkpoint
 
     rng = np.random.default_rng(0)
     arrays = {
@@ -111,7 +111,7 @@ def _save_checkpoint(path: str) -> None:
 
 
 def _load_checkpoint(path: str) -> Any:
-    from fastkb.bootstrap.checkpoint import Checkpoint
+    from fastkb.storage.checkpoint import Checkpoint
 
     return Checkpoint(path, _JOB).load()
 

@@ -157,8 +157,8 @@ class Step:
 
     def _drawn(self) -> trainers.Drawn:
         """The members' first parameters, orders and weights, as fastkb draws them."""
-        from fastkb.nn.engine import Engine
-        from fastkb.nn.fitting import derived_key, orders
+        from fastkb.nn.program.engine import Engine
+        from fastkb.nn.training.fitting import derived_key, orders
         from fastkb.random.streams import bootstrap_counts, key_from_rng
 
         key, n = key_from_rng(SEED), self.batch * self.steps

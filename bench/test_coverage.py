@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench import coverage
-from fastkb.bootstrap.statistics import NAMED, plain_function
+from fastkb.bootstrap.evaluate.statistics import NAMED, plain_function
 
 
 @pytest.mark.parametrize("case", coverage.CASES, ids=lambda case: case.title)

@@ -12,6 +12,7 @@ import types
 from typing import Any
 
 from fastkb._version import __version__
+from fastkb.storage import moved as _moved
 
 # public name -> the module that holds it (None: the module itself is the public name)
 _PUBLIC: dict[str, str | None] = {
@@ -26,15 +27,15 @@ _PUBLIC: dict[str, str | None] = {
     "KernelRidge": "fastkb.ridge.estimator",
     "KernelRidgeCV": "fastkb.ridge.search",
     "kernel_ridge_path": "fastkb.ridge.path",
-    "MLPClassifier": "fastkb.nn.estimators",
-    "MLPRegressor": "fastkb.nn.estimators",
+    "MLPClassifier": "fastkb.nn.perceptron.estimators",
+    "MLPRegressor": "fastkb.nn.perceptron.estimators",
     "bootstrap": "fastkb.bootstrap.confidence",
     "BootstrapResult": "fastkb.bootstrap.bootstrap_result",
     "bootstrap_band": "fastkb.bands.band",
     "sampling_band": "fastkb.bands.sampling",
     "BandResult": "fastkb.bands.result",
     "kernels": "fastkb.gram.kernels",
-    "schemes": "fastkb.bootstrap.schemes",
+    "schemes": "fastkb.resample.schemes",
     "nn": None,
     "plot": None,
     "reference": None,
@@ -74,3 +75,4 @@ class _Package(types.ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+_moved.install()  # pickles of earlier versions name modules that have moved

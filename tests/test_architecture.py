@@ -12,34 +12,29 @@ import fastkb
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "fastkb"
 
-# A room imports only from lower floors (and from itself).
+# A room imports only from lower floors, and from itself.
 FLOORS = {
     "_version": -1,
     "runtime": 0,
+    "checks": 0.4,
+    "storage": 0.5,
     "scalar": 1,
     "tile": 2,
     "random": 2,
     "linalg": 2.2,  # its loops run on the micro-kernel of tile
-    "validation": 2.5,  # for all from floor 3 up; itself on top of the runtime only
     "gram": 3,
-    "ridge": 3.5,  # on the third floor too, and may look into gram
-    "svm": 3.5,
-    "nn": 3.8,  # for bootstrap_band
-    "bootstrap": 4,
-    "bands": 4.5,  # of what bootstrap refits; bootstrap itself knows no bands
-    "testing": 5,
-    "plot": 5,
-    "cli": 6,
-    "__main__": 7,
+    "resample": 3,
+    "ridge": 4,
+    "svm": 4,
+    "nn": 4,
+    "bootstrap": 5,
+    "bands": 6,
+    "search": 6.5,
+    "plot": 7,
+    "testing": 7,
+    "cli": 8,
+    "__main__": 9,
     "reference": 0,
-}
-# (file, room) -> why it may
-ALLOWED_UPWARDS = {
-    ("runtime/info.py", "tile"): "'fastkb info' names the engine's blocking: imported when called",
-    ("bands/result.py", "plot"): "BandResult.plot draws itself: imported when called",
-    ("nn/ensemble.py", "bands"): "Ensemble.band is a BandResult: imported when called",
-    ("nn/ensemble.py", "bootstrap"): "and its percentiles are those of all bands: likewise",
-    ("bootstrap/bootstrap_result.py", "plot"): "BootstrapResult.plot draws itself, as BandResult's",
 }
 
 
@@ -122,14 +117,9 @@ def test_no_import_upwards(source):
     wrong = {
         room
         for room in rooms_used(source.tree) - {source.room}
-        if FLOORS[room] >= FLOORS[source.room] and (source.path, room) not in ALLOWED_UPWARDS
+        if FLOORS[room] >= FLOORS[source.room]
     }
     assert not wrong, f"{source.path} imports {sorted(wrong)}, which stand higher or beside it"
-
-
-def test_allowed_exceptions_are_still_needed():
-    used = {(s.path, room) for s in SOURCES for room in rooms_used(s.tree)}
-    assert set(ALLOWED_UPWARDS) <= used
 
 
 @pytest.mark.parametrize(
@@ -156,12 +146,6 @@ def test_reference_is_independent(source):
         assert not any(name.startswith("numba") for name in imported_modules(source.tree))
     elif source.room not in ("testing", "__init__"):
         assert "reference" not in used, "an oracle used by the code it checks is no oracle"
-
-
-@each_source
-def test_validation_stands_on_the_runtime_only(source):
-    if source.room == "validation":
-        assert rooms_used(source.tree) <= {"validation", "runtime"}
 
 
 @each_source

@@ -15,25 +15,11 @@ from fastkb.bands.checks import (
     check_solver_of_search,
     why_refitted,
 )
-from fastkb.bands.model_kinds import of_model
-from fastkb.bands.names import check_same_columns, column_names
-from fastkb.bands.result import BandResult
-from fastkb.bands.ridge_band import check_ridge, of_ridge
-from fastkb.bootstrap.checkpoint import Checkpoint
-from fastkb.bootstrap.model_band import Options, describe_job
-from fastkb.bootstrap.models import Training
-from fastkb.random.streams import key_from_rng
-from fastkb.ridge.search import KernelRidgeCV
-from fastkb.runtime.callers import stacklevel
-from fastkb.runtime.progress import ProgressLike
-from fastkb.validation.bootstrap import (
+from fastkb.bands.models.checks import (
     check_fit_params_of,
-    check_level,
     check_n_jobs,
-    check_n_resamples,
     check_out_of_bag,
     check_refittable,
-    check_rng,
     check_scheme_of_band,
     check_seed_for_checkpoint,
     check_solver,
@@ -44,7 +30,19 @@ from fastkb.validation.bootstrap import (
     is_ridge,
     is_ridge_behind_steps,
 )
-from fastkb.validation.gram import check_progress
+from fastkb.bands.models.model_band import Options, describe_job
+from fastkb.bands.models.model_kinds import of_model
+from fastkb.bands.models.models import Training
+from fastkb.bands.names import check_same_columns, column_names
+from fastkb.bands.result import BandResult
+from fastkb.bands.ridge.ridge_band import check_ridge, of_ridge
+from fastkb.checks.requests import check_level, check_n_resamples, check_rng
+from fastkb.checks.scalars import check_progress
+from fastkb.random.streams import key_from_rng
+from fastkb.ridge.search import KernelRidgeCV
+from fastkb.runtime.callers import stacklevel
+from fastkb.runtime.progress import ProgressLike
+from fastkb.storage.checkpoint import Checkpoint
 
 
 def bootstrap_band(
@@ -97,7 +95,7 @@ def bootstrap_band(
 
     **Confidence and simultaneous bands** of kernel ridge regression draw no rows. They are as wide as the
     distances, in standard errors, between curves and their refits to responses with random signs
-    (:mod:`fastkb.bands.calibration`).
+    (:mod:`fastkb.bands.coverage.calibration`).
 
     Parameters
     ----------

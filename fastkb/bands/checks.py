@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastkb.bands.kinds import KINDS
-from fastkb.bootstrap.response_schemes import ResponseScheme
+from fastkb.bands.models.checks import fits_its_own_way, is_classifier
+from fastkb.resample.response_schemes import ResponseScheme
+from fastkb.ridge.checks import check_choice, check_flag, check_kernel
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.path import CRITERIA, check_alphas, check_gammas
 from fastkb.ridge.search import KernelRidgeCV
-from fastkb.validation.bootstrap import fits_its_own_way, is_classifier
-from fastkb.validation.ridge import check_choice, check_flag, check_kernel
 
 
 def check_kind(kind: Any) -> str:

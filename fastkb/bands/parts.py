@@ -8,7 +8,7 @@ import numpy as np
 
 from fastkb.bands.kinds import SHARE
 from fastkb.bands.simultaneous import studentized_maximum
-from fastkb.bootstrap.quantiles import column_quantiles
+from fastkb.linalg.quantiles import column_quantiles
 
 
 class Parts(NamedTuple):

@@ -10,10 +10,11 @@ import numpy as np
 from fastkb.bands import saved
 from fastkb.bands.checks import check_share
 from fastkb.bands.kinds import KINDS, SHARE
+from fastkb.bands.models.prediction_error import PredictionError
 from fastkb.bands.simultaneous import studentized_maximum
-from fastkb.bootstrap.prediction_error import PredictionError
-from fastkb.runtime.html import html_table
-from fastkb.validation.bootstrap import check_level
+from fastkb.checks.requests import check_level
+from fastkb.runtime.hooks import hook
+from fastkb.storage.html import html_table
 
 Edges = tuple[np.ndarray, np.ndarray]
 
@@ -228,7 +229,7 @@ class BandResult:
         """The band that holds the whole function, at all evaluation points at once.
 
         Of kernel ridge regression the true function, by the studentized maximum of the wild bootstrap
-        (:mod:`fastkb.bands.calibration`). Of other models, and of schemes, by that of the replicates,
+        (`coverage/calibration.py`). Of other models, and of schemes, by that of the replicates,
         which does not know the bias of the fit.
 
         Parameters
@@ -254,7 +255,7 @@ class BandResult:
         """The band that holds new observations, by the jackknife+.
 
         With probability `level` on average over the inputs; theory guarantees 2·level - 1 for
-        exchangeable observations and given parameters (:mod:`fastkb.bands.jackknife`). Those of
+        exchangeable observations and given parameters (:mod:`fastkb.bands.coverage.jackknife`). Those of
         KernelRidgeCV are chosen once, from all rows, and some ten rows are then held less often.
         Where the noise varies from place to place the band is too wide here and too narrow there.
 
@@ -401,9 +402,8 @@ class BandResult:
         matplotlib.axes.Axes
         """
         # plot stands above this room, and needs matplotlib: it is loaded by the one who draws.
-        import importlib
 
-        return importlib.import_module("fastkb.plot").plot_band(self, ax, **options)
+        return hook("plot_band")(self, ax, **options)
 
     def _kept(self, method: str) -> np.ndarray:
         if self.distribution is None:

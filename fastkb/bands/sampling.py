@@ -7,24 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.bands.models.checks import check_model, check_predictions, check_sample, check_sampler
 from fastkb.bands.names import column_names
 from fastkb.bands.result import BandResult
-from fastkb.bootstrap.quantiles import column_quantiles
+from fastkb.checks.numbers import check_unmasked
+from fastkb.checks.requests import check_level, check_n_resamples, check_rng
+from fastkb.checks.scalars import check_progress
+from fastkb.linalg.quantiles import column_quantiles
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.memory import require
 from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.runtime.threads import limit_blas
-from fastkb.validation.bootstrap import (
-    check_level,
-    check_model,
-    check_n_resamples,
-    check_predictions,
-    check_rng,
-    check_sample,
-    check_sampler,
-)
-from fastkb.validation.gram import check_progress
-from fastkb.validation.numbers import check_unmasked
 
 
 def sampling_band(

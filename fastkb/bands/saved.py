@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.bands.calibration import Widths
+from fastkb.bands.coverage.calibration import Widths
+from fastkb.bands.coverage.study import Choice, Saved
+from fastkb.bands.models.prediction_error import PredictionError
 from fastkb.bands.names import column_names
-from fastkb.bands.study import Choice, Saved
-from fastkb.bootstrap.prediction_error import PredictionError
-from fastkb.runtime.result_file import read_result, write_result
-from fastkb.validation.files import check_suffix, check_target
+from fastkb.storage.checks import check_suffix, check_target
+from fastkb.storage.result_file import read_result, write_result
 
 _CURVES = ("center", "mean", "low", "high")
 _NUMBERS = ("confidence_level", "solver", "reason", "n_resamples", "seconds", "rank")

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.bootstrap.checks import ALTERNATIVES
 from fastkb.bootstrap.intervals import Ends
-from fastkb.runtime.html import html_table
-from fastkb.runtime.result_file import read_result, write_result
-from fastkb.validation.bootstrap import check_level
-from fastkb.validation.files import check_suffix, check_target
-from fastkb.validation.resampling import ALTERNATIVES
+from fastkb.checks.requests import check_level
+from fastkb.runtime.hooks import hook
+from fastkb.storage.checks import check_suffix, check_target
+from fastkb.storage.html import html_table
+from fastkb.storage.result_file import read_result, write_result
 
 _TEXTS = ("confidence_level", "alternative", "method")
 
@@ -305,9 +306,8 @@ class BootstrapResult:
             If the result is of more than one statistic, or no replicate is a finite number.
         """
         # plot stands above this room, and needs matplotlib: it is loaded by the one who draws.
-        import importlib
 
-        return importlib.import_module("fastkb.plot").plot_distribution(self, ax)
+        return hook("plot_distribution")(self, ax)
 
 
 def one_distribution(result: BootstrapResult, method: str) -> np.ndarray:

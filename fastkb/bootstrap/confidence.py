@@ -10,21 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.bootstrap.bootstrap_result import BootstrapResult, one_sided
-from fastkb.bootstrap.evaluators import Evaluator, make_evaluator
-from fastkb.bootstrap.index_blocks import index_blocks, row_blocks
-from fastkb.bootstrap.intervals import Ends, acceleration_of, standard_deviation
-from fastkb.bootstrap.nested import Nested, nested_key
-from fastkb.bootstrap.python_function import PythonFunction
-from fastkb.bootstrap.response_statistic import OfResponses
-from fastkb.bootstrap.scheme import Scheme
-from fastkb.bootstrap.statistics import NAMED, recognise
-from fastkb.random.streams import key_from_rng
-from fastkb.runtime.callers import stacklevel
-from fastkb.runtime.progress import ProgressLike, counted
-from fastkb.runtime.threads import limit_blas
-from fastkb.validation.bootstrap import check_rng
-from fastkb.validation.gram import check_progress
-from fastkb.validation.resampling import (
+from fastkb.bootstrap.checks import (
     Request,
     Samples,
     check_combination,
@@ -36,6 +22,20 @@ from fastkb.validation.resampling import (
     check_statistic,
     takes_axis,
 )
+from fastkb.bootstrap.evaluate.evaluators import Evaluator, make_evaluator
+from fastkb.bootstrap.evaluate.python_function import PythonFunction
+from fastkb.bootstrap.evaluate.response_statistic import OfResponses
+from fastkb.bootstrap.evaluate.statistics import NAMED, recognise
+from fastkb.bootstrap.intervals import Ends, acceleration_of, standard_deviation
+from fastkb.bootstrap.nested import Nested, nested_key
+from fastkb.checks.requests import check_rng
+from fastkb.checks.scalars import check_progress
+from fastkb.random.streams import key_from_rng
+from fastkb.resample.index_blocks import index_blocks, row_blocks
+from fastkb.resample.scheme import Scheme
+from fastkb.runtime.callers import stacklevel
+from fastkb.runtime.progress import ProgressLike, counted
+from fastkb.runtime.threads import limit_blas
 
 
 class _NotGiven:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.bootstrap.evaluators import Evaluator
+from fastkb.bootstrap.evaluate.evaluators import Evaluator
 from fastkb.bootstrap.intervals import standard_deviation
 from fastkb.random.bounded import bounded_rows
 from fastkb.random.streams import key_from_rng

@@ -4,7 +4,7 @@ One module per subject: the options (:mod:`~fastkb.cli.parser`), the table (:mod
 the file that it is read from (:mod:`~fastkb.cli.sources`) and the numbers in its cells
 (:mod:`~fastkb.cli.numerals`), the files that are written (:mod:`~fastkb.cli.outputs`), what is said on
 the way (:mod:`~fastkb.cli.terminal`), and one module per command. Whatever a user can get wrong ends
-as a :class:`CommandError`: one line, exit code 2.
+as a :class:`~fastkb.cli.errors.CommandError`: one line, exit code 2.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from fastkb.cli.errors import CommandError
+
 INTERRUPTED = 130  # 128 + SIGINT, the shell's convention
 WRONG_USE = 2
-
-
-class CommandError(Exception):
-    """Something that the user can put right: its message is one line, without a traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 import fastkb
-from fastkb.bands.jackknife import place_of
-from fastkb.bands.levels import through_means
-from fastkb.bands.neighbourhood import observed_nearby
-from fastkb.bands.study import choose
-from fastkb.cli import CommandError
+from fastkb.bands.coverage.jackknife import place_of
+from fastkb.bands.coverage.levels import through_means
+from fastkb.bands.coverage.neighbourhood import observed_nearby
+from fastkb.bands.coverage.study import choose
+from fastkb.cli.errors import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.report import Band, Choice, Seconds, draw, labels_of, summary, write_csv
 from fastkb.cli.table import Table, deviation, read_table, reading_of
@@ -168,13 +168,6 @@ def model_of(X: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> Any:
         criterion="reml",
         fit_intercept=True,
     )
-
-
-def default_model(X: np.ndarray, y: np.ndarray) -> Any:
-    """What ``fastkb band`` fits to standardised inputs without options."""
-    from fastkb.cli.parser import build_parser
-
-    return model_of(X, y, build_parser().parse_args(["band"]))
 
 
 def chosen(model: Any, choice: Any, options: argparse.Namespace) -> Choice:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastkb.bootstrap import confidence, schemes
-from fastkb.bootstrap.statistics import NAMED
-from fastkb.cli import CommandError
+from fastkb.bootstrap import confidence
+from fastkb.bootstrap.evaluate.statistics import NAMED
+from fastkb.cli.errors import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.table import Columns, Wanted, deviation, read_columns, reading_of
 from fastkb.cli.terminal import (
@@ -28,6 +28,7 @@ from fastkb.cli.terminal import (
     warned,
 )
 from fastkb.plot import INK, draw_distribution, frame, new_figure, plain
+from fastkb.resample import schemes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 
 # How tables spell "no value" (compared in lower case, without surrounding blanks).
 MISSING = frozenset(

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from fastkb._version import __version__
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 from fastkb.cli.terminal import Line, watched
 
 KERNELS = ("rbf", "laplacian", "polynomial", "linear")
@@ -364,7 +364,7 @@ def _run_ci(options: argparse.Namespace) -> None:
 
 
 def _run_info(options: argparse.Namespace) -> None:
-    from fastkb.runtime.info import describe
+    from fastkb.cli.info import describe
 
     facts = describe()
     width = max(map(len, facts))

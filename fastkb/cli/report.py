@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 from fastkb.cli.numerals import date_of
 from fastkb.cli.table import Table
 from fastkb.cli.terminal import compiling, dropped

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 
 # Separators that headers are searched for.
 _SEPARATORS = (",", ";", "\t", "|")

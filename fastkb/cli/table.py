@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 from fastkb.cli.numerals import Column, Numbers, check_one_sign, read_labels, read_numbers
 from fastkb.cli.sources import Reading, Record, open_source
 

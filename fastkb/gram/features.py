@@ -10,9 +10,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastkb.checks.numbers import check_kinds, naming
+from fastkb.checks.scalars import check_count, check_parameter
 from fastkb.runtime.memory import check_available, require
-from fastkb.validation.gram import check_count, check_parameter
-from fastkb.validation.numbers import check_kinds, naming
 
 
 class TaylorFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.checks.scalars import check_parameter
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import Parameters, find
-from fastkb.validation.gram import check_parameter
 
 __all__ = ["RBF", "Kernel", "Laplacian", "Linear", "Polynomial", "Sigmoid"]
 

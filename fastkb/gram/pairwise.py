@@ -1,6 +1,6 @@
 """Gram matrices under scikit-learn's names and signatures, and under the textbook's.
 
-Every function here is *validate* (:mod:`fastkb.validation.gram`), *plan* and *drive*
+Every function here is *validate* (:mod:`fastkb.checks.arrays`), *plan* and *drive*
 (:mod:`fastkb.gram.engine`). What is the same as in :mod:`sklearn.metrics.pairwise`: signatures,
 dtypes, accepted inputs, errors. What is better: ``out=``; results symmetric to the last bit; distances
 summed from differences, so that data far from the origin lose no digits, and the diagonal of a
@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.checks.scalars import check_parameter
 from fastkb.gram import engine, peers, units
+from fastkb.gram.checks import check_gammas, check_matrices, check_out
 from fastkb.gram.kernels import Kernel, polynomial_row
 from fastkb.runtime.cuda import is_device_array
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import Parameters, find
-from fastkb.validation.gram import check_gammas, check_matrices, check_out, check_parameter
 
 
 def linear_kernel(X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.checks.numbers import check_kinds
+from fastkb.checks.scalars import check_parameter
 from fastkb.gram import units
+from fastkb.gram.checks import check_matrices
 from fastkb.runtime.memory import require
-from fastkb.validation.gram import check_matrices, check_parameter
-from fastkb.validation.numbers import check_kinds
 
 _HOMOGENEOUS = ("additive_chi2", "chi2", "cosine")
 

@@ -8,7 +8,8 @@ of their learning rate: :class:`Constant`, :class:`Step`, :class:`Cosine`, :clas
 """
 
 from fastkb.nn.ensemble import Ensemble, bootstrap_fit
-from fastkb.nn.layers import (
+from fastkb.nn.network import Sequential, load
+from fastkb.nn.ops.layers import (
     ELU,
     GELU,
     Identity,
@@ -20,9 +21,8 @@ from fastkb.nn.layers import (
     Softplus,
     Tanh,
 )
-from fastkb.nn.network import Sequential, load
-from fastkb.nn.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, RMSprop
-from fastkb.nn.schedules import (
+from fastkb.nn.optim.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, RMSprop
+from fastkb.nn.optim.schedules import (
     Constant,
     Cosine,
     InverseScaling,

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.nn import layers, optimizers, schedules
-from fastkb.validation.files import check_entries
-from fastkb.validation.networks import check_choice
+from fastkb.checks.choices import check_choice
+from fastkb.nn.ops import layers
+from fastkb.nn.optim import optimizers, schedules
+from fastkb.storage.checks import check_entries
 
 
 def _named(module: Any, names: str) -> dict[str, type]:

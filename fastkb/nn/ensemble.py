@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.nn.engine import Engine
-from fastkb.nn.members import Members
+from fastkb.checks.requests import check_n_resamples, check_rng
+from fastkb.checks.scalars import check_progress
+from fastkb.nn.checks import FitParams, check_inputs, check_member
 from fastkb.nn.network import Sequential
+from fastkb.nn.program.engine import Engine
+from fastkb.nn.training.members import Members
 from fastkb.random.streams import key_from_rng
+from fastkb.runtime.hooks import hook
 from fastkb.runtime.memory import empty
 from fastkb.runtime.progress import ProgressLike, counted
-from fastkb.validation.bootstrap import check_level, check_n_resamples, check_rng
-from fastkb.validation.gram import check_progress
-from fastkb.validation.networks import FitParams, check_inputs, check_member
 
 REASON = "all networks are trained side by side, on bootstrap weights"
 
@@ -101,32 +102,7 @@ class Ensemble:
         --------
         fastkb.bootstrap_band : the same band for the same seed, in less memory, and by other schemes.
         """
-        from fastkb.bands.names import column_names
-        from fastkb.bands.result import BandResult
-        from fastkb.bootstrap.quantiles import column_quantiles
-
-        start = time.perf_counter()
-        level = check_level("confidence_level", confidence_level)
-        center = curves(self.network.forward(X_eval), self.loss)
-        distribution = curves(self.forward(X_eval), self.loss)
-        with np.errstate(over="ignore", invalid="ignore"):  # of outputs that are as large as can be
-            low, high = column_quantiles(distribution, [(1 - level) / 2, (1 + level) / 2])
-            mean = distribution.mean(axis=0)
-        return BandResult(
-            x=np.asarray(X_eval),
-            center=center,
-            mean=mean,
-            low=low.astype(center.dtype),
-            high=high.astype(center.dtype),
-            confidence_level=level,
-            distribution=distribution,
-            x_names=column_names(X_eval),
-            solver="ensemble",
-            reason=REASON,
-            n_resamples=len(self),
-            seconds=self.seconds + time.perf_counter() - start,
-            classes=classes(self.network, self.loss),
-        )
+        return hook("ensemble_band")(self, X_eval, confidence_level)
 
 
 def respond(outputs: np.ndarray, loss: str) -> np.ndarray:

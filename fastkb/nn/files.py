@@ -23,16 +23,17 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from fastkb.checks.choices import check_choice
+from fastkb.checks.scalars import check_count
+from fastkb.nn.checks import check_layers
 from fastkb.nn.description import LAYERS, OPTIMIZERS, describe, make
-from fastkb.nn.engine import Engine
-from fastkb.nn.fitting import Progress
-from fastkb.nn.layers import Linear
-from fastkb.nn.step import State
-from fastkb.runtime.archives import Archive, Header
-from fastkb.runtime.checksum import checksum
-from fastkb.runtime.files import file_error, replace_file
+from fastkb.nn.ops.layers import Linear
+from fastkb.nn.program.engine import Engine
+from fastkb.nn.program.step import State
+from fastkb.nn.training.fitting import Progress
 from fastkb.runtime.memory import check_available_if_large
-from fastkb.validation.files import (
+from fastkb.storage.archives import Archive, Header
+from fastkb.storage.checks import (
     check_arrays,
     check_entries,
     check_numbers,
@@ -41,8 +42,8 @@ from fastkb.validation.files import (
     check_suffix,
     check_target,
 )
-from fastkb.validation.gram import check_count
-from fastkb.validation.networks import check_choice, check_layers
+from fastkb.storage.checksum import checksum
+from fastkb.storage.files import file_error, replace_file
 
 _FORMAT, _VERSION, _TEXT = "fastkb network", 1, "fastkb"
 # Of the metadata of a .safetensors file, which has no checksums of its own.

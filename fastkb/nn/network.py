@@ -9,20 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.nn.engine import Engine
-from fastkb.nn.files import Saved, parameter_shapes, put_arrays, read, take_arrays, write
-from fastkb.nn.fitting import Fit, Pace, Progress, fit
-from fastkb.nn.layers import Linear
-from fastkb.nn.optimizers import SGD, find_optimizer
-from fastkb.nn.step import State
-from fastkb.random.streams import key_from_rng
-from fastkb.runtime.progress import ProgressLike
-from fastkb.validation.bootstrap import check_rng
-from fastkb.validation.gram import check_progress
-from fastkb.validation.networks import (
+from fastkb.checks.choices import check_choice
+from fastkb.checks.requests import check_rng
+from fastkb.checks.scalars import check_progress
+from fastkb.nn.checks import (
     LOSSES,
     as_parameter,
-    check_choice,
     check_dtype,
     check_inputs,
     check_layers,
@@ -33,6 +25,14 @@ from fastkb.validation.networks import (
     check_training,
     check_validation,
 )
+from fastkb.nn.files import Saved, parameter_shapes, put_arrays, read, take_arrays, write
+from fastkb.nn.ops.layers import Linear
+from fastkb.nn.optim.optimizers import SGD, find_optimizer
+from fastkb.nn.program.engine import Engine
+from fastkb.nn.program.step import State
+from fastkb.nn.training.fitting import Fit, Pace, Progress, fit
+from fastkb.random.streams import key_from_rng
+from fastkb.runtime.progress import ProgressLike
 
 _DEFAULT = SGD()
 

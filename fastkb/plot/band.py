@@ -285,7 +285,7 @@ def _place(name: str, value: int | str | None, names: tuple[str, ...] | None) ->
 
 def _observed_nearby(rows: np.ndarray, grid: np.ndarray) -> np.ndarray | None:
     """Which evaluation points have observations nearby; None where rows have no distances."""
-    from fastkb.bands.neighbourhood import observed_nearby
+    from fastkb.bands.coverage.neighbourhood import observed_nearby
 
     try:
         rows, grid = rows.astype(np.float64), grid.astype(np.float64)

@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastkb.plot.checks import (
+    check_class_names,
+    check_classifier,
+    check_known,
+    check_points,
+    check_resolution,
+)
 from fastkb.plot.responses import respond_at
 from fastkb.plot.style import (
     CLASS_COLOURS,
@@ -14,13 +21,6 @@ from fastkb.plot.style import (
     dress,
     new_figure,
     require_matplotlib,
-)
-from fastkb.validation.plot import (
-    check_class_names,
-    check_classifier,
-    check_known,
-    check_points,
-    check_resolution,
 )
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastkb.validation.plot import (
+from fastkb.plot.checks import (
     check_class_predictions,
     check_network_classes,
     check_responses,

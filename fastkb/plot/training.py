@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastkb.plot.checks import check_curve, check_curves, is_ensemble, is_network
 from fastkb.plot.style import (
     BAND,
     CURVE,
@@ -17,7 +18,6 @@ from fastkb.plot.style import (
     new_figure,
     require_matplotlib,
 )
-from fastkb.validation.plot import check_curve, check_curves, is_ensemble, is_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,13 +8,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastkb.checks.numbers import check_kinds, check_targets, naming
+from fastkb.checks.weights import check_sample_weight
 from fastkb.gram import engine
+from fastkb.ridge.checks import check_alpha, check_flag, check_kernel
 from fastkb.ridge.dual import solve_dual
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
 from fastkb.runtime.threads import limit_blas
 from fastkb.scalar.kernels import Parameters, find
-from fastkb.validation.numbers import check_kinds, check_targets, naming
-from fastkb.validation.ridge import check_alpha, check_flag, check_kernel, check_sample_weight
 
 # Predictions are made for as many rows at a time as fit a Gram matrix of this many bytes: memory
 # stays bounded, and compiled threads and BLAS threads take turns at intervals that cost them

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg import get_lapack_funcs
 
 from fastkb.gram import pairwise
+from fastkb.ridge.checks import is_kernel_object
 from fastkb.runtime.memory import require
-from fastkb.validation.ridge import is_kernel_object
 
 _TAKES_GAMMA = frozenset({"rbf", "laplacian", "poly", "polynomial", "sigmoid", "chi2"})
 _ALWAYS_POSITIVE = frozenset({"linear", "rbf", "laplacian", "cosine", "chi2"})

@@ -11,23 +11,17 @@ import numpy as np
 from scipy.linalg import LinAlgError
 from sklearn.utils.validation import check_X_y
 
-from fastkb.ridge.criterion import TIE_OF_ERRORS, TIE_OF_LIKELIHOODS, TieRule, choose
-from fastkb.ridge.evaluation import TrainingData
-from fastkb.ridge.folds import Folds, what_is_left_out
-from fastkb.ridge.grid import DEFAULT_ALPHAS, default_gammas
+from fastkb.checks.numbers import check_kinds, check_squares, check_targets, naming
+from fastkb.checks.scalars import check_progress
+from fastkb.checks.weights import check_sample_weight
+from fastkb.ridge.checks import check_choice, check_flag, check_grid, check_kernel, check_own_gammas
 from fastkb.ridge.kernel_matrix import KernelChoice
-from fastkb.ridge.sweep import sweep
+from fastkb.ridge.selection.criterion import TIE_OF_ERRORS, TIE_OF_LIKELIHOODS, TieRule, choose
+from fastkb.ridge.selection.evaluation import TrainingData
+from fastkb.ridge.selection.folds import Folds, what_is_left_out
+from fastkb.ridge.selection.grid import DEFAULT_ALPHAS, default_gammas
+from fastkb.ridge.selection.sweep import sweep
 from fastkb.runtime.progress import ProgressLike, counted
-from fastkb.validation.gram import check_progress
-from fastkb.validation.numbers import check_kinds, check_squares, check_targets, naming
-from fastkb.validation.ridge import (
-    check_choice,
-    check_flag,
-    check_grid,
-    check_kernel,
-    check_own_gammas,
-    check_sample_weight,
-)
 
 CRITERIA = ("loo", "reml")
 
@@ -193,7 +187,7 @@ def kernel_ridge_path(
     is minus twice the logarithm of the restricted likelihood of
     :math:`y \sim N(b 1, s^2 (K_\gamma / \lambda + W^{-1}))` at its best :math:`s^2`, where
     :math:`\det^*` is the product of the eigenvalues but the one that is zero; without an intercept n
-    stands for n - 1. See :mod:`fastkb.ridge.criterion`.
+    stands for n - 1. See :mod:`fastkb.ridge.selection.criterion`.
 
     Parameters
     ----------
@@ -207,8 +201,7 @@ def kernel_ridge_path(
         Values of the kernel's γ. For ``rbf`` nine from 1/100 to 100 times 1/(2m²), where m is the
         median distance between rows (σ from m/10 to 10m); for ``laplacian`` likewise around 1/m;
         for other kernels their own default. Where many rows are equal, none so narrow that the
-        fitted curve would collapse between them (:mod:`fastkb.ridge.grid`). Ignored by kernels that
-        have no γ.
+        fitted curve would collapse between them. Ignored by kernels that have no γ.
     kernel : str, callable or kernel object, default "rbf"
         As in :class:`fastkb.KernelRidge`.
     degree : float, default 3
@@ -243,11 +236,10 @@ def kernel_ridge_path(
     Notes
     -----
     Computed in float64, since an error of 6e-8 in K would drown penalties below 1e-3. The cost is
-    that of :mod:`fastkb.ridge.factorisation`: for each γ some n·r² flops where the Gram matrix has
-    the numerical rank r, and about 7n³ where it has full rank (0.2 s for n=1000 on one thread, and
-    eight times that for each doubling). Several γ run at once, a thread each: see
-    :mod:`fastkb.ridge.sweep`. Memory: three matrices of n² float64 at most for each γ that runs, of
-    which so many run as fit 1 GiB.
+    that of one factorisation for each γ: some n·r² flops where the Gram matrix has the numerical rank r,
+    and about 7n³ where it has full rank (0.2 s for n=1000 on one thread, and eight times that for each
+    doubling). Several γ run at once, a thread each. Memory: three matrices of n² float64 at most for
+    each γ that runs, of which so many run as fit 1 GiB.
 
     Results are the same to the last bit for any number of threads, but for one γ alone of more than
     1000 rows, whose decomposition takes all threads of BLAS. Where K is singular to working precision, a

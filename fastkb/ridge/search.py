@@ -9,9 +9,16 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 
-from fastkb.ridge.criterion import TIE_OF_ERRORS, choose
+from fastkb.checks.scalars import check_progress
+from fastkb.checks.weights import check_sample_weight
+from fastkb.ridge.checks import (
+    check_choice,
+    check_flag,
+    check_groups,
+    check_kernel,
+    check_use_of_criterion,
+)
 from fastkb.ridge.estimator import KernelModel
-from fastkb.ridge.folds import make_folds
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.path import (
     CRITERIA,
@@ -21,16 +28,9 @@ from fastkb.ridge.path import (
     of_one_target,
     training_data,
 )
+from fastkb.ridge.selection.criterion import TIE_OF_ERRORS, choose
+from fastkb.ridge.selection.folds import make_folds
 from fastkb.runtime.progress import ProgressLike
-from fastkb.validation.gram import check_progress
-from fastkb.validation.ridge import (
-    check_choice,
-    check_flag,
-    check_groups,
-    check_kernel,
-    check_sample_weight,
-    check_use_of_criterion,
-)
 
 
 class KernelRidgeCV(KernelModel):
@@ -49,7 +49,7 @@ class KernelRidgeCV(KernelModel):
     gammas : array-like of shape (n_gammas,), optional
         Values of the kernel's γ to try; where left out, nine around the inverse of the squared
         median distance for ``rbf``, likewise for ``laplacian`` (fewer where many rows are equal, see
-        :mod:`fastkb.ridge.grid`), and the kernel's own default for others.
+        :mod:`fastkb.ridge.selection.grid`), and the kernel's own default for others.
     degree : float, default 3
         Degree of the polynomial kernel.
     coef0 : float, default 1

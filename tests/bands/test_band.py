@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 import fastkb
 from fastkb import bootstrap_band
-from fastkb.bootstrap import replicates
+from fastkb.bands.ridge import replicates
 from fastkb.random.streams import bootstrap_counts, bootstrap_indices, key_from_rng
 from fastkb.reference import band as reference
 
@@ -443,7 +443,7 @@ def test_constant_targets():
 
 def test_bad_input_is_refused_before_any_work(monkeypatch):
     X, y, X_eval = data()
-    monkeypatch.setattr("fastkb.bands.ridge_band.compute_replicates", None)
+    monkeypatch.setattr("fastkb.bands.ridge.ridge_band.compute_replicates", None)
     model = fastkb.KernelRidge(kernel="rbf")
     for arguments, options, error in (
         ((sklearn.linear_model.Ridge, X, y, X_eval), {}, TypeError),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fastkb.bootstrap.compiled_statistic import Compiled
+from fastkb.bootstrap.evaluate.compiled_statistic import Compiled
+from fastkb.bootstrap.evaluate.statistics import NAMED
 from fastkb.bootstrap.nested import Nested, nested_key
-from fastkb.bootstrap.statistics import NAMED
 from fastkb.random.bounded import bounded_rows
 from fastkb.random.streams import key_from_rng
 

@@ -15,7 +15,7 @@ from sklearn.datasets import load_diabetes
 import fastkb
 from fastkb import schemes
 from fastkb.bootstrap import confidence
-from fastkb.bootstrap.statistics import NAMED
+from fastkb.bootstrap.evaluate.statistics import NAMED
 from fastkb.cli import main
 from fastkb.cli.ci import Job, describe, draw, summary
 from fastkb.cli.parser import METHODS, ONE_COLUMN, TWO_COLUMNS, build_parser

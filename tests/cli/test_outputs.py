@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 from fastkb.cli.outputs import Output, check_picture, publish_all, reserved, write_picture
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 from fastkb.cli.parser import build_parser
 
 

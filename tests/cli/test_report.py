@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 from fastkb.cli.report import (
     Band,
     Choice,

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 from fastkb.cli.sources import Reading
 from fastkb.cli.table import read_table
 

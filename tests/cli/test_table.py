@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes
 
-from fastkb.cli import CommandError
+from fastkb.cli.errors import CommandError
 from fastkb.cli.numerals import MISSING
 from fastkb.cli.table import Wanted, deviation, read_columns, read_table
 

@@ -6,9 +6,9 @@ import pytest
 from scipy.special import expit, softmax
 
 from fastkb import bootstrap_band, nn
-from fastkb.nn import members as module
-from fastkb.nn.engine import Engine
-from fastkb.nn.fitting import derived_key, orders
+from fastkb.nn.program.engine import Engine
+from fastkb.nn.training import members as module
+from fastkb.nn.training.fitting import derived_key, orders
 from fastkb.random.streams import bootstrap_counts, key_from_rng
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -384,7 +384,7 @@ def test_large_batches_are_all_observations(batch_size):
 @pytest.mark.parametrize(("n_resamples", "epochs"), [(2**32 - 1, 1), (2, 2**70)])
 def test_what_does_not_fit_is_refused_before_training(n_resamples, epochs, monkeypatch):
     monkeypatch.setattr("fastkb.runtime.memory.available_bytes", lambda: 10**9)
-    monkeypatch.setattr("fastkb.nn.members.Members.fit_center", None)
+    monkeypatch.setattr("fastkb.nn.training.members.Members.fit_center", None)
     net = nn.Sequential(nn.Linear(3, 1))
     with pytest.raises(MemoryError, match=r"needs .* GB, and 1\.0 GB of memory are free"):
         nn.bootstrap_fit(net, np.ones((4, 3)), np.ones(4), n_resamples=n_resamples, epochs=epochs)

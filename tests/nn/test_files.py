@@ -867,7 +867,7 @@ def path_of_zeros(tmp_path, monkeypatch):
                 np.lib.format.write_array_header_1_0(member, header)
                 for _ in range(count // 2**20):
                     member.write(bytes(2**23))
-    from fastkb.runtime import archives
+    from fastkb.storage import archives
 
     whole = archives.Archive.read
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb import nn
-from fastkb.nn import step
-from fastkb.nn.engine import Engine
-from fastkb.nn.passes import Sizes, Span
-from fastkb.validation.networks import LOSSES
+from fastkb.nn.checks import LOSSES
+from fastkb.nn.program import step
+from fastkb.nn.program.engine import Engine
+from fastkb.nn.program.passes import Sizes, Span
 
 # With PyTorch's modules, and whether they have two derivatives everywhere.
 ACTIVATIONS = {

@@ -17,7 +17,7 @@ EXPECTED_FAILURES = {
     "kernel_ridge": {},
     "mlp": {
         "test_gradient": (
-            "calls a private method; tests/nn/test_objective.py checks our gradients by differences"
+            "calls a private method; tests/nn/perceptron/test_objective.py checks our gradients"
         ),
         "test_mlp_vs_poisson_glm_equivalent[*]": (
             "loss='poisson' is refused by name: the engine has no exponential output"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fastkb import KernelRidge, kernel_ridge_path, kernels
 from fastkb.reference import ridge as reference
-from fastkb.ridge.grid import DEFAULT_ALPHAS
 from fastkb.ridge.kernel_matrix import KernelChoice
+from fastkb.ridge.selection.grid import DEFAULT_ALPHAS
 
 EPS = np.finfo(float).eps
 

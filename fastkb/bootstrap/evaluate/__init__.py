@@ -1,0 +1,16 @@
+"""The statistic of every resample, and of the data without each observation.
+
+========================= =======================================================================
+`evaluators.py`            which of the ways below serves a statistic
+`statistics.py`            the statistics that this package knows, by name or by function
+`compiled_statistic.py`    those, over drawn rows; in `statistic_kernels.py` the loops
+`jitted_function.py`       a function that the user compiled with Numba
+`python_function.py`       any function, a batch of resamples at a time
+`weighted_statistic.py`    of weights instead of rows
+`response_statistic.py`    of new responses
+`jackknife.py`             the known statistics without each observation
+`statistic_error.py`       the error of a user's function, with the place where it failed
+========================= =======================================================================
+
+Begin with `evaluators.py`.
+"""

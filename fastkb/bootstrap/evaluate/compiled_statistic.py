@@ -1,0 +1,197 @@
+"""The statistics that are compiled: their values on data, on resamples, and without an observation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastkb.bootstrap.evaluate.jackknife import (
+    combine,
+    leave_one_out,
+    leave_one_pair_out,
+    trimmed,
+    virtual_index,
+)
+from fastkb.bootstrap.evaluate.statistic_kernels import resample
+from fastkb.bootstrap.evaluate.statistics import Code, Statistic
+from fastkb.resample.index_blocks import INDICES, VALUES, left_out_rows
+from fastkb.runtime.threads import n_threads
+from fastkb.scalar.pairwise import LEAF, summation_tree
+
+
+class Compiled:
+    """A statistic of :data:`fastkb.bootstrap.evaluate.statistics.NAMED`.
+
+    Parameters
+    ----------
+    statistic : Statistic
+    samples : sequence of ndarray
+        With the same leading axes.  # shapes: (…, n_j)
+    paired : bool
+        One row of indices serves both samples.
+    like : ndarray
+        What the user's own function says of the data, which has the type of all results.
+
+    Attributes
+    ----------
+    observed : ndarray
+        Computed as resamples are: one that holds every observation once must be equal to it, since the
+        bias correction counts how many are below.
+    """
+
+    def __init__(
+        self,
+        statistic: Statistic,
+        samples: Sequence[np.ndarray],
+        paired: bool,
+        like: np.ndarray,
+    ) -> None:
+        self._dtype = like.dtype
+        self._statistic = statistic
+        self._paired = paired
+        self._lead = samples[0].shape[:-1]
+        single = statistic.n_samples == 1 and samples[0].dtype == np.float32
+        self._series = [_series(sample, np.float32 if single else np.float64) for sample in samples]
+        self.largest_block = max(1, INDICES // len(self._series[0]))
+        nothing = np.zeros((1, 1), np.uint32)
+        nothing = np.broadcast_to(nothing, (len(self._series[0]), 1)).copy()
+        values: list[Any] = list(self._series)
+        ranks: list[Any] = [nothing, nothing]
+        if statistic.code == Code.PEARSON:
+            # It does not depend on location and scale, and sums of squares neither cancel nor overflow.
+            values = self._series = [_centred(x) for x in values]
+        elif statistic.code == Code.SPEARMAN:
+            ranks = [np.array([np.unique(s, return_inverse=True)[1] for s in x]) for x in values]
+        elif statistic.ranked:
+            order = np.argsort(values[0], axis=1, kind="stable")
+            place = np.empty_like(order)
+            np.put_along_axis(place, order, np.arange(order.shape[1])[None, :], axis=1)
+            values = [np.take_along_axis(values[0], order, axis=1)]
+            ranks = [place, nothing]
+        self._values = (values[0], values[-1])
+        self._ranks = tuple(np.ascontiguousarray(r, np.uint32) for r in ranks)
+        self._scratch = np.empty((0, 0), self._values[0].dtype), np.empty((0, 0), np.uint32)
+        lengths = [x.shape[1] for x in self._series]
+        everything = [np.arange(n, dtype=np.uint32)[None, :] for n in lengths]
+        self.observed = self.replicates(everything)[..., 0]
+
+    def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
+        return self._finish(self._evaluate(indices), indices[0].shape[1])
+
+    def _evaluate(self, indices: Sequence[np.ndarray]) -> np.ndarray:
+        """The statistic of each series.  # shape: (series, rows)"""
+        n = indices[0].shape[1]
+        if self._statistic.code in (Code.DIFFERENCE, Code.RATIO):
+            pairs = zip(self._values, (indices[0], indices[-1]), strict=True)
+            parts: Any = [self._run(Code.MEAN, (x, x), (rows, rows))[0] for x, rows in pairs]
+        else:
+            parts = self._run(self._statistic.code, self._values, (indices[0], indices[-1]))
+        return combine(self._statistic, parts, n, virtual_index(self._statistic, n))
+
+    def _run(
+        self,
+        code: Code,
+        values: tuple[np.ndarray, np.ndarray],
+        rows: tuple[np.ndarray, np.ndarray],
+    ) -> np.ndarray:
+        """The kernel's one or two numbers.  # shape: (1 or 2, series, rows)"""
+        count = len(rows[0])
+        longest = max(*(x.shape[1] for x in values), *(r.shape[1] for r in rows))
+        workers = min(n_threads(), count)
+        kind = values[0].dtype
+        out = np.empty((2 if self._statistic.orders else 1, len(values[0]), count), kind)
+        # NumPy adds up the resamples of several series row by row.
+        tree = summation_tree(rows[0].shape[1] if len(values[0]) == 1 else 0)
+        resample(
+            *values,
+            *self._ranks,
+            *rows,
+            int(code),
+            self._parameter(rows[0].shape[1]),
+            *tree,
+            *self._scratch_of(workers, longest),
+            out,
+        )
+        return out
+
+    def _scratch_of(self, workers: int, longest: int) -> tuple[np.ndarray, np.ndarray]:
+        """Uninitialised, for each thread. Fresh memory for each block would take as long as its sums."""
+        numbers, words = self._scratch
+        if len(numbers) != workers or words.shape[1] != longest:
+            numbers = np.empty((workers, 3 * longest + LEAF), numbers.dtype)
+            words = np.empty((workers, longest), np.uint32)
+            self._scratch = numbers, words
+        return self._scratch
+
+    def _parameter(self, n: int) -> float:
+        if self._statistic.code in (Code.MEDIAN, Code.QUANTILE):
+            return virtual_index(self._statistic, n)
+        if self._statistic.code == Code.TRIMMED_MEAN:
+            return trimmed(self._statistic, n)
+        return self._statistic.parameter
+
+    def jackknife(self) -> list[np.ndarray]:
+        statistic, series = self._statistic, self._series
+        n = series[0].shape[1]
+        if statistic.n_samples == 1:
+            return [self._finish(leave_one_out(statistic, series[0]), n - 1)]
+        if self._paired:
+            if statistic.code == Code.SPEARMAN:
+                return [self._finish(self._without_each_pair(), n - 1)]
+            return [self._finish(leave_one_pair_out(statistic, *series), n - 1)]
+        means = [x.mean(axis=1, keepdims=True) for x in series]
+        mean = Statistic("mean", Code.MEAN)
+        return [
+            self._finish(combine(statistic, [leave_one_out(mean, series[0]), means[1]], n, 0), n),
+            self._finish(combine(statistic, [means[0], leave_one_out(mean, series[1])], n, 0), n),
+        ]
+
+    def _without_each_pair(self) -> np.ndarray:
+        """Spearman's correlation, whose ranks all change: by the compiled kernel, on n - 1 rows."""
+        n = self._series[0].shape[1]
+        out = np.empty((len(self._series[0]), n))
+        for start, rows in left_out_rows(n, max(n_threads(), VALUES // n)):
+            out[:, start : start + len(rows)] = self._evaluate([rows, rows])
+        return out
+
+    def _finish(self, values: np.ndarray, n: int) -> np.ndarray:
+        """From (series, count) to the shape and type of what the user's function returns.
+
+        n is the number of observations that the values come from.
+        """
+        shaped = values.reshape((*self._lead, values.shape[-1]))
+        if self._statistic.with_pvalue:
+            shaped = np.stack([shaped, _pvalues(self._statistic, shaped, n)])
+        return shaped.astype(self._dtype, copy=False)
+
+
+def _series(sample: np.ndarray, kind: type) -> np.ndarray:
+    """C-ordered floats.  # shape: (series, n)"""
+    return np.ascontiguousarray(sample, kind).reshape(-1, sample.shape[-1])
+
+
+def _centred(x: np.ndarray) -> np.ndarray:
+    """From the median, which one huge value does not move: the others keep their digits.
+
+    Then scaled by a power of two, which rounds nothing.
+    """
+    x = np.asarray(x, np.float64)
+    x = x / 2  # (the difference of the largest numbers would overflow)
+    x = x - np.median(x, axis=1, keepdims=True)
+    return np.ldexp(x, -np.frexp(np.abs(x).max(axis=1, keepdims=True))[1])
+
+
+def _pvalues(statistic: Statistic, r: np.ndarray, n: int) -> np.ndarray:
+    """Two-sided, as scipy.stats computes them."""
+    from scipy import special
+
+    if n == 2:
+        return np.where(np.isnan(r), np.nan, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if statistic.code == Code.PEARSON:
+            half = n / 2 - 1
+            return 2 * special.betainc(half, half, (1 - np.abs(r)) / 2)
+        t = r * np.sqrt((n - 2) / ((1 + r) * (1 - r)).clip(0))
+        return 2 * special.stdtr(n - 2, -np.abs(t))

@@ -1,0 +1,129 @@
+"""What evaluates a statistic, chosen here.
+
+Of rows that are drawn: compiled by this package (`compiled_statistic.py`), by the user with Numba
+(`jitted_function.py`), or any Python function (`python_function.py`). Of weights:
+`weighted_statistic.py`. Of new responses: `response_statistic.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numba.core.errors import TypingError
+
+from fastkb.bootstrap.checks import Request, Samples, takes_axis
+from fastkb.bootstrap.evaluate.compiled_statistic import Compiled
+from fastkb.bootstrap.evaluate.jitted_function import JittedFunction, NotANumber, ParallelInside
+from fastkb.bootstrap.evaluate.python_function import PythonFunction
+from fastkb.bootstrap.evaluate.response_statistic import OfResponses
+from fastkb.bootstrap.evaluate.statistics import Code, Statistic, plain_function
+from fastkb.bootstrap.evaluate.weighted_statistic import Weighted
+from fastkb.resample.response_schemes import ResponseScheme
+from fastkb.resample.scheme import Scheme
+from fastkb.resample.weight_schemes import Bayesian
+
+
+class Evaluator(Protocol):
+    """What the bootstrap asks of a statistic. The last axis of the results counts replicates."""
+
+    observed: np.ndarray  # of the data.  # shape: (…)
+    largest_block: int  # indices that are evaluated at a time, roughly
+
+    def replicates(self, rows: Sequence[np.ndarray], /) -> np.ndarray:
+        """Of resamples, given by the rows of a :class:`Block`.  # shape: (…, rows)"""
+
+    def jackknife(self) -> list[np.ndarray]:
+        """For each sample, without each of its observations.  # shapes: (…, n_j)"""
+
+
+def make_evaluator(
+    statistic: Any,
+    known: Statistic | None,
+    samples: Samples,
+    request: Request,
+    plan: Scheme | None = None,
+) -> Evaluator:
+    """What evaluates the statistic, given as `statistic` and, if it is compiled, as `known`."""
+    if known is not None:
+        samples = _widened(samples)
+    if isinstance(plan, Bayesian):
+        return Weighted(statistic, known, samples, request)
+    if isinstance(statistic, str) and known is not None:
+        statistic = plain_function(known)
+        request = request._replace(vectorized=_on_arrays(known))
+    if isinstance(plan, ResponseScheme):
+        vectorized = request.vectorized and (known is None or _on_arrays(known))
+        return OfResponses(statistic, samples.arrays, vectorized, request.batch)
+    if known is not None and _compiled_serves(known, samples, request):
+        observed = PythonFunction(
+            statistic, samples.arrays, request.paired, _on_arrays(known), None
+        ).observed
+        return Compiled(known, samples.arrays, request.paired, observed)
+    if _is_jitted(statistic) and not request.vectorized and len(samples.arrays) <= 3:
+        # (What returns an array, needs Python's objects or calls a parallel function runs as any other
+        # function.)
+        with contextlib.suppress(NotANumber, ParallelInside, TypingError):
+            return JittedFunction(statistic, samples.arrays, request.paired)
+    return PythonFunction(
+        statistic, samples.arrays, request.paired, request.vectorized, request.batch
+    )
+
+
+def _widened(samples: Samples) -> Samples:
+    """Small whole numbers as 64 bits: their differences would wrap around."""
+    arrays = [
+        a.astype(np.int64) if a.dtype.kind in "iu" and a.itemsize < 8 else a for a in samples.arrays
+    ]
+    return samples._replace(arrays=tuple(arrays))
+
+
+def _on_arrays(known: Statistic) -> bool:
+    """scipy.stats.spearmanr takes the columns of a matrix for variables: series are passed one by one."""
+    return known.code != Code.SPEARMAN
+
+
+def _compiled_serves(known: Statistic, samples: Samples, request: Request) -> bool:
+    arrays = samples.arrays
+    if len(arrays) != known.n_samples:
+        raise ValueError(
+            f"statistic {known.name} takes {known.n_samples} sample{'s' * (known.n_samples > 1)}, and "
+            f"`data` has {len(arrays)}"
+        )
+    lengths = {array.shape[-1] for array in arrays}
+    if known.pair and len(lengths) > 1:
+        raise ValueError(
+            f"statistic {known.name} takes two samples of the same length, and those of `data` have "
+            f"{arrays[0].shape[-1]} and {arrays[1].shape[-1]}"
+        )
+    if known.pair and request.method == "bca" and not request.paired:
+        raise ValueError(
+            f"method='BCa' takes statistic {known.name} with paired=True alone: without an observation "
+            "of one sample the two differ in length"
+        )
+    for j, array in enumerate(arrays):
+        missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+        if missing.any(axis=-1).all():
+            raise ValueError(
+                f"data[{j}] contains {int(missing.sum())} NaN, and so {known.name} would be NaN: drop "
+                "them, or pass a function that leaves them out, such as numpy.nanmean"
+            )
+    # Infinity makes no order and no correlation, whole numbers beyond 2**53 are no float64, and NumPy
+    # rounds each step of float16: the function itself says what then is.
+    exact = all(a.dtype.kind == "f" or a.itemsize < 8 or _small(a) for a in arrays)
+    return samples.finite and exact and not any(a.dtype == np.float16 for a in arrays)
+
+
+def _small(array: np.ndarray) -> bool:
+    return bool(np.abs(array.astype(np.float64)).max(initial=0.0) < 2.0**52 / array.shape[-1])
+
+
+def _is_jitted(statistic: Any) -> bool:
+    """Whether a function may run inside a loop on all cores; one that is parallel itself does not."""
+    from numba.core.registry import CPUDispatcher
+
+    if not isinstance(statistic, CPUDispatcher) or takes_axis(statistic):
+        return False
+    return not statistic.targetoptions.get("parallel", False)

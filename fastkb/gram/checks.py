@@ -1,0 +1,98 @@
+"""Checks of what the Gram functions are given: matrices, widths, ``out``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastkb.checks.arrays import check_matrix
+from fastkb.checks.device import check_device_matrices, check_device_out
+from fastkb.checks.numbers import check_unmasked
+from fastkb.checks.scalars import unexpected
+from fastkb.runtime.cuda import is_device_array
+
+
+def check_matrices(X: Any, Y: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """X and Y as matrices of one floating type, finite, with as many columns; None if Y is X.
+
+    float32 stays if both are; all else that holds real numbers becomes float64. Sparse matrices
+    become dense. Arrays on a GPU stay there: see :mod:`fastkb.checks.device`.
+
+    Raises
+    ------
+    ValueError
+        For complex numbers, NaN, infinity, no rows or columns, other than two dimensions, or
+        different numbers of columns; with the argument's name.
+    """
+    if Y is X:
+        Y = None
+    if is_device_array(X) or is_device_array(Y):
+        return check_device_matrices(X, Y)
+    X = check_matrix(X, "X")
+    if Y is None:
+        return X, None
+    Y = check_matrix(Y, "Y")
+    if X.shape[1] != Y.shape[1]:
+        raise ValueError(
+            f"Incompatible dimension for X and Y matrices: X.shape[1] == {X.shape[1]} while "
+            f"Y.shape[1] == {Y.shape[1]}"
+        )
+    if X.dtype != Y.dtype:
+        X, Y = X.astype(np.float64, copy=False), Y.astype(np.float64, copy=False)
+    return X, Y
+
+
+def check_gammas(gammas: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """An array of gammas as finite floats that broadcast to the result.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, what it is, and what was expected.
+    """
+    check_unmasked("gamma", gammas)
+    if gammas.dtype.kind not in "biuf" or not np.isfinite(gammas).all():
+        raise unexpected("gamma", gammas, "an array of finite real numbers")
+    try:
+        fits = np.broadcast_shapes(gammas.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"gamma must be one number, or broadcast to the result's shape {shape}; got an array of "
+            f"shape {gammas.shape}"
+        )
+    return gammas.astype(np.float64, copy=False)
+
+
+def check_out(
+    out: Any, shape: tuple[int, int], dtype: np.dtype, *inputs: np.ndarray | None
+) -> None:
+    """Check that `out` can receive a (n, m) result of this type and overlaps no input.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming what is wrong: no array, wrong shape, wrong type, read-only, overlapping.
+    """
+    if inputs and is_device_array(inputs[0]):
+        return check_device_out(out, shape, *inputs)
+    if not isinstance(out, np.ndarray) or isinstance(out, (np.matrix, np.ma.MaskedArray)):
+        raise TypeError(f"out must be a NumPy array; got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, that of the result; got {out.shape}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise ValueError(f"out must have dtype {dtype}, that of the result; got {out.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable; got a read-only array")
+    for array in inputs:
+        if array is not None and _overlap(out, array):
+            raise ValueError("out must not share memory with an input, which it would overwrite")
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    try:
+        return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:  # strides that interleave beyond telling
+        return True

@@ -1,0 +1,299 @@
+"""From a network's layers to the compiled interpreter: buffers, and the calls with them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastkb.nn.checks import Observations
+from fastkb.nn.ops.layers import Linear, lower
+from fastkb.nn.ops.losses import Loss
+from fastkb.nn.optim.updates import Hyper
+from fastkb.nn.program.epochs import evaluate, train_members
+from fastkb.nn.program.layout import (
+    Program,
+    biases_of,
+    make_program,
+    set_weights,
+    weights_of,
+)
+from fastkb.nn.program.passes import Sizes
+from fastkb.nn.program.sharing import MOST_TASKS, new_control, train_threads
+from fastkb.nn.program.step import (
+    GRADIENTS_ONLY,
+    LOSS_ONLY,
+    Data,
+    Run,
+    Scratch,
+    State,
+    Steps,
+    new_scratch,
+)
+from fastkb.runtime.memory import check_available, check_available_if_large, zeros
+from fastkb.runtime.threads import n_threads
+from fastkb.runtime.workers import call_each, call_together
+
+# Observations that are evaluated at a time: enough for the weights to be read from memory rarely, and
+# few enough for all layers' values to stay in the second-level cache.
+_EVALUATED = 128
+
+# Multiply-adds of a step that are worth a thread: some five microseconds; the ends of phases cost it one.
+_A_THREAD = 400_000
+
+# Multiply-adds of an evaluation from which threads are worth their waking.
+_APART = 6_000_000
+
+# Scratch of so many kinds of calls is kept.
+_KEPT = 3
+
+# Parts for each thread, so that one that is held up holds up the others less.
+_PARTS = 2
+
+
+class Engine:
+    """The compiled side of networks of one architecture and element type.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+        Checked.
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, layers: Sequence[Any], dtype: np.dtype) -> None:
+        self._layers = tuple(layers)
+        rows, self._places = lower(layers)
+        self.dtype = np.dtype(dtype)
+        # Before the rows are laid out, which takes long for a network that no memory holds: its
+        # parameters, and a copy of the largest tensor on its way into them or out.
+        tensors = [
+            layer.in_features * layer.out_features for layer in layers if isinstance(layer, Linear)
+        ]
+        self._largest = max(tensors)
+        size = (sum(tensors) + self._largest) * self.dtype.itemsize
+        check_available_if_large(size, "a network of these widths")
+        self.program: Program = make_program(rows, self.dtype.name)
+        linear = self.program.layers[self.program.layers["has_weights"] == 1]
+        self._weights = int((linear["inputs"] * linear["outputs"]).sum())
+        self._kept: dict[tuple[int, int, bool], list[Scratch]] = {}
+
+    def empty_state(self, members: int, first: bool, second: bool) -> State:
+        """Parameters and the optimiser's state, all zero."""
+        size = self.program.parameters
+
+        def of(used: bool) -> np.ndarray:
+            return zeros((members, size if used else 0), self.dtype, "the networks' parameters")
+
+        return State(of(True), of(first), of(second))
+
+    def put(self, name: str, value: np.ndarray, buffer: np.ndarray) -> None:
+        """Store a parameter of a member under its name in :meth:`take`."""
+        place, _, kind = name.partition(".")
+        row = self._places[int(place)]
+        if kind == "weight":
+            set_weights(self.program, row, buffer, value)
+        else:
+            biases_of(self.program, row, buffer)[:] = value
+
+    def take(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
+        """What a buffer of the parameters' form holds, by torch's names: copies.
+
+        ``"0.weight"`` (out, in) and ``"0.bias"`` (out,) for a Linear layer at place 0.
+        """
+        found = {}
+        for place, row in self._places.items():
+            found[f"{place}.weight"] = weights_of(self.program, row, buffer)
+            if self.program.layers[row]["has_biases"]:
+                found[f"{place}.bias"] = biases_of(self.program, row, buffer).copy()
+        return found
+
+    def initialize(self, key: np.ndarray, member: int, buffer: np.ndarray) -> None:
+        """Draw a member's first parameters, layer by layer, from its own stream."""
+        # (It is drawn in float64.)
+        size = self._largest * (8 + self.dtype.itemsize)
+        check_available_if_large(size, "drawing a network's first parameters")
+        rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
+        for place, layer in enumerate(self._layers):
+            if isinstance(layer, Linear):
+                weights, biases = layer.draw(rng)
+                self.put(f"{place}.weight", weights, buffer)
+                if biases is not None:
+                    self.put(f"{place}.bias", biases, buffer)
+
+    def _sizes(self, capacity: int) -> Sizes:
+        blocking = self.program.blocking
+        rows = -(-capacity // blocking.mr) * blocking.mr
+        return Sizes(blocking.mr, blocking.nr, blocking.width, blocking.kc, rows, 0)
+
+    @contextlib.contextmanager
+    def _rooms(self, count: int, capacity: int, training: bool) -> Iterator[list[Scratch]]:
+        """Scratch for so many threads; kept for the next call like this."""
+        wanted = (count, capacity, training)
+        rooms = self._kept.pop(wanted, None)  # (another thread that comes now makes its own)
+        if rooms is None:
+            program = self.program
+            backward = program.parameters + program.transposed if training else 0
+            size = program.values * capacity * (2 if training else 1) + backward
+            check_available(count * size * self.dtype.itemsize, "the values of a network's layers")
+            rooms = [new_scratch(program, capacity, training=training) for _ in range(count)]
+        yield rooms
+        # (Training and validation take turns.)
+        self._kept = dict([*self._kept.items(), (wanted, rooms)][-_KEPT:])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}}
+
+    def forward(self, parameters: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Outputs of one member.  # shape: (n, outputs)"""
+        n = len(inputs)
+        sizes = self._sizes(min(n, _EVALUATED))
+        out = np.empty((n, self.program.outputs), self.dtype)
+        large = self.work(n) // 3 >= _APART
+        spans = deal(n, n_threads() if large else 1)
+        with self._rooms(len(spans), sizes.capacity, False) as rooms:
+            call_each(
+                evaluate,
+                [
+                    (parameters, self.program.layers, room, inputs[part], sizes, out[part])
+                    for room, part in zip(rooms, spans, strict=True)
+                ],
+            )
+        return out
+
+    def loss_and_gradients(
+        self, parameters: np.ndarray, observations: Observations, loss: str, l2: float
+    ) -> tuple[float, np.ndarray]:
+        """Loss over all observations, and the gradients in a buffer of the parameters' form."""
+        n = len(observations.inputs)
+        steps = Steps(loss_code(loss), l2, 0, 0.0, 0.0, n)
+        unused = np.zeros((1, 0), self.dtype)
+        state = State(parameters[None, :], unused, unused)
+        hyper = Hyper(GRADIENTS_ONLY, 0.0)
+        order = np.arange(n)[None, :]
+        losses = np.zeros((1, 1))
+        sizes = self._sizes(n)
+        with self._rooms(1, sizes.capacity, True) as rooms:
+            data, rows = data_of(observations, 1), self.program.rows
+            self.one(Run(state, rows, rooms[0], data, order, steps, hyper, sizes, losses))
+            return float(losses[0, 0]), rooms[0].gradients.copy()
+
+    def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
+        """The loss of observations without weights, some at a time."""
+        n = len(observations.inputs)
+        batch = min(n, _EVALUATED)
+        steps = Steps(loss_code(loss), 0.0, 0, 0.0, 0.0, batch)
+        unused = np.zeros((1, 0), self.dtype)
+        losses = np.zeros((1, -(-n // batch)))
+        sizes = self._sizes(batch)
+        with self._rooms(1, sizes.capacity, True) as rooms:
+            run = Run(
+                State(parameters[None, :], unused, unused), self.program.rows, rooms[0],
+                data_of(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0), sizes,
+                losses,
+            )  # fmt: skip
+            train_members(run)
+        return float(losses[0] @ batch_sizes(n, batch)) / n
+
+    def losses(
+        self, parameters: np.ndarray, observations: Observations, chosen: np.ndarray, steps: Steps
+    ) -> np.ndarray:
+        """Each member's loss of one batch, `chosen` (members, count), as a step finds it: (members,)."""
+        members, count = chosen.shape
+        unused = np.zeros((members, 0), self.dtype)
+        losses = np.zeros((members, 1))
+        sizes = self._sizes(count)
+        with self._rooms(1, sizes.capacity, True) as rooms:
+            run = Run(
+                State(parameters, unused, unused), self.program.rows, rooms[0],
+                data_of(observations, members), chosen, steps, Hyper(LOSS_ONLY, 0.0), sizes, losses,
+            )  # fmt: skip
+            train_members(run)
+        return losses[:, 0]
+
+    def train(
+        self,
+        state: State,
+        observations: Observations,
+        order: np.ndarray,
+        steps: Steps,
+        hyper: Hyper,
+    ) -> np.ndarray:
+        """Run the steps that `order` (members, count) holds; each step's loss, (members, steps).
+
+        A member whose loss is not finite stops before that step's update.
+        """
+        members, count = order.shape
+        sizes = self._sizes(min(steps.batch, steps.epoch or count))
+        losses = np.zeros((members, len(batch_sizes(count, steps.batch, steps.epoch))))
+        data = data_of(observations, members)
+        spans = deal(members, n_threads())
+        with self._rooms(len(spans), sizes.capacity, True) as rooms:
+            run = Run(state, self.program.rows, rooms[0], data, order, steps, hyper, sizes, losses)
+            if members == 1:
+                self.one(run)
+            else:
+                pairs = zip(rooms, spans, strict=True)
+                call_each(train_members, [(some_of(run, part, room),) for room, part in pairs])
+        return losses
+
+    def one(self, run: Run) -> None:
+        """Steps of one member, on all threads if there is work for them."""
+        threads = self.threads(min(run.steps.batch, run.order.shape[1]))
+        if threads > 1:
+            # (Compiled before there are others: an interrupt of the compiler leaves nobody at work.)
+            shared = train_threads.compiled(self.dtype)
+            control = new_control(self.program.rows)
+            call_together(shared, (run, _PARTS * threads, control), threads)
+        else:
+            train_members(run)
+
+    def threads(self, batch: int) -> int:
+        """Threads that share a step."""
+        if len(self.program.blocks) > MOST_TASKS:
+            return 1
+        return max(1, min(n_threads(), self.work(batch) // _A_THREAD))
+
+    def work(self, batch: int) -> int:
+        """Multiply-adds of a step."""
+        return 3 * batch * self._weights
+
+
+def deal(n: int, threads: int) -> list[slice]:
+    """n things in at most so many parts, as even as can be."""
+    count = max(1, min(n, threads))
+    return [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
+
+
+def some_of(run: Run, part: slice, scratch: Scratch) -> Run:
+    """The steps of some members, in scratch of their own."""
+    return run._replace(
+        state=State(*(array[part] for array in run.state)),
+        scratch=scratch,
+        data=run.data._replace(weights=run.data.weights[part]),
+        order=run.order[part],
+        losses=run.losses[part],
+    )
+
+
+def batch_sizes(n: int, batch: int, epoch: int = 0) -> np.ndarray:
+    """Observations of each step, of n in all; 0: they are of one epoch."""
+    epoch = epoch or n
+    sizes = np.full(-(-epoch // batch), batch)
+    sizes[-1] = epoch - batch * (len(sizes) - 1)
+    return sizes if epoch == n else np.tile(sizes, n // epoch)
+
+
+def data_of(observations: Observations, members: int) -> Data:
+    """Observations as the interpreter reads them, with weights for each member."""
+    inputs, targets, labels, weights = observations
+    if weights.ndim == 1:
+        weights = np.repeat(weights[None, :], members, axis=0)
+    return Data(inputs, targets, labels, weights)
+
+
+def loss_code(loss: str) -> int:
+    """The compiled code's number of a loss."""
+    return int(Loss[loss.upper()])

@@ -1,0 +1,344 @@
+"""A step of training, in parts: what the drivers in ``training.py`` and ``sharing.py`` are made of.
+
+A step gathers a batch, runs the program's rows forward, takes the loss, runs the rows backward, and lets
+the optimiser update the parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import from_dtype
+from numba.core import types
+
+from fastkb.nn.ops.losses import Outputs
+from fastkb.nn.optim.updates import (
+    Hyper,
+    Rule,
+    all_finite,
+    clip,
+    rough_squares,
+    scale,
+    squared_norm,
+    update,
+)
+from fastkb.nn.program.layout import BLOCK, LAYER, Program, Rows
+from fastkb.nn.program.passes import (
+    Sizes,
+    backward_deltas,
+    backward_weights,
+    copy,
+    differentiate,
+    forward,
+    transpose_weights,
+)
+from fastkb.runtime import inline
+from fastkb.runtime.memory import zeros
+
+LAMB = int(Rule.LAMB)
+GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
+
+_SAFE = 1e74  # the square of a number of which float32 can hold ten
+
+
+class Data(NamedTuple):
+    """Observations. Of `targets` and `labels` one may be empty, as the loss does not need it."""
+
+    inputs: np.ndarray  # shape: (n, inputs)
+    targets: np.ndarray  # shape: (n, outputs)
+    labels: np.ndarray  # shape: (n,), int64
+    weights: np.ndarray  # shape: (members, n), or (members, 0): all one
+
+
+class Scratch(NamedTuple):
+    """What a step computes in: see :func:`new_scratch`."""
+
+    gradients: np.ndarray
+    transposed: np.ndarray
+    values: np.ndarray
+    deltas: np.ndarray
+    zeros: np.ndarray
+    ones: np.ndarray
+    losses: np.ndarray  # of each observation, float64
+    room: np.ndarray  # as long, for what the losses are computed from, float64
+    squares: np.ndarray  # of each block: its squared norm, float64
+    norms: np.ndarray  # of each block of weights: its squared norm, float64
+    reach: np.ndarray  # of each piece of a batch: see `reach_of`, float64
+    current: np.ndarray  # numbers of the step that threads share: see `sharing.SHARE`, float64
+
+
+class State(NamedTuple):
+    """Parameters and the optimiser's state, of each member.  # shapes: (members, parameters)"""
+
+    parameters: np.ndarray
+    first: np.ndarray  # (members, 0) if unused
+    second: np.ndarray
+
+
+class Steps(NamedTuple):
+    """What is to be done: some epochs, or some steps of one."""
+
+    loss: int  # fastkb.nn.ops.losses.Loss
+    l2: float  # penalty (l2/2)·‖W‖² of the weights, part of the loss
+    l2_shared: int  # 1: the penalty is divided by the batch's observations (as scikit-learn's is)
+    clip_norm: float  # 0: none
+    clip_value: float  # 0: none
+    batch: int  # observations of a step; the last step of an epoch may have fewer
+    done: int = 0  # updates before these
+    epoch: int = 0  # observations of an epoch, where there are several; 0: all are of one
+
+
+class Run(NamedTuple):
+    """Steps of each member, with all that they need."""
+
+    state: State
+    rows: Rows
+    scratch: Scratch
+    data: Data
+    order: np.ndarray  # observations, as they are taken.  # shape: (members, count), int64
+    steps: Steps
+    # Its bias corrections are replaced by those of each step. With the code GRADIENTS_ONLY nothing is
+    # updated, and the gradients are left in `scratch`; with LOSS_ONLY there are none.
+    hyper: Hyper
+    sizes: Sizes
+    # Each step's loss with its penalty, before its update. Where it is not finite, or its gradient is not
+    # (then it is NaN), the member's steps end, and its parameters are those before the step.
+    losses: np.ndarray  # shape: (members, steps), float64
+
+
+def types_of(T: types.Float) -> dict[str, types.Type]:
+    """Numba's types of these, and of what else compiled functions are given, for elements of type T."""
+    matrix, whole = types.Array(T, 2, "C"), types.intp
+    read, real = types.Array(T, 2, "C", readonly=True), types.float64
+    layers = types.Array(from_dtype(LAYER), 1, "C")
+    members = {
+        "state": types.NamedUniTuple(matrix, 3, State),
+        "rows": types.NamedTuple((layers, types.Array(from_dtype(BLOCK), 1, "C")), Rows),
+        "scratch": types.NamedTuple(
+            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 6), Scratch
+        ),
+        "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
+        "order": types.Array(whole, 2, "C"),
+        "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole, whole), Steps),
+        "hyper": types.NamedTuple((whole, real, real, whole, *[real] * 6, whole), Hyper),
+        "sizes": types.NamedUniTuple(whole, 6, Sizes),
+        "losses": types.Array(real, 2, "C"),
+    }
+    run = types.NamedTuple(tuple(members[name] for name in Run._fields), Run)
+    return {**members, "run": run, "layers": layers, "matrix": matrix, "read": read}
+
+
+def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Scratch:
+    """Scratch for batches of up to `capacity` observations, a multiple of mr."""
+    kind, what = program.dtype, "the values of a network's layers"
+    values = program.values * capacity
+    lengths = (program.parameters, program.transposed, values, values)
+    if not training:
+        lengths = (0, 0, values, 0)
+    arrays = [zeros((length,), kind, what) for length in (*lengths, program.blocking.nr)]
+    blocks = len(program.blocks)
+    counts = (capacity, capacity, blocks, blocks, 2 * capacity, 3) if training else (0,) * 6
+    sums = [np.zeros(count) for count in counts]
+    return Scratch._make([*arrays, np.ones(1, kind), *sums])
+
+
+@inline(references=False)
+def outputs_of(layers, sizes):
+    """Where the last layer's values stand."""
+    last = layers[len(layers) - 1]
+    padded = (last.outputs + sizes.width - 1) // sizes.width * sizes.width
+    return Outputs(last.target * sizes.capacity, last.target_stride, last.outputs, padded)
+
+
+@inline(references=False)
+def gather(inputs, chosen, values, stride):
+    """The batch's rows, behind each other as the first layer reads them."""
+    for i in range(len(chosen)):
+        copy(values[i * stride : i * stride + inputs.shape[1]], inputs[chosen[i]])
+
+
+@inline(references=False)
+def run_forward(layers, parameters, values, span, sizes):
+    """All layers' values of some observations."""
+    for k in range(len(layers)):
+        forward(layers[k], parameters, values, span, sizes)
+
+
+@inline(references=False)
+def run_backward(layers, parameters, scratch, span, sizes):
+    """All deltas of some observations, from the derivatives of their losses."""
+    last = len(layers) - 1
+    differentiate(layers[last], scratch.values, scratch.deltas, span, sizes)
+    for back in range(last):
+        k = last - back
+        if layers[k].trained_before:
+            backward_deltas(
+                layers[k], layers[k - 1], (parameters, scratch.transposed), scratch.values,
+                scratch.deltas, scratch.zeros, span, sizes,
+            )  # fmt: skip
+
+
+@inline(references=False)
+def squares_of_weights(blocks, parameters, l2):
+    """‖W‖² over all weights, if it is needed."""
+    total = 0.0
+    if l2 > 0.0:
+        for b in range(len(blocks)):
+            total += squared_norm(parameters[blocks[b].begin : blocks[b].end])
+    return total
+
+
+@inline(references=False)
+def run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
+    """The gradient of one block, clipped by value; in `squares` what clipping by norm must know of it."""
+    block = rows.blocks[b]
+    gradients = scratch.gradients
+    backward_weights(
+        rows.layers[block.layer], block, gradients, scratch.values, scratch.deltas,
+        (scratch.zeros, scratch.ones), sizes,
+    )  # fmt: skip
+    weights = gradients[block.begin : block.end]
+    biases = gradients[block.bias_begin : block.bias_end]
+    if l2 > 0.0:
+        shrink, current = weights.dtype.type(l2), parameters[block.begin : block.end]
+        for j in range(len(weights)):
+            weights[j] += shrink * current[j]
+    square = 0.0
+    if not (all_finite(weights) and all_finite(biases)):
+        square = math.nan
+    else:
+        if steps.clip_value > 0.0:
+            clip(weights, steps.clip_value)
+            clip(biases, steps.clip_value)
+        if steps.clip_norm > 0.0:
+            square = squared_norm(weights) + squared_norm(biases)
+    scratch.squares[b] = square
+
+
+@inline(references=False)
+def reach_of(layers, values, deltas, span, sizes):
+    """Sums of squares of what some observations bring to the gradients: inputs, and deltas.
+
+    The product of the roots of the batch's two sums bounds every gradient (Cauchy and Schwarz). They are
+    infinite where they overflow.
+    """
+    before, after = 0.0, 0.0
+    for k in range(len(layers)):
+        row = layers[k]
+        if row.has_weights:
+            source, stride = row.source * sizes.capacity, row.source_stride
+            before += rough_squares(
+                values[source + span.begin * stride : source + span.stop * stride]
+            )
+            target, stride = row.target * sizes.capacity, row.target_stride
+            after += rough_squares(
+                deltas[target + span.begin * stride : target + span.stop * stride]
+            )
+    return before, after
+
+
+@inline(references=False)
+def are_finite(reach, pieces, penalty):
+    """Whether gradients are finite for sure: those of the loss, and l2·W, squared and added up."""
+    before, after = 0.0, 0.0
+    for t in range(pieces):
+        before += reach[2 * t]
+        after += reach[2 * t + 1]
+    return before * after < _SAFE and penalty < _SAFE
+
+
+@inline(references=False)
+def scale_of(squares, clip_norm):
+    """By what gradients are multiplied; NaN if they are not finite."""
+    total = 0.0
+    for b in range(len(squares)):
+        total += squares[b]
+    if not math.isfinite(total):
+        return math.nan
+    factor = 1.0
+    if clip_norm > 0.0:
+        factor = min(1.0, clip_norm / (math.sqrt(total) + 1e-6))
+    return factor
+
+
+@inline(references=False)
+def hyper_at(hyper, step):
+    """The hyper-parameters with the bias corrections of one step, and ε as it counts after them."""
+    one = 1.0 - hyper.beta1**step if hyper.beta1 > 0.0 else 1.0
+    two = 1.0 - hyper.beta2**step if hyper.beta2 > 0.0 else 1.0
+    eps = hyper.eps / math.sqrt(two) if hyper.eps_first == 1 else hyper.eps
+    return Hyper(
+        hyper.code, hyper.lr, hyper.momentum, hyper.nesterov, hyper.beta1, hyper.beta2, eps,
+        hyper.weight_decay, one, two, hyper.eps_first,
+    )  # fmt: skip
+
+
+@inline(references=False)
+def update_run(begin, end, decayed, parameters, gradients, moments, hyper):
+    """The optimiser's step of the parameters from `begin` to `end`."""
+    if begin < end:
+        first, second = moments  # (of which one or both may be empty)
+        update(
+            parameters[begin:end],
+            gradients[begin:end],
+            first[min(begin, len(first)) : min(end, len(first))],
+            second[min(begin, len(second)) : min(end, len(second))],
+            decayed,
+            hyper,
+        )
+
+
+@inline(references=False)
+def total_of(numbers, count):
+    """The sum of the first numbers, one after the other."""
+    total = 0.0
+    for i in range(count):
+        total += numbers[i]
+    return total
+
+
+@inline(references=False)
+def update_all(layers, parameters, gradients, moments, hyper):
+    """The whole network at once, or tensor by tensor where the rule tells tensors apart."""
+    at_once = hyper.weight_decay == 0.0 and hyper.code != LAMB
+    for k in range(1 if at_once else 2 * len(layers)):
+        # (Padding has no gradient and stays zero.)
+        begin, end, decayed = 0, len(parameters), False
+        if not at_once:
+            row, decayed = layers[k // 2], k % 2 == 0
+            begin = row.weights if decayed else row.biases
+            end = row.biases if decayed else row.biases + row.outputs * row.has_biases
+        update_run(begin, end, decayed, parameters, gradients, moments, hyper)
+
+
+@inline(references=False)
+def run_updates(rows, b, parameters, scratch, moments, factor, hyper):
+    """The optimiser's step of one block."""
+    block, gradients = rows.blocks[b], scratch.gradients
+    if factor < 1.0:
+        scale(gradients[block.begin : block.end], factor)
+        scale(gradients[block.bias_begin : block.bias_end], factor)
+    update_run(block.begin, block.end, True, parameters, gradients, moments, hyper)
+    update_run(block.bias_begin, block.bias_end, False, parameters, gradients, moments, hyper)
+
+
+@inline(references=False)
+def update_tensor(layers, k, parameters, scratch, moments, factor, hyper):
+    """The optimiser's step of one tensor, weights and biases in turn: LAMB's, which takes their norms."""
+    row, decayed = layers[k // 2], k % 2 == 0
+    begin = row.weights if decayed else row.biases
+    end = row.biases if decayed else row.biases + row.outputs * row.has_biases
+    if factor < 1.0:
+        scale(scratch.gradients[begin:end], factor)
+    update_run(begin, end, decayed, parameters, scratch.gradients, moments, hyper)
+
+
+@inline(references=False)
+def turn(rows, b, parameters, scratch, l2, sizes):
+    """What the next step wants of a block's new weights: their transpose, and their norm."""
+    block = rows.blocks[b]
+    transpose_weights(rows.layers[block.layer], block, parameters, scratch.transposed, sizes)
+    if l2 > 0.0:
+        scratch.norms[b] = squared_norm(parameters[block.begin : block.end])

@@ -1,0 +1,8 @@
+"""Training from epoch to epoch.
+
+===================== ===========================================================================
+`fitting.py`           orders, rates, validation, patience, history
+`members.py`           many networks side by side
+`first_parameters.py`  their first weights, drawn together
+===================== ===========================================================================
+"""

@@ -1,0 +1,388 @@
+"""Training from epoch to epoch: orders, rates, validation, patience, the history."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from fastkb.nn.checks import Observations
+from fastkb.nn.optim.optimizers import Optimizer
+from fastkb.nn.program.engine import Engine, batch_sizes, loss_code
+from fastkb.nn.program.step import State, Steps
+from fastkb.random.orders import permutations
+from fastkb.random.streams import key_from_rng
+from fastkb.runtime.progress import ProgressLike, counted
+
+# Between two looks at the keyboard.
+_SECONDS_A_CALL = 0.25
+# Epochs that are shorter are trained together: each of its own costs some 20 microseconds in Python. What
+# an interrupt finds unfinished is not in the history, so they are no more than are worth it.
+_SECONDS_TOGETHER = 0.02
+_MOST_TOGETHER = 64
+# A second on one core, cautiously.
+_MULTIPLY_ADDS = 1e10
+
+
+class Pace:
+    """How many steps a call may take: about a quarter of a second.
+
+    Parameters
+    ----------
+    multiply_adds : int
+        Of a step: what the first guess is made of.
+    """
+
+    def __init__(self, multiply_adds: int) -> None:
+        self._seconds = 1e-6 + multiply_adds / _MULTIPLY_ADDS  # of a member's step
+
+    def steps(self, members: int) -> int:
+        """Of the next call."""
+        return max(1, int(_SECONDS_A_CALL / (self._seconds * members)))
+
+    def epochs(self, members: int, steps: int) -> int:
+        """Of the next call, if it is to have whole epochs of so many steps; at least one."""
+        epochs = _SECONDS_TOGETHER / (self._seconds * members * steps)
+        return max(1, min(_MOST_TOGETHER, int(epochs)))
+
+    def measured(self, seconds: float, steps: int) -> None:
+        """What a call has taken, for so many steps of all members together."""
+        # (The first call may have compiled: never ten times slower at once.)
+        self._seconds = min(max(seconds / steps, self._seconds / 10), self._seconds * 10)
+
+
+class Fit(NamedTuple):
+    """What is asked for."""
+
+    engine: Engine
+    optimizer: Optimizer
+    loss: str
+    l2: float
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    patience: int | None
+    callbacks: tuple[Any, ...]
+    progress: ProgressLike
+    pace: Pace
+    l2_shared: bool = False  # the penalty is divided by a batch's observations
+
+    def together(self, members: int, n: int, most: float) -> int:
+        """How many epochs of n observations to train at once, of `most` that may be."""
+        return int(min(most, self.pace.epochs(members, -(-n // self.batch_size))))
+
+
+@dataclass
+class Progress:
+    """How far a network has been trained: what the next call goes on from."""
+
+    epochs: int = 0  # in all: they number the orders
+    optimizer: Optimizer | None = None
+    steps: int = 0  # updates with this optimiser
+    losses: list[float] = field(default_factory=list)  # monitored, of this optimiser's epochs
+
+
+def fit(
+    network: Any,
+    job: Fit,
+    data: Observations,
+    validation: Observations | None,
+    state: State,
+    progress: Progress,
+    key: np.ndarray,
+) -> State:
+    """Train, and keep the network's history; the state that it has then.
+
+    Parameters
+    ----------
+    network : Sequential
+        For its callbacks and its history.
+    job : Fit
+    data : Observations
+    validation : Observations or None
+    state : State
+        Of one member; changed in place.
+    progress : Progress
+        Changed in place.
+    key : ndarray
+        Of the orders.
+    """
+    if progress.optimizer != job.optimizer:
+        progress.optimizer = None  # whose state is given up here, whatever interrupts this
+        fresh = job.engine.empty_state(1, job.optimizer.uses_first, job.optimizer.uses_second)
+        network._state = state = State(state.parameters, fresh.first, fresh.second)
+        progress.steps, progress.losses = 0, []
+        progress.optimizer = job.optimizer
+    best, over = _Best(job.patience, state), False
+    one_by_one = job.patience is not None or validation is not None or bool(job.callbacks)
+    end = progress.epochs + job.epochs
+    with _bar(job) as bar:
+        while progress.epochs < end and not over:
+            finished = len(progress.losses)
+            rate, count = job.optimizer.rate(finished, progress.losses), 1
+            if not one_by_one:
+                most = min(end - progress.epochs, job.optimizer.rate_lasts(finished))
+                count = job.together(1, len(data.inputs), most)
+            # (A callback may end the training after any epoch.)
+            last = progress.epochs + count == end or bool(job.callbacks)
+            losses = _train(job, data, state, key, rate, progress, count, last)
+            # (The loss is no longer finite somewhere in these epochs: the error will name it.)
+            one_by_one |= not losses
+            for loss in losses:
+                record = {"loss": loss, "learning_rate": rate}
+                if validation is not None:
+                    record["validation_loss"] = job.engine.loss(
+                        state.parameters[0], validation, job.loss
+                    )
+                monitored = record.get("validation_loss", loss)
+                progress.epochs += 1
+                progress.losses.append(monitored)
+                for name, value in record.items():
+                    network.history.setdefault(name, []).append(value)
+                if bar is not None:
+                    bar.update(1)
+                    if hasattr(bar, "set_postfix"):
+                        bar.set_postfix(loss=f"{monitored:.4g}")
+                over = best.is_over(monitored)
+                answers = [callback(network, record) for callback in job.callbacks]
+                over |= any(isinstance(a, (bool, np.bool_)) and bool(a) for a in answers)
+    best.restore()
+    return state
+
+
+def _bar(job: Fit) -> Any:
+    """What counts the epochs, or None: counting for nobody would take longer than an epoch."""
+    if not job.progress:
+        return contextlib.nullcontext()
+    return counted(job.progress, "epochs", job.epochs)
+
+
+def orders(key: np.ndarray, epoch: int, epochs: int, first: int, count: int, n: int) -> np.ndarray:
+    """The orders in which members `first`, … take the observations in epochs `epoch`, ….
+
+    # shape: (count, epochs, n)
+    """
+    keys = np.tile(derived_key(key, 1), (epochs, 1))
+    keys[:, 3] += np.arange(epoch, epoch + epochs).astype(np.uint32)  # (of a counter, see streams)
+    return np.ascontiguousarray(permutations(keys, first, count, n).transpose(1, 0, 2))
+
+
+def derived_key(key: np.ndarray, family: int) -> np.ndarray:
+    """The key of another family of streams: 1 for orders, 2 for resamples."""
+    # The words that SeedSequence(key, spawn_key=(family,)) hashes; lists would be converted slowly.
+    return key_from_rng(np.random.SeedSequence(np.array([*key.tolist(), family], np.uint32)))
+
+
+class Counter(Protocol):
+    """Who counts updates."""
+
+    steps: int
+
+
+def train_epochs(
+    job: Fit,
+    data: Observations,
+    state: State,
+    order: np.ndarray,
+    rate: float,
+    counter: Counter,
+    last: bool = False,
+) -> np.ndarray:
+    """Train every member for one epoch, some steps at a time, or for a few short ones at once.
+
+    Parameters
+    ----------
+    job : Fit
+    data : Observations
+        With weights for each member, or none.
+    state : State
+    order : ndarray
+        Several epochs are one call: see :meth:`Fit.together`.  # shape: (members, epochs, n)
+    rate : float
+    counter : Counter
+        Of the updates, before and after.
+    last : bool, default False
+        Whether there may be no more steps, which would find out what the last one has done.
+
+    Returns
+    -------
+    ndarray of float64
+        Sums over an epoch's steps of loss times observations.  # shape: (members, epochs)
+
+    Raises
+    ------
+    Diverged
+        If a member's loss, gradient or parameters are not finite: at its step of the call that is the
+        first, and with the parameters that members have by then.
+    """
+    members, epochs, n = order.shape
+    optimizer, batch = job.optimizer, job.batch_size
+    sizes = batch_sizes(n, batch)
+    found, begin = [], 0
+    flat = order.reshape(members, epochs * n)
+    while begin < epochs * n:
+        together = epochs * n if epochs > 1 else job.pace.steps(members) * batch
+        some = np.ascontiguousarray(flat[:, begin : begin + together])
+        steps = Steps(
+            loss_code(job.loss),
+            job.l2,
+            int(job.l2_shared),
+            optimizer.clip_norm or 0.0,
+            optimizer.clip_value or 0.0,
+            batch,
+            counter.steps,
+            min(n, some.shape[1]),
+        )
+        hyper = optimizer.hyper(rate, counter.steps + 1)
+        start = time.perf_counter()
+        losses = job.engine.train(state, data, some, steps, hyper)
+        job.pace.measured(time.perf_counter() - start, losses.size)
+        finite = np.isfinite(losses)
+        if not finite.all():
+            step, member = (int(k) for k in np.argwhere(~finite.T)[0])
+            counter.steps += step
+            place = (begin // batch + step) % len(sizes)
+            raise Diverged(float(losses[member, step]), member, place)
+        counter.steps += losses.shape[1]
+        found.append(losses)
+        begin += some.shape[1]
+    # A step may overflow where its gradient did not.
+    finite = np.isfinite(state.parameters)
+    if not finite.all():
+        raise Diverged(math.inf, int(np.argmin(finite.all(axis=1))), len(sizes) - 1)
+    totals = sums_of_epochs(np.concatenate(found, axis=1).reshape(members, epochs, -1), sizes)
+    finite = np.isfinite(totals).all(axis=1)
+    if not finite.all():
+        raise Diverged(math.inf, int(np.argmin(finite)), len(sizes) - 1)
+    if last:
+        _check_last_step(
+            job, data, state, np.ascontiguousarray(order[:, -1, :batch]), len(sizes) - 1
+        )
+    return totals
+
+
+def _check_last_step(
+    job: Fit, data: Observations, state: State, chosen: np.ndarray, place: int
+) -> None:
+    """Whether the loss is still finite, of observations `chosen` for each member."""
+    penalty = job.l2, int(job.l2_shared)
+    steps = Steps(loss_code(job.loss), *penalty, 0.0, 0.0, chosen.shape[1])
+    losses = job.engine.losses(state.parameters, data, chosen, steps)
+    for member in np.flatnonzero(~np.isfinite(losses)).tolist()[:1]:
+        raise Diverged(float(losses[member]), member, place)
+
+
+def sums_of_epochs(losses: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Sums over each epoch's steps of loss times observations.
+
+    One after the other, so that none depends on how an epoch was cut, or on who else was trained.
+
+    Parameters
+    ----------
+    losses : ndarray
+        # shape: (members, epochs, steps)
+    sizes : ndarray
+        # shape: (steps,)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever asks looks whether they are finite
+        return np.add.accumulate(losses * sizes, axis=-1)[..., -1]
+
+
+def train_together(
+    job: Fit,
+    data: Observations,
+    state: State,
+    order: np.ndarray,
+    rate: float,
+    counter: Counter,
+    last: bool = False,
+) -> np.ndarray | None:
+    """:func:`train_epochs`, or nothing: None where a member diverges, and all is as before."""
+    before, steps = [array.copy() for array in state], counter.steps
+    try:
+        return train_epochs(job, data, state, order, rate, counter, last)
+    except Diverged:
+        for array, values in zip(state, before, strict=True):
+            array[...] = values
+        counter.steps = steps
+        return None
+
+
+class Diverged(Exception):
+    """A loss that is not finite: of which member, at which step of an epoch."""
+
+    def __init__(self, loss: float, member: int, place: int) -> None:
+        self.loss, self.member, self.place = loss, member, place
+
+    def error(self, epoch: int, who: str = "the loss") -> FloatingPointError:
+        """What users are told."""
+        return FloatingPointError(
+            f"{who} became {self.loss} in epoch {epoch + 1}, step {self.place + 1}: it or its gradient "
+            "overflowed. A smaller learning rate, clip_norm or scaled inputs may help. The parameters "
+            "are the last finite ones"
+        )
+
+
+def _train(
+    job: Fit,
+    data: Observations,
+    state: State,
+    key: np.ndarray,
+    rate: float,
+    progress: Progress,
+    count: int,
+    last: bool,
+) -> list[float]:
+    """Train so many epochs; for each the mean of its steps' losses, which weigh as their observations.
+
+    An empty list, and nothing is done, if one of several epochs diverges.
+    """
+    n = len(data.inputs)
+    if job.shuffle:
+        order = orders(key, progress.epochs, count, 0, 1, n)
+    else:
+        order = np.tile(np.arange(n), (1, count, 1))
+    if count > 1:
+        totals = train_together(job, data, state, order, rate, progress, last)
+        return [] if totals is None else (totals[0] / n).tolist()
+    before = state.parameters.copy()
+    try:
+        totals = train_epochs(job, data, state, order, rate, progress, last)
+    except Diverged as diverged:
+        if not np.isfinite(state.parameters).all():
+            state.parameters[...] = before
+        if not (np.isfinite(state.first).all() and (state.second >= 0).all()):
+            progress.optimizer = None  # nothing can be gone on from
+        raise diverged.error(progress.epochs) from None
+    return (totals[0] / n).tolist()
+
+
+class _Best:
+    """The best parameters so far, where training may stop early."""
+
+    def __init__(self, patience: int | None, state: State) -> None:
+        self._patience = patience
+        self._state = state
+        self._loss = math.inf
+        self._parameters: np.ndarray | None = None
+        self._since = 0
+
+    def is_over(self, loss: float) -> bool:
+        """Note the loss of an epoch; whether none was smaller for long enough."""
+        if self._patience is None:
+            return False
+        if loss < self._loss:
+            self._loss, self._since = loss, 0
+            self._parameters = self._state.parameters.copy()
+            return False
+        self._since += 1
+        return self._since >= self._patience
+
+    def restore(self) -> None:
+        """Go back to the best parameters."""
+        if self._parameters is not None:
+            self._state.parameters[...] = self._parameters

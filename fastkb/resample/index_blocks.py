@@ -1,0 +1,171 @@
+"""The resamples of a bootstrap as blocks of rows of indices, drawn as SciPy draws them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastkb.random.numpy_indices import (
+    IndexStream,
+    drawn_by_numpy,
+    index_stream,
+    is_computed,
+)
+from fastkb.resample.scheme import Block, rows_together
+
+# Indices of a block: enough for the threads to share, and few enough to stay in the caches.
+INDICES = 2**20
+
+# Values that a statistic gets at a time at most, where that is not a matter of indices.
+VALUES = 2**21
+
+# Indices of a batch below which NumPy draws it as fast as all threads together.
+_SMALL_BATCH = 2**15
+
+
+def index_blocks(
+    rng: np.random.Generator | np.random.RandomState,
+    lengths: Sequence[int],
+    n_resamples: int,
+    batch: int | None,
+    largest: int,
+    ahead: bool = False,
+) -> Generator[Block, None, None]:
+    """All replicates' indices; at the end the generator is where NumPy would have left it.
+
+    SciPy draws a batch's rows for the first sample, then for the second, …. What `batch` is matters for
+    two samples or more, and never for one.
+
+    Parameters
+    ----------
+    rng : Generator or RandomState
+    lengths : sequence of int
+        Observations of each sample.
+    n_resamples : int
+    batch : int or None
+        None: all replicates are one batch.
+    largest : int
+        Indices of a block, roughly; a block has at least a row for each thread.
+    ahead : bool, default False
+        Whether the generator has moved past a batch before its first block is handed out, as SciPy's
+        has: a statistic that draws from it too then sees what it would see there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb.resample.index_blocks import index_blocks
+    >>> (block,) = index_blocks(np.random.default_rng(0), [10], 3, None, 1000)
+    >>> block.rows[0].tolist() == np.random.default_rng(0).integers(0, 10, (3, 10)).tolist()
+    True
+    """
+    together = rows_together(largest, sum(lengths))
+    size = max(1, batch or n_resamples)
+    if len(lengths) > 1 and not ahead and size * sum(lengths) <= _SMALL_BATCH:
+        yield from _small_batches(rng, lengths, n_resamples, size, together)
+        return
+    if ahead:
+        for start in range(0, n_resamples, size):
+            count = min(size, n_resamples - start)
+            stream = index_stream(rng)  # (the statistic may have drawn)
+            streams = _side_by_side(stream.copy(), lengths, count)
+            for n in lengths:
+                stream.skip(count, n)
+            stream.commit(rng)
+            yield from _batch(streams, lengths, start, count, together)
+        return
+    if len(lengths) == 1:
+        size = max(1, n_resamples)
+    # Nobody else draws meanwhile. (NumPy takes the lock for each of its own draws.)
+    with _undisturbed(rng):
+        stream = index_stream(rng)
+        for start in range(0, n_resamples, size):
+            count = min(size, n_resamples - start)
+            streams = _side_by_side(stream, lengths, count)
+            yield from _batch(streams, lengths, start, count, together)
+            stream = streams[-1]
+        stream.commit(rng)
+
+
+def _undisturbed(rng: Any) -> contextlib.AbstractContextManager:
+    """The generator's lock, where nobody here draws from the generator itself."""
+    return rng.bit_generator.lock if is_computed(rng) else contextlib.nullcontext()
+
+
+def _side_by_side(stream: IndexStream, lengths: Sequence[int], count: int) -> list[IndexStream]:
+    """A stream for each sample, each beginning where the one before has drawn `count` rows."""
+    streams = [stream]
+    for n in lengths[:-1]:
+        following = streams[-1].copy()
+        following.skip(count, n)
+        streams.append(following)
+    return streams
+
+
+def _batch(
+    streams: list[IndexStream], lengths: Sequence[int], start: int, count: int, together: int
+) -> Generator[Block, None, None]:
+    """The rows of one batch, some at a time."""
+    for first in range(0, count, together):
+        rows = min(together, count - first)
+        drawn = [one.rows(rows, n) for one, n in zip(streams, lengths, strict=True)]
+        yield Block(slice(start + first, start + first + rows), drawn)
+
+
+def _small_batches(
+    rng: np.random.Generator | np.random.RandomState,
+    lengths: Sequence[int],
+    n_resamples: int,
+    size: int,
+    together: int,
+) -> Generator[Block, None, None]:
+    """Several batches in one block, drawn by NumPy, which is quicker for some thousand numbers."""
+    stream = drawn_by_numpy(rng)
+    batches = max(1, together // size)
+    for first in range(0, n_resamples, size * batches):
+        last = min(first + size * batches, n_resamples)
+        drawn: list[list[np.ndarray]] = [[] for _ in lengths]
+        for start in range(first, last, size):
+            for rows, n in zip(drawn, lengths, strict=True):
+                rows.append(stream.rows(min(size, last - start), n))
+        yield Block(slice(first, last), [np.concatenate(rows) for rows in drawn])
+
+
+def row_blocks(
+    rows: Iterable[np.ndarray], largest: int, start: int = 0
+) -> Generator[Block, None, None]:
+    """Rows of indices, which may differ in length, as blocks of rows of one length.
+
+    Their places are counted from `start`.
+    """
+    rows = iter(rows)
+    while True:
+        some: list[np.ndarray] = []
+        taken = 0
+        for row in itertools.islice(rows, largest):
+            some.append(row)
+            taken += len(row)
+            if taken >= largest:
+                break
+        if not some:
+            return
+        lengths = np.array([len(row) for row in some])
+        for length in np.unique(lengths):
+            members = np.flatnonzero(lengths == length)
+            stacked = np.array([some[k] for k in members], np.uint32)
+            yield Block(start + members, [stacked])
+        start += len(some)
+
+
+def left_out_rows(n: int, together: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of the n - 1 indices without i, for i = start, …, `together` at a time.
+
+    # shape: (rows, n - 1), uint32
+    """
+    base = np.arange(n - 1, dtype=np.uint32)
+    for start in range(0, n, together):
+        omitted = np.arange(start, min(start + together, n), dtype=np.uint32)[:, None]
+        yield start, base + (base >= omitted).astype(np.uint32)

@@ -1,0 +1,74 @@
+"""What every scheme of resampling has in common; :mod:`fastkb.resample.schemes` lists them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkb.runtime.threads import n_threads
+
+
+class Block(NamedTuple):
+    """Some replicates' resamples."""
+
+    places: slice | np.ndarray  # which replicates
+    # For each sample that is drawn: rows of indices or of weights; of a ResponseScheme, the responses.
+    # shapes: (rows, n_j), responses (…, rows, n)
+    rows: list[np.ndarray]
+
+
+class Scheme(ABC):
+    """How resamples are made from numbers that (key, replicate) names; see the subclasses."""
+
+    # Whether leaving out rows or groups tells the acceleration of BCa.
+    knows_bca = True
+    # Whether several samples that are not paired can be drawn.
+    draws_unpaired = False
+
+    @abstractmethod
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> Scheme:
+        """The scheme for these samples (observations along the last axis), its arguments checked.
+
+        `axis` is where arguments of the user's that are shaped as the data have their observations.
+        """
+
+    @abstractmethod
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
+        """All replicates, as blocks of roughly `largest` numbers."""
+
+    def left_out(self) -> list[Iterator[np.ndarray]]:
+        """Indices without each of the independent groups, for each independent part of the data."""
+        raise TypeError(f"{type(self).__name__} has no jackknife")
+
+    def scale(self) -> float:
+        """What a deviation of the resampled statistic is multiplied by."""
+        return 1.0
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(
+            f"{name}={value if np.ndim(value) == 0 else '…'}" for name, value in self._arguments()
+        )
+        return f"{type(self).__name__}({arguments})"
+
+    def _arguments(self) -> list[tuple[str, Any]]:
+        return []
+
+
+def rows_together(largest: int, each: int) -> int:
+    """How many rows of `each` numbers are a block of roughly `largest`: as many for every thread."""
+    threads = n_threads()
+    return threads * max(1, largest // (threads * max(1, each)))
+
+
+def equal_blocks(
+    draw: Callable[[int, int], list[np.ndarray]], n_resamples: int, together: int
+) -> Generator[Block, None, None]:
+    """Blocks of `together` replicates: ``draw(first, count)`` gives those of one."""
+    for first in range(0, n_resamples, together):
+        count = min(together, n_resamples - first)
+        yield Block(slice(first, first + count), draw(first, count))

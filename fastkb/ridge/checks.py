@@ -1,0 +1,199 @@
+"""Checks of what users pass to kernel ridge regression."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from fastkb.checks.labels import check_all_labelled
+from fastkb.checks.numbers import real_array, wrong
+
+# scikit-learn's names; "chi2", "additive_chi2" and "cosine" have no function of ours and go to the
+# peer's.
+KERNEL_NAMES = (
+    "additive_chi2",
+    "chi2",
+    "cosine",
+    "laplacian",
+    "linear",
+    "poly",
+    "polynomial",
+    "precomputed",
+    "rbf",
+    "sigmoid",
+)
+
+# With an intercept, what is predicted without some rows loses as many digits as the share of the
+# weight that the others have falls short of one: at this share half of them are left.
+LEAST_SHARE = 1e-8
+
+
+def is_kernel_object(kernel: Any) -> bool:
+    """Whether `kernel` is one of fastkb's own kernel objects, which take matrices and not rows."""
+    return bool(getattr(kernel, "_is_fastkb_kernel", False)) and not isinstance(kernel, type)
+
+
+def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params: Any) -> None:
+    """Refuse parameters that no kernel can have."""
+    if isinstance(kernel, str):
+        if kernel not in KERNEL_NAMES:
+            close = difflib.get_close_matches(kernel, KERNEL_NAMES, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise wrong(
+                f"kernel={kernel!r} is not known: expected one of {', '.join(KERNEL_NAMES)}, "
+                f"a callable or a kernel of fastkb.kernels{hint}"
+            )
+    elif isinstance(kernel, type) or not (callable(kernel) or is_kernel_object(kernel)):
+        raise wrong(
+            f"kernel must be a name, a callable or a kernel of fastkb.kernels (an instance, such "
+            f"as RBF(sigma=1.0)), got {kernel!r}"
+        )
+    if gamma is not None:
+        check_real("gamma", gamma, minimum=0.0, hint=" or None for the kernel's default")
+    check_real("degree", degree, minimum=0.0)
+    check_real("coef0", coef0)
+    if kernel_params is not None:
+        if not isinstance(kernel_params, Mapping):
+            raise wrong(f"kernel_params must be a dict or None, got {kernel_params!r}")
+        if kernel_params and is_kernel_object(kernel):
+            raise wrong(
+                f"kernel_params={dict(kernel_params)!r} has no use with kernel={kernel!r}, which "
+                f"holds its own parameters: expected None"
+            )
+
+
+def check_real(name: str, value: Any, minimum: float | None = None, hint: str = "") -> None:
+    """Refuse what is not one finite real number, at least `minimum`."""
+    bound = "" if minimum is None else f" at least {minimum:g}"
+    expected = f"{name} must be a finite real number{bound}{hint}, got {value!r}"
+    real = isinstance(value, Real) and math.isfinite(value)
+    if not real or (minimum is not None and value < minimum):
+        raise wrong(expected)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise wrong(f"{name} must be True or False, got {value!r}")
+
+
+def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
+    """One penalty for all targets or one for each, as an array.  # shape: (1,) or (n_targets,)"""
+    if isinstance(alpha, Real):
+        check_real("alpha", alpha, minimum=0.0)
+        return np.array([alpha], dtype=np.float64)
+    values = real_array("alpha", alpha)
+    if values.ndim > 1 or values.size not in (1, n_targets):
+        raise wrong(
+            f"alpha has shape {values.shape}, but y has n_targets={n_targets}: expected one "
+            f"number, or one for each target"
+        )
+    values = values.reshape(-1)
+    if not np.isfinite(values).all() or (values < 0.0).any():
+        raise wrong(f"alpha must be finite and at least 0 for every target, got {alpha!r}")
+    return values
+
+
+def check_use_of_criterion(criterion: str, scoring: Any, cv: Any) -> None:
+    """Refuse what a likelihood has no use for: it predicts nothing that was left out."""
+    for name, value in (("scoring", scoring), ("cv", cv)):
+        if criterion == "reml" and value is not None:
+            raise wrong(
+                f"{name}={value!r} has no use with criterion='reml', which scores no predictions: "
+                f"expected {name}=None, or criterion='loo'"
+            )
+
+
+def check_groups(groups: Any, n_samples: int, splitter: Any) -> np.ndarray | None:
+    """The group of each sample, for the splitter that is to hold groups together."""
+    if groups is None:
+        return None
+    if splitter is None:
+        raise ValueError(
+            "groups has no use with cv=None, which leaves out one row at a time: expected a splitter "
+            "that reads groups, such as cv=LeaveOneGroupOut() or cv=GroupKFold()"
+        )
+    array = np.asarray(groups)
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"groups has shape {array.shape}: expected a vector of n_samples={n_samples} labels"
+        )
+    check_all_labelled("groups", groups, array)
+    return array
+
+
+def check_split(
+    number: int, train: Any, test: Any, n_samples: int, sample_weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the rows that fold `number` of a cross-validation is trained on and predicts."""
+    parts = []
+    for name, rows in (("train", train), ("test", test)):
+        index = np.asarray(rows)
+        if index.dtype == bool and index.shape == (n_samples,):
+            index = np.flatnonzero(index)
+        if index.ndim != 1 or index.size == 0:
+            raise ValueError(
+                f"the {name} part of fold {number} of cv must hold at least one row, got shape "
+                f"{index.shape}"
+            )
+        if index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= n_samples:
+            raise ValueError(
+                f"the {name} part of fold {number} of cv must hold indices of rows from 0 to "
+                f"{n_samples - 1}, got {rows!r}"
+            )
+        parts.append(index.astype(np.intp))
+    if sample_weight is not None and not sample_weight[parts[0]].any():
+        raise ValueError(
+            f"sample_weight is zero for all training rows of fold {number} of cv: at least one must "
+            f"have a positive weight"
+        )
+    return parts[0], parts[1]
+
+
+def check_weight_outside(share: float) -> None:
+    """Refuse weights of which next to nothing remains for an intercept where some rows are left out."""
+    if share < LEAST_SHARE:
+        raise ValueError(
+            f"sample_weight must leave each fit without some rows at least {LEAST_SHARE:g} of all "
+            f"weight, or fit_intercept=True has no intercept to find: the rows left out together "
+            f"have all but {share:.1e} of it"
+        )
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse what is not one of the names in `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        close = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        expected = " or ".join(repr(choice) for choice in choices)
+        raise wrong(f"{name} must be {expected}, got {value!r}{hint}")
+
+
+def check_own_gammas(gammas: np.ndarray | None) -> np.ndarray | None:
+    """Refuse candidates that the data would have beyond the range of floats, where they were clipped."""
+    limits = np.finfo(np.float64)
+    if gammas is not None and ((gammas <= limits.tiny) | (gammas >= limits.max)).any():
+        what = "large" if (gammas <= limits.tiny).any() else "small"
+        raise wrong(
+            f"X has rows so {what} a distance apart that no gamma of its scale is a finite positive "
+            "number: multiply X by a constant, or take a kernel of fastkb.kernels with its own width"
+        )
+    return gammas
+
+
+def check_grid(name: str, values: Any, *, allow_zero: bool) -> np.ndarray:
+    """A vector of candidates for a parameter, in the order given.  # shape: (n_candidates,)"""
+    grid = np.atleast_1d(real_array(name, values))
+    sign = "at least 0" if allow_zero else "positive"
+    if grid.ndim != 1 or grid.size == 0:
+        raise wrong(f"{name} must be a vector of at least one number, got shape {grid.shape}")
+    good = np.isfinite(grid) & ((grid >= 0.0) if allow_zero else (grid > 0.0))
+    if not good.all():
+        index = int(np.argmin(good))
+        raise wrong(f"{name} must be finite and {sign}, got {name}[{index}]={grid[index]:g}")
+    return grid

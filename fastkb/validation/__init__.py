@@ -1,1 +1,0 @@
-"""Every check of user input, one file per public call family; general helpers here."""
