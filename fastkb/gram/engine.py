@@ -16,6 +16,7 @@ from fastkb.scalar.kernels import Parameters, epilogue_code
 from fastkb.tile import cpu
 from fastkb.tile.blocking import STREAMED_FROM, TILES_PER_THREAD, Blocking, blocking
 from fastkb.tile.pack import pack, packed_length
+from fastkb.tile.sinks import Sink
 
 # How long a chunk of tiles may take, and what a core needs about (a slow one; only Ctrl-C waits for it).
 _SECONDS_A_CHUNK = 0.25
@@ -117,6 +118,7 @@ def drive(
             task = cpu.Task(
                 form=int(chosen.row.form),
                 code=epilogue_code(chosen.row),
+                sink=int(Sink.STORE),
                 symmetric=int(chosen.symmetric),
                 d=d,
                 streaming=int(chosen.streaming),
@@ -125,7 +127,7 @@ def drive(
                 first=first,
                 stop=min(first + chosen.chunk, chosen.n_tiles),
             )
-            cpu.gram_tiles(a, b, out, task, (sizes.mr, sizes.nr, sizes.kc), parameters)
+            cpu.gram_tiles(a, b, a[:0], out, task, 1.0, parameters)
 
 
 def compute(

@@ -33,6 +33,7 @@ from fastkb.runtime.stack import stack_array
 from fastkb.scalar.bits import multiply_add
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import blocking
+from fastkb.tile.multiply import Operand, Part, multiply_panels
 
 MR = blocking("float64").mr
 NR = blocking("float64").nr
@@ -108,11 +109,18 @@ def factor(panels, size, n_right, left):
     for j in range(0, size, BLOCK):
         if j > 0:
             _pack_left(panels, size, j, left)
-            for panel in range(j // NR, n_panels):
-                start = panel * NR * size
-                for part in range(BLOCK // MR):
-                    target = start + (j + part * MR) * NR
-                    simd.dot(left, part * size * MR, panels, start, j, panels, target, NR, False)
+            into = Operand(panels, j * NR, NR, 0, NR * size)
+            multiply_panels(
+                Operand(left, 0, 1, MR, size * MR),
+                Operand(panels, 0, 0, NR, NR * size),
+                into,
+                into,
+                j,
+                Part(0, BLOCK, j // NR, n_panels),
+                (0, 0),
+                False,
+                left,
+            )
         failed = _factor_square(panels, size, j, square, inverse)
         if failed > 0:
             return j + failed

@@ -22,6 +22,8 @@ class Form(IntEnum):
     DOT = 0  # Σ x_k x'_k
     SQDIFF = 1  # Σ (x_k - x'_k)²: squared Euclidean distance, without cancellation
     ABSDIFF = 2  # Σ |x_k - x'_k|: Manhattan distance
+    WEIGHTED_SQDIFF = 3  # Σ (w_k (x_k - x'_k))²
+    WEIGHTED_ABSDIFF = 4  # Σ w_k |x_k - x'_k|
 
 
 class Parameters(NamedTuple):

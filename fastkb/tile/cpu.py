@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numba.core import types
 
 from fastkb.runtime import inline, jit, matrix, prange, vector
 from fastkb.runtime.stack import stack_array
-from fastkb.scalar.kernels import Form, Parameters
+from fastkb.scalar.kernels import Parameters
+from fastkb.tile import sinks
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import TILES_AT_A_TIME, blocking
 from fastkb.tile.epilogue import apply
+from fastkb.tile.multiply import OF_FORM, Operand, Part
+from fastkb.tile.sinks import AREA, TILE, Place
 
-TILE = blocking("float64").tile
-AREA = TILE * TILE
-STRIP = TILE * blocking("float32").width
-DOT, SQDIFF = int(Form.DOT), int(Form.SQDIFF)
+_mr = simd.constant("mr", lambda dtype: blocking(dtype).mr)
+_nr = simd.constant("nr", lambda dtype: blocking(dtype).nr)
 
 
 class Task(NamedTuple):
@@ -25,6 +26,7 @@ class Task(NamedTuple):
 
     form: int  # fastkb.scalar.kernels.Form
     code: int  # the epilogue's code
+    sink: int  # fastkb.tile.sinks.Sink
     symmetric: int  # 1: b is a, only tiles on and above the diagonal are computed, and mirrored
     d: int  # columns of the data
     streaming: int  # 1: the result goes past the caches
@@ -35,7 +37,7 @@ class Task(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Rows (or columns) `first` up to `stop` of a tile that begins at the packed row `origin`."""
+    """Rows or columns `first` up to `stop` of a tile that begins at the packed row `origin`."""
 
     origin: int
     first: int
@@ -49,94 +51,72 @@ def _span(place, tile, lead, n):
 
 
 @inline
-def _multiply(a, b, values, down, across, sizes, form, d):
-    """values[row, column] = the accumulated form of the rows of a and b in the two spans."""
-    mr, nr, kc = sizes
-    stride = TILE
-    for k in range(0, d, kc):
-        depth = min(kc, d - k)
-        for column in range(across.first // nr * nr, across.stop, nr):
-            b_offset = (across.origin + column) * d + k * nr
-            for row in range(down.first // mr * mr, down.stop, mr):
-                a_offset = (down.origin + row) * d + k * mr
-                c_offset = row * stride + column
-                if form == SQDIFF:
-                    simd.sqdiff(a, a_offset, b, b_offset, depth, values, c_offset, stride, k == 0)
-                elif form == DOT:
-                    simd.dot(a, a_offset, b, b_offset, depth, values, c_offset, stride, k == 0)
-                else:
-                    simd.absdiff(a, a_offset, b, b_offset, depth, values, c_offset, stride, k == 0)
+def _no_form(form, a, b, c, depth, part, weights):
+    return
 
 
-@inline
-def _write_row(values, offset, out, row, column, count, streaming):
-    """out[row, column : column + count] = values[offset : offset + count]."""
-    width = simd.width(values)
-    done = 0
-    if out.strides[1] == values.itemsize:
-        if streaming:
-            # Non-temporal stores must be aligned: single elements up to the first whole vector.
-            size = width * values.itemsize
-            address = out.ctypes.data + row * out.strides[0] + column * values.itemsize
-            ahead = min(count, ((-address) % size) // values.itemsize)
-            while done < ahead:
-                out[row, column + done] = values[offset + done]
-                done += 1
-            while done + width <= count:
-                simd.stream(values, offset + done, out, row, column + done)
-                done += width
+def _link(own: int, multiply: Any, following: Any) -> Any:
+    @inline
+    def add_up(form, a, b, c, depth, part, weights):
+        if form == own:
+            multiply(a, b, c, c, depth, part, (0, 0), True, weights)
         else:
-            while done + width <= count:
-                simd.store(values, offset + done, out, row, column + done)
-                done += width
-    while done < count:
-        out[row, column + done] = values[offset + done]
-        done += 1
+            following(form, a, b, c, depth, part, weights)
+
+    return add_up
+
+
+def _chain() -> Any:
+    link = _no_form
+    for form, multiply in reversed(list(enumerate(OF_FORM))):
+        link = _link(form, multiply, link)
+    return link
+
+
+# add_up(form, a, b, c, depth, part, weights): c = the sums of this form.
+_add_up = _chain()
 
 
 @inline
-def _write(values, out, down, across, task):
-    """The tile's place in the result."""
-    column = across.origin + across.first - task.lead
-    count = across.stop - across.first
-    above = down.origin - (task.lead if task.symmetric == 1 else 0)
-    for row in range(down.first, down.stop):
-        start = row * TILE + across.first
-        _write_row(values, start, out, above + row, column, count, task.streaming == 1)
+def _sums(a, b, values, down, across, task, weights):
+    """values[row, column] = the accumulated form of the rows of a and b in the two spans."""
+    mr, nr, d = _mr(values), _nr(values), task.d
+    _add_up(
+        task.form,
+        Operand(a, down.origin * d, 1, mr, mr * d),
+        Operand(b, across.origin * d, 0, nr, nr * d),
+        Operand(values, 0, TILE, 0, nr),
+        d,
+        Part(down.first // mr * mr, down.stop, across.first // nr, (across.stop + nr - 1) // nr),
+        weights,
+    )
 
 
 @inline
-def _write_transposed(values, out, down, across, task):
-    """The tile's mirror image, a strip of one vector's width at a time."""
-    width = simd.width(values)
-    strip = stack_array(STRIP, values)
-    left = down.origin + down.first - task.lead
-    count = down.stop - down.first
-    for column in range(across.first // width * width, across.stop, width):
-        for row in range(down.first // width * width, down.stop, width):
-            simd.transpose_block(values, row * TILE + column, TILE, strip, row, TILE)
-        for k in range(max(column, across.first), min(column + width, across.stop)):
-            start = (k - column) * TILE + down.first
-            row = across.origin + k - task.lead
-            _write_row(strip, start, out, row, left, count, task.streaming == 1)
-
-
-@inline
-def _tile(a, b, out, place, task, sizes, p):
-    """One tile: multiply, epilogue, write, mirror."""
-    down = _span(place[0], task.tile, task.lead if task.symmetric == 1 else 0, out.shape[0])
+def _tile(a, b, weights, out, place, task, factor, p):
+    """One tile: sums, epilogue, factor, sink."""
+    above = task.lead if task.symmetric == 1 else 0
+    down = _span(place[0], task.tile, above, out.shape[0])
     across = _span(place[1], task.tile, task.lead, out.shape[1])
     values = stack_array(AREA, a)
-    _multiply(a, b, values, down, across, sizes, task.form, task.d)
+    _sums(a, b, values, down, across, task, weights)
     # A tile of full width is one run of elements; another, one for each row.
     whole = across.stop - across.first == TILE
     length = (down.stop - down.first) * TILE if whole else across.stop - across.first
     for row in range(down.first, down.first + 1 if whole else down.stop):
         start = row * TILE + across.first
-        apply(task.code, values[start : start + length], p)
-    _write(values, out, down, across, task)
+        run = values[start : start + length]
+        apply(task.code, run, p)
+        if factor != 1.0:
+            for j in range(len(run)):
+                run[j] *= factor
+    at = Place(
+        down.origin + down.first - above, across.origin + across.first - task.lead,
+        down.first, down.stop, across.first, across.stop,
+    )  # fmt: skip
+    sinks.write(task.sink, values, out, at, task.streaming == 1)
     if task.symmetric == 1 and place[0] != place[1]:
-        _write_transposed(values, out, down, across, task)
+        sinks.mirror(values, out, at, task.streaming == 1)
     if task.streaming == 1:
         simd.fence()  # another thread may read the result once this one has reported back
 
@@ -155,13 +135,14 @@ def _upper_place(t):
 def _signature(T):
     whole = types.NamedUniTuple(types.intp, len(Task._fields), Task)
     parameters = types.NamedUniTuple(T, len(Parameters._fields), Parameters)
-    sizes = types.UniTuple(types.intp, 3)
-    return vector(T), vector(T), matrix(T, readonly=False), whole, sizes, parameters
+    return vector(T), vector(T), vector(T), matrix(T, readonly=False), whole, T, parameters
 
 
 @jit(parallel=True, signature=_signature, chunk=TILES_AT_A_TIME)
-def gram_tiles(a, b, out, task, sizes, p):
-    """out[i, j] = g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d), in some of the tiles.
+def gram_tiles(a, b, weights, out, task, factor, p):
+    """out[i, j] = factor · g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d), in some of the tiles.
+
+    Of a weighted form, `weights` has a number for each column; of the others it is not read.
 
     Where the result's first element stands `lead` elements after the beginning of a cache line, so
     does every row's (:func:`fastkb.gram.engine.plan` sees to that), and the tiles are shifted so as to
@@ -171,4 +152,4 @@ def gram_tiles(a, b, out, task, sizes, p):
     across = (out.shape[1] + task.lead + task.tile - 1) // task.tile
     for t in prange(task.first, task.stop):
         place = _upper_place(t) if task.symmetric == 1 else (t // across, t % across)
-        _tile(a, b, out, place, task, sizes, p)
+        _tile(a, b, weights, out, place, task, factor, p)

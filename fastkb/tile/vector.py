@@ -51,122 +51,65 @@ def splat(builder: Any, scalar: Any, vector: ir.VectorType) -> Any:
     return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
 
 
-def _accumulate_dot(builder: Any, a: Any, b: Any, c: Any) -> Any:
+def _add_product(builder: Any, a: Any, b: Any, c: Any, weight: Callable) -> Any:
+    """c + a·b"""
     return multiply_add(builder, a, b, c)
 
 
-def _accumulate_sqdiff(builder: Any, a: Any, b: Any, c: Any) -> Any:
+def _add_square(builder: Any, a: Any, b: Any, c: Any, weight: Callable) -> Any:
+    """c + (a - b)²"""
     difference = builder.fsub(a, b)
     return multiply_add(builder, difference, difference, c)
 
 
-def _accumulate_absdiff(builder: Any, a: Any, b: Any, c: Any) -> Any:
+def _add_size(builder: Any, a: Any, b: Any, c: Any, weight: Callable) -> Any:
+    """c + |a - b|"""
     difference = builder.fsub(a, b)
     return builder.fadd(call_llvm(builder, "fabs", difference.type, [difference]), c)
 
 
-def _make_micro_kernel(accumulate: Callable, name: str) -> Any:
-    """An intrinsic ``(a, a_offset, b, b_offset, depth, c, c_offset, stride, first)``.
-
-    For the micro-tile of `c` at `c_offset` (row stride `stride`):
-
-        c[i, j] = (0 if first else c[i, j]) ⊕ a[0, i] ∘ b[0, j] ⊕ a[1, i] ∘ b[1, j] ⊕ …
-
-    over `depth` columns of the packed panels a (depth, mr) and b (depth, nr), in this order: the
-    rounding of an element does not depend on where in a tile it stands.
-    """
-
-    def typer(typing_context, a, a_offset, b, b_offset, depth, c, c_offset, stride, first):
-        size = blocking(str(c.dtype))
-        vector = vector_type(c)
-        vectors = size.nr // size.width
-        align = c.dtype.bitwidth // 8
-
-        def codegen(context, builder, signature, arguments):
-            a_data = data_of(context, builder, a, arguments[0])
-            b_data = data_of(context, builder, b, arguments[2])
-            c_data = data_of(context, builder, c, arguments[5])
-            a_start, b_start, depth, c_start, stride, first = (
-                arguments[k] for k in (1, 3, 4, 6, 7, 8)
-            )
-            offsets = []
-            for i in range(size.mr):
-                row = builder.add(c_start, builder.mul(stride, _INDEX(i)))
-                offsets += [builder.add(row, _INDEX(v * size.width)) for v in range(vectors)]
-
-            # The accumulators start at zero, or where the last visit left them.
-            before = builder.block
-            resume = builder.append_basic_block(name + ".resume")
-            loop = builder.append_basic_block(name + ".loop")
-            after = builder.append_basic_block(name + ".after")
-            builder.cbranch(builder.trunc(first, ir.IntType(1)), loop, resume)
-            builder.position_at_end(resume)
-            resumed = [load_vector(builder, c_data, offset, vector, align) for offset in offsets]
-            builder.branch(loop)
-
-            builder.position_at_end(loop)
-            step = builder.phi(_INDEX)
-            step.add_incoming(_INDEX(0), before)
-            step.add_incoming(_INDEX(0), resume)
-            accumulators = []
-            for value in resumed:
-                accumulator = builder.phi(vector)
-                accumulator.add_incoming(ir.Constant(vector, [0.0] * vector.count), before)
-                accumulator.add_incoming(value, resume)
-                accumulators.append(accumulator)
-            a_row = builder.add(a_start, builder.mul(step, _INDEX(size.mr)))
-            b_row = builder.add(b_start, builder.mul(step, _INDEX(size.nr)))
-            columns = [
-                load_vector(
-                    builder, b_data, builder.add(b_row, _INDEX(v * size.width)), vector, align
-                )
-                for v in range(vectors)
-            ]
-            results = []
-            for i in range(size.mr):
-                scalar = builder.load(builder.gep(a_data, [builder.add(a_row, _INDEX(i))]))
-                row = splat(builder, scalar, vector)
-                for v in range(vectors):
-                    results.append(
-                        accumulate(builder, row, columns[v], accumulators[i * vectors + v])
-                    )
-            following = builder.add(step, _INDEX(1))
-            step.add_incoming(following, loop)
-            for accumulator, result in zip(accumulators, results, strict=True):
-                accumulator.add_incoming(result, loop)
-            builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
-
-            builder.position_at_end(after)
-            for result, offset in zip(results, offsets, strict=True):
-                store_vector(builder, result, c_data, offset, align)
-            return context.get_dummy_value()
-
-        index = types.intp
-        return (
-            types.void(a, index, b, index, index, c, index, index, types.boolean),
-            codegen,
-        )
-
-    typer.__name__ = name
-    return intrinsic(typer)
+def _add_weighted_square(builder: Any, a: Any, b: Any, c: Any, weight: Callable) -> Any:
+    """c + (w (a - b))²"""
+    difference = builder.fmul(builder.fsub(a, b), weight())
+    return multiply_add(builder, difference, difference, c)
 
 
-dot = _make_micro_kernel(_accumulate_dot, "dot")
-sqdiff = _make_micro_kernel(_accumulate_sqdiff, "sqdiff")
-absdiff = _make_micro_kernel(_accumulate_absdiff, "absdiff")
+def _add_weighted_size(builder: Any, a: Any, b: Any, c: Any, weight: Callable) -> Any:
+    """c + w |a - b|"""
+    difference = builder.fsub(a, b)
+    size = call_llvm(builder, "fabs", difference.type, [difference])
+    return multiply_add(builder, size, weight(), c)
 
 
-def _make_strided_kernel(name: str, vectors: int = 2, share: float = 1.0) -> Any:
-    """An intrinsic ``(a, a_start, a_row, a_step, b, b_start, b_step, depth, base, base_start, base_row,
-    c, c_start, c_row)``, for matrices that are too small to be packed first.
+def micro_kernel(
+    name: str, accumulate: Callable, sizes: Callable, *, vectors: int = 0, share: float = 1.0
+) -> Any:
+    """The one builder of micro-kernels: a micro-tile's sums, kept in vector registers.
 
-        c[i, j] = base[i, j] + a[i, 0]·b[0, j] + a[i, 1]·b[1, j] + …      (depth terms, in this order)
+    An intrinsic ``(a, a_start, a_row, a_step, b, b_start, b_step, depth, from_zero, base, base_start,
+    base_row, c, c_start, c_row, weights, weights_start)``:
 
-    for the rows i of a network's micro-tile, or a share of them (0: one row), and the columns j of
-    `vectors` vectors.
-    Element [i, k] of a stands at a_start + i·a_row + k·a_step: a matrix or its transpose. Rows of b, base
-    and c are contiguous, the next begins b_step, base_row and c_row later (base_row = 0: the same for
-    all, as a bias is). base and c may be the same.
+        c[i, j] = (0 if from_zero else base[i, j]) ⊕ a[i, 0] ∘ b[0, j] ⊕ a[i, 1] ∘ b[1, j] ⊕ …
+
+    over `depth` terms in this order, for the rows i and columns j of one micro-tile: the rounding of an
+    element does not depend on where in a tile it stands. Element [i, k] of a stands at
+    a_start + i·a_row + k·a_step: a packed panel, a matrix or its transpose. Rows of b, base and c are
+    contiguous, the next begins b_step, base_row and c_row later (base_row = 0: the same for all, as a
+    bias is). base and c may be the same. Where strides are constants, LLVM folds them into addresses.
+
+    Parameters
+    ----------
+    name : str
+        Of the intrinsic.
+    accumulate : callable
+        Emits one ⊕ a ∘ b; called with the builder, the three vectors, and a function that gives the
+        term's weight.
+    sizes : callable
+        :func:`~fastkb.tile.blocking.blocking` or :func:`~fastkb.tile.blocking.network_blocking`.
+    vectors : int, default 0
+        Of a row of the micro-tile; 0: as many as the blocking has.
+    share : float, default 1.0
+        Of the blocking's rows; 0 is one row.
     """
 
     def typer(
@@ -179,98 +122,122 @@ def _make_strided_kernel(name: str, vectors: int = 2, share: float = 1.0) -> Any
         b_start,
         b_step,
         depth,
+        from_zero,
         base,
         base_start,
         base_row,
         c,
         c_start,
         c_row,
+        weights,
+        weights_start,
     ):
-        size = network_blocking(str(c.dtype))
-        mr = max(1, int(share * size.mr))
+        size = sizes(str(c.dtype))
+        rows = max(1, int(share * size.mr))
+        across = vectors or size.nr // size.width
         vector = vector_type(c)
         align = c.dtype.bitwidth // 8
 
         def codegen(context, builder, signature, arguments):
+            given = dict(zip(_MICRO, arguments, strict=True))
             data = {
-                k: data_of(context, builder, signature.args[k], arguments[k]) for k in (0, 4, 8, 11)
+                k: data_of(context, builder, signature.args[_MICRO.index(k)], given[k])
+                for k in ("a", "b", "base", "c", "weights")
             }
-            a_start, a_row, a_step, b_start, b_step, depth = (
-                arguments[k] for k in (1, 2, 3, 5, 6, 7)
-            )
 
-            def places(start, row):
-                for i in range(mr):
-                    begin = builder.add(start, builder.mul(row, _INDEX(i)))
-                    for v in range(vectors):
+            def places(start, stride):
+                for i in range(rows):
+                    begin = builder.add(start, builder.mul(stride, _INDEX(i)))
+                    for v in range(across):
                         yield builder.add(begin, _INDEX(v * size.width))
 
-            sums = [
-                load_vector(builder, data[8], place, vector, align)
-                for place in places(arguments[9], arguments[10])
-            ]
-            rows = [builder.add(a_start, builder.mul(a_row, _INDEX(i))) for i in range(mr)]
+            # The sums start at zero, or at the base.
             before = builder.block
-            check = builder.append_basic_block(name + ".check")
-            loop = builder.append_basic_block(name + ".loop")
-            after = builder.append_basic_block(name + ".after")
+            load, check, loop, after = (
+                builder.append_basic_block(f"{name}.{part}")
+                for part in ("base", "check", "loop", "after")
+            )
+            builder.cbranch(builder.trunc(given["from_zero"], ir.IntType(1)), check, load)
+            builder.position_at_end(load)
+            loaded = [
+                load_vector(builder, data["base"], place, vector, align)
+                for place in places(given["base_start"], given["base_row"])
+            ]
             builder.branch(check)
 
             builder.position_at_end(check)
-            step = builder.phi(_INDEX)
-            step.add_incoming(_INDEX(0), before)
-            accumulators = []
-            for value in sums:
-                accumulator = builder.phi(vector)
-                accumulator.add_incoming(value, before)
-                accumulators.append(accumulator)
-            builder.cbranch(builder.icmp_signed("<", step, depth), loop, after)
+            firsts = []
+            for value in loaded:
+                first = builder.phi(vector)
+                first.add_incoming(ir.Constant(vector, [0.0] * vector.count), before)
+                first.add_incoming(value, load)
+                firsts.append(first)
+            some = builder.icmp_signed("<", _INDEX(0), given["depth"])
+            builder.cbranch(some, loop, after)
 
             builder.position_at_end(loop)
-            b_row = builder.add(b_start, builder.mul(step, b_step))
+            step = builder.phi(_INDEX)
+            step.add_incoming(_INDEX(0), check)
+            sums = [builder.phi(vector) for _ in firsts]
+            b_row = builder.add(given["b_start"], builder.mul(step, given["b_step"]))
             columns = [
                 load_vector(
-                    builder, data[4], builder.add(b_row, _INDEX(v * size.width)), vector, align
+                    builder, data["b"], builder.add(b_row, _INDEX(v * size.width)), vector, align
                 )
-                for v in range(vectors)
+                for v in range(across)
             ]
-            column = builder.mul(step, a_step)
+            column = builder.add(given["a_start"], builder.mul(step, given["a_step"]))
+
+            def weight():
+                place = builder.add(given["weights_start"], step)
+                return splat(builder, builder.load(builder.gep(data["weights"], [place])), vector)
+
             results = []
-            for i in range(mr):
-                scalar = builder.load(builder.gep(data[0], [builder.add(rows[i], column)]))
-                row = splat(builder, scalar, vector)
-                for v in range(vectors):
-                    results.append(
-                        multiply_add(builder, row, columns[v], accumulators[i * vectors + v])
-                    )
-            step.add_incoming(builder.add(step, _INDEX(1)), loop)
-            for accumulator, result in zip(accumulators, results, strict=True):
-                accumulator.add_incoming(result, loop)
-            builder.branch(check)
+            for i in range(rows):
+                place = builder.add(column, builder.mul(given["a_row"], _INDEX(i)))
+                row = splat(builder, builder.load(builder.gep(data["a"], [place])), vector)
+                for v in range(across):
+                    total = sums[i * across + v]
+                    results.append(accumulate(builder, row, columns[v], total, weight))
+            following = builder.add(step, _INDEX(1))
+            step.add_incoming(following, loop)
+            for total, first, result in zip(sums, firsts, results, strict=True):
+                total.add_incoming(first, check)
+                total.add_incoming(result, loop)
+            builder.cbranch(builder.icmp_signed("<", following, given["depth"]), loop, after)
 
             builder.position_at_end(after)
-            for value, place in zip(
-                accumulators, places(arguments[12], arguments[13]), strict=True
-            ):
-                store_vector(builder, value, data[11], place, align)
+            lasts = []
+            for first, result in zip(firsts, results, strict=True):
+                last = builder.phi(vector)
+                last.add_incoming(first, check)
+                last.add_incoming(result, loop)
+                lasts.append(last)
+            for last, place in zip(lasts, places(given["c_start"], given["c_row"]), strict=True):
+                store_vector(builder, last, data["c"], place, align)
             return context.get_dummy_value()
 
-        index = types.intp
+        index, flag = types.intp, types.boolean
         return (
             types.void(
-                a, index, index, index, b, index, index, index, base, index, index, c, index, index
+                a, index, index, index, b, index, index, index, flag, base, index, index,
+                c, index, index, weights, index,
             ),
             codegen,
-        )
+        )  # fmt: skip
 
     typer.__name__ = name
     return intrinsic(typer)
 
 
-multiply_wide = _make_strided_kernel("multiply_wide")
-multiply_narrow = _make_strided_kernel("multiply_narrow", vectors=1)
-multiply_half = _make_strided_kernel("multiply_half", share=0.5)
-multiply_row = _make_strided_kernel("multiply_row", share=0.0)
+# The arguments of a micro-kernel.
+_MICRO = (
+    "a", "a_start", "a_row", "a_step", "b", "b_start", "b_step", "depth", "from_zero", "base",
+    "base_start", "base_row", "c", "c_start", "c_row", "weights", "weights_start",
+)  # fmt: skip
+
+#: What is added up of two elements, in the order of :class:`fastkb.scalar.kernels.Form`.
+ACCUMULATE = (_add_product, _add_square, _add_size, _add_weighted_square, _add_weighted_size)
 
 
 @intrinsic
@@ -434,15 +401,23 @@ stream = _make_write(
 )
 
 
-@intrinsic
-def width(typing_context, like):
-    """How many elements of the type of `like` a vector holds, as a constant."""
-    count = blocking(str(like.dtype)).width
+def constant(name: str, value: Callable[[str], int]) -> Any:
+    """An intrinsic ``(like)``: a whole number that depends on the element type of `like`, a constant."""
 
-    def codegen(context, builder, signature, arguments):
-        return _INDEX(count)
+    def typer(typing_context, like):
+        number = value(str(like.dtype))
 
-    return types.intp(like), codegen
+        def codegen(context, builder, signature, arguments):
+            return _INDEX(number)
+
+        return types.intp(like), codegen
+
+    typer.__name__ = name
+    return intrinsic(typer)
+
+
+#: How many elements of the type of `like` a vector holds.
+width = constant("width", lambda dtype: blocking(dtype).width)
 
 
 @intrinsic

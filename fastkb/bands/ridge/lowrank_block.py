@@ -31,10 +31,12 @@ from fastkb.bands.ridge.lowrank_problem import BATCH, DEPTH, MR, NR, PACKS, ROWS
 from fastkb.linalg import lanes
 from fastkb.random.streams import add_counts
 from fastkb.runtime import inline, jit, prange
-from fastkb.tile import vector as simd
+from fastkb.tile.multiply import Operand, Part, multiply_panels
 
 _RESIDUALS = 3  # times that the true residual is computed, at most
 _STEPS = 60  # of conjugate gradients between them, at most
+
+_WHOLE = (0, 0)  # panels are whole: no edge has a micro-kernel of its own
 
 # Kinds of pass over the rows of Ψ
 INITIAL, RESIDUAL, STEP = range(3)
@@ -64,10 +66,18 @@ def _strong_triangles(columns, sizes, weights, triangles, panel):
                     value = columns[one + k * MR]
                     for m in range(MR):
                         panel[k * MR + m] = columns[other + k * MR + m] * value
-                for p in range(PACKS):
-                    w = (p * sizes.n_padded + start) * NR
-                    c = (p * height + row) * NR
-                    simd.dot(panel, 0, weights, w, depth, triangles, c, NR, start == 0)
+                into = Operand(triangles, row * NR, NR, 0, height * NR)
+                multiply_panels(
+                    Operand(panel, 0, 1, MR, 0),
+                    Operand(weights, start * NR, 0, NR, sizes.n_padded * NR),
+                    into,
+                    into,
+                    depth,
+                    Part(0, MR, 0, PACKS),
+                    _WHOLE,
+                    start == 0,
+                    panel,
+                )
                 row += MR
 
 
@@ -128,11 +138,19 @@ def _pass_over_rows(problem, sizes, target, work, what):
     lanes.clear(work.scalars[slot.RHO], 0, PACKS)
     for start in range(0, n, ROWS):
         rows = min(ROWS, n - start)
-        for i in range(0, rows if what != INITIAL else 0, MR):
-            for p in range(PACKS):
-                x = p * sizes.rank_padded * NR
-                c = (p * ROWS + i) * NR
-                simd.dot(problem.rows, (start + i) * rank, source, x, rank, tile, c, NR, True)
+        if what != INITIAL:
+            into = Operand(tile, 0, NR, 0, ROWS * NR)
+            multiply_panels(
+                Operand(problem.rows, start * rank, 1, MR, MR * rank),
+                Operand(source, 0, 0, NR, sizes.rank_padded * NR),
+                into,
+                into,
+                rank,
+                Part(0, rows, 0, PACKS),
+                _WHOLE,
+                True,
+                tile,
+            )
         for p in range(PACKS):
             c, w = p * ROWS, p * n + start
             if what == STEP:
@@ -144,12 +162,18 @@ def _pass_over_rows(problem, sizes, target, work, what):
                 lanes.add_sizes(
                     work.scalars[slot.RHO], p, tile, c, problem.root_residual, start, rows
                 )
-        for j in range(0, sizes.rank_padded, MR):
-            a = j * n + start * MR
-            for p in range(PACKS):
-                x = p * ROWS * NR
-                c = (p * sizes.rank_padded + j) * NR
-                simd.dot(problem.columns, a, tile, x, rows, product, c, NR, start == 0)
+        into = Operand(product, 0, NR, 0, sizes.rank_padded * NR)
+        multiply_panels(
+            Operand(problem.columns, start * MR, 1, MR, MR * n),
+            Operand(tile, 0, 0, NR, ROWS * NR),
+            into,
+            into,
+            rows,
+            Part(0, sizes.rank_padded, 0, PACKS),
+            _WHOLE,
+            start == 0,
+            tile,
+        )
 
 
 @inline
@@ -274,18 +298,18 @@ def _solve(problem, sizes, target, work):
 def _predict(problem, sizes, z, tile, out):
     """out[replicate, e] = Ψ_eval z for as many replicates as `out` has rows."""
     for e in range(0, sizes.n_eval, MR):
-        for p in range(PACKS):
-            simd.dot(
-                problem.eval_rows,
-                e * sizes.rank,
-                z,
-                p * sizes.rank_padded * NR,
-                sizes.rank,
-                tile,
-                p * MR * NR,
-                NR,
-                True,
-            )
+        into = Operand(tile, 0, NR, 0, MR * NR)
+        multiply_panels(
+            Operand(problem.eval_rows, e * sizes.rank, 1, MR, 0),
+            Operand(z, 0, 0, NR, sizes.rank_padded * NR),
+            into,
+            into,
+            sizes.rank,
+            Part(0, MR, 0, PACKS),
+            _WHOLE,
+            True,
+            tile,
+        )
         for b in range(out.shape[0]):
             for m in range(min(MR, sizes.n_eval - e)):
                 out[b, e + m] = tile[((b // NR) * MR + m) * NR + b % NR]

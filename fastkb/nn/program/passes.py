@@ -17,11 +17,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from fastkb.runtime import inline
 from fastkb.scalar.activations import activate, times_derivative
 from fastkb.tile import vector as simd
+from fastkb.tile.multiply import Operand, Part, multiply_layers, multiply_rows
 
 
 class Sizes(NamedTuple):
@@ -40,59 +39,6 @@ class Span(NamedTuple):
 
     begin: int
     stop: int
-
-
-class Part(NamedTuple):
-    """Some of the micro-tiles of a result."""
-
-    row: int  # first row, a multiple of mr
-    row_stop: int
-    panel: int
-    panel_stop: int
-
-
-class Operand(NamedTuple):
-    """Where a matrix stands: element (i, k) at start + i·row + k·step + panel·(number of the panel)."""
-
-    data: np.ndarray
-    start: int
-    row: int
-    step: int
-    panel: int
-
-
-@inline(references=False)
-def _multiply(a, b, base, c, depth, part, shape, sizes):
-    """c = base + a b for the micro-tiles of a part, of a matrix of so many rows and columns."""
-    rows, columns = shape
-    last = (columns - 1) // sizes.nr
-    narrow = columns - last * sizes.nr <= sizes.width  # the other half of the last panel stays zero
-    for k in range(0, depth, sizes.kc):
-        terms = min(sizes.kc, depth - k)
-        for panel in range(part.panel, part.panel_stop):
-            b_start = b.start + panel * b.panel + k * b.step
-            for row in range(part.row, part.row_stop, sizes.mr):
-                a_start = a.start + row * a.row + k * a.step
-                c_start = c.start + row * c.row + panel * c.panel
-                # The first terms begin at the base, the others at what is there.
-                from_data = c.data if k > 0 else base.data
-                from_start = c_start if k > 0 else base.start + panel * base.panel
-                from_row = c.row if k > 0 else 0
-                if narrow and panel == last:
-                    simd.multiply_narrow(
-                        a.data, a_start, a.row, a.step, b.data, b_start, b.step, terms,
-                        from_data, from_start, from_row, c.data, c_start, c.row,
-                    )  # fmt: skip
-                elif rows - row <= sizes.mr // 2:  # the other half holds nothing
-                    simd.multiply_half(
-                        a.data, a_start, a.row, a.step, b.data, b_start, b.step, terms,
-                        from_data, from_start, from_row, c.data, c_start, c.row,
-                    )  # fmt: skip
-                else:
-                    simd.multiply_wide(
-                        a.data, a_start, a.row, a.step, b.data, b_start, b.step, terms,
-                        from_data, from_start, from_row, c.data, c_start, c.row,
-                    )  # fmt: skip
 
 
 @inline(references=False)
@@ -118,15 +64,16 @@ def forward(row, parameters, values, span, sizes):
     if row.thin:
         _dots(row, parameters, values, span, sizes)
     elif row.has_weights:
-        _multiply(
-            Operand(values, source, row.source_stride, 1, 0),
+        multiply_layers(
+            Operand(values, source, row.source_stride, 1, sizes.mr * row.source_stride),
             Operand(parameters, row.weights, 0, sizes.nr, row.inputs_padded * sizes.nr),
             Operand(parameters, row.biases, 0, 0, sizes.nr),
             Operand(values, kept, stride, 0, sizes.nr),
             row.inputs,
             Part(span.begin, span.stop, 0, row.panels),
             (sizes.observations, row.outputs),
-            sizes,
+            False,
+            parameters,
         )
     begin, end = span.begin * stride, span.stop * stride
     if kept != target:  # a copy of what was added up, or of what is there already
@@ -167,36 +114,50 @@ def differentiate(row, values, deltas, span, sizes):
 
 
 @inline(references=False)
-def backward_weights(row, block, gradients, values, deltas, constants, sizes):
+def backward_weights(row, block, gradients, values, deltas, ones, sizes):
     """Gradients of a block of weights and biases."""
-    zeros, ones = constants
     source, source_stride = row.source * sizes.capacity, row.source_stride
     target, stride = row.target * sizes.capacity, row.target_stride
     if row.thin:
-        for o in range(row.outputs):
-            for i in range(0, row.inputs_padded, sizes.nr):
-                simd.multiply_row(
-                    deltas, target + o, 0, stride, values, source + i, source_stride,
-                    sizes.observations, zeros, 0, 0, gradients, row.weights + o * row.inputs_padded + i,
-                    0,
-                )  # fmt: skip
+        into = Operand(gradients, row.weights, row.inputs_padded, 0, sizes.nr)
+        multiply_rows(
+            Operand(deltas, target, 0, stride, 1),
+            Operand(values, source, 0, source_stride, sizes.nr),
+            into,
+            into,
+            sizes.observations,
+            Part(0, row.outputs, 0, (row.inputs_padded + sizes.nr - 1) // sizes.nr),
+            (row.outputs, row.inputs_padded),
+            True,
+            ones,
+        )
     else:
         inputs = (row.inputs + sizes.mr - 1) // sizes.mr * sizes.mr
-        _multiply(
-            Operand(values, source, 1, source_stride, 0),
+        into = Operand(gradients, row.weights, sizes.nr, 0, row.inputs_padded * sizes.nr)
+        multiply_layers(
+            Operand(values, source, 1, source_stride, sizes.mr),
             Operand(deltas, target, 0, stride, sizes.nr),
-            Operand(zeros, 0, 0, 0, 0),
-            Operand(gradients, row.weights, sizes.nr, 0, row.inputs_padded * sizes.nr),
+            into,
+            into,
             sizes.observations,
             Part(block.input, min(block.input_stop, inputs), block.panel, block.panel + 1),
             (row.inputs, row.outputs),
-            sizes,
+            True,
+            ones,
         )
     if block.bias_begin < block.bias_end:
-        simd.multiply_row(
-            ones, 0, 0, 0, deltas, target + block.panel * sizes.nr, stride, sizes.observations,
-            zeros, 0, 0, gradients, block.bias_begin, 0,
-        )  # fmt: skip
+        into = Operand(gradients, block.bias_begin, 0, 0, 0)
+        multiply_rows(
+            Operand(ones, 0, 0, 0, 0),
+            Operand(deltas, target + block.panel * sizes.nr, 0, stride, 0),
+            into,
+            into,
+            sizes.observations,
+            Part(0, 1, 0, 1),
+            (1, sizes.nr),
+            True,
+            ones,
+        )
 
 
 @inline(references=False)
@@ -220,7 +181,7 @@ def transpose_weights(row, block, parameters, transposed, sizes):
 
 
 @inline(references=False)
-def backward_deltas(row, before, weights, values, deltas, zeros, span, sizes):
+def backward_deltas(row, before, weights, values, deltas, span, sizes):
     """Deltas of the layer before, from this one's; `weights` are parameters and their transposes."""
     parameters, transposed = weights
     source, stride = row.source * sizes.capacity, row.source_stride
@@ -229,15 +190,17 @@ def backward_deltas(row, before, weights, values, deltas, zeros, span, sizes):
         turned = Operand(transposed, row.transposed, 0, sizes.nr, row.panels * sizes.nr * sizes.nr)
         if row.thin:
             turned = Operand(parameters, row.weights, 0, row.inputs_padded, sizes.nr)
-        _multiply(
-            Operand(deltas, target, row.target_stride, 1, 0),
+        into = Operand(deltas, source, stride, 0, sizes.nr)
+        multiply_layers(
+            Operand(deltas, target, row.target_stride, 1, sizes.mr * row.target_stride),
             turned,
-            Operand(zeros, 0, 0, 0, 0),
-            Operand(deltas, source, stride, 0, sizes.nr),
+            into,
+            into,
             row.outputs,
             Part(span.begin, span.stop, 0, stride // sizes.nr),
             (sizes.observations, row.inputs),
-            sizes,
+            True,
+            parameters,
         )
     else:
         begin, end = span.begin * stride, span.stop * stride

@@ -59,7 +59,6 @@ class Scratch(NamedTuple):
     transposed: np.ndarray
     values: np.ndarray
     deltas: np.ndarray
-    zeros: np.ndarray
     ones: np.ndarray
     losses: np.ndarray  # of each observation, float64
     room: np.ndarray  # as long, for what the losses are computed from, float64
@@ -117,7 +116,7 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "state": types.NamedUniTuple(matrix, 3, State),
         "rows": types.NamedTuple((layers, types.Array(from_dtype(BLOCK), 1, "C")), Rows),
         "scratch": types.NamedTuple(
-            (*[types.Array(T, 1, "C")] * 6, *[types.Array(real, 1, "C")] * 6), Scratch
+            (*[types.Array(T, 1, "C")] * 5, *[types.Array(real, 1, "C")] * 6), Scratch
         ),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
@@ -137,7 +136,7 @@ def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Sc
     lengths = (program.parameters, program.transposed, values, values)
     if not training:
         lengths = (0, 0, values, 0)
-    arrays = [zeros((length,), kind, what) for length in (*lengths, program.blocking.nr)]
+    arrays = [zeros((length,), kind, what) for length in lengths]
     blocks = len(program.blocks)
     counts = (capacity, capacity, blocks, blocks, 2 * capacity, 3) if training else (0,) * 6
     sums = [np.zeros(count) for count in counts]
@@ -176,7 +175,7 @@ def run_backward(layers, parameters, scratch, span, sizes):
         if layers[k].trained_before:
             backward_deltas(
                 layers[k], layers[k - 1], (parameters, scratch.transposed), scratch.values,
-                scratch.deltas, scratch.zeros, span, sizes,
+                scratch.deltas, span, sizes,
             )  # fmt: skip
 
 
@@ -197,7 +196,7 @@ def run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
     gradients = scratch.gradients
     backward_weights(
         rows.layers[block.layer], block, gradients, scratch.values, scratch.deltas,
-        (scratch.zeros, scratch.ones), sizes,
+        scratch.ones, sizes,
     )  # fmt: skip
     weights = gradients[block.begin : block.end]
     biases = gradients[block.bias_begin : block.bias_end]
