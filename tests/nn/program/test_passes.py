@@ -22,7 +22,7 @@ from fastkb.scalar.activations import ACTIVATIONS
 
 FLOATS = ("float32", "float64")
 # What both drivers leave in the scratch.
-SHARED = ("gradients", "values", "deltas", "zeros", "ones", "losses", "squares")
+SHARED = ("gradients", "values", "deltas", "ones", "losses", "squares")
 CODES = {activation.name: code for code, activation in enumerate(ACTIVATIONS)}
 NAMES = [name for name in CODES if name != "sign"]
 # Around a vector, and a panel of two, of every size that there is.
