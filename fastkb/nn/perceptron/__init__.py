@@ -6,7 +6,6 @@
 `objective.py`    what is minimised, in which parameters
 `lbfgs.py`        by SciPy's L-BFGS
 `stochastic.py`   by steps on batches; in `descent.py` of one or many side by side
-`weighted.py`     steps with weights
 `records.py`      losses and scores, and when to stop
 `checks.py`       parameters and targets
 ================ ================================================================================

@@ -32,7 +32,6 @@ from fastkb.nn.perceptron.objective import (
 )
 from fastkb.nn.perceptron.records import Records
 from fastkb.nn.perceptron.stochastic import Rows, SideBySide, floating, not_finite
-from fastkb.nn.perceptron.weighted import WeightedEngine
 from fastkb.nn.program.engine import Engine
 from fastkb.runtime.callers import stacklevel
 
@@ -184,12 +183,12 @@ class Perceptron(Records, BaseEstimator):
         self.out_activation_ = self._output()
         self.coefs_, self.intercepts_ = draw(random, widths, self.activation, X.dtype)
 
-    def _engine(self, dtype: Any) -> WeightedEngine:
+    def _engine(self, dtype: Any) -> Engine:
         return evaluator(
             tuple(coef.shape for coef in self.coefs_), self.activation, np.dtype(dtype)
         )
 
-    def _objective(self, engine: WeightedEngine, rows: Rows) -> Objective:
+    def _objective(self, engine: Engine, rows: Rows) -> Objective:
         return make_objective(engine, *rows, self.out_activation_, self.alpha)
 
     def _keep(self, engine: Engine, parameters: np.ndarray, dtype: Any) -> None:

@@ -17,9 +17,8 @@ import numpy as np
 from fastkb.nn.optim.optimizers import SGD, Adam, Optimizer
 from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.perceptron.objective import Objective
-from fastkb.nn.perceptron.weighted import Each
 from fastkb.nn.program.engine import batch_sizes, loss_code
-from fastkb.nn.program.step import State, Steps
+from fastkb.nn.program.step import BY_OBSERVATIONS, BY_WEIGHTS, Each, State, Steps
 from fastkb.nn.training.fitting import Diverged, Fit, Pace, sums_of_epochs, train_epochs
 
 # The learning rate is not followed below this part of its first value. What was collected with the larger
@@ -138,7 +137,7 @@ class Training:
         pace = Pace(engine.work(batch_size))
         self._job = Fit(
             engine, rule, objective.loss, objective.penalty,
-            1, batch_size, False, None, (), False, pace, True,
+            1, batch_size, False, None, (), False, pace, BY_OBSERVATIONS,
         )  # fmt: skip
 
     @property
@@ -227,7 +226,7 @@ class Training:
         data = self._objective.data._replace(weights=self._weights)
         updates = np.array([descent.steps for descent in self._descents])
         each = Each(rates, updates, np.zeros(members, np.int64))
-        steps = Steps(loss_code(job.loss), job.l2, 0, 0.0, 0.0, batch)
+        steps = Steps(loss_code(job.loss), job.l2, BY_WEIGHTS, 0.0, 0.0, batch)
         flat, sizes = order.reshape(members, epochs * n), batch_sizes(n, batch)
         found, begin = [], 0
         while begin < epochs * n:
@@ -235,9 +234,7 @@ class Training:
             some = np.ascontiguousarray(flat[:, begin : begin + together])
             now = steps._replace(epoch=min(n, some.shape[1]))
             start = time.perf_counter()
-            losses = self._engine.train_weighted(
-                self._state, data, some, now, rule.hyper(0.0, 1), each
-            )
+            losses = self._engine.train(self._state, data, some, now, rule.hyper(0.0, 1), each)
             job.pace.measured(time.perf_counter() - start, losses.size)
             found.append(losses)
             begin += some.shape[1]

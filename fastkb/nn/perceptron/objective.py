@@ -15,7 +15,6 @@ import numpy as np
 
 from fastkb.nn.checks import Observations
 from fastkb.nn.ops.layers import Identity, Linear, ReLU, Sigmoid, Tanh
-from fastkb.nn.perceptron.weighted import WeightedEngine
 from fastkb.nn.program.engine import Engine
 from fastkb.runtime.memory import check_available_if_large
 
@@ -55,20 +54,16 @@ def draw(
     return coefs, intercepts
 
 
-def make_engine(
-    shapes: Sequence[tuple[int, ...]], activation: str, dtype: np.dtype
-) -> WeightedEngine:
+def make_engine(shapes: Sequence[tuple[int, ...]], activation: str, dtype: np.dtype) -> Engine:
     """The engine of a network with coefficients of these shapes, whose outputs are linear."""
     layers: list[Any] = []
     for inputs, outputs in shapes:
         layers += [Linear(inputs, outputs), _ACTIVATIONS[activation]()]
-    return WeightedEngine(layers[:-1], dtype)
+    return Engine(layers[:-1], dtype)
 
 
 @functools.lru_cache(maxsize=4)
-def evaluator(
-    shapes: tuple[tuple[int, ...], ...], activation: str, dtype: np.dtype
-) -> WeightedEngine:
+def evaluator(shapes: tuple[tuple[int, ...], ...], activation: str, dtype: np.dtype) -> Engine:
     """The same, kept with its scratch for the next predictions of such a network.
 
     To make it and its scratch anew would take longer than to predict a thousand small observations.
@@ -97,7 +92,7 @@ def unpack(engine: Engine, buffer: np.ndarray) -> tuple[list[np.ndarray], list[n
 class Objective(NamedTuple):
     """What is minimised: `scale` times the engine's loss of the data, its penalty included."""
 
-    engine: WeightedEngine
+    engine: Engine
     data: Observations
     loss: str  # the engine's
     penalty: float  # of the sum over all observations
@@ -110,7 +105,7 @@ class Objective(NamedTuple):
 
 
 def make_objective(
-    engine: WeightedEngine,
+    engine: Engine,
     X: np.ndarray,
     targets: np.ndarray,
     weights: np.ndarray | None,
@@ -121,7 +116,7 @@ def make_objective(
 
     Parameters
     ----------
-    engine : WeightedEngine
+    engine : Engine
     X : ndarray of shape (n, inputs)
     targets : ndarray of shape (n, outputs)
         For "softmax" one is true in each row.

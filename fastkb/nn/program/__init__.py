@@ -4,7 +4,7 @@
 `layout.py`       a row for each layer, with its places in flat buffers
 `passes.py`       forward and backward rules of layers
 `step.py`         a step of training, in parts
-`epochs.py`       steps on one thread; `sharing.py`: on several
+`schedule.py`     phases and their tasks, for one thread and for several
 `engine.py`       from layers to the interpreter: buffers and calls
 ================ ================================================================================
 

@@ -12,7 +12,6 @@ from fastkb.nn.checks import Observations
 from fastkb.nn.ops.layers import Linear, lower
 from fastkb.nn.ops.losses import Loss
 from fastkb.nn.optim.updates import Hyper
-from fastkb.nn.program.epochs import evaluate, train_members
 from fastkb.nn.program.layout import (
     Program,
     biases_of,
@@ -21,11 +20,13 @@ from fastkb.nn.program.layout import (
     weights_of,
 )
 from fastkb.nn.program.passes import Sizes
-from fastkb.nn.program.sharing import MOST_TASKS, new_control, train_threads
+from fastkb.nn.program.schedule import MOST_TASKS, evaluate, new_control, run_steps
 from fastkb.nn.program.step import (
+    BY_NOTHING,
     GRADIENTS_ONLY,
     LOSS_ONLY,
     Data,
+    Each,
     Run,
     Scratch,
     State,
@@ -168,7 +169,7 @@ class Engine:
     ) -> tuple[float, np.ndarray]:
         """Loss over all observations, and the gradients in a buffer of the parameters' form."""
         n = len(observations.inputs)
-        steps = Steps(loss_code(loss), l2, 0, 0.0, 0.0, n)
+        steps = Steps(loss_code(loss), l2, BY_NOTHING, 0.0, 0.0, n)
         unused = np.zeros((1, 0), self.dtype)
         state = State(parameters[None, :], unused, unused)
         hyper = Hyper(GRADIENTS_ONLY, 0.0)
@@ -177,24 +178,25 @@ class Engine:
         sizes = self._sizes(n)
         with self._rooms(1, sizes.capacity, True) as rooms:
             data, rows = data_of(observations, 1), self.program.rows
-            self.one(Run(state, rows, rooms[0], data, order, steps, hyper, sizes, losses))
+            each = each_of(1)
+            self.one(Run(state, rows, rooms[0], data, order, steps, hyper, each, sizes, losses))
             return float(losses[0, 0]), rooms[0].gradients.copy()
 
     def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
         """The loss of observations without weights, some at a time."""
         n = len(observations.inputs)
         batch = min(n, _EVALUATED)
-        steps = Steps(loss_code(loss), 0.0, 0, 0.0, 0.0, batch)
+        steps = Steps(loss_code(loss), 0.0, BY_NOTHING, 0.0, 0.0, batch)
         unused = np.zeros((1, 0), self.dtype)
         losses = np.zeros((1, -(-n // batch)))
         sizes = self._sizes(batch)
         with self._rooms(1, sizes.capacity, True) as rooms:
             run = Run(
                 State(parameters[None, :], unused, unused), self.program.rows, rooms[0],
-                data_of(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0), sizes,
-                losses,
+                data_of(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0),
+                each_of(1), sizes, losses,
             )  # fmt: skip
-            train_members(run)
+            run_steps(run, 0, new_control())
         return float(losses[0] @ batch_sizes(n, batch)) / n
 
     def losses(
@@ -208,9 +210,10 @@ class Engine:
         with self._rooms(1, sizes.capacity, True) as rooms:
             run = Run(
                 State(parameters, unused, unused), self.program.rows, rooms[0],
-                data_of(observations, members), chosen, steps, Hyper(LOSS_ONLY, 0.0), sizes, losses,
+                data_of(observations, members), chosen, steps, Hyper(LOSS_ONLY, 0.0),
+                each_of(members), sizes, losses,
             )  # fmt: skip
-            train_members(run)
+            run_steps(run, 0, new_control())
         return losses[:, 0]
 
     def train(
@@ -220,35 +223,41 @@ class Engine:
         order: np.ndarray,
         steps: Steps,
         hyper: Hyper,
+        each: Each,
     ) -> np.ndarray:
         """Run the steps that `order` (members, count) holds; each step's loss, (members, steps).
 
-        A member whose loss is not finite stops before that step's update.
+        A member whose loss is not finite stops before that step's update, and is marked in `each`.
         """
         members, count = order.shape
-        sizes = self._sizes(min(steps.batch, steps.epoch or count))
-        losses = np.zeros((members, len(batch_sizes(count, steps.batch, steps.epoch))))
+        batches = batch_sizes(count, steps.batch, steps.epoch)
+        sizes = self._sizes(int(batches[0]))
+        losses = np.zeros((members, len(batches)))
         data = data_of(observations, members)
         spans = deal(members, n_threads())
         with self._rooms(len(spans), sizes.capacity, True) as rooms:
-            run = Run(state, self.program.rows, rooms[0], data, order, steps, hyper, sizes, losses)
+            run = Run(
+                state, self.program.rows, rooms[0], data, order, steps, hyper, each, sizes, losses
+            )
             if members == 1:
                 self.one(run)
             else:
-                pairs = zip(rooms, spans, strict=True)
-                call_each(train_members, [(some_of(run, part, room),) for room, part in pairs])
+                parts = [
+                    (some_of(run, part, room), 0, new_control())
+                    for room, part in zip(rooms, spans, strict=True)
+                ]
+                call_each(run_steps, parts)
         return losses
 
     def one(self, run: Run) -> None:
         """Steps of one member, on all threads if there is work for them."""
         threads = self.threads(min(run.steps.batch, run.order.shape[1]))
         if threads > 1:
-            # (Compiled before there are others: an interrupt of the compiler leaves nobody at work.)
-            shared = train_threads.compiled(self.dtype)
-            control = new_control(self.program.rows)
-            call_together(shared, (run, _PARTS * threads, control), threads)
+            # Compiled before there are others: an interrupt of the compiler leaves no thread at work.
+            shared = run_steps.compiled(self.dtype)
+            call_together(shared, (run, _PARTS * threads, new_control()), threads)
         else:
-            train_members(run)
+            run_steps(run, 0, new_control())
 
     def threads(self, batch: int) -> int:
         """Threads that share a step."""
@@ -274,7 +283,15 @@ def some_of(run: Run, part: slice, scratch: Scratch) -> Run:
         scratch=scratch,
         data=run.data._replace(weights=run.data.weights[part]),
         order=run.order[part],
+        each=Each(*(array[part] for array in run.each)),
         losses=run.losses[part],
+    )
+
+
+def each_of(members: int, rate: float = 0.0, updates: int = 0) -> Each:
+    """Members that have all the same rate, and have been updated as often."""
+    return Each(
+        np.full(members, rate), np.full(members, updates, np.int64), np.zeros(members, np.int64)
     )
 
 

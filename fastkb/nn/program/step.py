@@ -1,4 +1,4 @@
-"""A step of training, in parts: what the drivers in ``training.py`` and ``sharing.py`` are made of.
+"""A step of training, in parts: what the tasks of the schedule are made of.
 
 A step gathers a batch, runs the program's rows forward, takes the loss, runs the rows backward, and lets
 the optimiser update the parameters.
@@ -39,6 +39,8 @@ from fastkb.runtime.memory import zeros
 
 LAMB = int(Rule.LAMB)
 GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
+# What the penalty is divided by: nothing, or as scikit-learn has it, a batch's observations or weights.
+BY_NOTHING, BY_OBSERVATIONS, BY_WEIGHTS = 0, 1, 2
 
 _SAFE = 1e74  # the square of a number of which float32 can hold ten
 
@@ -65,7 +67,8 @@ class Scratch(NamedTuple):
     squares: np.ndarray  # of each block: its squared norm, float64
     norms: np.ndarray  # of each block of weights: its squared norm, float64
     reach: np.ndarray  # of each piece of a batch: see `reach_of`, float64
-    current: np.ndarray  # numbers of the step that threads share: see `sharing.SHARE`, float64
+    current: np.ndarray  # numbers of the step that threads share: see `schedule.SHARE`, float64
+    picked: np.ndarray  # a batch's observations that have weight, int64
 
 
 class State(NamedTuple):
@@ -81,12 +84,22 @@ class Steps(NamedTuple):
 
     loss: int  # fastkb.nn.ops.losses.Loss
     l2: float  # penalty (l2/2)·‖W‖² of the weights, part of the loss
-    l2_shared: int  # 1: the penalty is divided by the batch's observations (as scikit-learn's is)
+    # BY_NOTHING, BY_OBSERVATIONS or BY_WEIGHTS: what the penalty is divided by. With BY_WEIGHTS
+    # observations without weight are passed over, as if they were not there.
+    penalty: int
     clip_norm: float  # 0: none
     clip_value: float  # 0: none
     batch: int  # observations of a step; the last step of an epoch may have fewer
-    done: int = 0  # updates before these
     epoch: int = 0  # observations of an epoch, where there are several; 0: all are of one
+
+
+class Each(NamedTuple):
+    """What differs between members."""
+
+    rates: np.ndarray  # shape: (members,), float64
+    updates: np.ndarray  # so far; counted on.  # shape: (members,), int64
+    # 1: a loss was not finite, and there are no more steps.  # shape: (members,), int64
+    ended: np.ndarray
 
 
 class Run(NamedTuple):
@@ -98,9 +111,10 @@ class Run(NamedTuple):
     data: Data
     order: np.ndarray  # observations, as they are taken.  # shape: (members, count), int64
     steps: Steps
-    # Its bias corrections are replaced by those of each step. With the code GRADIENTS_ONLY nothing is
-    # updated, and the gradients are left in `scratch`; with LOSS_ONLY there are none.
+    # Its rate and bias corrections are replaced by those of each step. With the code GRADIENTS_ONLY
+    # nothing is updated, and the gradients are left in `scratch`; with LOSS_ONLY there are none.
     hyper: Hyper
+    each: Each
     sizes: Sizes
     # Each step's loss with its penalty, before its update. Where it is not finite, or its gradient is not
     # (then it is NaN), the member's steps end, and its parameters are those before the step.
@@ -116,12 +130,20 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "state": types.NamedUniTuple(matrix, 3, State),
         "rows": types.NamedTuple((layers, types.Array(from_dtype(BLOCK), 1, "C")), Rows),
         "scratch": types.NamedTuple(
-            (*[types.Array(T, 1, "C")] * 5, *[types.Array(real, 1, "C")] * 6), Scratch
+            (
+                *[types.Array(T, 1, "C")] * 5,
+                *[types.Array(real, 1, "C")] * 6,
+                types.Array(whole, 1, "C"),
+            ),
+            Scratch,
         ),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
-        "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole, whole), Steps),
+        "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole), Steps),
         "hyper": types.NamedTuple((whole, real, real, whole, *[real] * 6, whole), Hyper),
+        "each": types.NamedTuple(
+            (types.Array(real, 1, "C"), *[types.Array(types.int64, 1, "C")] * 2), Each
+        ),
         "sizes": types.NamedUniTuple(whole, 6, Sizes),
         "losses": types.Array(real, 2, "C"),
     }
@@ -138,9 +160,10 @@ def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Sc
         lengths = (0, 0, values, 0)
     arrays = [zeros((length,), kind, what) for length in lengths]
     blocks = len(program.blocks)
-    counts = (capacity, capacity, blocks, blocks, 2 * capacity, 3) if training else (0,) * 6
+    counts = (capacity, capacity, blocks, blocks, 2 * capacity, 7) if training else (0,) * 6
     sums = [np.zeros(count) for count in counts]
-    return Scratch._make([*arrays, np.ones(1, kind), *sums])
+    picked = np.zeros(capacity if training else 0, np.int64)
+    return Scratch._make([*arrays, np.ones(1, kind), *sums, picked])
 
 
 @inline(references=False)
@@ -177,16 +200,6 @@ def run_backward(layers, parameters, scratch, span, sizes):
                 layers[k], layers[k - 1], (parameters, scratch.transposed), scratch.values,
                 scratch.deltas, span, sizes,
             )  # fmt: skip
-
-
-@inline(references=False)
-def squares_of_weights(blocks, parameters, l2):
-    """‖W‖² over all weights, if it is needed."""
-    total = 0.0
-    if l2 > 0.0:
-        for b in range(len(blocks)):
-            total += squared_norm(parameters[blocks[b].begin : blocks[b].end])
-    return total
 
 
 @inline(references=False)
@@ -260,18 +273,6 @@ def scale_of(squares, clip_norm):
     if clip_norm > 0.0:
         factor = min(1.0, clip_norm / (math.sqrt(total) + 1e-6))
     return factor
-
-
-@inline(references=False)
-def hyper_at(hyper, step):
-    """The hyper-parameters with the bias corrections of one step, and ε as it counts after them."""
-    one = 1.0 - hyper.beta1**step if hyper.beta1 > 0.0 else 1.0
-    two = 1.0 - hyper.beta2**step if hyper.beta2 > 0.0 else 1.0
-    eps = hyper.eps / math.sqrt(two) if hyper.eps_first == 1 else hyper.eps
-    return Hyper(
-        hyper.code, hyper.lr, hyper.momentum, hyper.nesterov, hyper.beta1, hyper.beta2, eps,
-        hyper.weight_decay, one, two, hyper.eps_first,
-    )  # fmt: skip
 
 
 @inline(references=False)

@@ -12,8 +12,8 @@ import numpy as np
 
 from fastkb.nn.checks import Observations
 from fastkb.nn.optim.optimizers import Optimizer
-from fastkb.nn.program.engine import Engine, batch_sizes, loss_code
-from fastkb.nn.program.step import State, Steps
+from fastkb.nn.program.engine import Engine, batch_sizes, each_of, loss_code
+from fastkb.nn.program.step import BY_NOTHING, State, Steps
 from fastkb.random.orders import permutations
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.progress import ProgressLike, counted
@@ -69,7 +69,7 @@ class Fit(NamedTuple):
     callbacks: tuple[Any, ...]
     progress: ProgressLike
     pace: Pace
-    l2_shared: bool = False  # the penalty is divided by a batch's observations
+    penalty: int = BY_NOTHING  # what the penalty is divided by
 
     def together(self, members: int, n: int, most: float) -> int:
         """How many epochs of n observations to train at once, of `most` that may be."""
@@ -230,16 +230,16 @@ def train_epochs(
         steps = Steps(
             loss_code(job.loss),
             job.l2,
-            int(job.l2_shared),
+            job.penalty,
             optimizer.clip_norm or 0.0,
             optimizer.clip_value or 0.0,
             batch,
-            counter.steps,
             min(n, some.shape[1]),
         )
         hyper = optimizer.hyper(rate, counter.steps + 1)
+        each = each_of(members, rate, counter.steps)
         start = time.perf_counter()
-        losses = job.engine.train(state, data, some, steps, hyper)
+        losses = job.engine.train(state, data, some, steps, hyper, each)
         job.pace.measured(time.perf_counter() - start, losses.size)
         finite = np.isfinite(losses)
         if not finite.all():
@@ -269,8 +269,7 @@ def _check_last_step(
     job: Fit, data: Observations, state: State, chosen: np.ndarray, place: int
 ) -> None:
     """Whether the loss is still finite, of observations `chosen` for each member."""
-    penalty = job.l2, int(job.l2_shared)
-    steps = Steps(loss_code(job.loss), *penalty, 0.0, 0.0, chosen.shape[1])
+    steps = Steps(loss_code(job.loss), job.l2, job.penalty, 0.0, 0.0, chosen.shape[1])
     losses = job.engine.losses(state.parameters, data, chosen, steps)
     for member in np.flatnonzero(~np.isfinite(losses)).tolist()[:1]:
         raise Diverged(float(losses[member]), member, place)

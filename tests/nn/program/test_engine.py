@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fastkb import nn
 from fastkb.nn.checks import LOSSES, Observations
 from fastkb.nn.program import engine as module
-from fastkb.nn.program.engine import Engine, loss_code
+from fastkb.nn.program.engine import Engine, each_of, loss_code
 from fastkb.nn.program.step import State, Steps
 from fastkb.random.streams import key_from_rng
 from fastkb.reference import networks as reference
@@ -220,7 +220,8 @@ def trained(layers, dtype, loss, members, order, batch, optimizer, weighted=Fals
         rows, layers[0].in_features, layers[-1].out_features, loss, dtype, members * weighted
     )
     steps = steps_of(loss, batch, l2=0.01, clip_norm=1.0)
-    losses = engine.train(state, observations, order, steps, optimizer.hyper(optimizer.lr, 1))
+    hyper, each = optimizer.hyper(optimizer.lr, 1), each_of(members, optimizer.lr)
+    losses = engine.train(state, observations, order, steps, hyper, each)
     return state, losses
 
 
@@ -264,7 +265,7 @@ def test_members_do_not_see_each_other(dtype):
         mine = whole._replace(weights=whole.weights[member])
         steps = steps_of("squared_error", 16, l2=0.01, clip_norm=1.0)
         hyper = nn.Adam(0.01).hyper(0.01, 1)
-        engine.train(alone, mine, order[member : member + 1], steps, hyper)
+        engine.train(alone, mine, order[member : member + 1], steps, hyper, each_of(1, 0.01))
         np.testing.assert_array_equal(alone.parameters[0], together.parameters[member])
 
 
@@ -278,7 +279,9 @@ def test_a_member_that_diverges_stops_and_the_others_go_on():
     state = engine.empty_state(2, False, False)
     order = np.tile(np.arange(count), (2, 1))
     steps = steps_of("squared_error", 1)
-    losses = engine.train(state, observations, order, steps, nn.SGD(lr).hyper(lr, 1))
+    losses = engine.train(
+        state, observations, order, steps, nn.SGD(lr).hyper(lr, 1), each_of(2, lr)
+    )
     expected = [1.0, 1e102, 1e204, 1e306, np.inf, 0.0, 0.0, 0.0, 0.0]
     np.testing.assert_allclose(losses[0], expected, rtol=1e-12)
     assert engine.take(state.parameters[0])["0.weight"] == pytest.approx(-1e204, rel=1e-12)
@@ -333,7 +336,9 @@ def test_the_penalty_of_training_is_that_of_the_loss(dtype, a_thread, monkeypatc
     value, gradients = engine.loss_and_gradients(buffer, observations, "squared_error", 0.5)
     state = State(buffer[None].copy(), *engine.empty_state(1, False, False)[1:])
     steps = steps_of("squared_error", 30, l2=0.5)
-    losses = engine.train(state, observations, np.arange(30)[None], steps, nn.SGD(1).hyper(1, 1))
+    losses = engine.train(
+        state, observations, np.arange(30)[None], steps, nn.SGD(1).hyper(1, 1), each_of(1, 1.0)
+    )
     assert losses.tolist() == [[value]]
     np.testing.assert_array_equal(state.parameters[0], buffer - gradients)
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from fastkb.nn.ops.losses import Loss
 from fastkb.nn.optim.optimizers import LAMB, SGD, Adam, AdamW
 from fastkb.nn.optim.updates import Hyper
-from fastkb.nn.program import epochs as training
+from fastkb.nn.program.engine import each_of
 from fastkb.nn.program.layout import Layer, biases_of, make_program, set_weights, weights_of
 from fastkb.nn.program.passes import Sizes
-from fastkb.nn.program.sharing import new_control, train_threads
+from fastkb.nn.program.schedule import new_control, run_steps
 from fastkb.nn.program.step import GRADIENTS_ONLY, Data, Run, Scratch, State, Steps, new_scratch
 from fastkb.reference import networks
 from fastkb.runtime.workers import call_together
@@ -186,11 +186,10 @@ def steps_of(case, clip_norm=0.0):
     return Steps(
         loss=int(Loss[case.loss.upper()]),
         l2=case.l2,
-        l2_shared=int(case.l2_shared),
+        penalty=int(case.l2_shared),
         clip_norm=clip_norm,
         clip_value=0.0,
         batch=len(case.X),
-        done=0,
     )
 
 
@@ -198,12 +197,17 @@ def on_threads(parts, threads=2):
     """A driver: so many threads that share each step, and cut batches into so many parts."""
 
     def drive(run):
-        call_together(train_threads, (run, parts, new_control(run.rows)), threads)
+        call_together(run_steps, (run, parts, new_control()), threads)
 
     return drive
 
 
-def run(ours, driver=training.train_members):
+def alone(run):
+    """A driver: this thread."""
+    run_steps(run, 0, new_control())
+
+
+def run(ours, driver=alone):
     """The loss; everything else is left in the scratch."""
     unused = np.zeros((1, 0), ours.case.dtype)
     state = State(ours.parameters[None, :], unused, unused)
@@ -211,7 +215,7 @@ def run(ours, driver=training.train_members):
     order = np.arange(len(ours.case.X))[None, :]
     arguments = (
         state, ours.program.rows, ours.scratch, ours.data, order, steps_of(ours.case),
-        Hyper(GRADIENTS_ONLY, 0.0), ours.sizes,
+        Hyper(GRADIENTS_ONLY, 0.0), each_of(1), ours.sizes,
     )  # fmt: skip
     before = ours.parameters.copy()
     driver(Run(*arguments, losses))
@@ -392,7 +396,7 @@ def test_bounds_can_be_missed(name, dtype):
         assert wrong.mean() > 0.5
 
 
-def step(ours, optimizer, driver=training.train_members, clip_norm=0.0):
+def step(ours, optimizer, driver=alone, clip_norm=0.0):
     """Train one step in place; the losses."""
     size = ours.program.parameters
     state = State(
@@ -404,7 +408,7 @@ def step(ours, optimizer, driver=training.train_members, clip_norm=0.0):
     losses = np.zeros((1, 1))
     arguments = (
         state, ours.program.rows, ours.scratch, ours.data, order, steps_of(ours.case, clip_norm),
-        optimizer.hyper(0.1, 1), ours.sizes,
+        optimizer.hyper(0.1, 1), each_of(1, 0.1), ours.sizes,
     )  # fmt: skip
     driver(Run(*arguments, losses))
     # (What the drivers keep for themselves: the transposes are of the weights before the step, or already

@@ -8,10 +8,9 @@ import pytest
 from fastkb import MLPClassifier, MLPRegressor, nn
 from fastkb.nn.checks import Observations
 from fastkb.nn.ensemble import bootstrap_fit
-from fastkb.nn.perceptron.weighted import Each, WeightedEngine
 from fastkb.nn.program import engine as engine_module
-from fastkb.nn.program.engine import Engine, batch_sizes, loss_code
-from fastkb.nn.program.step import State, Steps
+from fastkb.nn.program.engine import Engine, batch_sizes, each_of, loss_code
+from fastkb.nn.program.step import BY_OBSERVATIONS, BY_WEIGHTS, State, Steps
 from fastkb.nn.training import fitting as module
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -30,14 +29,13 @@ def together(monkeypatch, epochs):
 def calls(monkeypatch):
     """How many observations each call of the engine took."""
     found = []
-    for kind, name in ((Engine, "train"), (WeightedEngine, "train_weighted")):
-        true = getattr(kind, name)
+    true = Engine.train
 
-        def counted(self, state, data, order, *others, true=true):
-            found.append(order.shape[1])
-            return true(self, state, data, order, *others)
+    def counted(self, state, data, order, *others):
+        found.append(order.shape[1])
+        return true(self, state, data, order, *others)
 
-        monkeypatch.setattr(kind, name, counted)
+    monkeypatch.setattr(Engine, "train", counted)
     return found
 
 
@@ -82,14 +80,15 @@ def test_an_engine_runs_epochs_as_one_by_one(batch, members, dtype, shared, monk
     data, order = problem(dtype, members, weighted=members > 1)
     engine, optimizer = Engine(LAYERS, np.dtype(dtype)), nn.Adam(0.01)
     hyper = optimizer.hyper(0.01, 1)
-    steps = Steps(loss_code("squared_error"), 0.1, 1, 0.5, 0.0, batch)
+    steps = Steps(loss_code("squared_error"), 0.1, BY_OBSERVATIONS, 0.5, 0.0, batch)
     one, many = start(engine, members, optimizer), start(engine, members, optimizer)
     losses, per = [], -(-N // batch)
     for epoch in range(EPOCHS):
-        now, mine = steps._replace(done=epoch * per), np.ascontiguousarray(order[:, epoch])
-        losses.append(engine.train(one, data, mine, now, hyper))
-    flat = order.reshape(members, -1)
-    found = engine.train(many, data, flat, steps._replace(epoch=N), hyper)
+        each, mine = each_of(members, 0.01, epoch * per), np.ascontiguousarray(order[:, epoch])
+        losses.append(engine.train(one, data, mine, steps, hyper, each))
+    flat, each = order.reshape(members, -1), each_of(members, 0.01)
+    found = engine.train(many, data, flat, steps._replace(epoch=N), hyper, each)
+    assert each.updates.tolist() == [EPOCHS * per] * members
     np.testing.assert_array_equal(found, np.concatenate(losses, axis=1))
     for array, other in zip(one, many, strict=True):
         np.testing.assert_array_equal(array, other)
@@ -102,20 +101,17 @@ def test_so_does_one_with_weights(members, dtype, shared, monkeypatch):
     monkeypatch.setattr(engine_module, "_A_THREAD", 1 if shared else 2**62)
     data, order = problem(dtype, members, weighted=True)
     data.weights[0, order[0, 1, 8:16]] = 0.0  # the second batch of the second epoch
-    engine, optimizer = WeightedEngine(LAYERS, np.dtype(dtype)), nn.SGD(0.05, 0.9)
-    steps = Steps(loss_code("squared_error"), 0.1, 0, 0.0, 0.0, 8)
+    engine, optimizer = Engine(LAYERS, np.dtype(dtype)), nn.SGD(0.05, 0.9)
+    steps = Steps(loss_code("squared_error"), 0.1, BY_WEIGHTS, 0.0, 0.0, 8)
     hyper = optimizer.hyper(0.0, 1)
     one, many = start(engine, members, optimizer), start(engine, members, optimizer)
-    each, other = (
-        Each(np.full(members, 0.05), np.zeros(members, np.int64), np.zeros(members, np.int64))
-        for _ in range(2)
-    )
+    each, other = each_of(members, 0.05), each_of(members, 0.05)
     losses = [
-        engine.train_weighted(one, data, np.ascontiguousarray(order[:, k]), steps, hyper, each)
+        engine.train(one, data, np.ascontiguousarray(order[:, k]), steps, hyper, each)
         for k in range(EPOCHS)
     ]
     flat = order.reshape(members, -1)
-    found = engine.train_weighted(many, data, flat, steps._replace(epoch=N), hyper, other)
+    found = engine.train(many, data, flat, steps._replace(epoch=N), hyper, other)
     np.testing.assert_array_equal(found, np.concatenate(losses, axis=1))
     np.testing.assert_array_equal(each.updates, other.updates)
     assert each.updates[0] == 3 * EPOCHS - 1

@@ -9,15 +9,40 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastkb import nn
+from fastkb.nn.checks import Observations
 from fastkb.nn.ops.losses import Loss
 from fastkb.nn.optim.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastkb.nn.optim.updates import Hyper
-from fastkb.nn.program import epochs as training
+from fastkb.nn.program import engine as engine_module
+from fastkb.nn.program.engine import Engine, each_of, loss_code
 from fastkb.nn.program.layout import Layer, biases_of, make_program, set_weights, weights_of
 from fastkb.nn.program.passes import Sizes
-from fastkb.nn.program.sharing import new_control, train_threads
-from fastkb.nn.program.step import GRADIENTS_ONLY, Data, Run, State, Steps, new_scratch
+from fastkb.nn.program.schedule import (
+    BEGIN,
+    CONTROL,
+    KIND,
+    OBSERVATIONS,
+    TASKS,
+    _claim,
+    _open,
+    evaluate,
+    new_control,
+    run_steps,
+)
+from fastkb.nn.program.step import (
+    BY_NOTHING,
+    BY_WEIGHTS,
+    GRADIENTS_ONLY,
+    Data,
+    Each,
+    Run,
+    State,
+    Steps,
+    new_scratch,
+)
 from fastkb.reference import networks
+from fastkb.runtime import jit
 from fastkb.runtime.workers import call_together
 from fastkb.scalar.activations import ACTIVATIONS
 
@@ -133,7 +158,7 @@ def train(
     network, state, order, optimizer, batch=8, done=0, l2=0.0, l2_shared=0, parts=0,
     weights=None, scratch=None, hyper=None, threads=1,
 ):  # fmt: skip
-    """Run the steps of an order; the losses. With `parts` by train_threads, on so many threads."""
+    """Run the steps of an order; the losses. With `parts` on so many threads."""
     order = np.ascontiguousarray(np.atleast_2d(order))
     members, count = order.shape
     room, sizes = scratch_for(network.program, batch)
@@ -143,23 +168,21 @@ def train(
     steps = Steps(
         loss=int(Loss[network.loss.upper()]),
         l2=l2,
-        l2_shared=l2_shared,
+        penalty=l2_shared,
         clip_norm=optimizer.clip_norm or 0.0,
         clip_value=optimizer.clip_value or 0.0,
         batch=batch,
-        done=done,
     )
     losses = np.full((members, -(-count // batch)), -1.0)
     arguments = (
         state, network.program.rows, room if scratch is None else scratch,
         data._replace(weights=np.ascontiguousarray(weights)), order, steps,
-        hyper or optimizer.hyper(optimizer.lr, done + 1), sizes,
+        hyper or optimizer.hyper(optimizer.lr, done + 1), each_of(members, optimizer.lr, done), sizes,
     )  # fmt: skip
     if parts:
-        shared = (Run(*arguments, losses), parts, new_control(network.program.rows))
-        call_together(train_threads, shared, threads)
+        call_together(run_steps, (Run(*arguments, losses), parts, new_control()), threads)
     else:
-        training.train_members(Run(*arguments, losses))
+        run_steps(Run(*arguments, losses), 0, new_control())
     return losses
 
 
@@ -494,13 +517,13 @@ def test_evaluation(dtype, architecture, n, capacity):
     parameters = draw_parameters(network)
     some = network.inputs[:n]
 
-    def evaluate(inputs, capacity):
+    def outputs_of(inputs, capacity):
         scratch, sizes = scratch_for(network.program, capacity)
         out = np.full((len(inputs), network.program.outputs), np.nan, dtype)
-        training.evaluate(parameters, network.program.layers, scratch, inputs, sizes, out)
+        evaluate(parameters, network.program.layers, scratch, inputs, sizes, out)
         return out
 
-    out = evaluate(some, capacity)
+    out = outputs_of(some, capacity)
     layers = []
     for k, row in enumerate(network.program.layers):
         biases = biases_of(network.program, k, parameters) if row["has_biases"] else None
@@ -511,7 +534,7 @@ def test_evaluation(dtype, architecture, n, capacity):
     atol = 4 * 129 * 10 * np.finfo(dtype).eps
     np.testing.assert_allclose(out, expected, rtol=0, atol=atol)
     # An observation's outputs do not depend on its company.
-    np.testing.assert_array_equal(evaluate(some[-1:], 1)[0], out[-1])
+    np.testing.assert_array_equal(outputs_of(some[-1:], 1)[0], out[-1])
 
 
 @each_dtype
@@ -520,7 +543,7 @@ def test_evaluation_agrees_with_the_losses(dtype):
     parameters = draw_parameters(network)
     scratch, sizes = scratch_for(network.program, 53)
     out = np.empty((53, 4), dtype)
-    training.evaluate(parameters, network.program.layers, scratch, network.inputs, sizes, out)
+    evaluate(parameters, network.program.layers, scratch, network.inputs, sizes, out)
     state = new_state(network, SGD(0.1))
     loss = train(network, state, np.arange(53), SGD(0.1), batch=53)[0, 0]
     expected, _ = networks.cross_entropy(out.astype(float), network.targets)
@@ -532,16 +555,183 @@ def test_evaluation_agrees_with_the_losses(dtype):
 
 @each_dtype
 def test_another_architecture_compiles_nothing(dtype):
-    functions = (training.train_members, train_threads)
     network = make_network("one node", dtype, weighted=True)
     for parts in (0, 2):
         train(network, new_state(network, SGD(0.1)), np.arange(53), SGD(0.1), parts=parts)
-    before = [len(function.signatures) for function in functions]
+    before = len(run_steps.signatures)
     for architecture in ARCHITECTURES:
         network = make_network(architecture, dtype)
         for optimizer in OPTIMIZERS.values():
             for parts in (0, 5):
                 state = new_state(network, optimizer)
                 train(network, state, np.arange(20), optimizer, parts=parts, l2=1.0)
-    assert [len(function.signatures) for function in functions] == before
-    assert all(len(function.signatures) <= len(FLOATS) for function in functions)
+    assert len(run_steps.signatures) == before <= len(FLOATS)
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+@jit(cache=False, references=False)
+def _open_and_claim(control, tasks, ends, claimed):
+    _open(control, OBSERVATIONS, tasks, False)
+    for k in range(len(ends)):
+        claimed[k] = _claim(control, ends[k] == 1)
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 7, 1000])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_each_task_is_claimed_once_from_either_end(tasks, share):
+    ends = (np.random.default_rng(tasks).uniform(size=tasks) < share).astype(np.int64)
+    control, claimed = np.zeros(CONTROL, np.int64), np.empty(tasks, np.int64)
+    _open_and_claim(control, tasks, ends, claimed)
+    assert sorted(claimed.tolist()) == list(range(tasks))
+    assert claimed[ends == 0].tolist() == list(range(int((ends == 0).sum())))
+    assert claimed[ends == 1].tolist() == list(range(tasks))[::-1][: int(ends.sum())]
+    assert control[KIND] == OBSERVATIONS
+
+
+def test_without_tasks_all_is_over():
+    claimed = np.zeros(3, np.int64)
+    _open_and_claim(np.zeros(CONTROL, np.int64), 0, np.array([0, 1, 0]), claimed)
+    assert claimed.tolist() == [-1, -1, -1]
+
+
+def test_the_first_phase_is_one_task():
+    control = new_control()
+    assert (control[KIND], control[TASKS]) == (BEGIN, 1)
+
+
+def test_more_tasks_than_can_be_counted_are_one_threads(monkeypatch):
+    monkeypatch.setattr(engine_module, "_A_THREAD", 1)
+    monkeypatch.setattr(engine_module, "n_threads", lambda: 4)
+    engine = Engine([nn.Linear(40, 90), nn.Tanh(), nn.Linear(90, 5)], np.dtype(np.float32))
+    assert engine.threads(100) == 4
+    monkeypatch.setattr(engine_module, "MOST_TASKS", len(engine.program.blocks) - 1)
+    assert engine.threads(100) == 1
+
+
+# --- weights -------------------------------------------------------------------------------------
+
+RULES = {
+    "sgd": nn.SGD(0.05),
+    "momentum": nn.SGD(0.05, momentum=0.9, nesterov=True),
+    "adam": nn.Adam(0.01),
+}
+MEMBERS, N, BATCH = 5, 23, 6
+
+
+def problem(dtype=np.float64, optimizer=RULES["adam"]):
+    rng = np.random.default_rng(0)
+    engine = Engine([nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 2)], np.dtype(dtype))
+    state = engine.empty_state(MEMBERS, optimizer.uses_first, optimizer.uses_second)
+    for member in range(MEMBERS):
+        engine.initialize(np.arange(4), member, state.parameters[member])
+    weights = rng.poisson(1, (MEMBERS, N)).astype(dtype)
+    data = Observations(
+        rng.normal(size=(N, 4)).astype(dtype),
+        rng.normal(size=(N, 2)).astype(dtype),
+        np.zeros(0, np.int64),
+        weights,
+    )
+    order = np.array([rng.permutation(N) for _ in range(MEMBERS)])
+    steps = Steps(loss_code("squared_error"), 0.7, BY_WEIGHTS, 0.0, 0.0, BATCH)
+    each = Each(np.linspace(0.01, 0.05, MEMBERS), np.arange(MEMBERS), np.zeros(MEMBERS, np.int64))
+    return engine, state, data, order, steps, optimizer.hyper(0.0, 1), each
+
+
+def copied(state):
+    return State(*(array.copy() for array in state))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rule", RULES)
+def test_each_step_is_one_of_the_engines(rule, dtype):
+    engine, state, data, order, steps, hyper, each = problem(dtype, RULES[rule])
+    # The last batch of a member, and a batch in between, have no weight.
+    data.weights[1, order[1, 18:]] = 0.0
+    data.weights[2, order[2, 6:12]] = 0.0
+    start = copied(state)
+    updates = each.updates.copy()
+    losses = engine.train(state, data, order, steps, hyper, each)
+    for member in range(MEMBERS):
+        alone = State(*(array[member : member + 1] for array in start))
+        done = int(updates[member])
+        for step in range(4):
+            chosen = order[member, step * BATCH : (step + 1) * BATCH]
+            chosen = chosen[data.weights[member, chosen] > 0]
+            if not len(chosen):
+                assert losses[member, step] == 0.0
+                continue
+            whole = float(data.weights[member, chosen].sum())
+            now = steps._replace(l2=0.7 / whole, penalty=BY_NOTHING)
+            mine = data._replace(weights=data.weights[member])
+            one = each_of(1, each.rates[member], done)
+            found = engine.train(alone, mine, chosen[None, :], now, hyper, one)
+            assert losses[member, step] == found[0, 0]
+            done += 1
+        for mine, theirs in zip(state, alone, strict=True):
+            np.testing.assert_array_equal(mine[member], theirs[0])
+        assert each.updates[member] == done
+    assert not each.ended.any()
+
+
+def test_observations_without_weight_are_not_there():
+    """Even if their loss is not finite."""
+    engine, state, data, order, steps, hyper, each = problem()
+    data.weights[:, 3] = 0.0
+    other = copied(state)
+    losses = engine.train(state, data, order, steps, hyper, each)
+    data.inputs[3] = np.inf
+    data.targets[3] = np.nan
+    again = Each(each.rates, np.arange(MEMBERS), each.ended)
+    np.testing.assert_array_equal(engine.train(other, data, order, steps, hyper, again), losses)
+    np.testing.assert_array_equal(other.parameters, state.parameters)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_may_share_the_steps_of_one(dtype, monkeypatch):
+    """Batches of few and of many observations in turn: what one leaves behind is not the next one's."""
+    rng = np.random.default_rng(0)
+    inputs, weights = rng.normal(size=(160, 4)).astype(dtype), np.zeros((1, 160), dtype)
+    weights[0, :70] = rng.poisson(1, 70)
+    ends = []
+    for a_thread in (10**12, 1):
+        monkeypatch.setattr(engine_module, "_A_THREAD", a_thread)
+        monkeypatch.setattr(engine_module, "n_threads", lambda: 2)
+        engine, state, data, _, steps, hyper, each = problem(dtype)
+        data = data._replace(inputs=inputs, targets=inputs[:, :2] ** 2, weights=weights)
+        one = State(*(array[:1].copy() for array in state))
+        only = Each(*(array[:1].copy() for array in each))
+        losses = []
+        for epoch in range(6):
+            order = np.random.default_rng(epoch).permutation(160)[None, :]
+            order = np.sort(order) if epoch % 2 else order
+            losses.append(engine.train(one, data, order, steps._replace(batch=40), hyper, only))
+        assert (losses[1][:, 2:] == 0).all()  # without weight
+        ends.append((np.array(losses), *one, *only))
+    for serial, shared in zip(*ends, strict=True):
+        np.testing.assert_array_equal(serial, shared)
+
+
+@pytest.mark.parametrize("a_thread", [10**12, 1])
+def test_a_member_that_diverges_ends_and_the_others_go_on(a_thread, monkeypatch):
+    monkeypatch.setattr(engine_module, "_A_THREAD", a_thread)
+    monkeypatch.setattr(engine_module, "n_threads", lambda: 2)
+    for count in (MEMBERS, 1):
+        engine, state, data, order, steps, hyper, each = problem()
+        data.targets[order[0, 8]] = np.inf  # in the second batch of the first
+        data.weights[:, order[0, 8]] = 0.0
+        data.weights[0, order[0, 8]] = 1.0
+        state = State(*(array[:count] for array in state))
+        data = data._replace(weights=data.weights[:count])
+        each = Each(*(array[:count] for array in each))
+        losses = engine.train(state, data, order[:count], steps, hyper, each)
+        assert np.isfinite(losses[0, 0])
+        assert not np.isfinite(losses[0, 1])
+        assert (losses[0, 2:] == 0).all()
+        assert each.updates.tolist() == [1, 5, 6, 7, 8][:count]
+        assert each.ended.tolist() == [1, 0, 0, 0, 0][:count]
+        assert np.isfinite(state.parameters).all()
+        before = state.parameters[0].copy()
+        assert (engine.train(state, data, order[:count], steps, hyper, each)[0] == 0).all()
+        np.testing.assert_array_equal(state.parameters[0], before)

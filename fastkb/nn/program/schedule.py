@@ -1,0 +1,391 @@
+"""The schedule of a step: phases, each cut into tasks, for one thread and for several.
+
+A step has these *phases*:
+
+1. *observations*: gather a part of the batch, run the rows forward, take the loss, run its deltas back;
+2. *gradients*: of a block of the parameters, from all observations' values and deltas;
+3. *updates*: the optimiser's step. Of a large network it is mostly taken within 2, while the block is in
+   the cache;
+4. *turn*: what the next step wants of a block's new weights, their transpose and their norm.
+
+One thread takes the tasks of a phase in order, for one member after the other. Several threads share the
+steps of one large network: each claims tasks until the phase has none left, and the thread that
+completes the last task does what is to be done between phases, and opens the next. So no thread waits
+for one that the operating system has not started yet, or holds up, but for the tasks that it has claimed;
+and between two phases pass some hundred nanoseconds, where a parallel region takes microseconds. Tasks
+are claimed from both ends: of two threads each meets the same part again and again, whose numbers its
+own cache holds. What a task computes does not depend on the thread that does it: the numbers are the
+same for any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba.core import types
+
+from fastkb.nn.ops.losses import Answers, losses_and_deltas, share_of_one
+from fastkb.nn.optim.updates import Hyper, scale
+from fastkb.nn.program.passes import Sizes, Span, copy
+from fastkb.nn.program.step import (
+    BY_OBSERVATIONS,
+    BY_WEIGHTS,
+    LAMB,
+    LOSS_ONLY,
+    are_finite,
+    gather,
+    outputs_of,
+    reach_of,
+    run_backward,
+    run_forward,
+    run_gradients,
+    run_updates,
+    scale_of,
+    total_of,
+    turn,
+    types_of,
+    update_all,
+    update_tensor,
+)
+from fastkb.runtime import inline, jit
+from fastkb.runtime.atomics import atomic_add, atomic_load, atomic_store, give_way, relax
+from fastkb.runtime.memory import zeros
+
+# Phases: what a task of each is.
+BEGIN, OBSERVATIONS, GRADIENTS, UPDATES, TURN, END = 0, 1, 2, 3, 4, 5
+
+# Elements of the control: the open phase, see `_open`; tasks that are done; how many threads have come;
+# the phase's kind and its tasks; the step; where in the order its observations begin and end, and where
+# their epoch ends; how many observations it takes; whether gradients are used at once; the next task, of
+# one thread. What threads write at the same time is on cache lines of its own.
+PHASE, DONE, COME, KIND, TASKS = 0, 8, 16, 24, 25
+STEP, FIRST, STOP, EDGE, COUNT, AT_ONCE, NEXT = 26, 27, 28, 29, 30, 31, 32
+CONTROL = 40
+# Elements of `Scratch.current`: a weight's share in the batch's mean, the penalty's factor, what
+# gradients are multiplied by, and the optimiser's rate, bias corrections and ε.
+SHARE, PENALTY, FACTOR, RATE, FIRST_CORRECTION, SECOND_CORRECTION, EPSILON = range(7)
+
+# A phase is one number: its tasks; how many were claimed from the end; and from the beginning, in the
+# lowest bits. More may be asked for than there are, by each thread once.
+_BITS = 21
+_MASK = (1 << _BITS) - 1
+MOST_TASKS = 1 << 20
+
+# Parameters from which a block's gradient is better used at once than met again in the next phase.
+_LARGE = 2**15
+
+# Looks at the phase before a thread offers its core to others.
+_PATIENCE = 2000
+
+
+@inline(references=False)
+def _pieces(observations, parts, mr):
+    """Into how many pieces a batch is cut."""
+    return min(max(parts, 1), (observations + mr - 1) // mr)
+
+
+@inline(references=False)
+def _parts_of(phase):
+    return phase >> (2 * _BITS), (phase >> _BITS) & _MASK, phase & _MASK
+
+
+@inline(references=False)
+def _open(control, kind, tasks, alone):
+    """Open a phase, whose tasks may be claimed then; without tasks all is over."""
+    control[KIND], control[TASKS], control[DONE], control[NEXT] = kind, tasks, 0, 0
+    if not alone:
+        atomic_store(control, PHASE, tasks << (2 * _BITS))
+
+
+@inline(references=False)
+def _claim(control, from_end):
+    """The next task of the open phase, or the one before from its end; -1: all is over."""
+    looks = 0
+    while True:
+        phase = atomic_load(control, PHASE)
+        tasks, back, front = _parts_of(phase)
+        if tasks == 0:
+            return -1
+        if front + back < tasks:
+            # Another phase may be open by now.
+            phase = atomic_add(control, PHASE, 1 << _BITS if from_end else 1)
+            tasks, back, front = _parts_of(phase)
+            if front + back < tasks:
+                return tasks - 1 - back if from_end else front
+        looks += 1
+        if looks > _PATIENCE:
+            give_way()
+        else:
+            relax()
+
+
+@inline(references=False)
+def _next(control):
+    """The next task of the open phase, of one thread; -1: all is over."""
+    task = control[NEXT]
+    control[NEXT] = task + 1
+    return task if control[TASKS] > 0 else -1
+
+
+@inline(references=False)
+def _is_last(control, tasks, alone):
+    """Whether all tasks of the phase are done, with one that has just been."""
+    if alone:
+        return control[NEXT] == tasks
+    return atomic_add(control, DONE, 1) == tasks - 1
+
+
+@inline(references=False)
+def _open_step(run, member, outputs, control, parts):
+    """Choose the next step's observations, and open their phase; or end."""
+    steps, each, current, losses = run.steps, run.each, run.scratch.current, run.losses
+    taken, weights = run.order[member], run.data.weights[member]
+    picked = run.scratch.picked
+    epoch = steps.epoch if steps.epoch > 0 else len(taken)
+    kind, tasks = END, 0
+    while kind == END and control[STEP] + 1 < losses.shape[1] and each.ended[member] == 0:
+        step = control[STEP] + 1
+        begin, edge = control[STOP], control[EDGE]
+        if begin == edge:
+            edge += epoch
+        end = min(begin + steps.batch, edge)
+        control[STEP], control[FIRST], control[STOP], control[EDGE] = step, begin, end, edge
+        count, penalty = end - begin, steps.l2
+        chosen = taken[begin:end]
+        if steps.penalty == BY_OBSERVATIONS:
+            penalty = steps.l2 / count
+        elif steps.penalty == BY_WEIGHTS:
+            # Observations without weight are passed over: more than a third of a resample's are.
+            whole, count = 0.0, 0
+            for k in range(begin, end):
+                weight = weights[taken[k]]
+                whole += weight
+                picked[count] = taken[k]
+                count += weight > 0.0  # no branch, which could not be predicted
+            chosen = picked[:count]
+            if count == 0:  # a batch without weight has a loss of 0, and no update
+                losses[member, step] = 0.0
+                continue
+            penalty = steps.l2 / whole
+        control[COUNT] = count
+        current[PENALTY] = penalty
+        answers = Answers(run.data.targets, run.data.labels, weights, chosen)
+        current[SHARE] = share_of_one(steps.loss, outputs, answers)
+        kind, tasks = OBSERVATIONS, _pieces(count, parts, run.sizes.mr)
+    _open(control, kind, tasks, parts == 0)
+
+
+@inline(references=False)
+def _take_loss(run, member, control, parts):
+    """The step's loss; what comes after it."""
+    scratch, steps, hyper = run.scratch, run.steps, run.hyper
+    current, parameters = scratch.current, run.state.parameters[member]
+    count, training = control[COUNT], hyper.code >= 0
+    loss, squared_weights = total_of(scratch.losses, count), 0.0
+    if current[PENALTY] > 0.0:
+        squared_weights = total_of(scratch.norms, len(run.rows.blocks))
+    loss += 0.5 * current[PENALTY] * squared_weights
+    run.losses[member, control[STEP]] = loss
+    if hyper.code == LOSS_ONLY:
+        return OBSERVATIONS
+    if training and not math.isfinite(loss):
+        return END
+    current[FACTOR] = 1.0
+    if training:
+        _correct(run, member)
+    control[AT_ONCE] = (
+        training
+        and hyper.code != LAMB
+        and steps.clip_norm == 0.0
+        and len(parameters) >= _LARGE
+        and are_finite(
+            scratch.reach,
+            _pieces(count, parts, run.sizes.mr),
+            current[PENALTY] * current[PENALTY] * squared_weights,
+        )
+    )
+    return GRADIENTS
+
+
+@inline(references=False)
+def _correct(run, member):
+    """The optimiser's rate, its bias corrections, and ε as it counts after them."""
+    hyper, current = run.hyper, run.scratch.current
+    update = run.each.updates[member] + 1
+    one = 1.0 - hyper.beta1**update if hyper.beta1 > 0.0 else 1.0
+    two = 1.0 - hyper.beta2**update if hyper.beta2 > 0.0 else 1.0
+    current[RATE], current[FIRST_CORRECTION], current[SECOND_CORRECTION] = (
+        run.each.rates[member],
+        one,
+        two,
+    )
+    current[EPSILON] = hyper.eps / math.sqrt(two) if hyper.eps_first == 1 else hyper.eps
+
+
+@inline(references=False)
+def _at_step(hyper, current):
+    """The hyper-parameters of the step at hand."""
+    return Hyper(
+        hyper.code, current[RATE], hyper.momentum, hyper.nesterov, hyper.beta1, hyper.beta2,
+        current[EPSILON], hyper.weight_decay, current[FIRST_CORRECTION], current[SECOND_CORRECTION],
+        hyper.eps_first,
+    )  # fmt: skip
+
+
+@inline(references=False)
+def _go_on(run, member, outputs, control, parts):
+    """Between phases: one thread decides what comes next, and opens it."""
+    kind, alone = control[KIND], parts == 0
+    scratch, hyper, each = run.scratch, run.hyper, run.each
+    training, by_tensor = hyper.code >= 0, hyper.code == LAMB
+    layers, blocks = run.rows
+    following = OBSERVATIONS
+    if kind == BEGIN:
+        following = OBSERVATIONS if hyper.code == LOSS_ONLY and run.steps.l2 == 0.0 else TURN
+    elif kind == OBSERVATIONS:
+        following = _take_loss(run, member, control, parts)
+    elif kind == GRADIENTS and training and control[AT_ONCE] == 0:
+        following = UPDATES
+        scratch.current[FACTOR] = scale_of(scratch.squares, run.steps.clip_norm)
+        if not math.isfinite(scratch.current[FACTOR]):
+            run.losses[member, control[STEP]] = math.nan
+            following = END
+    elif kind == UPDATES and (alone or by_tensor):
+        following = TURN
+    if training and (kind == UPDATES or (kind == GRADIENTS and control[AT_ONCE] == 1)):
+        each.updates[member] += 1
+    if following == END:
+        each.ended[member] = 1
+        _open(control, END, 0, alone)
+    elif following == OBSERVATIONS:
+        _open_step(run, member, outputs, control, parts)
+    else:
+        tasks = len(blocks)
+        if following == UPDATES and (alone or by_tensor):
+            tasks = 1 if alone else 2 * len(layers)
+        _open(control, following, tasks, alone)
+
+
+@inline(references=False)
+def _observe(run, member, outputs, control, task, now):
+    """Run a piece of the batch forward, take its losses, and run its deltas back."""
+    scratch, data, steps = run.scratch, run.data, run.steps
+    layers, parameters = run.rows.layers, run.state.parameters[member]
+    first, count, tasks = control[FIRST], control[COUNT], control[TASKS]
+    chosen = run.order[member][first : first + count]
+    if steps.penalty == BY_WEIGHTS:
+        chosen = scratch.picked[:count]
+    tiles = (count + now.mr - 1) // now.mr
+    span = Span(tiles * task // tasks * now.mr, tiles * (task + 1) // tasks * now.mr)
+    stride = layers[0].source_stride
+    mine = chosen[span.begin : min(span.stop, count)]
+    gather(data.inputs, mine, scratch.values[span.begin * stride :], stride)
+    run_forward(layers, parameters, scratch.values, span, now)
+    losses_and_deltas(
+        steps.loss, outputs, scratch.values, scratch.deltas,
+        Answers(data.targets, data.labels, data.weights[member], chosen), scratch.current[SHARE],
+        span, scratch.losses, scratch.room,
+    )  # fmt: skip
+    if run.hyper.code != LOSS_ONLY:
+        run_backward(layers, parameters, scratch, span, now)
+        if len(parameters) >= _LARGE:
+            before, after = reach_of(layers, scratch.values, scratch.deltas, span, now)
+            scratch.reach[2 * task], scratch.reach[2 * task + 1] = before, after
+
+
+@inline(references=False)
+def _do(run, member, outputs, control, task, alone):
+    """One task of the open phase."""
+    scratch, steps, hyper, sizes = run.scratch, run.steps, run.hyper, run.sizes
+    parameters = run.state.parameters[member]
+    moments = run.state.first[member], run.state.second[member]
+    kind, current = control[KIND], scratch.current
+    now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, control[COUNT])
+    if kind == OBSERVATIONS:
+        _observe(run, member, outputs, control, task, now)
+    elif kind == UPDATES and alone:
+        if current[FACTOR] < 1.0:
+            scale(scratch.gradients, current[FACTOR])
+        layers = run.rows.layers
+        update_all(layers, parameters, scratch.gradients, moments, _at_step(hyper, current))
+    elif kind == UPDATES and hyper.code == LAMB:
+        at_step = _at_step(hyper, current)
+        update_tensor(run.rows.layers, task, parameters, scratch, moments, current[FACTOR], at_step)
+    elif kind != BEGIN:
+        if kind == GRADIENTS:
+            run_gradients(run.rows, task, parameters, scratch, current[PENALTY], steps, now)
+        used = kind == UPDATES or (kind == GRADIENTS and control[AT_ONCE] == 1)
+        if used:
+            at_step = _at_step(hyper, current)
+            run_updates(run.rows, task, parameters, scratch, moments, current[FACTOR], at_step)
+        if used or kind == TURN:
+            turn(run.rows, task, parameters, scratch, steps.l2, now)
+
+
+def _signature(T):
+    return types_of(T)["run"], types.intp, types.Array(types.intp, 1, "C")
+
+
+@jit(references=False, signature=_signature)
+def run_steps(run, parts, control):
+    """Run the steps of each member on this thread, or those of one member on all threads that call this.
+
+    When one of several threads returns, all is done.
+
+    Parameters
+    ----------
+    run : Run
+    parts : int
+        Into how many pieces a batch is cut, if it has as many micro-tiles. 0: this thread is alone.
+    control : array of int64
+        From :func:`new_control`.  # shape: (CONTROL,)
+    """
+    outputs, alone = outputs_of(run.rows.layers, run.sizes), parts == 0
+    from_end = False if alone else atomic_add(control, COME, 1) % 2 == 1
+    for member in range(len(run.state.parameters)):
+        if alone:
+            control[STEP], control[STOP], control[EDGE], control[COUNT] = -1, 0, 0, 0
+            _open(control, BEGIN, 1, True)
+        while True:
+            task = _next(control) if alone else _claim(control, from_end)
+            if task < 0:
+                break
+            _do(run, member, outputs, control, task, alone)
+            if _is_last(control, control[TASKS], alone):
+                _go_on(run, member, outputs, control, parts)
+
+
+def new_control() -> np.ndarray:
+    """What threads agree by on their tasks, for one call of :func:`run_steps`."""
+    control = zeros((CONTROL,), np.int64, "the threads' control")
+    control[STEP] = -1
+    control[KIND], control[TASKS] = BEGIN, 1
+    control[PHASE] = 1 << (2 * _BITS)
+    return control
+
+
+def _evaluation(T):
+    known = types_of(T)
+    read = types.Array(T, 1, "C", readonly=True)
+    return (read, *(known[name] for name in ("layers", "scratch", "read", "sizes", "matrix")))
+
+
+@jit(references=False, signature=_evaluation)
+def evaluate(parameters, layers, scratch, inputs, sizes, out):
+    """The network's outputs for all rows of `inputs`, some rows at a time, on this thread.
+
+    # shapes: (n, inputs), out (n, outputs)
+    """
+    values, last = scratch.values, layers[len(layers) - 1]
+    stride = layers[0].source_stride
+    for begin in range(0, len(inputs), sizes.capacity):
+        count = min(sizes.capacity, len(inputs) - begin)
+        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, count)
+        for i in range(count):
+            copy(values[i * stride : i * stride + inputs.shape[1]], inputs[begin + i])
+        span = Span(0, (count + sizes.mr - 1) // sizes.mr * sizes.mr)
+        run_forward(layers, parameters, values, span, now)
+        for i in range(count):
+            start = last.target * sizes.capacity + i * last.target_stride
+            copy(out[begin + i], values[start : start + last.outputs])
