@@ -26,6 +26,8 @@ ROOMS: list[tuple[str, Any, list[str]]] = [
     ("fastkb.nn", fastkb.nn, list(fastkb.nn.__all__)),
     ("fastkb.plot", fastkb.plot, list(fastkb.plot.__all__)),
 ]
+# Bases that are not public, with methods that are.
+BASES = ("KernelModel", "OtherBands", "Perceptron")
 # Sections of numpydoc whose entries are a name, a type and sentences.
 LISTS = {"Parameters", "Returns", "Raises", "Attributes", "Yields", "Warns"}
 _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)
@@ -43,13 +45,24 @@ def pages() -> Iterator[str]:
             yield from _entry(title, name, getattr(room, name))
 
 
+def _members(kind: type) -> dict[str, Any]:
+    """What stands in a class, and in those of its bases whose methods users call."""
+    bases = [each for each in kind.__mro__ if each.__name__ in BASES]
+    return dict(vars(kind)) | {
+        name: value
+        for each in bases
+        for name, value in vars(each).items()
+        if name not in vars(kind)
+    }
+
+
 def _entry(title: str, name: str, value: Any) -> Iterator[str]:
     yield f"\n### {title}.{name}\n"
     yield f"\n```text\n{_signature(name, value)}\n```\n"
     yield _markdown(inspect.getdoc(value) or "")
     if not inspect.isclass(value):
         return
-    for method, function in vars(value).items():
+    for method, function in _members(value).items():
         if method.startswith("_") or not inspect.getdoc(function):
             continue
         plain = getattr(function, "__func__", function)

@@ -103,7 +103,7 @@ class Cell(NamedTuple):
         """Which points are further than `width` from a peak or a step.  # shape: (m,)"""
         if self.truth not in ("peak", "step") or self.design == "3 levels":
             return np.ones(len(self.points), bool)
-        # (Points lie 0.3 apart: one at a distance of 0.3 is not nearer for a rounding error.)
+        # Points lie 0.3 apart: one at a distance of 0.3 is not nearer for a rounding error.
         return np.abs(self.points[:, 0] - FEATURE) > width + 1e-9
 
 

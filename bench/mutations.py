@@ -187,7 +187,7 @@ def outcome(kind: Kind, path: str, expected: Any) -> tuple[str, str]:
     except ValueError as error:
         clear = os.path.basename(path) in str(error)
         return (REFUSED if clear else OTHER), f"{type(error).__name__}: {error}"
-    except BaseException as error:  # (a panic of another language is no Exception)
+    except BaseException as error:  # a panic of another language is no Exception
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
         return OTHER, f"{type(error).__name__}: {error}"

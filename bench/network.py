@@ -176,7 +176,7 @@ class Step:
         for one, other in zip(ours, theirs, strict=True):
             for name, values in one.items():
                 distance = float(np.linalg.norm(values - other[name]) / np.linalg.norm(values))
-                worst = max(worst, distance if distance < np.inf else np.inf)  # (NaN too)
+                worst = max(worst, distance if distance < np.inf else np.inf)  # NaN too
         return worst / TOLERANCE
 
     def facts(self, ours: Any) -> None:

@@ -105,7 +105,7 @@ class Fit:
         rounding = steps * batch_of(X) * float(np.finfo(self.dtype).eps)
         displaced = fitted(with_largest_epsilon(ours), X, y)
         parts = distance(ours, moved) / rounding, distance(ours, theirs) / distance(ours, displaced)
-        return max(parts) if all(part < math.inf for part in parts) else math.inf  # (NaN too)
+        return max(parts) if all(part < math.inf for part in parts) else math.inf  # NaN too
 
     def facts(self, ours: Any) -> None:
         return None

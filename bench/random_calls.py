@@ -213,7 +213,7 @@ def bootstrap(rng: np.random.Generator) -> Call:
         told = dict(arguments)
         data, statistic = told.pop("data"), told.pop("statistic")
         if function is scipy.stats.bootstrap:
-            # (Of whole numbers its BCa levels are whole, too: NaN.)
+            # Of whole numbers its BCa levels are whole, too: NaN.
             data = tuple(a.astype(float) if a.dtype.kind == "i" else a for a in data)
         result = function(data, statistic, **told)
         ends = np.array([*result.confidence_interval], float)
@@ -222,13 +222,13 @@ def bootstrap(rng: np.random.Generator) -> Call:
     ours = functools.partial(call, fastkb.bootstrap)
     theirs = functools.partial(call, scipy.stats.bootstrap)
     about = f"{kind}, {arguments['method']}"
-    # (Of float32 SciPy rounds every step.)
+    # Of float32 SciPy rounds every step.
     share = 1e-5 if samples[0].dtype == np.float32 else 1e-10
     return Call(ours, theirs, _relative(share), spoiled, about)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> float:
-    with np.errstate(all="ignore"):  # (what a user's function says is the user's)
+    with np.errstate(all="ignore"):  # what a user's function says is the user's
         return float(np.corrcoef(x, y)[0, 1])
 
 
@@ -421,7 +421,7 @@ def outcome(call: Call) -> tuple[str, str]:
             answer, error = call.ours(), None
         except Exception as raised:  # whatever it is, it is counted
             answer, error = None, raised
-    # (SciPy's own, of intervals that do not exist, is one of these.)
+    # SciPy's own, of intervals that do not exist, is one of these.
     kinds = [w for w in told if w.category is not scipy.stats.DegenerateDataWarning]
     leaked = [str(w.message) for w in kinds if issubclass(w.category, RuntimeWarning)]
     if leaked and call.spoiled is None:

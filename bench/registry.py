@@ -83,7 +83,7 @@ STEPS = (
     Step(SMALL, 32, steps=5000, optimizer="adam"),
     Step(MIDDLE, 64, steps=1000, optimizer="adam"),
     Step(WIDE, 64, steps=100, epochs=5, optimizer="adam"),
-    # (After a hundred steps of Adam of this network, rounding errors have grown to a hundredth.)
+    # After a hundred steps of Adam of this network, rounding errors have grown to a hundredth.
     Step(DEEP, 128, steps=20, epochs=2, optimizer="adam"),
     # As many epochs as an ensemble would take: weights and first parameters are drawn once for all.
     Step(SMALL, 32, steps=100, members=128, epochs=10, rivals_offered=(JAX,)),

@@ -106,7 +106,7 @@ def why_not_compiled() -> str:
             warnings.simplefilter("ignore", DeprecationWarning)
             torch.compile(lambda x: torch.sin(x) + 1)(torch.ones(2))
     except RuntimeError as error:
-        # (Its C++ compiler is missing, or this Python is too new for it.)
+        # Its C++ compiler is missing, or this Python is too new for it.
         return f"torch.compile does not work here: {str(error).splitlines()[0]}"
     return ""
 
@@ -194,7 +194,7 @@ def _jax_epoch(job: Training) -> Any:
     def adam(parameters: Any, slopes: Any, state: Any, i: Any) -> Any:
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state[0], slopes)
         square = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state[1], slopes)
-        # (1 - 0.999 in float32 would be off by 5e-5.)
+        # 1 - 0.999 in float32 would be off by 5e-5.
         one, two = (-jnp.expm1((i + 1) * math.log(beta)) for beta in BETAS)
         moved = jax.tree.map(
             lambda p, m, v: p - job.rate / one * m / (jnp.sqrt(v / two) + job.eps),

@@ -9,6 +9,7 @@ responses are one matrix product.
 `band.py`           :func:`~fastkb.bootstrap_band`: where each kind and each model is sent
 `sampling.py`       :func:`~fastkb.sampling_band`: fresh samples from a known distribution
 `result.py`         :class:`~fastkb.BandResult`, and in `kinds.py` and `parts.py` what it is made of
+`other_bands.py`    its bands of other kinds and levels
 `simultaneous.py`   how many standard errors hold the whole curve
 `saved.py`          bands in files and as data frames; `names.py` what their columns are called
 `checks.py`         what may be asked of which model

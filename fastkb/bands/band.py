@@ -32,7 +32,7 @@ from fastkb.bands.models.checks import (
 )
 from fastkb.bands.models.model_band import Options, describe_job
 from fastkb.bands.models.model_kinds import of_model
-from fastkb.bands.models.models import Training
+from fastkb.bands.models.models import GivenData
 from fastkb.bands.names import check_same_columns, column_names
 from fastkb.bands.result import BandResult
 from fastkb.bands.ridge.ridge_band import check_ridge, of_ridge
@@ -144,7 +144,7 @@ def bootstrap_band(
         callable is called twice as often.
     checkpoint : path, optional
         Finished replicates are saved to this file (.npz) every ten seconds or so, and when the work
-        ends or is interrupted; the same call goes on from there, to identical results. Needs `rng`. The
+        ends or is interrupted; the same call resumes from there, to identical results. Needs `rng`. The
         file remains.
     keep_distribution : bool, default True
         Whether the result keeps every replicate's predictions, n_resamples · n_eval · n_targets
@@ -253,7 +253,7 @@ def bootstrap_band(
         kind,
     )
     check_same_columns(X, X_eval)
-    given = Training(X, y, X_eval)
+    given = GivenData(X, y, X_eval)
     if ridge:
         data: Any = check_ridge(estimator, given, options, checkpoint)
     else:
@@ -266,7 +266,7 @@ def bootstrap_band(
                 UserWarning,
                 stacklevel=stacklevel(),
             )
-        data = Training(*check_training(X, y, X_eval))
+        data = GivenData(*check_training(X, y, X_eval))
         check_weights_of_rows(fit_params, len(data.y))
     saved = None
     if checkpoint is not None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from fastkb.bands.kinds import KINDS
 from fastkb.bands.models.checks import fits_its_own_way, is_classifier
+from fastkb.checks.choices import check_choice
+from fastkb.checks.scalars import check_flag, check_number
 from fastkb.resample.response_schemes import ResponseScheme
-from fastkb.ridge.checks import check_choice, check_flag, check_kernel
+from fastkb.ridge.checks import check_kernel
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.path import CRITERIA, check_alphas, check_gammas
 from fastkb.ridge.search import KernelRidgeCV
@@ -19,18 +19,12 @@ from fastkb.ridge.search import KernelRidgeCV
 
 def check_kind(kind: Any) -> str:
     """One of the names of kinds of band."""
-    check_choice("kind", kind, tuple(KINDS))
-    return str(kind)
+    return check_choice("kind", kind, KINDS)
 
 
 def check_share(share: Any) -> float:
     """The share of the evaluation points at which a confidence band holds its level."""
-    if not isinstance(share, Real) or isinstance(share, bool) or not math.isfinite(share):
-        raise TypeError(f"share must be a number from 0 to 1, got {share!r}")
-    number = float(share)
-    if not 0.0 <= number <= 1.0:
-        raise ValueError(f"share must be from 0 to 1, got {share!r}")
-    return number
+    return check_number("share", share, 0.0, 1.0)
 
 
 def check_kind_of_ridge(

@@ -8,19 +8,16 @@ from typing import Any
 import numpy as np
 
 from fastkb.bands import saved
-from fastkb.bands.checks import check_share
-from fastkb.bands.kinds import KINDS, SHARE
+from fastkb.bands.kinds import KINDS
 from fastkb.bands.models.prediction_error import PredictionError
-from fastkb.bands.simultaneous import studentized_maximum
+from fastkb.bands.other_bands import OtherBands
 from fastkb.checks.requests import check_level
 from fastkb.runtime.hooks import hook
 from fastkb.storage.html import html_table
 
-Edges = tuple[np.ndarray, np.ndarray]
-
 
 @dataclass(frozen=True)
-class BandResult:
+class BandResult(OtherBands):
     r"""A band of a fitted function.
 
     `kind` says what `low` and `high` hold:
@@ -34,8 +31,8 @@ class BandResult:
     `prediction`     new observations, with that probability on average over the inputs
     ================ ===================================================================================
 
-    The methods :meth:`confidence`, :meth:`simultaneous` and :meth:`prediction` make the others of the
-    same data; how often each holds what it says is measured in docs/band.md.
+    The methods :meth:`confidence`, :meth:`simultaneous` and :meth:`prediction` make bands of the other
+    kinds from the same data; how often each holds what it says is measured in docs/band.md.
 
     Parameters
     ----------
@@ -58,7 +55,7 @@ class BandResult:
         ``"ensemble"`` (networks and perceptrons, trained side by side); for other models ``"weights"``,
         ``"rows"`` or ``"responses"``; ``"refit"`` (fresh samples).
     reason : str
-        Why that solver, and why not the others.
+        Why that solver, and why no other one.
     rank : int or None
         The rank that ``lowrank`` used.
     error_bound : float or None
@@ -190,114 +187,6 @@ class BandResult:
         low, high = np.quantile(distribution, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return low, high
 
-    def confidence(self, level: float = 0.9, share: float = SHARE) -> Edges:
-        """The band that holds the true function, point by point.
-
-        At the `share` of the evaluation points where that is easiest, of those that lie among the data,
-        it holds the true function with probability `level` at least. Noise, the bias of smoothing, and
-        where the estimator chooses its width and penalty that choice, are accounted for
-        (:mod:`fastkb.bands`).
-
-        Parameters
-        ----------
-        level : float, default 0.9
-            Between 0 and 1, exclusive.
-        share : float, default 0.75
-            From 0 to 1. Where the function bends most, bias is large, and a band that holds it there
-            would be too wide elsewhere. With 0.75 bands cover at the level on average.
-
-        Returns
-        -------
-        low, high : ndarray, each shaped as `center`
-
-        Raises
-        ------
-        ValueError
-            If the band is not of kernel ridge regression, or was resampled by a scheme.
-        """
-        level, share = check_level("level", level), check_share(share)
-        self._check_data_are_there("confidence")
-        if not hasattr(self._study, "confidence"):
-            raise ValueError(
-                "confidence needs a band of KernelRidge or KernelRidgeCV without a scheme, whose bias of "
-                f"smoothing can be estimated; this one is by solver {self.solver!r}: simultaneous and "
-                "prediction bands serve any model"
-            )
-        return self._of_study("confidence", level, share)
-
-    def simultaneous(self, level: float = 0.9) -> Edges:
-        """The band that holds the whole function, at all evaluation points at once.
-
-        Of kernel ridge regression the true function, by the studentized maximum of the wild bootstrap
-        (`coverage/calibration.py`). Of other models, and of schemes, by that of the replicates,
-        which does not know the bias of the fit.
-
-        Parameters
-        ----------
-        level : float, default 0.9
-            Between 0 and 1, exclusive.
-
-        Returns
-        -------
-        low, high : ndarray, each shaped as `center`
-
-        Raises
-        ------
-        ValueError
-            If the distribution is needed and was not kept.
-        """
-        level = check_level("level", level)
-        if hasattr(self._study, "simultaneous"):
-            return self._of_study("simultaneous", level)
-        return studentized_maximum(self.center, self._kept("simultaneous"), level)
-
-    def prediction(self, level: float = 0.9) -> Edges:
-        """The band that holds new observations, by the jackknife+.
-
-        With probability `level` on average over the inputs; theory guarantees 2·level - 1 for
-        exchangeable observations and given parameters (:mod:`fastkb.bands.coverage.jackknife`). Those of
-        KernelRidgeCV are chosen once, from all rows, and some ten rows are then held less often.
-        Where the noise varies from place to place the band is too wide here and too narrow there.
-
-        Parameters
-        ----------
-        level : float, default 0.9
-            Between 0 and 1, exclusive.
-
-        Returns
-        -------
-        low, high : ndarray, each shaped as `center`
-            Infinite where there are fewer than level/(1 - level) observations.
-
-        Raises
-        ------
-        ValueError
-            For models other than kernel ridge regression, unless the band is of ``kind="prediction"``.
-        """
-        level = check_level("level", level)
-        self._check_data_are_there("prediction")
-        if not hasattr(self._study, "prediction"):
-            raise ValueError(
-                "prediction needs what replicates predict at the rows that they left out, and a band of "
-                f"kind {self.kind!r} by solver {self.solver!r} has none: take kind='prediction'"
-            )
-        return self._of_study("prediction", level)
-
-    def _check_data_are_there(self, kind: str) -> None:
-        if self._from_file and not hasattr(self._study, kind):
-            raise ValueError(
-                f"this band was loaded from a file, which holds no data: take {kind} bands of other "
-                "levels from the band that was saved"
-            )
-
-    def _of_study(self, kind: str, *arguments: float) -> Edges:
-        """A band of the study, in the shape and the type of this one."""
-        low, high = (
-            edge.reshape(self.center.shape).astype(self.center.dtype, copy=False)
-            for edge in getattr(self._study, kind)(*arguments)
-        )
-        return low, high
-
     def to_frame(self) -> Any:
         """The evaluation points and the curves as a data frame.
 
@@ -401,14 +290,6 @@ class BandResult:
         -------
         matplotlib.axes.Axes
         """
-        # plot stands above this room, and needs matplotlib: it is loaded by the one who draws.
+        # plot stands above this room and needs matplotlib: it is loaded when a picture is drawn.
 
         return hook("plot_band")(self, ax, **options)
-
-    def _kept(self, method: str) -> np.ndarray:
-        if self.distribution is None:
-            raise ValueError(
-                f"{method} needs the replicates' predictions, which were not kept: compute the band "
-                "with keep_distribution=True"
-            )
-        return self.distribution

@@ -33,7 +33,7 @@ def studentized_maximum(
     """
     mean, spread = distribution.mean(axis=0), distribution.std(axis=0)
     distances = np.abs(distribution - mean)
-    # (Where all replicates agree none is far out.)
+    # Where all replicates agree the distance is 0.
     ratios = np.divide(distances, spread, out=np.zeros_like(distances), where=spread > 0.0)
     half = np.quantile(ratios.max(axis=1), level, axis=0) * spread
     return center - half, center + half

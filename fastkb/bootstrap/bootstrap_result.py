@@ -125,7 +125,7 @@ class BootstrapResult:
             )
         ends = self._ends
         if ends is None and self.method == "percentile":
-            # (That needs nothing but the distribution.)
+            # A percentile interval needs nothing but the distribution.
             ends = Ends("percentile", np.empty(np.shape(self.bootstrap_distribution)[:-1]))
         if ends is None:
             raise ValueError(
@@ -305,13 +305,13 @@ class BootstrapResult:
         ValueError
             If the result is of more than one statistic, or no replicate is a finite number.
         """
-        # plot stands above this room, and needs matplotlib: it is loaded by the one who draws.
+        # plot stands above this room and needs matplotlib: it is loaded when a picture is drawn.
 
         return hook("plot_distribution")(self, ax)
 
 
 def one_distribution(result: BootstrapResult, method: str) -> np.ndarray:
-    """The distribution of a result of one statistic; an error that names `method` for others."""
+    """The distribution of a single statistic; an error that names `method` for several statistics."""
     shape = np.shape(result.bootstrap_distribution)
     if len(shape) != 1:
         raise ValueError(

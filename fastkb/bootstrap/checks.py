@@ -30,20 +30,20 @@ class Samples(NamedTuple):
 
 
 class Request(NamedTuple):
-    """Everything else."""
+    """Everything else; as the user passes it, and once it is checked."""
 
-    vectorized: bool
-    paired: bool
-    level: float
-    alternative: str
-    n_resamples: int
-    batch: int | None
-    method: str
-    previous: np.ndarray | None  # the distribution to go on from.  # shape: (…, B)
+    vectorized: Any  # bool
+    paired: Any  # bool
+    level: Any  # float
+    alternative: Any  # str
+    n_resamples: Any  # int
+    batch: Any  # int or None
+    method: Any  # str
+    previous: Any  # a result, then its distribution or None.  # shape: (…, B)
 
 
-def check_flag(name: str, value: Any, allowed: tuple) -> Any:
-    """One of a few values, such as True, False or None (or what equals them)."""
+def _flag(name: str, value: Any, allowed: tuple) -> Any:
+    """True, False or None, or what equals them, as SciPy takes it; the error is in SciPy's words."""
     simple = value is None or isinstance(value, bool | np.bool_ | int)
     if not simple or value not in allowed:
         *most, last = (f"`{one}`" for one in allowed)
@@ -58,7 +58,7 @@ def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
     if whole is None:
         raise _no_number(axis)(f"`axis` must be an integer, got {axis!r}")
     try:
-        # (Of a table, a mapping and a text len and a loop would give names and letters.)
+        # A loop over a table, a mapping or a text would give names or letters, and no samples.
         if isinstance(data, str | bytes | Mapping | Set) or hasattr(data, "columns"):
             raise TypeError
         count = len(data)
@@ -140,24 +140,14 @@ def _broadcast(arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:
     return [np.broadcast_to(array, (*lead, array.shape[-1])) for array in moved]
 
 
-def check_request(
-    *,
-    statistic: Any,
-    vectorized: Any,
-    paired: Any,
-    confidence_level: Any,
-    alternative: Any,
-    n_resamples: Any,
-    batch: Any,
-    method: Any,
-    bootstrap_result: Any,
-) -> Request:
+def check_request(asked: Request, statistic: Any) -> Request:
     """All arguments but the data and the generator."""
-    vectorized = check_flag("vectorized", vectorized, (True, False, None))
-    paired = bool(check_flag("paired", paired, (True, False)))
+    n_resamples, batch = asked.n_resamples, asked.batch
+    vectorized = _flag("vectorized", asked.vectorized, (True, False, None))
+    paired = bool(_flag("paired", asked.paired, (True, False)))
     if vectorized is None:
         vectorized = takes_axis(statistic)
-    level = check_level("confidence_level", _as_number("confidence_level", confidence_level))
+    level = check_level("confidence_level", _as_number("confidence_level", asked.level))
     number = as_whole(n_resamples)
     if number is None or number < 0:
         raise _no_number(n_resamples)(
@@ -172,11 +162,11 @@ def check_request(
         bool(vectorized),
         paired,
         level,
-        _name("alternative", alternative, ALTERNATIVES),
+        _name("alternative", asked.alternative, ALTERNATIVES),
         number,
         size,
-        _name("method", method, METHODS),
-        _previous(bootstrap_result, number),
+        _name("method", asked.method, METHODS),
+        _previous(asked.previous, number),
     )
 
 
@@ -296,7 +286,7 @@ def _as_number(name: str, value: Any) -> Any:
     """A number that came as a text (SciPy takes those)."""
     try:
         return float(value) if isinstance(value, str) else value
-    except ValueError as error:  # (SciPy's words)
+    except ValueError as error:  # SciPy's words
         raise ValueError(f"{name} must be a number between 0 and 1: {error}") from None
 
 
@@ -308,7 +298,7 @@ def _name(name: str, value: Any, allowed: tuple[str, ...]) -> str:
 
 
 def check_previous(previous: np.ndarray | None, shape: tuple[int, ...]) -> None:
-    """A distribution that is gone on from is of the same statistic of the same data."""
+    """A distribution that is extended is of the same statistic of the same data."""
     if previous is not None and previous.shape[:-1] != shape:
         raise ValueError(
             f"`bootstrap_result` has a distribution of shape {previous.shape}, and this data and "
@@ -323,7 +313,7 @@ def check_combination(
     if request.method == "studentized":
         if request.previous is not None:
             raise ValueError(
-                "`bootstrap_result` cannot be gone on from with method='studentized': the standard "
+                "`bootstrap_result` cannot be extended with method='studentized': the standard "
                 "errors of its resamples are not known"
             )
         if getattr(scheme, "draws_unpaired", False):

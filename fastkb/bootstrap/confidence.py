@@ -105,7 +105,7 @@ def bootstrap(
         parameters above all. ``"cheap"`` (Lam 2022) is θ̂ ± t·S, with Student's t of n_resamples degrees
         of freedom and S² the mean of (θ* - θ̂)²: valid for smooth statistics from very few resamples.
     bootstrap_result : BootstrapResult, optional
-        An earlier result, whose distribution is gone on from; with ``n_resamples=0`` only the interval is
+        An earlier result, whose distribution is extended; with ``n_resamples=0`` only the interval is
         computed again.
     rng : None, int, numpy.random.Generator, …
         Anything that ``numpy.random.default_rng`` takes. A Generator is left in the state in which SciPy
@@ -160,45 +160,45 @@ def bootstrap(
     check_progress(progress)
     known = recognise(statistic)
     check_statistic(statistic, NAMED)
-    request = check_request(
-        statistic=statistic,
-        vectorized=vectorized,
-        paired=paired,
-        confidence_level=confidence_level,
-        alternative=alternative,
-        n_resamples=n_resamples,
-        batch=batch,
-        method=method,
-        bootstrap_result=bootstrap_result,
+    asked = Request(
+        vectorized,
+        paired,
+        confidence_level,
+        alternative,
+        n_resamples,
+        batch,
+        method,
+        bootstrap_result,
     )
+    request = check_request(asked, statistic)
     samples = check_samples(data, axis, request.paired)
     check_memory(request, samples.arrays[0].shape[:-1], samples.arrays)
     check_combination(request, samples, scheme, standard_error, random_state is not _NOT_GIVEN)
     if scheme is None:
-        plan = None
+        prepared = None
         generator = check_rng_of_numpy(rng, random_state, _NOT_GIVEN)
     else:
-        plan = scheme.prepare(samples.arrays, request.paired, axis)
+        prepared = scheme.prepare(samples.arrays, request.paired, axis)
         generator = check_rng(None if rng is _NOT_GIVEN else rng)
-    # Sums of numbers near the largest one overflow, and the result says so. (What NumPy says of
-    # a user's function is the user's.)
+    # Sums of numbers near the largest one overflow, and the result says so. NumPy's warnings in
+    # a user's function are left to the user.
     ours = known is not None and (standard_error is None or recognise(standard_error) is not None)
     with contextlib.ExitStack() as context:
         if ours:
             context.enter_context(np.errstate(all="ignore"))
-        evaluator = make_evaluator(statistic, known, samples, request, plan)
+        evaluator = make_evaluator(statistic, known, samples, request, prepared)
         check_previous(request.previous, evaluator.observed.shape)
         check_memory(request, evaluator.observed.shape, [evaluator.observed])
-        spread = _spread(standard_error, samples, request, plan, evaluator, generator)
+        spread = _spread(standard_error, samples, request, prepared, evaluator, generator)
         # Idle threads of BLAS would disturb the compiled loops; a Python function may want them.
         python = any(isinstance(one, PythonFunction | OfResponses) for one in (evaluator, spread))
         if not python:
             context.enter_context(limit_blas(1))
         with counted(progress, "resamples", request.n_resamples) as bar:
             draws = _distribution(
-                evaluator, spread, plan, samples, request, generator, python, bar.update
+                evaluator, spread, prepared, samples, request, generator, python, bar.update
             )
-        return _result(evaluator, spread, draws, plan, request)
+        return _result(evaluator, spread, draws, prepared, request)
 
 
 class _Draws(NamedTuple):
@@ -212,7 +212,7 @@ def _spread(
     standard_error: Any,
     samples: Samples,
     request: Request,
-    plan: Scheme | None,
+    prepared: Scheme | None,
     evaluator: Evaluator,
     generator: Any,
 ) -> Evaluator | None:
@@ -224,13 +224,13 @@ def _spread(
         return Nested(evaluator, lengths, nested_key(generator))
     check_statistic(standard_error, NAMED)
     options = request._replace(vectorized=takes_axis(standard_error))
-    return make_evaluator(standard_error, recognise(standard_error), samples, options, plan)
+    return make_evaluator(standard_error, recognise(standard_error), samples, options, prepared)
 
 
 def _distribution(
     evaluator: Evaluator,
     spread: Evaluator | None,
-    plan: Scheme | None,
+    prepared: Scheme | None,
     samples: Samples,
     request: Request,
     generator: Any,
@@ -241,12 +241,12 @@ def _distribution(
     values: np.ndarray | None = None
     errors = None if spread is None else np.empty(shape)
     size = evaluator.largest_block
-    if plan is None:
+    if prepared is None:
         lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
         blocks = index_blocks(generator, lengths, request.n_resamples, request.batch, size, ahead)
     else:
-        blocks = plan.blocks(key_from_rng(generator), request.n_resamples, size)
-    with contextlib.closing(blocks):  # the generator's lock is given back whatever happens
+        blocks = prepared.blocks(key_from_rng(generator), request.n_resamples, size)
+    with contextlib.closing(blocks):  # the generator's lock is given back after errors, too
         for block in blocks:
             expected = (*evaluator.observed.shape, block.rows[0].shape[-2])
             part = evaluator.replicates(block.rows)
@@ -271,12 +271,12 @@ def _distribution(
     return _Draws(values, errors)
 
 
-def _jackknife(evaluator: Evaluator, plan: Scheme | None) -> list[np.ndarray]:
+def _jackknife(evaluator: Evaluator, prepared: Scheme | None) -> list[np.ndarray]:
     """The statistic without each observation, or without each of a scheme's independent groups."""
-    if plan is None:
+    if prepared is None:
         return evaluator.jackknife()
     out = []
-    for rows in plan.left_out():
+    for rows in prepared.left_out():
         parts = [
             (block.places, evaluator.replicates(block.rows))
             for block in row_blocks(rows, evaluator.largest_block)
@@ -291,18 +291,18 @@ def _result(
     evaluator: Evaluator,
     spread: Evaluator | None,
     draws: _Draws,
-    plan: Scheme | None,
+    prepared: Scheme | None,
     request: Request,
 ) -> BootstrapResult:
     observed, distribution = evaluator.observed, draws.values
-    if observed.dtype.kind != "f":  # (small whole numbers would wrap around)
+    if observed.dtype.kind != "f":  # small whole numbers would wrap around
         observed = observed.astype(np.float64)
-    ends = Ends(request.method, observed, 1.0 if plan is None else plan.scale())
+    ends = Ends(request.method, observed, 1.0 if prepared is None else prepared.scale())
     error = np.full(observed.shape, np.nan)
     if distribution.shape[-1] > 1:
         error = standard_deviation(ends.scaled(distribution))
     if request.method == "bca":
-        ends = ends._replace(acceleration=acceleration_of(_jackknife(evaluator, plan)))
+        ends = ends._replace(acceleration=acceleration_of(_jackknife(evaluator, prepared)))
     elif request.method == "studentized":
         own = error if isinstance(spread, Nested) or spread is None else spread.observed
         ends = ends._replace(errors=draws.errors, own=own)
@@ -317,7 +317,7 @@ def _result(
         confidence_level=request.level,
         alternative=request.alternative,
         method=request.method,
-        scheme=plan,
+        scheme=prepared,
         _ends=ends,
     )
 

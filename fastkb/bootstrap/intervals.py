@@ -116,7 +116,7 @@ class Ends(NamedTuple):
             ends = quantiles(self.scaled(distribution), levels)
             low, high = ends[..., 0], ends[..., 1]
             if self.method == "basic":
-                # (An infinite end is none: a NaN.)
+                # An infinite end minus an infinite value is NaN, which means no end.
                 with np.errstate(invalid="ignore", over="ignore"):
                     low, high = 2 * self.observed - high, 2 * self.observed - low
         return low, high
@@ -135,8 +135,8 @@ def acceleration_of(jackknife: Sequence[np.ndarray]) -> np.ndarray:
             (x.shape[-1] - 1) * (x.mean(axis=-1, keepdims=True) - x)
             for x in (np.asarray(values, np.float64) for values in jackknife)
         ]
-        # The acceleration does not depend on the scale, and cubes shall neither be infinite nor 0. (By a
-        # power of two, which rounds nothing.)
+        # The acceleration does not depend on the scale, and cubes shall neither be infinite nor 0. A
+        # factor that is a power of two rounds nothing.
         exponent = np.frexp(np.max([_largest(u) for u in influences], axis=0))[1]
         influences = [np.ldexp(u, -exponent) for u in influences]
         cubes = sum((u**3).sum(axis=-1) / u.shape[-1] ** 3 for u in influences)

@@ -23,7 +23,7 @@ def check_matrix(values: Any, name: str) -> np.ndarray:
         and _surely_finite(values)
     ):
         return values
-    return _converted(values, name)
+    return _checked_by_sklearn(values, name)
 
 
 def _surely_finite(values: np.ndarray) -> bool:
@@ -32,7 +32,7 @@ def _surely_finite(values: np.ndarray) -> bool:
         return bool(np.isfinite(np.add.reduce(values, axis=None)))
 
 
-def _converted(values: Any, name: str) -> np.ndarray:
+def _checked_by_sklearn(values: Any, name: str) -> np.ndarray:
     """Anything but a plain finite float matrix: scikit-learn's checks, with its error messages."""
     from scipy.sparse import issparse
     from sklearn.utils import check_array

@@ -6,6 +6,20 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fastkb.checks.numbers import wrong
+
+
+def check_choice(name: str, value: Any, known: Iterable[str], or_else: str = "") -> str:
+    """One of the `known` names, as it is written.
+
+    `or_else` says in the error what else than a name the argument may be.
+    """
+    known = list(known)
+    if isinstance(value, str) and value in known:
+        return value
+    expected = f"one of {', '.join(known)}" if len(known) > 1 else repr(known[0])
+    raise wrong(f"{name} must be {expected}{or_else}, got {value!r}{closest(value, known)}")
+
 
 def check_name(what: str, name: str, known: Iterable[str], incomplete: Iterable[str] = ()) -> str:
     """One of the `known` names, in any case and with any hyphens or underscores.
@@ -29,29 +43,30 @@ def check_name(what: str, name: str, known: Iterable[str], incomplete: Iterable[
             f"{what}={name!r} has parameters without defaults: pass an instance, or one of "
             f"{', '.join(known)}"
         )
-    close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.5)
-    hint = f"; did you mean {plain[close[0]]!r}?" if close else ""
-    raise ValueError(f"{what}={name!r} is not known: expected one of {', '.join(known)}{hint}")
+    return check_choice(what, name, known)
 
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def check_choice(name: str, value: Any, known: Sequence[str]) -> str:
-    """One of some names; an error suggests the closest."""
-    if isinstance(value, str) and value in known:
-        return value
-    close = difflib.get_close_matches(str(value), known, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}{hint}")
-
-
 def check_names(fit_params: Mapping[str, Any], known: Sequence[str], whose: str) -> None:
     """Names in `fit_params` that are known; an error suggests the closest."""
     for name in fit_params:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
             names = ", ".join(known) if known else "none"
-            raise ValueError(f"fit_params has the unknown {name!r}: {whose} are {names}{hint}")
+            raise ValueError(
+                f"fit_params has the unknown {name!r}: {whose} are {names}{closest(name, known)}"
+            )
+
+
+def closest(name: Any, known: Iterable[str]) -> str:
+    """The end of a message, which suggests the known name that is closest; empty if none is close."""
+    close = closest_names(str(name), known)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def closest_names(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three names that resemble this one in any case, the closest first."""
+    plain = {_plain(each): each for each in reversed(list(known))}
+    return [plain[each] for each in difflib.get_close_matches(_plain(name), plain, 3, 0.5)]

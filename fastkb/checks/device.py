@@ -1,7 +1,7 @@
 """Checks of arrays on a GPU: the rules of the CPU, without moving the data.
 
 What differs: the element type must be float32 or float64, the same for all (nothing is converted, which
-would take device memory that nobody asked for), and all arrays must be on the GPU.
+would take device memory unasked), and all arrays must be on the GPU.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ _DATES = (np.datetime64, np.timedelta64, datetime.date, datetime.timedelta)
 def check_kinds(name: str, values: Any) -> None:
     """Refuse what NumPy would take for numbers, or drop, without a word.
 
-    Masked values would count as if they were not masked; dates and durations as numbers of their
-    unit, whichever that is; complex numbers and records lose parts.
+    Masked values would count as if they were not masked; dates and durations as numbers of any
+    unit; complex numbers and records lose parts.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def check_kinds(name: str, values: Any) -> None:
             raise wrong(f"{name} must be numbers, got {dtype}")
     array = values
     if not hasattr(values, "dtype") and not hasattr(values, "dtypes"):
-        with contextlib.suppress(ValueError, TypeError):  # (ragged: for the next check to say)
+        with contextlib.suppress(ValueError, TypeError):  # the next check reports ragged lists
             array = np.asarray(values)
         if getattr(array, "dtype", None) is not None and array.dtype.kind in "cmM":
             check_kinds(name, array)
@@ -100,24 +100,6 @@ def naming(*names: str) -> Iterator[None]:
             raise
         about = " and ".join(names) if "inconsistent numbers" in message else names[0]
         raise type(error)(f"{about}: {message}") from None
-
-
-def real_array(name: str, values: Any) -> np.ndarray:
-    """Numbers as an array of float64.
-
-    Raises
-    ------
-    ValueError and TypeError
-        If there is anything else in it.
-    """
-    check_kinds(name, values)
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biufO":
-            raise TypeError
-        return array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise wrong(f"{name} must be numbers, got {values!r}") from None
 
 
 def check_targets(y: Any) -> Any:

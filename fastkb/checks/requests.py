@@ -7,27 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.checks.scalars import as_whole, check_number, unexpected
+
 
 def check_level(name: str, level: Any) -> float:
     """A confidence level strictly between 0 and 1."""
-    if isinstance(level, bool) or not isinstance(level, Real):
-        raise TypeError(f"{name} must be a number between 0 and 1, got {level!r}")
-    level = float(level)
-    if not 0.0 < level < 1.0:
-        hint = f"; for {level:g}% write {level / 100:g}" if 1.0 < level < 100.0 else ""
-        raise ValueError(f"{name} must be between 0 and 1, exclusive, got {level:g}{hint}")
-    return level
+    percent = isinstance(level, Real) and 1.0 < float(level) < 100.0
+    hint = f"; for {level:g}% write {level / 100:g}" if percent else ""
+    return check_number(name, level, 0.0, 1.0, open_below=True, open_above=True, hint=hint)
 
 
 def check_n_resamples(n_resamples: Any) -> int:
     """A positive number of replicates; 10.0 is accepted as 10."""
-    whole = isinstance(n_resamples, Real) and not isinstance(n_resamples, bool)
-    # (A whole number may have too many digits for a float.)
-    if not whole or not (isinstance(n_resamples, Integral) or float(n_resamples).is_integer()):
-        raise TypeError(f"n_resamples must be a positive integer, got {n_resamples!r}")
-    number = int(n_resamples)
-    if not 1 <= number < 2**32:
-        raise ValueError(f"n_resamples must be from 1 to 2**32 - 1, got {number}")
+    number = as_whole(n_resamples)
+    if number is None or not 1 <= number < 2**32:
+        raise unexpected("n_resamples", n_resamples, "a whole number from 1 to 2**32 - 1")
     return number
 
 

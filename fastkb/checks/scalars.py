@@ -1,4 +1,8 @@
-"""Checks of one value: a number, a whole number, a flag."""
+"""Checks of one value: a number, a whole number, a flag.
+
+Their errors are of scikit-learn's class, which is both a ValueError and a TypeError: of a value of the
+wrong type, and of one that is out of range, the caller wants to know the same.
+"""
 
 from __future__ import annotations
 
@@ -10,68 +14,61 @@ import numpy as np
 
 from fastkb.checks.numbers import wrong
 
+# The largest whole number before a gap, for those that are divided by: float64 has not the next one.
+LARGEST_WHOLE = 2**53
+
 
 def check_number(
     name: str,
     value: Any,
-    minimum: float,
+    minimum: float = -math.inf,
     maximum: float = math.inf,
     *,
     open_below: bool = False,
     open_above: bool = False,
+    hint: str = "",
 ) -> float:
-    """One finite real number from `minimum` to `maximum`, as a float; an open end is excluded."""
-    expected = _range(minimum, maximum, open_below, open_above)
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number {expected}, got {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        number = math.inf if value > 0 else -math.inf  # type: ignore[operator]
+    """One finite real number from `minimum` to `maximum`, as a float; an open end is excluded.
+
+    `hint` is the last of the message of the error.
+    """
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            number = math.inf
     above = number > minimum if open_below else number >= minimum
     below = number < maximum if open_above else number <= maximum
     if not (above and below and math.isfinite(number)):
-        raise ValueError(f"{name} must be a number {expected}, got {value!r}")
+        expected = _range(minimum, maximum, open_below, open_above)
+        raise unexpected(name, value, f"a {expected}", hint)
     return number
 
 
 def _range(minimum: float, maximum: float, open_below: bool, open_above: bool) -> str:
     if math.isinf(maximum):
-        return f"{'above' if open_below else 'of at least'} {minimum:g} and finite"
+        low = f" {'above' if open_below else 'of at least'} {minimum:g}"
+        return f"finite real number{'' if math.isinf(minimum) else low}"
+    if open_below and open_above:
+        return f"number between {minimum:g} and {maximum:g}, exclusive"
     low = f"above {minimum:g}" if open_below else f"from {minimum:g}"
-    return f"{low} to {'below ' if open_above else ''}{maximum:g}"
+    return f"number {low} to {'below ' if open_above else ''}{maximum:g}"
 
 
-def check_positive(name: str, value: Any) -> float:
-    """A finite number above 0."""
-    return check_number(name, value, 0.0, open_below=True)
-
-
-def check_share(name: str, value: Any) -> float:
-    """What is kept of an average: from 0 to below 1."""
-    return check_number(name, value, 0.0, 1.0, open_above=True)
-
-
-# Integers that are divided by: float64 has none of the next ones exactly.
-_LARGEST_WHOLE = 2**53
-
-
-def check_whole(name: str, value: Any, minimum: int) -> int:
-    """An integer of at least `minimum`, and at most 2**53."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
-    number = int(value)
-    if number < minimum:
-        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
-    if number > _LARGEST_WHOLE:
-        raise ValueError(f"{name} must be an integer of at most 2**53, got {value!r}")
-    return number
+def check_whole(name: str, value: Any, minimum: int = 0, maximum: int | None = None) -> int:
+    """A whole number from `minimum` to `maximum`, of a type of whole numbers."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if whole and int(value) >= minimum and (maximum is None or int(value) <= maximum):
+        return int(value)
+    bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+    raise unexpected(name, value, f"a whole number {bounds}")
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """True or False, or what equals them."""
-    if isinstance(value, (str, np.ndarray)) or value not in (True, False):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
+    """True or False, and not what equals them."""
+    if not isinstance(value, bool | np.bool_):
+        raise unexpected(name, value, "True or False")
     return bool(value)
 
 
@@ -86,48 +83,12 @@ def as_whole(value: Any) -> int | None:
         return None
 
 
-def check_parameter(
-    name: str, value: Any, *, minimum: float | None = None, strict: bool = False
-) -> float:
-    """`value` as a float; a ValueError or TypeError that names it otherwise.
-
-    Parameters
-    ----------
-    name : str
-    value : a real number; bool and str are refused
-    minimum : float, optional
-        The smallest value allowed; excluded if `strict`.
-    """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, Integral)):
-        raise unexpected(name, value, "a real number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = np.inf
-    expected = "finite"
-    if minimum is not None:
-        expected = f"finite and {'>' if strict else '>='} {minimum}"
-    below = minimum is not None and (number <= minimum if strict else number < minimum)
-    if not np.isfinite(number) or below:
-        raise unexpected(name, value, expected)
-    return number
-
-
-def check_count(name: str, value: Any, *, minimum: int = 0, maximum: int | None = None) -> int:
-    """`value` as an int in these bounds; a ValueError or TypeError that names it otherwise."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or value < minimum:
-        raise unexpected(name, value, f"a whole number >= {minimum}")
-    if maximum is not None and int(value) > maximum:
-        raise unexpected(name, value, f"a whole number <= {maximum}")
-    return int(value)
-
-
 def check_progress(progress: Any) -> None:
     """Refuse what is neither a truth value nor a function to be told."""
-    if not isinstance(progress, (bool, np.bool_)) and not callable(progress):
+    if not isinstance(progress, bool | np.bool_) and not callable(progress):
         raise unexpected("progress", progress, "True, False or a function")
 
 
-def unexpected(name: str, value: Any, expected: str) -> Exception:
+def unexpected(name: str, value: Any, expected: str, hint: str = "") -> Exception:
     """The error of an argument that is not what was expected."""
-    return wrong(f"{name} must be {expected}; got {value!r}")
+    return wrong(f"{name} must be {expected}, got {value!r}{hint}")

@@ -15,7 +15,7 @@ from fastkb.checks.numbers import check_kinds, check_unmasked, is_short_float, w
 _NUMBERS = "fiub"
 
 
-def real_values(name: str, values: Any, *, frames: bool = True) -> Any:
+def real_values(name: str, values: Any, *, frames: bool = True, texts: bool = True) -> Any:
     """Values that hold real numbers, as an array of numbers.
 
     Parameters
@@ -23,9 +23,11 @@ def real_values(name: str, values: Any, *, frames: bool = True) -> Any:
     name : str
         Of the argument.
     values : array_like
-        Texts and objects become float64, if each is a number.
+        Objects become float64, if each is a number.
     frames : bool, default True
         Whether data frames and sparse matrices stay as they are, for scikit-learn to check.
+    texts : bool, default True
+        Whether texts that say numbers become float64, too.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def real_values(name: str, values: Any, *, frames: bool = True) -> Any:
     except Exception as error:  # ragged lists; tensors on another device
         found = type(values).__name__
         raise wrong(f"{name} must be numbers, got {found}: {error}") from error
-    return array if array.dtype.kind in _NUMBERS else _converted(name, array)
+    return array if array.dtype.kind in _NUMBERS else _parsed(name, array, texts)
 
 
 def check_dense(name: str, values: Any) -> None:
@@ -63,11 +65,12 @@ def check_dense(name: str, values: Any) -> None:
         )
 
 
-def _converted(name: str, array: np.ndarray) -> np.ndarray:
+def _parsed(name: str, array: np.ndarray, texts: bool) -> np.ndarray:
     if is_short_float(array.dtype):
         return array.astype(np.float32)
-    if array.dtype.kind not in "OSU":
-        raise wrong(f"{name} must be numbers, got {array.dtype}")
+    if array.dtype.kind not in ("OSU" if texts else "O"):
+        found = repr(array.item()) if array.ndim == 0 else array.dtype
+        raise wrong(f"{name} must be numbers, got {found}")
     if array.dtype.kind == "O":
         for each in array.flat:
             check_unmasked(name, each)
@@ -78,10 +81,12 @@ def _converted(name: str, array: np.ndarray) -> np.ndarray:
         raise wrong(f"{name} must be numbers, got {array.dtype}: {error}") from error
 
 
-def real_array(name: str, values: Any, dtype: np.dtype) -> np.ndarray:
+def real_array(
+    name: str, values: Any, dtype: Any = np.float64, *, texts: bool = True
+) -> np.ndarray:
     """Values as an array of this element type, without a warning where they are too large for it.
 
-    Infinity is in their place then, which whoever calls this refuses.
+    Infinity is in their place then, which the caller refuses.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(real_values(name, values, frames=False), dtype)
+        return np.asarray(real_values(name, values, frames=False, texts=texts), dtype)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.checks.numbers import real_array
+from fastkb.checks.values import real_array
 
 
 def check_sample_weight(
@@ -18,7 +18,7 @@ def check_sample_weight(
     """
     if sample_weight is None:
         return None
-    weight = real_array("sample_weight", sample_weight)
+    weight = real_array("sample_weight", sample_weight, texts=False)
     if weight.ndim == 0:
         weight = np.full(n_samples, weight)
     if weight.shape != (n_samples,):

@@ -1,10 +1,19 @@
 """The command line: ``fastkb band``, ``fastkb ci``, ``fastkb info`` and ``fastkb warmup``.
 
-One module per subject: the options (:mod:`~fastkb.cli.parser`), the table (:mod:`~fastkb.cli.table`),
-the file that it is read from (:mod:`~fastkb.cli.sources`) and the numbers in its cells
-(:mod:`~fastkb.cli.numerals`), the files that are written (:mod:`~fastkb.cli.outputs`), what is said on
-the way (:mod:`~fastkb.cli.terminal`), and one module per command. Whatever a user can get wrong ends
-as a :class:`~fastkb.cli.errors.CommandError`: one line, exit code 2.
+================ ================================================================================
+`parser.py`       the options
+`reading/`        from a file to arrays of numbers
+`band.py`         ``fastkb band``; `report.py` draws its bands and tells of them
+`ci.py`           ``fastkb ci``; `ci_report.py` tells of its intervals
+`info.py`         ``fastkb info``
+`warmup.py`       ``fastkb warmup``
+`outputs.py`      the files that are written
+`terminal.py`     what is said on the way
+`errors.py`       the error of a mistake by the user
+================ ================================================================================
+
+Every mistake of a user ends as a :class:`~fastkb.cli.errors.CommandError`: one line, exit code 2. Begin
+with `ci.py`.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from fastkb.bands.coverage.neighbourhood import observed_nearby
 from fastkb.bands.coverage.study import choose
 from fastkb.cli.errors import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
+from fastkb.cli.reading.table import Table, deviation, read_table, reading_of
 from fastkb.cli.report import Band, Choice, Seconds, draw, labels_of, summary, write_csv
-from fastkb.cli.table import Table, deviation, read_table, reading_of
 from fastkb.cli.terminal import Line, Report, aligned, compilation, warned
 
 # How the width sigma enters each kernel that has one (DESIGN: the textbook's terms).

@@ -5,35 +5,31 @@ from __future__ import annotations
 import argparse
 import csv
 import functools
-import json
 import math
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastkb.bootstrap import confidence
 from fastkb.bootstrap.evaluate.statistics import NAMED
+from fastkb.cli.ci_report import Interval, as_json, describe, draw, name_of, summary
 from fastkb.cli.errors import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
-from fastkb.cli.table import Columns, Wanted, deviation, read_columns, reading_of
+from fastkb.cli.reading.table import Columns, Wanted, deviation, read_columns, reading_of
 from fastkb.cli.terminal import (
     Line,
     Report,
     aligned,
     compilation,
     compiling,
-    dropped,
     warned,
 )
-from fastkb.plot import INK, draw_distribution, frame, new_figure, plain
 from fastkb.resample import schemes
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from fastkb.bootstrap.bootstrap_result import BootstrapResult
+    pass
 
 
 def run(options: argparse.Namespace, line: Line) -> Report:
@@ -58,18 +54,18 @@ def run(options: argparse.Namespace, line: Line) -> Report:
                 deviation(name, columns.column(name))
         groups = _groups(columns, options)
         line.say("resampling")
-        job = _bootstrap(columns, groups, options, line)
+        interval = _bootstrap(columns, groups, options, line)
         line.say("drawing")
         for output in outputs:
-            write_picture(output, draw(columns, job, options), options.dpi)
+            write_picture(output, draw(columns, interval, options), options.dpi)
     asides = warned(caught)
     if options.json:
-        return Report(as_json(columns, job, options), asides)
+        return Report(as_json(columns, interval, options), asides)
     if options.quiet:
-        low, high = job.result.confidence_interval
-        looks = [] if job.look is None else [("look", job.look)]
+        low, high = interval.result.confidence_interval
+        looks = [] if interval.look is None else [("look", interval.look)]
         return Report(f"{float(low):.6g} {float(high):.6g}", [*asides, *columns.notes, *looks])
-    lines = summary(columns, job, options)
+    lines = summary(columns, interval, options)
     total = time.perf_counter() - start
     lines.append(("time", f"{total:.2f} s{compiling(sum(compiled))}"))
     if options.out is not None:
@@ -77,16 +73,8 @@ def run(options: argparse.Namespace, line: Line) -> Report:
     return Report(aligned(lines), asides)
 
 
-class Job(NamedTuple):
-    """What was computed, and of what."""
-
-    result: BootstrapResult
-    groups: tuple[str, str] | None = None  # of --by
-    look: str | None = None  # what the user should know of the interval
-
-
 def _check_columns(options: argparse.Namespace) -> None:
-    """As many columns as the statistic takes."""
+    """Refuse other numbers of columns than the statistic takes."""
     if options.quantile is not None:
         name, n_columns = "a quantile", 1
     else:
@@ -155,7 +143,7 @@ def _groups(columns: Columns, options: argparse.Namespace) -> tuple[str, str] | 
 
 def _bootstrap(
     columns: Columns, groups: tuple[str, str] | None, options: argparse.Namespace, line: Line
-) -> Job:
+) -> Interval:
     statistic: Any = options.statistic
     if options.quantile is not None:
         statistic = functools.partial(np.quantile, q=options.quantile)
@@ -173,7 +161,7 @@ def _bootstrap(
         "scheme": _scheme(columns, options),
     }
     look = None
-    # What is not finite is told below and in the summary, and not by a warning of NumPy's.
+    # Values that are not finite are told below and in the summary, and not by a warning of NumPy's.
     with np.errstate(divide="ignore", invalid="ignore"):
         try:
             result = confidence.bootstrap(
@@ -192,12 +180,12 @@ def _bootstrap(
             raise CommandError(f"the {describe(columns, options, groups)} is {result.observed:g}")
         finite = np.isfinite(result.bootstrap_distribution)
         if not finite.any():
-            raise CommandError(f"no resample has a finite {_name(options)}")
+            raise CommandError(f"no resample has a finite {name_of(options)}")
         if np.isnan(result.confidence_interval).any():
             if not finite.all():
                 look = (
                     f"no interval: {np.count_nonzero(~finite):,} resamples have no finite "
-                    f"{_name(options)}"
+                    f"{name_of(options)}"
                 )
             elif options.method == "bca":
                 result = confidence.bootstrap(
@@ -218,12 +206,12 @@ def _bootstrap(
             "are not there: what stood on either side of them counts as neighbours"
         )
         look = joined if look is None else f"{look}; {joined}"
-    return Job(result, groups, look)
+    return Interval(result, groups, look)
 
 
 def _compared(statistic: Any, how: str) -> Any:
     """The difference or the ratio of a statistic in two samples."""
-    if statistic == "mean":  # (compiled)
+    if statistic == "mean":  # it has a compiled form
         return f"mean_{how}"
     one = _FUNCTIONS[statistic] if isinstance(statistic, str) else statistic
     combine = np.subtract if how == "difference" else np.divide
@@ -264,182 +252,3 @@ def _scheme(columns: Columns, options: argparse.Namespace) -> Any:
                 raise CommandError(f"--clusters {column}: expected two clusters at least, got one")
             return scheme(codes)
     return None
-
-
-def describe(
-    columns: Columns,
-    options: argparse.Namespace,
-    groups: tuple[str, str] | None = None,
-    *,
-    words: bool = False,
-) -> str:
-    """The statistic and its columns, such as "mean of bmi".
-
-    Parameters
-    ----------
-    columns : Columns
-        One column, or the two that are paired; and labels.
-    options : argparse.Namespace
-        Of the command line; `statistic`, `quantile` and `compare` are read.
-    groups : tuple of str, optional
-        The groups that are compared.
-    words : bool, default False
-        Columns by their meaning, where it is known, and not by their name.
-    """
-    name = _name(options)
-    names = [
-        columns.meaning(column) if words else column
-        for column in columns.names
-        if column not in columns.levels
-    ]
-    if groups is not None:
-        how = options.compare or "difference"
-        between = "minus" if how == "difference" else "over"
-        return f"{how} of the {name} of {names[0]}, {groups[0]} {between} {groups[1]}"
-    if len(names) == 1:
-        return f"{name} of {names[0]}"
-    between = _BETWEEN[options.statistic]
-    return f"{name} of {names[0]} {between} {names[1]}"
-
-
-def _name(options: argparse.Namespace) -> str:
-    if options.quantile is not None:
-        return f"{options.quantile:g}-quantile"
-    return _WORDS.get(options.statistic, options.statistic)
-
-
-# Statistics whose names for programs are no words.
-_WORDS = {
-    "std": "standard deviation",
-    "var": "variance",
-    "min": "minimum",
-    "max": "maximum",
-    "ptp": "range",
-    "trimmed_mean": "trimmed mean",
-    "pearson": "Pearson correlation",
-    "spearman": "Spearman correlation",
-    "mean_difference": "difference of the means",
-    "mean_ratio": "ratio of the means",
-}
-# What stands between the names of two columns; the order matters to a difference and to a ratio.
-_BETWEEN = {
-    "pearson": "and",
-    "spearman": "and",
-    "mean_difference": "minus",
-    "mean_ratio": "over",
-}
-
-
-def summary(columns: Columns, job: Job, options: argparse.Namespace) -> list[tuple[str, str]]:
-    """The job in a few lines: a word and a sentence each."""
-    used = f"{len(columns.values)} rows used, {dropped(columns.n_dropped)}"
-    lines = [
-        ("data", f"{columns.source}: {used}"),
-        *columns.notes,
-        ("statistic", describe(columns, options, job.groups)),
-    ]
-    if job.groups is not None:
-        counts = _counts(columns, job.groups, options)
-        lines.append(("groups", ", ".join(f"{name}: {n} rows" for name, n in counts.items())))
-    drawn = _drawn(columns, job, options)
-    if drawn is not None:
-        lines.append(("drawn", drawn))
-    for line in job.result.summary().splitlines():
-        name, _, text = line.partition("  ")  # the names hold single blanks only
-        lines.append((name, text.strip()))
-    if job.look is not None:
-        lines.append(("look", job.look))
-    return lines
-
-
-def _counts(
-    columns: Columns, groups: tuple[str, str], options: argparse.Namespace
-) -> dict[str, int]:
-    codes, known = columns.column(options.by), columns.levels[options.by]
-    return {name: int(np.count_nonzero(codes == known.index(name))) for name in groups}
-
-
-def _drawn(columns: Columns, job: Job, options: argparse.Namespace) -> str | None:
-    """How resamples were drawn, where not row by row."""
-    if options.blocks is not None:
-        chosen = " (chosen from the data)" if options.blocks == "auto" else ""
-        return f"in blocks of {job.result.scheme.length} neighbouring rows{chosen}, on a circle"
-    for name, how in (("clusters", "by whole clusters"), ("strata", "within strata")):
-        column = getattr(options, name)
-        if column is not None:
-            n = len(np.unique(columns.column(column)))
-            return f"{how}, {n} of them in {column}"
-    return None
-
-
-def as_json(columns: Columns, job: Job, options: argparse.Namespace) -> str:
-    """The summary for programs; what is not finite is null."""
-    result = job.result
-    low, high = (float(end) for end in result.confidence_interval)
-    distribution = result.bootstrap_distribution
-    with np.errstate(invalid="ignore"):
-        bias = float(distribution.mean() - result.observed)
-    found: dict[str, Any] = {
-        "data": columns.source,
-        "rows": len(columns.values),
-        "dropped": columns.n_dropped,
-        "statistic": describe(columns, options, job.groups),
-        "observed": float(result.observed),
-        "bias": bias,
-        "standard_error": float(result.standard_error),
-        "low": low,
-        "high": high,
-        "level": options.level,
-        "method": result.method,
-        "alternative": options.alternative,
-        "resamples": len(distribution),
-        "seed": options.seed,
-        "drawn": _drawn(columns, job, options),
-        "notes": [f"{name}: {text}" for name, text in columns.notes],
-        "look": job.look,
-    }
-    if job.groups is not None:
-        found["groups"] = _counts(columns, job.groups, options)
-    finite = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in found.items()
-    }
-    return json.dumps(finite, indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def draw(columns: Columns, job: Job, options: argparse.Namespace) -> Figure:
-    """The picture of the distribution, under a title that names the statistic."""
-    result, groups = job.result, job.groups
-    figure, axes = new_figure(size=options.size)
-    low, high = (float(end) for end in result.confidence_interval)
-    draw_distribution(
-        axes[0],
-        result.bootstrap_distribution,
-        low,
-        high,
-        observed=float(result.observed),
-        level=options.level,
-    )
-    name = describe(columns, options, groups) if options.xlabel is None else options.xlabel
-    axes[0].set_xlabel(plain(name, 64), color=INK, fontsize=11)
-    counts = "resamples" if options.ylabel is None else options.ylabel
-    axes[0].set_ylabel(plain(counts, 46), color=INK, fontsize=11)
-    words = describe(columns, options, groups, words=True)
-    method = "BCa" if result.method == "bca" else result.method
-    caption = (
-        f"The {_name(options)} in each of {options.resamples:,} bootstrap resamples of "
-        f"{len(columns.values):,} rows"
-    )
-    if math.isnan(low):
-        caption += f". There is no {method} interval"
-    else:
-        caption += f", and the {100 * options.level:g}% {method} interval"
-    title = words[:1].upper() + words[1:] if options.title is None else options.title
-    frame(
-        figure,
-        axes,
-        title=title.replace("$", r"\$"),
-        caption=f"{caption}.",
-        grow=options.size is None,
-    )
-    return figure

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
-# What matplotlib draws at most along a side, and the longest side of a picture without --size in inches.
+# The most dots that matplotlib draws along a side, and the longest side, in inches, of a picture without
+# --size.
 _PIXELS, _USUAL = 2**16 - 1, 12.0
 
 

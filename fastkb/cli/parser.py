@@ -340,7 +340,7 @@ def _add_resampling(command: argparse.ArgumentParser, resamples: int) -> None:
 
 # The commands load when run: 'fastkb --help' answers at once.
 _LOADING = "loading"
-# What a cold cache costs, on two machines of 2024 and 2025.
+# Seconds that a cold cache costs, on two machines of 2024 and 2025.
 _COMPILES = {
     "band": " (first run only, 20 to 40 s in all)",
     "ci": " (first run only, 10 to 20 s in all)",

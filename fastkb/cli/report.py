@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastkb.cli.errors import CommandError
-from fastkb.cli.numerals import date_of
-from fastkb.cli.table import Table
+from fastkb.cli.reading.numerals import date_of
+from fastkb.cli.reading.table import Table
 from fastkb.cli.terminal import compiling, dropped
 from fastkb.plot import (
     INK,

@@ -13,16 +13,16 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import IO, Any, NamedTuple
 
-# Seconds between two looks of the line that moves.
+# Seconds between two states of the line that moves.
 _TICK = 0.1
-# What lasts longer than this is told with its seconds.
+# Steps that last longer than this are told with their seconds.
 _LONG = 1.0
 _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _BAR = 20
 
 
 def watched(options: argparse.Namespace) -> bool:
-    """Whether somebody is looking at the progress."""
+    """Whether the progress is shown to a user."""
     return not options.quiet and sys.stderr.isatty()
 
 
@@ -35,7 +35,7 @@ class Line:
     Parameters
     ----------
     shown : bool
-        Whether somebody is looking; nothing is written if not.
+        Whether a user sees it; nothing is written if not.
     text : str
         What the command does first.
     compiling : str
@@ -168,7 +168,7 @@ def compilation(line: Line) -> Iterator[list[float]]:
     from numba.core import event
 
     class Listener(event.Listener):
-        """Functions are compiled while others are: the innermost is told, the outermost is timed."""
+        """Compilations are nested: the innermost is named, the outermost is timed."""
 
         def __init__(self) -> None:
             self.names: list[str] = []

@@ -110,7 +110,9 @@ def _network_jobs(dtype: type) -> Iterator[Job]:
         yield f"nn.Sequential {X.dtype}", partial(_fit_and_forward, fit, X)
     X, y = _sample(dtype, WIDTHS[0])
     labels = y > 0
-    classifier = fastkb.MLPClassifier(random_state=0)  # (of a number, orders are drawn by our code)
+    classifier = fastkb.MLPClassifier(
+        random_state=0
+    )  # with a number as seed, compiled code draws the orders
     classify = partial(classifier.partial_fit, X, labels, classes=[False, True])
     yield f"MLPClassifier {X.dtype}", classify
     yield f"MLPRegressor {X.dtype}", partial(fastkb.MLPRegressor().partial_fit, X, y)
@@ -134,7 +136,7 @@ class _Rows:
 
 
 def run(options: argparse.Namespace, line: Line) -> Report:
-    """Run every job, and tell how far it is if somebody is looking."""
+    """Run every job, and show the progress on a terminal."""
     start = time.perf_counter()
     todo = list(jobs())
     line.say("compiling")

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastkb.checks.numbers import check_kinds, naming
-from fastkb.checks.scalars import check_count, check_parameter
+from fastkb.checks.scalars import check_number, check_whole
 from fastkb.runtime.memory import check_available, require
 
 
@@ -78,8 +78,8 @@ class TaylorFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         -------
         self
         """
-        check_parameter("sigma", self.sigma, minimum=0, strict=True)
-        degree = check_count("degree", self.degree, minimum=0)
+        check_number("sigma", self.sigma, 0, open_below=True)
+        degree = check_whole("degree", self.degree)
         check_kinds("X", X)
         with naming("X"):
             X = validate_data(self, X, dtype=[np.float64, np.float32])

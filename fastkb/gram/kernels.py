@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.checks.scalars import check_parameter
+from fastkb.checks.scalars import check_number
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import Parameters, find
 
@@ -24,7 +24,14 @@ __all__ = ["RBF", "Kernel", "Laplacian", "Linear", "Polynomial", "Sigmoid"]
 
 
 class Kernel:
-    """Base of the kernel objects: anything with a `row` and `parameters`."""
+    """Base of the kernel objects: anything with a `row` and `parameters`.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> isinstance(kernels.RBF(), kernels.Kernel)
+    True
+    """
 
     # Tells a kernel object from a callable of two rows, without importing this module.
     _is_fastkb_kernel = True
@@ -53,7 +60,14 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Linear(Kernel):
-    r"""The linear kernel :math:`K(x, x') = x^T x'`."""
+    r"""The linear kernel :math:`K(x, x') = x^T x'`.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.Linear()([[1.0], [2.0]]).round(3).tolist()
+    [[1.0, 2.0], [2.0, 4.0]]
+    """
 
     @property
     def row(self) -> Row:
@@ -73,6 +87,12 @@ class Polynomial(Kernel):
         c.
     gamma : float, default 1.0
         γ ≥ 0.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.Polynomial(degree=2)([[1.0], [2.0]]).round(3).tolist()
+    [[4.0, 9.0], [9.0, 25.0]]
     """
 
     degree: float
@@ -101,12 +121,18 @@ class RBF(Kernel):
     ----------
     sigma : float, default 1.0
         The bandwidth σ > 0, in the units of x; scikit-learn's gamma is 1/(2σ²).
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.RBF(sigma=1.0)([[0.0], [1.0]]).round(3).tolist()
+    [[1.0, 0.607], [0.607, 1.0]]
     """
 
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
-        _keep(self, "sigma", minimum=0, strict=True)
+        _keep(self, "sigma", minimum=0, open_below=True)
 
     @property
     def row(self) -> Row:
@@ -134,12 +160,18 @@ class Laplacian(Kernel):
     ----------
     gamma : float, default 1.0
         γ > 0.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.Laplacian(gamma=1.0)([[0.0], [1.0]]).round(3).tolist()
+    [[1.0, 0.368], [0.368, 1.0]]
     """
 
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        _keep(self, "gamma", minimum=0, strict=True)
+        _keep(self, "gamma", minimum=0, open_below=True)
 
     @property
     def row(self) -> Row:
@@ -160,6 +192,12 @@ class Sigmoid(Kernel):
         γ ≥ 0.
     coef0 : float, default 0.0
         r.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.Sigmoid(gamma=0.5)([[1.0], [2.0]]).round(3).tolist()
+    [[0.462, 0.762], [0.762, 0.964]]
     """
 
     gamma: float = 1.0
@@ -180,7 +218,7 @@ class Sigmoid(Kernel):
 
 def _keep(kernel: Kernel, name: str, **limits: Any) -> None:
     """Check a parameter, and keep it as a Python float: NumPy's small integers overflow when squared."""
-    object.__setattr__(kernel, name, check_parameter(name, getattr(kernel, name), **limits))
+    object.__setattr__(kernel, name, check_number(name, getattr(kernel, name), **limits))
 
 
 def polynomial_row(degree: float) -> Row:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.checks.scalars import check_parameter
+from fastkb.checks.scalars import check_number
 from fastkb.gram import engine, peers, units
 from fastkb.gram.checks import check_gammas, check_matrices, check_out
 from fastkb.gram.kernels import Kernel, polynomial_row
@@ -93,12 +93,12 @@ def polynomial_kernel(
     >>> polynomial_kernel([[1.0, 2.0]], [[3.0, 4.0]], degree=2, gamma=1)
     array([[144.]])
     """
-    degree = check_parameter("degree", degree, minimum=1)
+    degree = check_number("degree", degree, 1)
     return _polynomial(X, Y, degree, gamma, coef0, out)
 
 
 def _polynomial(X, Y, degree, gamma, coef0, out=None):
-    coef0 = check_parameter("coef0", coef0)
+    coef0 = check_number("coef0", coef0)
     return _compute(polynomial_row(degree), X, Y, out, gamma=gamma, coef0=coef0, degree=degree)
 
 
@@ -136,7 +136,7 @@ def sigmoid_kernel(
     >>> sigmoid_kernel([[0.0]], [[5.0]], coef0=0)
     array([[0.]])
     """
-    coef0 = check_parameter("coef0", coef0)
+    coef0 = check_number("coef0", coef0)
     return _compute(find("sigmoid"), X, Y, out, gamma=gamma, coef0=coef0)
 
 
@@ -250,7 +250,7 @@ def _compute(row: Row, X, Y, out, gamma=1.0, coef0=0.0, degree=1.0) -> np.ndarra
         gamma = gamma.item()
     several = isinstance(gamma, np.ndarray)
     if not several and gamma is not None:
-        gamma = check_parameter("gamma", gamma, minimum=0, strict=row.name == "laplacian")
+        gamma = check_number("gamma", gamma, 0, open_below=row.name == "laplacian")
     X, Y = check_matrices(X, Y)
     shape = (len(X), len(X if Y is None else Y))
     if several:
@@ -360,7 +360,7 @@ def pairwise_kernels(
                 raise TypeError(f"polynomial_kernel() got unexpected keywords {sorted(unknown)}")
             defaults.update(kwds)
             # scikit-learn checks a degree below 1 in polynomial_kernel alone; so does this.
-            degree = check_parameter("degree", defaults["degree"], minimum=0)
+            degree = check_number("degree", defaults["degree"], 0)
             return _polynomial(X, Y, degree, defaults["gamma"], defaults["coef0"])
         return function(X, Y, **kwds)
     return peers.compute(X, Y, metric, filter_params, n_jobs, kwds)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastkb.checks.numbers import check_kinds
-from fastkb.checks.scalars import check_parameter
+from fastkb.checks.scalars import check_number
 from fastkb.gram import units
 from fastkb.gram.checks import check_matrices
 from fastkb.runtime.memory import require
@@ -35,7 +35,7 @@ def compute(
         X, Y = check_matrices(X, Y)
         if metric == "chi2" and not isinstance(keywords.get("gamma", 1.0), np.ndarray):
             gamma = keywords.get("gamma")
-            gamma = 1.0 if gamma is None else check_parameter("gamma", gamma, minimum=0)
+            gamma = 1.0 if gamma is None else check_number("gamma", gamma, 0)
             keywords = keywords | {"gamma": gamma}
         X, Y, power = _in_range(X, Y, metric)
     if power and "gamma" in keywords and metric == "chi2":

@@ -22,7 +22,7 @@ from fastkb.runtime import jit, prange
 
 # Rows of a square: a product of three of them is a task of about a millisecond.
 SIZE = 256
-# Up to so many rows LAPACK's own takes some ten milliseconds on one thread.
+# Up to so many rows LAPACK's own takes about ten milliseconds on one thread.
 WORTH = 4 * SIZE
 
 

@@ -193,8 +193,8 @@ def _divide(typing_context, panels, start, square, inverse):
     """X ← X L⁻ᵀ for the BLOCK columns of NR rows at `start`.
 
     One vector of rows at a time, all its BLOCK columns in registers: column c is finished by a
-    multiplication, then taken out of the columns after it. (A loop over memory takes ten times as
-    long: each step would wait for the store of the one before.)
+    multiplication, then taken out of the columns after it. A loop over memory takes ten times as
+    long: each step would wait for the store of the one before.
     """
 
     def codegen(context, builder, signature, arguments):

@@ -6,8 +6,8 @@ be cached. Here the address is given a *name* when this module is imported, and 
 name: code loaded from the disk finds the address of its own process.
 
 Fortran takes every argument by reference: :func:`by_reference` puts a number on the stack. Matrices
-are in column order; a C-ordered symmetric matrix is its own transpose, so its lower triangle is
-Fortran's upper one (``UPPER``).
+are in column order; a C-ordered symmetric matrix is its own transpose, so its upper triangle is
+Fortran's lower one (``LOWER``).
 
 BLAS's own threads must be off around parallel regions that call these functions
 (:func:`fastkb.runtime.threads.limit_blas`).
@@ -18,12 +18,12 @@ Examples
 >>> from fastkb.linalg import lapack
 >>> from fastkb.runtime import jit
 >>> @jit(cache=False)
-... def solve(a, x):
-...     info = lapack.factor(a)
-...     return info if info != 0 else lapack.solve(a, x)
->>> a, x = np.array([[4.0, 2.0], [2.0, 5.0]]), np.array([[8.0, 12.0]])
->>> int(solve(a, x)), x.round(12)
-(0, array([[1., 2.]]))
+... def factor(a):
+...     return lapack.factor_lower(a, len(a))
+>>> a = np.array([[4.0, 2.0], [2.0, 5.0]])
+>>> int(factor(a)), a
+(0, array([[2., 1.],
+       [2., 2.]]))
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-UPPER, LOWER = np.uint8(ord("U")), np.uint8(ord("L"))
+LOWER = np.uint8(ord("L"))
 
 
 def capsule(name: str, module: str = "cython_lapack") -> tuple[int, str]:
@@ -65,8 +65,6 @@ Integer = np.int32 if " int *" in capsule("dpotrf")[1] else np.int64
 
 dpotrf = routine("cython_lapack", "dpotrf", 5)  # uplo, n, a, lda, info
 spotrf = routine("cython_lapack", "spotrf", 5)
-dpotrs = routine("cython_lapack", "dpotrs", 8)  # uplo, n, nrhs, a, lda, b, ldb, info
-spotrs = routine("cython_lapack", "spotrs", 8)
 
 
 @intrinsic
@@ -90,40 +88,6 @@ def _integer_at(typing_context, address):
         return builder.load(builder.bitcast(arguments[0], pointer))
 
     return kind(address), codegen
-
-
-def factor(a):
-    """Cholesky factor of a symmetric positive definite matrix, in compiled code only.
-
-    Parameters
-    ----------
-    a : array of float32 or float64, shape (n, n), C-contiguous
-        Its lower triangle is overwritten by that of L, A = L Lᵀ; the rest is left alone.
-
-    Returns
-    -------
-    int
-        0, or the number (from 1) of the first pivot that is not positive.
-    """
-    raise NotImplementedError("lapack.factor is for compiled code")
-
-
-def solve(factor, b):
-    """Replace the rows of `b` by the solutions of A x = b, in compiled code only.
-
-    Parameters
-    ----------
-    factor : array, shape (n, n)
-        From :func:`factor`.
-    b : array of the same type, shape (n_right, n), C-contiguous
-        One right-hand side a row.
-
-    Returns
-    -------
-    int
-        0.
-    """
-    raise NotImplementedError("lapack.solve is for compiled code")
 
 
 def factor_lower(a, n):
@@ -151,33 +115,6 @@ def _factor_lower(a, n):
         info = by_reference(Integer(0))
         lead = by_reference(Integer(a.strides[0] // a.itemsize))
         potrf(by_reference(LOWER), by_reference(Integer(n)), a.ctypes, lead, info)
-        return np.intp(_integer_at(info))
-
-    return compiled
-
-
-@overload(factor)
-def _factor(a):
-    potrf = dpotrf if a.dtype == types.float64 else spotrf
-
-    def compiled(a):
-        n = by_reference(Integer(a.shape[0]))
-        info = by_reference(Integer(0))
-        potrf(by_reference(UPPER), n, a.ctypes, n, info)
-        return np.intp(_integer_at(info))
-
-    return compiled
-
-
-@overload(solve)
-def _solve(factor, b):
-    potrs = dpotrs if factor.dtype == types.float64 else spotrs
-
-    def compiled(factor, b):
-        n = by_reference(Integer(factor.shape[0]))
-        info = by_reference(Integer(0))
-        count = by_reference(Integer(b.shape[0]))
-        potrs(by_reference(UPPER), n, count, factor.ctypes, n, b.ctypes, n, info)
         return np.intp(_integer_at(info))
 
     return compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -160,9 +161,23 @@ def column_quantiles(samples: np.ndarray, probabilities: Sequence[float]) -> np.
     lower, upper = np.empty((2, len(ranks), flat.shape[1]))
     scratch = np.empty((n_threads(), _COLUMNS + 1, n + 1 + _SAMPLE))
     _order_statistics(flat, ranks, scratch, lower, upper)
-    # NumPy's interpolation, from the nearer end: outside compiled code, where the multiplication and
-    # the addition would round once together.
-    t = (virtual - ranks)[:, None]
-    step = upper - lower
-    out = np.where(t >= 0.5, upper - step * (1.0 - t), lower + step * t)
+    out = interpolate(lower, upper, (virtual - ranks)[:, None])
     return out.reshape(len(ranks), *samples.shape[1:])
+
+
+def interpolate(lower: np.ndarray, upper: np.ndarray, part: Any) -> np.ndarray:
+    """Between two order statistics as NumPy does it, from the nearer end, in their own type.
+
+    Outside compiled code, where the multiplication and the addition would round once together. `part` is
+    0 at the lower one and 1 at the upper one.
+    """
+    step = upper - lower
+    return np.where(part >= 0.5, upper - step * (1.0 - part), lower + step * part)
+
+
+def sorted_with_places(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each row in ascending order, and the place of each of its elements there.  # shapes: as x"""
+    order = np.argsort(x, axis=1, kind="stable")
+    places = np.empty_like(order)
+    np.put_along_axis(places, order, np.arange(order.shape[1])[None, :], axis=1)
+    return np.take_along_axis(x, order, axis=1), places

@@ -5,10 +5,25 @@ Layers: :class:`Linear` and activations, one behind the other in :class:`Sequent
 :class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :class:`AdamW`, :class:`LAMB`. Schedules
 of their learning rate: :class:`Constant`, :class:`Step`, :class:`Cosine`, :class:`WarmUp`,
 :class:`InverseScaling`, :class:`ReduceOnPlateau`.
+
+================ ================================================================================
+`network.py`      :class:`Sequential`
+`ensemble.py`     :class:`Ensemble` and :func:`bootstrap_fit`
+`loading.py`      :func:`load`; `files.py` has the formats, `description.py` their text
+`checks.py`       layers, data, losses, and how networks are trained
+`ops/`            layers and losses
+`program/`        the compiled program of a network: its steps and passes
+`training/`       epochs, first parameters, many networks side by side
+`optim/`          optimisers and schedules
+`perceptron/`     scikit-learn's perceptrons
+================ ================================================================================
+
+Begin with `network.py`, then `program/engine.py`.
 """
 
 from fastkb.nn.ensemble import Ensemble, bootstrap_fit
-from fastkb.nn.network import Sequential, load
+from fastkb.nn.loading import load
+from fastkb.nn.network import Sequential
 from fastkb.nn.ops.layers import (
     ELU,
     GELU,

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
-from fastkb.checks.scalars import check_count, check_parameter
+from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.checks.values import check_dense, real_array, real_values
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
@@ -40,24 +40,11 @@ def check_initialization(initialization: Any) -> str:
     return check_choice("initialization", initialization, INITIALIZATIONS)
 
 
-def check_width(name: str, width: Any) -> int:
-    """Inputs or outputs of a layer."""
-    return check_count(name, width, minimum=1)
-
-
-def check_nonnegative(name: str, value: Any) -> float:
-    """A finite number, 0 or above."""
-    return check_parameter(name, value, minimum=0.0)
-
-
 def check_member(member: Any, members: int) -> int:
     """The number of one of so many members, counted from 0; below 0 from the end."""
-    if isinstance(member, (bool, np.bool_)) or not isinstance(member, Integral):
-        raise TypeError(f"member must be a whole number, got {member!r}")
-    number = int(member)
-    if not -members <= number < members:
+    if isinstance(member, Integral) and not -members <= int(member) < members:
         raise IndexError(f"member must be from 0 to {members - 1}, got {member}")
-    return number
+    return check_whole("member", member, -members, members - 1)
 
 
 def check_network(network: Any) -> Any:
@@ -110,9 +97,7 @@ def check_inputs(X: Any, inputs: int, dtype: np.dtype | None = None, name: str =
         dtype = np.dtype(np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64)
     array = X
     if not _is_clean(X, dtype):
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # (what overflows is refused as infinite)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite
             array = check_array(real_values(name, X), dtype=dtype, order="C", input_name=name)
     if array.shape[1] != inputs:
         raise ValueError(f"{name} has {array.shape[1]} columns, and the network takes {inputs}")
@@ -243,7 +228,7 @@ class Settings(NamedTuple):
     callbacks: tuple[Any, ...]
 
     def for_rows(self, n: int) -> Settings:
-        """The same with steps of n observations at most: no more are taken whatever is asked for."""
+        """The same with steps of n observations at most: there are no more."""
         return self._replace(batch_size=min(self.batch_size, n))
 
 
@@ -251,12 +236,11 @@ def check_training(
     epochs: Any, batch_size: Any, shuffle: Any, patience: Any, callbacks: Any
 ) -> Settings:
     """What `fit` is asked for, beside the data."""
-    epochs = check_count("epochs", epochs, minimum=1)
-    batch_size = check_count("batch_size", batch_size, minimum=1)
+    epochs = check_whole("epochs", epochs, 1)
+    batch_size = check_whole("batch_size", batch_size, 1)
     if patience is not None:
-        patience = check_count("patience", patience, minimum=1)
-    if not isinstance(shuffle, (bool, np.bool_)):
-        raise TypeError(f"shuffle must be True or False, got {shuffle!r}")
+        patience = check_whole("patience", patience, 1)
+    shuffle = check_flag("shuffle", shuffle)
     given = callbacks
     if callable(callbacks) or not isinstance(callbacks, Iterable):
         given = (callbacks,)
@@ -264,7 +248,7 @@ def check_training(
     for callback in given:
         if not callable(callback):
             raise TypeError(f"callbacks must be functions, got {callback!r}")
-    return Settings(epochs, batch_size, bool(shuffle), patience, given)
+    return Settings(epochs, batch_size, shuffle, patience, given)
 
 
 class FitParams(NamedTuple):
@@ -323,7 +307,7 @@ def check_fit(
 ) -> tuple[str, float, Settings]:
     """The loss, the penalty and the settings of a training, all but its optimiser and its data."""
     loss = check_choice("loss", params.loss, LOSSES)
-    l2 = check_nonnegative("l2", params.l2)
+    l2 = check_number("l2", params.l2, 0.0)
     check_trainable(layers)
     settings = check_training(params.epochs, params.batch_size, params.shuffle, patience, callbacks)
     return loss, l2, settings

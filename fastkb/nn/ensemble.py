@@ -26,15 +26,34 @@ class Ensemble:
 
     Made by :func:`fastkb.nn.bootstrap_fit`.
 
-    Attributes
+    Parameters
     ----------
     network : Sequential
         The one that was trained on all data.
+    engine : fastkb.nn.program.engine.Engine
+        The program of all of them.
+    parameters : ndarray of shape (n_resamples, n_parameters)
+        One row for each member.
     loss : str
     history : ndarray of shape (epochs, n_resamples)
         The members' mean losses in each epoch.
     seconds : float
         Wall-clock time of the training.
+
+    Attributes
+    ----------
+    network, loss, history, seconds
+        As above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb import nn
+    >>> X = np.linspace(-1.0, 1.0, 50)[:, None]
+    >>> network = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1))
+    >>> ensemble = nn.bootstrap_fit(network, X, X[:, 0] ** 2, n_resamples=3, epochs=2, rng=0)
+    >>> len(ensemble), ensemble.forward(X).shape, ensemble.predict(X).shape
+    (3, (3, 50, 1), (50, 1))
     """
 
     def __init__(
@@ -205,7 +224,7 @@ def bootstrap_fit(
     params = FitParams(loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight)
     members = Members(network, X, y, params, key)
     start = time.perf_counter()
-    # (Before any training: they may not fit into the memory.)
+    # Allocated before any training, since the members may not fit into the memory.
     parameters = members.empty(n_resamples)
     history = empty((members.epochs, n_resamples), np.float64, "the members' losses")
     whole = members.fit_center()

@@ -24,14 +24,14 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from fastkb.checks.choices import check_choice
-from fastkb.checks.scalars import check_count
+from fastkb.checks.scalars import LARGEST_WHOLE, check_whole
 from fastkb.nn.checks import check_layers
 from fastkb.nn.description import LAYERS, OPTIMIZERS, describe, make
 from fastkb.nn.ops.layers import Linear
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State
 from fastkb.nn.training.fitting import Progress
-from fastkb.runtime.memory import check_available_if_large
+from fastkb.runtime.memory import require
 from fastkb.storage.archives import Archive, Header
 from fastkb.storage.checks import (
     check_arrays,
@@ -46,14 +46,12 @@ from fastkb.storage.checksum import checksum
 from fastkb.storage.files import file_error, replace_file
 
 _FORMAT, _VERSION, _TEXT = "fastkb network", 1, "fastkb"
-# Of the metadata of a .safetensors file, which has no checksums of its own.
+# The key of our checksum in the metadata of a .safetensors file, which has none of its own.
 _CHECKSUM = "fastkb_checksum"
 # Bytes of the text, at most: the history of millions of epochs.
 _LONGEST_TEXT = 2**28
-# Epochs and steps, at most: what compiled code counts in 64 bits, with room to go on.
-_MOST = 2**53
 
-# Of the names of arrays, in the order of State's fields.
+# Prefixes of the names of arrays, in the order of State's fields.
 _PREFIXES = "", "optimizer/first/", "optimizer/second/"
 _, _FIRST, _SECOND = _PREFIXES
 
@@ -180,7 +178,7 @@ def _check_headers(saved: Saved, headers: Mapping[str, Any]) -> None:
 
 
 def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
-    """Whether they can be gone on from."""
+    """Whether training can be resumed from them."""
     for name, value in arrays.items():
         # A square may have overflowed where its gradient did not: its steps are 0.
         if name.startswith(_SECOND):
@@ -236,9 +234,9 @@ def _described(text: str | None, headers: Mapping[str, Header]) -> Saved:
     if dtype is not None or about["drawn"]:
         dtype = np.dtype(check_choice("dtype", dtype, ("float32", "float64")))
     progress = Progress(
-        check_count("epochs", about["epochs"], maximum=_MOST),
+        check_whole("epochs", about["epochs"], 0, LARGEST_WHOLE),
         None if optimizer is None else make("optimizer", optimizer, OPTIMIZERS),
-        check_count("steps", about["steps"], maximum=_MOST),
+        check_whole("steps", about["steps"], 0, LARGEST_WHOLE),
         check_numbers("losses", about["losses"]),
     )
     first_seed, seed = (check_seed(name, about[name]) for name in ("first_seed", "seed"))
@@ -285,7 +283,7 @@ def _open_npz(path: str) -> Iterator[_Content]:
 
 
 def _fill_safetensors(text: str, arrays: dict[str, np.ndarray]) -> Callable[[IO[bytes]], Any]:
-    # (It takes the bytes as they lie, in whatever order of rows and columns.)
+    # safetensors takes the bytes in their order in memory: rows must be contiguous.
     rows = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     # With a newline at its end the text tells that there is a checksum: damage to that one's name would
     # make a file of it that has none.
@@ -309,9 +307,9 @@ def _open_safetensors(path: str) -> Iterator[_Content]:
 
         def arrays() -> dict[str, np.ndarray]:
             size = sum(each.size for each in headers.values())
-            check_available_if_large(size, "the parameters")
+            require(size, "the parameters")
             found = {name: content.get_tensor(name) for name in names}
-            # (Older files have none.)
+            # Older files have none.
             due = expected is not None or str(text).endswith("\n")
             if due and checksum(str(text), found) != expected:
                 raise ValueError(

@@ -11,21 +11,20 @@ import numpy as np
 
 from fastkb.checks.choices import check_choice
 from fastkb.checks.requests import check_rng
-from fastkb.checks.scalars import check_progress
+from fastkb.checks.scalars import check_number, check_progress
 from fastkb.nn.checks import (
     LOSSES,
     as_parameter,
     check_dtype,
     check_inputs,
     check_layers,
-    check_nonnegative,
     check_observations,
     check_state,
     check_trainable,
     check_training,
     check_validation,
 )
-from fastkb.nn.files import Saved, parameter_shapes, put_arrays, read, take_arrays, write
+from fastkb.nn.files import Saved, parameter_shapes, put_arrays, take_arrays, write
 from fastkb.nn.ops.layers import Linear
 from fastkb.nn.optim.optimizers import SGD, find_optimizer
 from fastkb.nn.program.engine import Engine
@@ -87,7 +86,7 @@ class Sequential:
         self._progress = Progress()
         self._engine: Engine | None = None
         self._state: State | None = None
-        # Of the first weights, where it is given here, and of what training draws.
+        # The seeds of the first weights, where one is given here, and of the training.
         self._first = self._key = None if rng is None else key_from_rng(check_rng(rng))
         if dtype is not None:
             dtype = check_dtype(dtype)
@@ -117,7 +116,7 @@ class Sequential:
         if self._key is None:
             self._key = key_from_rng(None)
         if self._engine is None or self._state is None:
-            # (Kept together, once nothing can fail any more: the memory may not suffice.)
+            # Stored together, after all that can fail for lack of memory.
             engine = Engine(self.layers, np.dtype(self._dtype or dtype))
             state = engine.empty_state(1, False, False)
             if draw:
@@ -186,7 +185,7 @@ class Sequential:
             For data that do not fit the network or the loss.
         """
         check_choice("loss", loss, LOSSES)
-        l2 = check_nonnegative("l2", l2)
+        l2 = check_number("l2", l2, 0.0)
         check_trainable(self.layers)
         shape = self.in_features, self.out_features
         data = check_observations(X, y, sample_weight, shape, loss, self._dtype)
@@ -247,7 +246,7 @@ class Sequential:
 
         Notes
         -----
-        The file holds all that :meth:`fit` goes on from, but for its arguments and the data: layers,
+        The file holds all that :meth:`fit` resumes from, but for its arguments and the data: layers,
         parameters, the optimiser with its schedule and state, seeds, history. Nothing of it is executed.
 
         Parameters stand under the names of :meth:`state_dict`, and the optimiser's state under names
@@ -358,7 +357,7 @@ class Sequential:
             An optimiser whose state overflowed, too, begins anew in the next call.
         """
         check_choice("loss", loss, LOSSES)
-        l2 = check_nonnegative("l2", l2)
+        l2 = check_number("l2", l2, 0.0)
         check_trainable(self.layers)
         check_progress(progress)
         settings = check_training(epochs, batch_size, shuffle, patience, callbacks)
@@ -375,45 +374,3 @@ class Sequential:
         job = Fit(engine, chosen, loss, l2, *settings, progress, pace)
         self._state = fit(self, job, data, validation, state, self._progress, key)
         return self
-
-
-def load(path: Any) -> Sequential:
-    """The network that :meth:`Sequential.save` wrote: the same outputs, trained on to the same bits.
-
-    A function and no method: called on a network, it would not change that one.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        Ends in ``.npz`` or ``.safetensors``. The file may be anybody's: nothing in it is executed.
-
-    Returns
-    -------
-    Sequential
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, of another kind or of an unknown version, if what it describes is no
-        network, or if the arrays are not that network's.
-    OSError, ImportError
-        If it cannot be read, or safetensors is missing.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import numpy as np
-    >>> from fastkb import nn
-    >>> X = np.linspace(-1.0, 1.0, 50)[:, None]
-    >>> net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1), rng=0)
-    >>> net = net.fit(X, X**2, optimizer="adam", epochs=3)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     net.save(os.path.join(folder, "net.npz"))
-    ...     other = nn.load(os.path.join(folder, "net.npz"))
-    >>> net, other = (each.fit(X, X**2, optimizer="adam", epochs=2) for each in (net, other))
-    >>> bool((net.forward(X) == other.forward(X)).all()), net.history == other.history
-    (True, True)
-    """
-    network = Sequential.__new__(Sequential)
-    network._restore(read(path))
-    return network

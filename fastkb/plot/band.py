@@ -69,6 +69,15 @@ def draw_band(
     -------
     matplotlib.axes.Axes
         `ax` itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb.plot import draw_band, new_figure
+    >>> figure, (ax,) = new_figure()
+    >>> x = np.linspace(0.0, 1.0, 20)
+    >>> draw_band(ax, x, x**2, x**2 - 0.1, x**2 + 0.1) is ax
+    True
     """
     order = np.argsort(x, kind="stable")
     x, center, low, high = (np.asarray(v)[order] for v in (x, center, low, high))
@@ -84,7 +93,7 @@ def draw_band(
             label=points_label,
             zorder=1,
         )
-    near = near if near.any() else ~near  # (a curve all of which is far away is a curve)
+    near = near if near.any() else ~near  # a curve that is far from all data is drawn in full
     far = ~near | ~np.append(near[1:], True) | ~np.append(True, near[:-1])
     style: dict[str, Any] = {"color": BAND, "linewidth": 0, "zorder": 2}
     ax.fill_between(x, low, high, where=near, alpha=0.45, label=label, **style)
@@ -128,7 +137,7 @@ def _visible(seen: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float
         return 0.0, 1.0
     bottom, top = float(every.min()), float(every.max())
     if all(part.size for part in finite):
-        # (What half of the band spans counts as seen.)
+        # The span of half of the band's edges is always shown.
         first = min(float(finite[0].min()), float(np.median(finite[1])))
         last = max(float(finite[0].max()), float(np.median(finite[2])))
         beyond = _BEYOND * (last - first)
@@ -268,7 +277,7 @@ def plot_band(
 
 
 def _matrix(X: Any) -> np.ndarray:
-    """Rows of numbers, of whatever the user has."""
+    """Rows of numbers, from arrays and data frames."""
     rows = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
     return rows[:, None] if rows.ndim == 1 else rows
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MARGIN = 0.06
 # Colour of a region, from a probability of nothing known to one of 1; without probabilities: flat.
 _PALE, _DEEP, _FLAT = 0.1, 0.55, 0.3
-# Of probability: shades that the eye can count, with edges at 0.1, 0.2, …
+# Shades of probability, few enough for the eye to count, with edges at 0.1, 0.2, …
 _STEPS = 10
 # Scores are interpolated to so many times as many points, or steps would show along the boundary.
 _FINER = 4

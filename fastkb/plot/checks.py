@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.checks.scalars import check_count
+from fastkb.checks.scalars import check_whole
 
 CURVES = ("loss", "validation_loss", "learning_rate")
 
@@ -101,7 +101,7 @@ def check_labels(name: str, labels: np.ndarray) -> None:
     """Classes, not measurements."""
     kind = labels.dtype.kind
     if kind == "f":
-        # (NaN and infinity are no whole numbers, either.)
+        # NaN and infinity are no whole numbers, either.
         with np.errstate(invalid="ignore"):
             wrong = labels[labels % 1 != 0]
         if len(wrong):
@@ -116,10 +116,7 @@ def check_labels(name: str, labels: np.ndarray) -> None:
 
 def check_resolution(resolution: Any) -> int:
     """Points of the grid along each axis."""
-    resolution = check_count("resolution", resolution, minimum=2)
-    if resolution > _FINEST:
-        raise ValueError(f"resolution must be at most {_FINEST}, got {resolution}")
-    return resolution
+    return check_whole("resolution", resolution, 2, _FINEST)
 
 
 def check_class_names(class_names: Any, classes: Sequence[Any]) -> list[str]:
@@ -250,7 +247,7 @@ def check_classifier(classifier: Any) -> None:
 def _is_regressor(estimator: Any) -> bool:
     from sklearn.base import is_regressor
 
-    # (scikit-learn before 1.8 would warn, and guess.)
+    # scikit-learn before 1.8 warns where there are no tags, and guesses them.
     if not hasattr(estimator, "__sklearn_tags__"):
         return False
     try:

@@ -59,6 +59,15 @@ def draw_distribution(
     ------
     ValueError
         If no replicate is a finite number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb.plot import draw_distribution, new_figure
+    >>> figure, (ax,) = new_figure()
+    >>> replicates = np.random.default_rng(0).normal(size=999)
+    >>> draw_distribution(ax, replicates, -1.96, 1.96, observed=0.0, level=0.95) is ax
+    True
     """
     marks = [v for v in (low, high, observed) if v is not None and np.isfinite(v)]
     edges, counts = _histogram(distribution, marks)
@@ -134,7 +143,7 @@ def _lattice(values: np.ndarray) -> np.ndarray | None:
     Of other edges some bins would hold two of them and some one, which looks like a comb. Where there are
     many, several make a bin. None where the values lie on no such lattice.
     """
-    # (Equal but for rounding: the mean of 0.1 and 0.2, and 0.15.)
+    # Values may be equal but for rounding: the mean of 0.1 and 0.2, and 0.15.
     unit = max(1e-9 * float(np.ptp(values)), 1e-15 * float(np.abs(values).max())) or 1.0
     found = np.unique(np.round(values / unit)) * unit
     if not 2 <= len(found) <= _MANY_VALUES:

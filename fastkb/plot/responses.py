@@ -75,7 +75,7 @@ def _of_network(network: Any, points: Any, labels: np.ndarray, names: Any) -> Re
     one = network.out_features == 1
     last = getattr(network.layers[-1], "name", "identity")
     if one and last == "sign":
-        # What it is the sign of is above 0 where it is, and says where it becomes 0.
+        # The argument of the sign tells the class as well, and also where the boundary lies.
         network, last = _without_last(network), "none"
     outputs = network.forward(points)
     # Classes of -1 and 1 are no probabilities: what was trained on them has no logits.

@@ -65,6 +65,19 @@ def new_figure(
         Whether the panels have one vertical axis.
     size : tuple of float, optional
         Width and height of the whole figure in inches, in place of `width`.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : list of matplotlib.axes.Axes
+        One for each panel.
+
+    Examples
+    --------
+    >>> from fastkb.plot import new_figure
+    >>> figure, axes = new_figure(5)
+    >>> len(axes)
+    5
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -86,12 +99,43 @@ def new_figure(
 
 
 def plain(label: str, width: int = 64) -> str:
-    """A label on lines of so many characters, and no formula where it has two dollar signs."""
+    r"""A label on lines of so many characters, and no formula where it has two dollar signs.
+
+    Parameters
+    ----------
+    label : str
+    width : int, default 64
+        Characters of a line at most.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from fastkb.plot import plain
+    >>> print(plain("price in $ of 1990", 12))
+    price in \$
+    of 1990
+    """
     return textwrap.fill(label, width).replace("$", r"\$")
 
 
 def dress(ax: Axes) -> None:
-    """Thin axes and a grid that stay behind the data."""
+    """Thin axes and a grid that stay behind the data.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from fastkb.plot import dress, new_figure
+    >>> figure, (ax,) = new_figure()
+    >>> dress(ax)
+    >>> bool(ax.spines["top"].get_visible())
+    False
+    """
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("bottom", "left"):
@@ -105,7 +149,27 @@ def frame(figure: Figure, axes: list[Axes], *, title: str, caption: str, grow: b
     """Put a title and the legend above the panels, and a caption below them.
 
     They get strips of their own, measured in inches: inside the panels some data set would have
-    its points wherever the legend stood. With ``grow=False`` the figure keeps its size.
+    its points wherever the legend stood.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Of :func:`fastkb.plot.new_figure`.
+    axes : list of matplotlib.axes.Axes
+        Its panels; the legend is that of the first.
+    title, caption : str
+    grow : bool, default True
+        Whether the figure becomes as much higher as the strips are.
+
+    Examples
+    --------
+    >>> from fastkb.plot import frame, new_figure
+    >>> figure, axes = new_figure()
+    >>> _ = axes[0].plot([0, 1], [0, 1], label="a line")
+    >>> before = figure.get_figheight()
+    >>> frame(figure, axes, title="A line", caption="It rises.")
+    >>> bool(figure.get_figheight() > before)
+    True
     """
     from matplotlib.collections import PathCollection
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -170,6 +234,16 @@ def save(figure: Figure, file: Any, suffix: str, *, dpi: float = 150) -> None:
     suffix : {"png", "pdf", "svg"}
     dpi : float, default 150
         Dots per inch of PNG.
+
+    Examples
+    --------
+    >>> import io
+    >>> from fastkb.plot import new_figure, save
+    >>> figure, axes = new_figure()
+    >>> file = io.BytesIO()
+    >>> save(figure, file, "pdf")
+    >>> file.getvalue()[:4]
+    b'%PDF'
     """
     import matplotlib
 

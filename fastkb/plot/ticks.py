@@ -25,6 +25,15 @@ def number_ticks(axis: Axis, *, whole: bool = False, inches: float | None = None
         Whether its values are whole numbers, of which there are no halves.
     inches : float, optional
         The length of a horizontal axis: so few labels are then taken that they stand apart.
+
+    Examples
+    --------
+    >>> from fastkb.plot import new_figure, number_ticks
+    >>> figure, (ax,) = new_figure()
+    >>> _ = ax.plot([0, 3], [0, 1])
+    >>> number_ticks(ax.xaxis, whole=True)
+    >>> all(float(tick).is_integer() for tick in ax.get_xticks())
+    True
     """
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
@@ -45,13 +54,27 @@ def number_ticks(axis: Axis, *, whole: bool = False, inches: float | None = None
 
 
 def log_ticks(axis: Axis) -> None:
-    """Plain numbers on a logarithmic axis, also between powers of ten where there are few."""
+    """Plain numbers on a logarithmic axis, also between powers of ten where there are few.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+
+    Examples
+    --------
+    >>> from fastkb.plot import log_ticks, new_figure
+    >>> figure, (ax,) = new_figure()
+    >>> _ = ax.loglog([1, 100], [1, 100])
+    >>> log_ticks(ax.xaxis)
+    >>> ax.xaxis.get_major_formatter()(30.0, 0)
+    '30'
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     low, high = axis.get_view_interval()
     decades = np.log10(high / low)
     subs = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0)
-    if decades < 0.5:  # (hardly bent: as on a linear axis)
+    if decades < 0.5:  # so short an axis is nearly linear
         number_ticks(axis)
     else:
         axis.set_major_locator(LogLocator(subs=subs, numticks=12))
@@ -68,6 +91,15 @@ def date_ticks(ax: Axes, *, few: bool = False) -> None:
     ax : matplotlib.axes.Axes
     few : bool, default False
         Whether the axis is short.
+
+    Examples
+    --------
+    >>> from fastkb.plot import date_ticks, new_figure
+    >>> figure, (ax,) = new_figure()
+    >>> _ = ax.plot([7305, 7670], [0, 1])
+    >>> date_ticks(ax)
+    >>> [label.get_text() for label in ax.get_xticklabels()][:2]
+    ['1990', 'Mar']
     """
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 

@@ -153,7 +153,7 @@ def _draw_beside(
 
 
 def _read(source: Any) -> Curves:
-    """The curves of whatever was trained."""
+    """The curves of a network, an ensemble, a perceptron or a mapping."""
     if isinstance(source, type):
         raise TypeError(f"source must be trained, got the class {source.__name__}")
     if isinstance(source, Mapping):

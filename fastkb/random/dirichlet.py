@@ -63,7 +63,7 @@ def log(x):
 
 @inline
 def _exponential(high, low):
-    """A unit exponential of two words. (Words of 26 bits fit AVX2's conversion from 32-bit integers.)"""
+    """A unit exponential of two words, of 26 bits each, which AVX2 converts as 32-bit integers."""
     upper, lower = np.float64(np.int32(high >> 6)), np.float64(np.int32(low >> 6))
     return -log(upper * 2.0**-26 + (lower + 0.5) * 2.0**-52)
 
@@ -115,8 +115,8 @@ def dirichlet_rows(
     Returns
     -------
     list of ndarray
-        Positive weights that sum to one along each row; the samples' are independent. (They are parts
-        of one array, which is C-contiguous along the rows.)  # shapes: (count, n_j), float64
+        Positive weights that sum to one along each row; the samples' are independent. They are parts
+        of one array, which is C-contiguous along the rows.  # shapes: (count, n_j), float64
 
     Examples
     --------

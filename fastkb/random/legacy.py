@@ -110,7 +110,7 @@ class Orders:
     def __init__(self, random: np.random.RandomState, order: np.ndarray, *, own: bool) -> None:
         self._random, self._order = random, np.ascontiguousarray(order, np.int64)
         state: Any = random.get_state(legacy=False) if own else {"bit_generator": "another's"}
-        # (A RandomState may stand on any generator.)
+        # A RandomState may have any bit generator.
         self._state = state["state"] if state["bit_generator"] == "MT19937" else None
 
     def next(self, count: int) -> np.ndarray:

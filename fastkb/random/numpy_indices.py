@@ -52,7 +52,7 @@ class IndexStream:
             left -= part
 
     def copy(self) -> IndexStream:
-        """A stream that goes on from here on its own."""
+        """An independent stream that continues from here."""
         raise NotImplementedError
 
     def commit(self, rng: Any) -> None:
@@ -196,7 +196,7 @@ class _Philox(_Computed):
 
 
 def _counter_after(counter: np.ndarray, steps: int) -> np.ndarray:
-    """A 256-bit counter, lowest word first, some steps on."""
+    """A 256-bit counter, lowest word first, so many steps later."""
     value = sum(int(word) << 64 * k for k, word in enumerate(counter)) + steps
     return np.array([value >> 64 * k & 2**64 - 1 for k in range(4)], np.uint64)
 

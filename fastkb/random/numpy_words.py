@@ -295,6 +295,6 @@ def close_gaps(indices, counts, starts, saved):
             if segment >= last - ends:
                 _copy(saved[worker, last - 1 - segment], target, count)
             elif starts[segment] < segment * step:
-                # (By way of the cache: places that overlap are not moved by vector instructions.)
+                # Copied twice, since vector instructions do not move places that overlap.
                 _copy(indices[segment * step :], room, count)
                 _copy(room, target, count)

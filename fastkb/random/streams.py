@@ -31,7 +31,6 @@ from fastkb.runtime import inline, jit, prange
 # Blocks generated at a time: a few vectors of independent lanes, so that the ten dependent rounds
 # of one lane hide behind those of the others.
 LANES = 32
-WORDS = 4 * LANES
 
 _MASK = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
@@ -119,35 +118,11 @@ def add_counts(key, replicate, n_draws, n, counts, words):
                     drawn += 1
 
 
-@inline
-def _fill_indices(key, replicate, n, indices, words):
-    """The draws themselves, in the order of the stream."""
-    bound = np.uint64(n)
-    threshold = np.uint64(2**32) % bound
-    drawn = 0
-    block = 0
-    while drawn < len(indices):
-        fill_words(words, key, replicate, block)
-        block += LANES
-        for j in range(LANES):
-            for i in range(4):
-                product = np.uint64(words[i, j]) * bound
-                if (product & _MASK) >= threshold and drawn < len(indices):
-                    indices[drawn] = np.int64(product >> _SHIFT)
-                    drawn += 1
-
-
 @jit(parallel=True)
 def _many_counts(key, first, n_draws, counts, words):
     for r in prange(counts.shape[0]):
         counts[r, :] = 0
         add_counts(key, first + r, n_draws, counts.shape[1], counts[r], words[r])
-
-
-@jit(parallel=True)
-def _many_indices(key, first, n, indices, words):
-    for r in prange(indices.shape[0]):
-        _fill_indices(key, first + r, n, indices[r], words[r])
 
 
 def bootstrap_counts(key: np.ndarray, first: int, n_replicates: int, n: int) -> np.ndarray:
@@ -188,31 +163,6 @@ def bootstrap_counts(key: np.ndarray, first: int, n_replicates: int, n: int) -> 
     counts = np.empty((n_replicates, n), np.int32)
     _many_counts(key, first, n, counts, np.empty((n_replicates, 4, LANES), np.uint32))
     return counts
-
-
-def bootstrap_indices(key: np.ndarray, first: int, n_replicates: int, n: int) -> np.ndarray:
-    """The drawn rows themselves, in the order of the stream.
-
-    Parameters
-    ----------
-    key, first, n_replicates, n
-        As for :func:`bootstrap_counts`.
-
-    Returns
-    -------
-    ndarray of int64
-        # shape: (n_replicates, n)
-
-    Examples
-    --------
-    >>> from fastkb.random.streams import bootstrap_indices, key_from_rng
-    >>> bootstrap_indices(key_from_rng(0), 0, 2, 5).shape
-    (2, 5)
-    """
-    _check_range(first, n_replicates, n)
-    indices = np.empty((n_replicates, n), np.int64)
-    _many_indices(key, first, n, indices, np.empty((n_replicates, 4, LANES), np.uint32))
-    return indices
 
 
 def _check_range(first: int, n_replicates: int, n: int) -> None:

@@ -1,1 +1,15 @@
-"""Slow, plain NumPy oracles: obviously right, and importing nothing else of fastkb."""
+"""Slow, plain NumPy oracles: obviously right, and importing nothing else of fastkb.
+
+======================= =========================================================================
+`gram.py`                Gram matrices
+`ridge.py`               kernel ridge regression
+`bootstrap.py`           bootstrap intervals
+`band.py`                bands of percentiles
+`confidence.py`          confidence bands
+`prediction_error.py`    estimates of prediction error
+`networks.py`            networks and their training
+`streams.py`             random numbers
+======================= =========================================================================
+
+Begin with `gram.py`.
+"""

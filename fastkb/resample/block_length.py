@@ -48,7 +48,7 @@ def optimal_block_length(x: Any) -> tuple[float, float]:
     x = x / max(np.abs(x).max(), np.finfo(np.float64).tiny)
     deviations = x - x.mean()
     largest = np.abs(deviations).max()
-    # (A mean of equal numbers may be off by a rounding error.)
+    # A mean of equal numbers may be off by a rounding error.
     if largest <= 4 * np.finfo(np.float64).eps:
         return 1.0, 1.0
     deviations /= largest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from numbers import Real
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from fastkb.checks.labels import check_all_labelled
 from fastkb.checks.numbers import check_unmasked
-from fastkb.checks.scalars import as_whole
+from fastkb.checks.scalars import as_whole, check_number
 
 
 def check_series(x: Any) -> np.ndarray:
@@ -75,9 +74,7 @@ def check_fraction_of(scheme: str, m: Any, rate: Any, n: int) -> tuple[int, floa
     most = n - 1 if scheme == "Subsampling" else n
     if not 2 <= number <= most:
         raise ValueError(f"{scheme}: m must be from 2 to {most}, got {m}")
-    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 < float(rate) < math.inf:
-        raise ValueError(f"{scheme}: rate must be a positive number, got {rate!r}")
-    return number, float(rate)
+    return number, check_number(f"{scheme}: rate", rate, 0.0, open_below=True)
 
 
 def check_response(scheme: str, y: np.ndarray) -> None:

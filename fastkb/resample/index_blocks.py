@@ -70,7 +70,7 @@ def index_blocks(
     if ahead:
         for start in range(0, n_resamples, size):
             count = min(size, n_resamples - start)
-            stream = index_stream(rng)  # (the statistic may have drawn)
+            stream = index_stream(rng)  # the statistic may have drawn from it
             streams = _side_by_side(stream.copy(), lengths, count)
             for n in lengths:
                 stream.skip(count, n)
@@ -79,7 +79,7 @@ def index_blocks(
         return
     if len(lengths) == 1:
         size = max(1, n_resamples)
-    # Nobody else draws meanwhile. (NumPy takes the lock for each of its own draws.)
+    # No other thread draws meanwhile: NumPy takes the lock for each of its own draws.
     with _undisturbed(rng):
         stream = index_stream(rng)
         for start in range(0, n_resamples, size):
@@ -91,7 +91,7 @@ def index_blocks(
 
 
 def _undisturbed(rng: Any) -> contextlib.AbstractContextManager:
-    """The generator's lock, where nobody here draws from the generator itself."""
+    """The generator's lock, where nothing here draws from the generator itself."""
     return rng.bit_generator.lock if is_computed(rng) else contextlib.nullcontext()
 
 
@@ -108,7 +108,7 @@ def _side_by_side(stream: IndexStream, lengths: Sequence[int], count: int) -> li
 def _batch(
     streams: list[IndexStream], lengths: Sequence[int], start: int, count: int, together: int
 ) -> Generator[Block, None, None]:
-    """The rows of one batch, some at a time."""
+    """The rows of one batch, a part at a time."""
     for first in range(0, count, together):
         rows = min(together, count - first)
         drawn = [one.rows(rows, n) for one, n in zip(streams, lengths, strict=True)]
@@ -122,7 +122,7 @@ def _small_batches(
     size: int,
     together: int,
 ) -> Generator[Block, None, None]:
-    """Several batches in one block, drawn by NumPy, which is quicker for some thousand numbers."""
+    """Several batches in one block, drawn by NumPy, which is quicker for a few thousand numbers."""
     stream = drawn_by_numpy(rng)
     batches = max(1, together // size)
     for first in range(0, n_resamples, size * batches):

@@ -221,7 +221,7 @@ class Wild(ResponseScheme):
     _draws: int
 
     def responses(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
-        # (A bound of 2³² - 1 never gives the last word: a probability is off by 2⁻³².)
+        # A bound of 2³² - 1 never gives the last word: a probability is off by 2⁻³².
         drawn = bounded_rows(key, first, count, np.full(self._draws, 2**32 - 1))
         factors = np.where(drawn < self._lots, self._low, self._high)
         if self._groups is not None:

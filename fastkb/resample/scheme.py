@@ -21,7 +21,15 @@ class Block(NamedTuple):
 
 
 class Scheme(ABC):
-    """How resamples are made from numbers that (key, replicate) names; see the subclasses."""
+    """How resamples are made from numbers that (key, replicate) names; see the subclasses.
+
+    Examples
+    --------
+    >>> from fastkb import schemes
+    >>> scheme = schemes.MovingBlocks(length=5)
+    >>> isinstance(scheme, schemes.Scheme), scheme.knows_bca
+    (True, True)
+    """
 
     # Whether leaving out rows or groups tells the acceleration of BCa.
     knows_bca = True

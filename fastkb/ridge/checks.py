@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from fastkb.checks.choices import check_choice
 from fastkb.checks.labels import check_all_labelled
-from fastkb.checks.numbers import real_array, wrong
+from fastkb.checks.numbers import wrong
+from fastkb.checks.scalars import check_number
+from fastkb.checks.values import real_array
 
 # scikit-learn's names; "chi2", "additive_chi2" and "cosine" have no function of ours and go to the
 # peer's.
@@ -41,22 +42,16 @@ def is_kernel_object(kernel: Any) -> bool:
 def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params: Any) -> None:
     """Refuse parameters that no kernel can have."""
     if isinstance(kernel, str):
-        if kernel not in KERNEL_NAMES:
-            close = difflib.get_close_matches(kernel, KERNEL_NAMES, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise wrong(
-                f"kernel={kernel!r} is not known: expected one of {', '.join(KERNEL_NAMES)}, "
-                f"a callable or a kernel of fastkb.kernels{hint}"
-            )
+        check_choice("kernel", kernel, KERNEL_NAMES, ", a callable or a kernel of fastkb.kernels")
     elif isinstance(kernel, type) or not (callable(kernel) or is_kernel_object(kernel)):
         raise wrong(
             f"kernel must be a name, a callable or a kernel of fastkb.kernels (an instance, such "
             f"as RBF(sigma=1.0)), got {kernel!r}"
         )
     if gamma is not None:
-        check_real("gamma", gamma, minimum=0.0, hint=" or None for the kernel's default")
-    check_real("degree", degree, minimum=0.0)
-    check_real("coef0", coef0)
+        check_number("gamma", gamma, 0.0, hint="; None is for the kernel's default")
+    check_number("degree", degree, 0.0)
+    check_number("coef0", coef0)
     if kernel_params is not None:
         if not isinstance(kernel_params, Mapping):
             raise wrong(f"kernel_params must be a dict or None, got {kernel_params!r}")
@@ -67,27 +62,11 @@ def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params
             )
 
 
-def check_real(name: str, value: Any, minimum: float | None = None, hint: str = "") -> None:
-    """Refuse what is not one finite real number, at least `minimum`."""
-    bound = "" if minimum is None else f" at least {minimum:g}"
-    expected = f"{name} must be a finite real number{bound}{hint}, got {value!r}"
-    real = isinstance(value, Real) and math.isfinite(value)
-    if not real or (minimum is not None and value < minimum):
-        raise wrong(expected)
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Refuse what is neither True nor False."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise wrong(f"{name} must be True or False, got {value!r}")
-
-
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
     """One penalty for all targets or one for each, as an array.  # shape: (1,) or (n_targets,)"""
     if isinstance(alpha, Real):
-        check_real("alpha", alpha, minimum=0.0)
-        return np.array([alpha], dtype=np.float64)
-    values = real_array("alpha", alpha)
+        return np.array([check_number("alpha", alpha, 0.0)])
+    values = real_array("alpha", alpha, texts=False)
     if values.ndim > 1 or values.size not in (1, n_targets):
         raise wrong(
             f"alpha has shape {values.shape}, but y has n_targets={n_targets}: expected one "
@@ -165,15 +144,6 @@ def check_weight_outside(share: float) -> None:
         )
 
 
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Refuse what is not one of the names in `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        close = difflib.get_close_matches(str(value), choices, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        expected = " or ".join(repr(choice) for choice in choices)
-        raise wrong(f"{name} must be {expected}, got {value!r}{hint}")
-
-
 def check_own_gammas(gammas: np.ndarray | None) -> np.ndarray | None:
     """Refuse candidates that the data would have beyond the range of floats, where they were clipped."""
     limits = np.finfo(np.float64)
@@ -188,7 +158,7 @@ def check_own_gammas(gammas: np.ndarray | None) -> np.ndarray | None:
 
 def check_grid(name: str, values: Any, *, allow_zero: bool) -> np.ndarray:
     """A vector of candidates for a parameter, in the order given.  # shape: (n_candidates,)"""
-    grid = np.atleast_1d(real_array(name, values))
+    grid = np.atleast_1d(real_array(name, values, texts=False))
     sign = "at least 0" if allow_zero else "positive"
     if grid.ndim != 1 or grid.size == 0:
         raise wrong(f"{name} must be a vector of at least one number, got shape {grid.shape}")

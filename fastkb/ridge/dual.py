@@ -196,7 +196,7 @@ def has_true_pivots(factor: np.ndarray, diagonal: np.ndarray) -> bool:
     """Whether no pivot of Cholesky's method is what rounding errors left of zero.
 
     A pivot is a diagonal entry less a sum of squares of up to n terms, each rounded: where it is not
-    above the errors of that, all that is divided by it is noise, whatever its sign.
+    above the errors of that, all that is divided by it is noise of either sign.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def has_true_pivots(factor: np.ndarray, diagonal: np.ndarray) -> bool:
     """
     info = np.finfo(diagonal.dtype)
     rounding = PIVOT_ROUNDING * np.sqrt(len(diagonal)) * info.eps
-    # (A subnormal one has few digits, and its inverse overflows.)
+    # A subnormal pivot has few digits, and its inverse overflows.
     return bool((factor * factor > np.maximum(rounding * diagonal, info.tiny)).all())
 
 
@@ -221,7 +221,7 @@ def _solve_spectral(
     values, vectors = eigh(K.T, driver="evd", overwrite_a=True, check_finite=False)
     projected = vectors.T @ y  # shape: (n, n_targets)
     shifted = values[:, None] + alpha[None, :]  # shape: (n, n_targets)
-    # What lies below the decomposition's own rounding error is taken for zero, and left out: the
+    # Values below the decomposition's own rounding error are taken for zero, and left out: the
     # solution of least norm among those of least squares.
     info = np.finfo(K.dtype)
     cut = np.maximum(K.shape[0] * info.eps * np.abs(shifted).max(axis=0), info.tiny)

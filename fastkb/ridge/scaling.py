@@ -16,7 +16,7 @@ for its last vector, to be dropped. It costs no second matrix:
     A + t uuᵀ = S K S - (uhᵀ + huᵀ)     with h = g - ½ (uᵀg + t) u
 
 and the sum uᵢhⱼ + hᵢuⱼ is formed before it touches the matrix, as is the product √wᵢ √wⱼ: either
-result is symmetric to the last bit, whichever triangle a solver reads.
+result is symmetric to the last bit, so that a solver may read either triangle.
 
 Source: Suykens et al. (2002), Least Squares Support Vector Machines, section 3.1, for the system with
 an intercept; Schölkopf, Smola, Müller (1998), Nonlinear Component Analysis as a Kernel Eigenvalue
@@ -192,7 +192,7 @@ def centre_targets(
 
 
 def _blocks(K: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of `K`, some at a time."""
+    """Rows of `K`, a part at a time."""
     step = max(1, _BLOCK_SIZE // K.shape[0])
     for start in range(0, K.shape[0], step):
         rows = slice(start, start + step)

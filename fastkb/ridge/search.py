@@ -9,11 +9,10 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 
-from fastkb.checks.scalars import check_progress
+from fastkb.checks.choices import check_choice
+from fastkb.checks.scalars import check_flag, check_progress
 from fastkb.checks.weights import check_sample_weight
 from fastkb.ridge.checks import (
-    check_choice,
-    check_flag,
     check_groups,
     check_kernel,
     check_use_of_criterion,
@@ -49,7 +48,7 @@ class KernelRidgeCV(KernelModel):
     gammas : array-like of shape (n_gammas,), optional
         Values of the kernel's γ to try; where left out, nine around the inverse of the squared
         median distance for ``rbf``, likewise for ``laplacian`` (fewer where many rows are equal, see
-        :mod:`fastkb.ridge.selection.grid`), and the kernel's own default for others.
+        :mod:`fastkb.ridge.selection.grid`), and the kernel's own default for all other kernels.
     degree : float, default 3
         Degree of the polynomial kernel.
     coef0 : float, default 1
@@ -100,8 +99,8 @@ class KernelRidgeCV(KernelModel):
     logarithm) are ties, and the smoothest is taken: the smallest γ, then the largest λ.
 
     Folds whose training part is all that is not tested (k-fold, groups) are read off the one
-    factorisation; others (``TimeSeriesSplit``) take one each for each γ. Metadata: `groups` go to the
-    splitter; with metadata routing ask for them by ``set_fit_request(groups=True)``.
+    factorisation; other folds (``TimeSeriesSplit``) take one each for each γ. Metadata: `groups` go to
+    the splitter; with metadata routing ask for them by ``set_fit_request(groups=True)``.
 
     For any number of threads the results are the same to the last bit, with the exception that
     :func:`fastkb.kernel_ridge_path` names.
@@ -122,7 +121,7 @@ class KernelRidgeCV(KernelModel):
     >>> bool(abs(model.predict([[2.0]])[0] - np.sin(2.0)) < 0.05)
     True
 
-    Ten rows were measured on each day; a day is to be predicted by the others.
+    Ten rows were measured on each day; a day is to be predicted by all other days.
 
     >>> from sklearn.model_selection import LeaveOneGroupOut
     >>> day = np.arange(200) // 10

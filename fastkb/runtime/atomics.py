@@ -54,7 +54,7 @@ def atomic_store(typing_context, array, index, value):
 
 @intrinsic
 def relax(typing_context):
-    """Let the other thread of this core compute, for some ten nanoseconds."""
+    """Let the other thread of this core compute, for about ten nanoseconds."""
 
     def codegen(context, builder, signature, arguments):
         if _INTEL:

@@ -84,7 +84,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _usable(folder: Path) -> bool:
-    """Whether `folder` can be written to, and by nobody else: cached code is executed."""
+    """Whether `folder` can be written to, and only by this user: cached code is executed."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if hasattr(os, "getuid"):

@@ -218,4 +218,4 @@ def _finder() -> Any:
 def _find_nonfinite(values, rows, columns, found):
     for i in range(cuda.grid(1), rows * columns, cuda.gridsize(1)):
         if not math.isfinite(values[i // columns, i % columns]):
-            found[0] = 1  # whoever writes, writes the same
+            found[0] = 1  # all threads write the same

@@ -6,8 +6,9 @@
   Never ``nnan``/``ninf`` (NaN must propagate) and never ``reassoc`` (it folds away the rounding
   tricks in ``scalar/elementary.py`` and would make results depend on the compiler's mood).
 * ``nogil``: several Python threads may compute at once.
-* ``references=False`` where small arrays are sliced and handed on all the time: Numba counts who holds an
-  array by atomic instructions of some 20 cycles, two thirds of a step of a network with 300 parameters.
+* ``references=False`` where small arrays are sliced and handed on all the time: Numba counts the
+  holders of an array by atomic instructions of some 20 cycles, two thirds of a step of a network with
+  300 parameters.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def jit(
         return _compiled(function, False, cache, signature, references)
     return threads.ParallelFunction(
         _compiled(function, True, cache, signature, references),
-        # What a forked child runs where the threads did not survive the fork; compiled if needed.
+        # A forked child runs it where the threads did not survive the fork; compiled if needed.
         serial=functools.cache(lambda: _compiled(function, False, cache, signature, references)),
         chunk=chunk,
     )
@@ -157,7 +158,7 @@ def inline(
 
     The caller's file holds its code, and :func:`fastkb.runtime.cache.source_digest` sees its edits.
     With `any_order` its sums are formed in the order that suits the vector unit: the same each time,
-    for it depends on the number of terms alone. (Only for plain sums, see above.) `references` is that of
+    for it depends on the number of terms alone. Only for plain sums, see above. `references` is that of
     :func:`jit`; functions without are called by functions without.
     """
     if function is None:

@@ -42,14 +42,14 @@ def empty(shape: tuple[int, ...], dtype: np.dtype | type | str, what: str) -> np
     Raises
     ------
     MemoryError
-        If the array cannot fit into the memory that is free now, with the sizes. (The operating
-        system would grant it, and end the process when it is filled.)
+        If the array cannot fit into the memory that is free now, with the sizes. The operating
+        system would grant it, and end the process when it is filled.
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
     buffer = pages.kept(size) if size >= pages.SMALLEST else None
     if buffer is None:
-        check_available_if_large(size, what)
+        require(size, what)
         try:
             buffer = pages.new(size) if size >= pages.SMALLEST else None
             if buffer is None:
@@ -102,7 +102,7 @@ def scratch(
 
 
 def require(size: int, what: str) -> None:
-    """:func:`check_available` before work whose arrays will be large; free for small ones."""
+    """:func:`check_available`, where the look is worth its time: from 64 MB on."""
     if size >= _CHECKED_FROM:
         check_available(size, what)
 
@@ -114,12 +114,6 @@ def check_available(size: int, what: str) -> None:
         raise MemoryError(
             f"{what} needs {_gigabytes(size)}, and {_gigabytes(available)} of memory are free"
         )
-
-
-def check_available_if_large(size: int, what: str) -> None:
-    """:func:`check_available`, where the look is worth its time: from 64 MB on."""
-    if size >= _CHECKED_FROM:
-        check_available(size, what)
 
 
 def _gigabytes(size: int) -> str:

@@ -4,7 +4,7 @@ A page that the operating system has just supplied is filled with zeros first, w
 written: that doubles the time of a Gram matrix that is larger than the caches (4,000 x 4,000 float64
 on two cores: 8.2 ms on new pages, 4.5 ms on pages that are there). So pages whose last array is gone
 are kept for the next one, up to :data:`KEPT` bytes in all. Meanwhile the operating system may take them
-back whenever memory is wanted (``MADV_FREE``): keeping them denies nobody anything.
+back whenever memory is wanted (``MADV_FREE``): keeping them costs no other process memory.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Lease:
         }
 
     def __del__(self) -> None:
-        # At the interpreter's end nobody takes pages over, and this module's names may be gone already.
+        # At the interpreter's end no result takes pages over, and names of this module may be gone.
         if not self._at_the_end():
             _keep(self._pages)
 

@@ -1,4 +1,4 @@
-"""How far a long job is: told to nobody, to a bar on standard error, or to a function."""
+"""How far a long job is: not told, shown by a bar on standard error, or told to a function."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Told(_Silent):
         return self
 
     def update(self, n: int, /) -> None:
-        with self._lock:  # (Kernels are decomposed in several threads.)
+        with self._lock:  # kernels are decomposed in several threads
             self._done += n
             self._tell(self._what, self._done, self._total)
 

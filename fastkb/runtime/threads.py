@@ -122,7 +122,7 @@ class ParallelFunction:
 
 
 def _is_of_no_python_thread() -> bool:
-    """Whether the calling thread was started by others than Python, as those of a parallel region are."""
+    """Whether the calling thread was started outside Python, as those of a parallel region are."""
     known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
     return known is None or isinstance(known, threading._DummyThread)
 
@@ -137,7 +137,7 @@ def limit_blas(limit: int = 1) -> Iterator[None]:
     promises the same bits computes within such a body.
 
     The setting is the whole process's for most libraries: meanwhile the BLAS of other Python threads is
-    limited, too. (OpenMP keeps it for each thread.)
+    limited, too, since OpenMP keeps the number for each thread.
     """
     global _blas_bodies
     of_thread: dict[int, int] = {}
@@ -157,7 +157,7 @@ def limit_blas(limit: int = 1) -> Iterator[None]:
 def _set_blas(limit: int, of_thread: dict[int, int]) -> None:
     """Limit the libraries, and note how many threads those have that are not limited yet.
 
-    A body that begins while others run finds another number only where somebody else has set it
+    A body that begins while other ones run finds another number only where other code has set it
     meanwhile: that is then what they go back to.
     """
     for place, library in enumerate(_blas_libraries()):
@@ -169,7 +169,7 @@ def _set_blas(limit: int, of_thread: dict[int, int]) -> None:
 
 
 def _restore_blas(limit: int, before: dict[int, int]) -> None:
-    """Go back to what was noted, but for libraries that somebody else has set meanwhile."""
+    """Go back to what was noted, but for libraries that other code has set meanwhile."""
     libraries = _blas_libraries()
     for place, number in before.items():
         if libraries[place].get_num_threads() == limit:

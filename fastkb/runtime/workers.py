@@ -69,7 +69,7 @@ def call_each(function: Callable, calls: Sequence[tuple]) -> None:
             _hand_out(work, len(calls) - 1, others)
         work()
     finally:
-        waiting.clear()  # (of an interrupted call)
+        waiting.clear()  # left by an interrupted call
         _end(others)
     if errors:
         raise errors[0]
@@ -79,8 +79,8 @@ def call_together(function: Callable, arguments: tuple[Any, ...], threads: int) 
     """Call a function on so many threads at the same time, with the same arguments.
 
     The function must share out its work itself, and all must be done when any one call returns: others
-    are not waited for, and those that have not begun never do. (They hold the arguments as long as they
-    need them; to wait for one that is about to return would cost as much as to start it.)
+    are not waited for, and those that have not begun never do. They hold the arguments as long as they
+    need them; to wait for one that is about to return would cost as much as to start it.
     """
     others: list[Future] = []
     try:

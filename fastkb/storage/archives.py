@@ -1,7 +1,7 @@
 """The arrays of a ``.npz`` file: first what its headers promise, then the numbers.
 
 A file of two megabytes may expand to gigabytes. So names, shapes and types are known before anything is
-expanded, and whoever reads the file decides by them. Nothing is unpickled.
+expanded, and the reader of the file decides by them. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from fastkb.runtime.memory import check_available_if_large, empty
+from fastkb.runtime.memory import empty, require
 
 # Bytes of an array's header: NumPy itself reads no longer ones.
 _LONGEST_HEADER = 10_000
@@ -57,7 +57,7 @@ class Archive:
     Raises
     ------
     Exception
-        If it is no such file. A damaged archive fails in many ways: whoever opens a file names it, and
+        If it is no such file. A damaged archive fails in many ways: the caller names the file, and
         takes all of them for damage but an OSError, which is the system's.
 
     Examples
@@ -116,7 +116,7 @@ class Archive:
             If they need more than is free; nothing has been read then.
         """
         names = list(names)
-        check_available_if_large(sum(self.headers[name].size for name in names), what)
+        require(sum(self.headers[name].size for name in names), what)
         try:
             return {name: self._read(name, what) for name in names}
         except OSError as error:

@@ -7,16 +7,15 @@ A checkpoint is one ``.npz`` file without pickled objects::
                   the names of the owner's arrays
     array/<name>  the owner's arrays
 
-It is written beside its final place, flushed to the disk and renamed: whatever interrupts a job, the
+It is written beside its final place, flushed to the disk and renamed: when a job is interrupted, the
 file there is whole, the latest one or the one before. Each write rewrites all arrays.
 
-A job goes on from a file only if it is the same job; :mod:`fastkb.storage.identity` tells.
+A job is resumed from a file only if it is the same job; :mod:`fastkb.storage.identity` tells.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from fastkb.checks.scalars import check_number
 from fastkb.storage.archives import Archive, Header
 from fastkb.storage.checks import check_target
 from fastkb.storage.files import file_error, replace_file
@@ -85,12 +85,10 @@ class Checkpoint:
         interval: Any = 10.0,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        if not (isinstance(interval, int | float) and 0 <= interval < math.inf):
-            raise ValueError(f"interval must be a number of seconds, at least 0, got {interval!r}")
         self._name = path
         self.path = check_target("checkpoint", path)
         self._job = job_entries(job)
-        self._interval = float(interval)
+        self._interval = check_number("interval", interval, 0.0)
         self._clock = clock
         self._due = clock() + self._interval
         self._arrays = self._read()
@@ -186,7 +184,7 @@ class Checkpoint:
             if _is_text(archive.headers.get("format")):
                 found = str(archive.read(["format"], where)["format"])
             if found == _FORMAT:
-                # By their names: a damaged directory of the archive may lack one.
+                # Arrays are read by their names, since a damaged directory of the archive may lack one.
                 about = json.loads(archive.read(["about"], where)["about"].tobytes())
                 job, names = about["job"], [f"array/{name}" for name in about["names"]]
                 differences = job_differences(job, self._job)

@@ -1,4 +1,4 @@
-"""Checks of the names of files, and of what stands in a file that anybody may have written."""
+"""Checks of the names of files, and of the contents of files that are not trusted."""
 
 from __future__ import annotations
 

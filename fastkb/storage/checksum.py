@@ -55,7 +55,7 @@ def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     False
     """
     state = hashlib.sha256()
-    # (Lengths first: or two texts could be read as one.)
+    # Lengths come first, since two texts could be read as one without them.
     for part, array in [(text, None), *sorted(arrays.items())]:
         words = part.encode("utf-8", "surrogatepass")
         state.update(f"{len(words)} ".encode())

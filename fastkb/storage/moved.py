@@ -33,7 +33,11 @@ MOVED = {
     "fastkb.nn.optimizers": "fastkb.nn.optim.optimizers",
     "fastkb.nn.schedules": "fastkb.nn.optim.schedules",
 }
-_FIRST_NAMES = {new: old for old, new in MOVED.items()}
+# The classes of a module that became two have its old name in checkpoints.
+_FIRST_NAMES = {new: old for old, new in MOVED.items()} | {
+    "fastkb.nn.perceptron.classifier": "fastkb.nn.estimators",
+    "fastkb.nn.perceptron.regressor": "fastkb.nn.estimators",
+}
 
 
 def first_name(module: str) -> str:
@@ -60,7 +64,7 @@ class _Mover:
         return None
 
     def exec_module(self, module: Any) -> None:
-        # (The import system hands out what stands here afterwards.)
+        # The import system returns the module that stands here afterwards.
         sys.modules[module.__name__] = importlib.import_module(MOVED[module.__name__])
 
 

@@ -23,8 +23,9 @@ from sklearn.preprocessing import StandardScaler
 import fastkb
 from fastkb import bootstrap_band
 from fastkb.bands.ridge import replicates
-from fastkb.random.streams import bootstrap_counts, bootstrap_indices, key_from_rng
+from fastkb.random.streams import bootstrap_counts, key_from_rng
 from fastkb.reference import band as reference
+from fastkb.reference.streams import bootstrap_indices
 
 PROMISE = 1e-6  # of y's range
 solvers = pytest.mark.parametrize("solver", ["auto", "lowrank", "cholesky"])
@@ -277,7 +278,7 @@ def test_without_penalty_distinct_points_are_interpolated(solver, fit_intercept)
     )
     result = bootstrap_band(model, X, y, X, n_resamples=15, rng=0, solver=solver)
     for b in range(15):
-        rows = bootstrap_indices(key_from_rng(0), b, 1, 12)[0]
+        rows = bootstrap_indices(key_from_rng(0), b, 12)
         np.testing.assert_allclose(result.distribution[b, rows], y[rows], atol=1e-9)
     np.testing.assert_allclose(result.center, y, atol=1e-9)
     assert result.solver == "cholesky"
@@ -294,7 +295,7 @@ def test_singular_systems_are_solved_by_least_squares_with_one_warning(fit_inter
         result = bootstrap_band(model, X, y, X, n_resamples=10, rng=0)
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    counts = np.array([bootstrap_indices(key_from_rng(0), b, 1, 14)[0] for b in range(10)])
+    counts = np.array([bootstrap_indices(key_from_rng(0), b, 14) for b in range(10)])
     both = [b for b in range(10) if {0, 1} <= set(counts[b])]
     assert both
     for b in both:
@@ -322,7 +323,7 @@ def test_rows_in_three_copies_and_no_penalty_are_their_means(kernel, fit_interce
         result = bootstrap_band(model, X, y, points, n_resamples=500, rng=0)
     assert len(caught) == 1
     for b in range(0, 500, 25):
-        counts = np.bincount(bootstrap_indices(key_from_rng(0), b, 1, 15)[0], minlength=15)
+        counts = np.bincount(bootstrap_indices(key_from_rng(0), b, 15), minlength=15)
         groups = counts.reshape(5, 3).sum(axis=1)
         means = (counts * y).reshape(5, 3).sum(axis=1)[groups > 0] / groups[groups > 0]
         with warnings.catch_warnings():
@@ -343,7 +344,7 @@ def test_a_kernel_of_zeros_has_the_band_of_a_constant(solver, fit_intercept):
     result = bootstrap_band(
         model, np.zeros((12, 2)), y, np.zeros((3, 2)), n_resamples=20, rng=0, solver=solver
     )
-    counts = [np.bincount(bootstrap_indices(key_from_rng(0), b, 1, 12)[0]) for b in range(20)]
+    counts = [np.bincount(bootstrap_indices(key_from_rng(0), b, 12)) for b in range(20)]
     means = [count @ y[: len(count)] / 12 * fit_intercept for count in counts]
     np.testing.assert_allclose(result.distribution, np.repeat(means, 3).reshape(20, 3), atol=1e-12)
 
@@ -422,7 +423,7 @@ def test_tiny_data(n, solver, fit_intercept):
             fastkb.rbf_kernel(X_eval, X),
             y,
             0.1,
-            bootstrap_indices(key_from_rng(0), b, 1, n)[0],
+            bootstrap_indices(key_from_rng(0), b, n),
             fit_intercept,
         )
         for b in range(30)

@@ -26,7 +26,7 @@ SEARCH = KernelRidgeCV(criterion="reml")
             {"kind": "confidance"},
             "got 'confidance'; did you mean 'confidence'",
         ),
-        (RIDGE, {"kind": None}, "kind must be 'percentile' or .*got None"),
+        (RIDGE, {"kind": None}, "kind must be one of percentile, .*got None"),
         (
             RIDGE,
             {"kind": "confidence", "scheme": schemes.Wild()},

@@ -78,7 +78,7 @@ def test_without_the_distribution(call):
 
 @pytest.mark.parametrize("level", [0, 1, -0.1, 90])
 def test_bad_levels(level):
-    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+    with pytest.raises(ValueError, match="level must be a number between 0 and 1"):
         result(DRAWS).interval(level)
 
 

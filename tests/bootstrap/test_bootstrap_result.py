@@ -146,7 +146,7 @@ def test_a_result_comes_back_from_its_file(method, tmp_path):
     assert two.summary() == one.summary()
     assert two.interval(0.5) == one.interval(0.5)
     two.plot()
-    # It is gone on from as any other.
+    # It can be extended as any other.
     more = fastkb.bootstrap((SAMPLE,), np.mean, n_resamples=10, rng=1, bootstrap_result=two)
     assert len(more.bootstrap_distribution) == 209
 

@@ -38,7 +38,12 @@ def never(*samples, axis=-1):
         ((np.ones((0, 5)),), {"axis": 1}, ValueError, "must not have an axis of length 0"),
         ((X,), {"axis": 0.5}, ValueError, "`axis` must be an integer, got 0.5"),
         ((X,), {"confidence_level": 95}, ValueError, r"got 95; for 95% write 0\.95"),
-        ((X,), {"confidence_level": 0}, ValueError, "confidence_level must be between 0 and 1"),
+        (
+            (X,),
+            {"confidence_level": 0},
+            ValueError,
+            "confidence_level must be a number between 0 and 1",
+        ),
         ((X,), {"confidence_level": None}, TypeError, "confidence_level must be a number"),
         (
             (X,),

@@ -41,7 +41,7 @@ def both(data, statistic, **options):
         if isinstance(rng, np.random.Generator):
             states.append(rng.bit_generator.state)
     if states:
-        # (A Philox generator's state holds arrays.)
+        # A Philox generator's state holds arrays.
         np.testing.assert_equal(states[0], states[1])
     return results
 
@@ -341,7 +341,7 @@ def test_the_cheap_interval_needs_few_resamples():
             {"method": "studentized", "scheme": fastkb.schemes.MovingBlocks(3)},
             "with a scheme needs `standard_error`",
         ),
-        ({"method": "studentized", "bootstrap_result": True}, "cannot be gone on from"),
+        ({"method": "studentized", "bootstrap_result": True}, "cannot be extended"),
         ({"method": "studentized", "standard_error": "modus"}, "must be a function or one of"),
     ],
 )
@@ -512,7 +512,7 @@ def test_quantiles_in_single_precision_are_numpys(q, n):
         functools.partial(np.percentile, q=100 * q),
     ):
         ours, theirs = both((x,), statistic, n_resamples=50, method="percentile")
-        # (NumPy before 2.0 interpolates in double precision.)
+        # NumPy before 2.0 interpolates in double precision.
         last_bits = 0 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 4
         np.testing.assert_allclose(
             ours.bootstrap_distribution,

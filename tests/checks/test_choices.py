@@ -15,9 +15,9 @@ def test_names(name):
     [
         (
             "wrmup",
-            "x='wrmup' is not known: expected one of warm_up, other; did you mean 'warm_up'?",
+            "x must be one of warm_up, other, got 'wrmup'; did you mean 'warm_up'?",
         ),
-        ("qqq", "x='qqq' is not known: expected one of warm_up, other"),
+        ("qqq", "x must be one of warm_up, other, got 'qqq'"),
         (
             "Needs-More",
             "x='Needs-More' has parameters without defaults: pass an instance, or one of warm_up, "
@@ -39,3 +39,10 @@ def test_choices():
         validation.check_choice("x", "h", ("he", "glorot"))
     with pytest.raises(ValueError, match=r"^x must be one of he, glorot, got 'q'$"):
         validation.check_choice("x", "q", ("he", "glorot"))
+    with pytest.raises(TypeError, match=r"^x must be 'he' or a function, got 3$"):
+        validation.check_choice("x", 3, ("he",), " or a function")
+
+
+def test_the_closest_names():
+    assert validation.closest_names("Wieght", ["weight", "Weigh", "age"]) == ["weight", "Weigh"]
+    assert validation.closest("zzz", ["weight"]) == ""

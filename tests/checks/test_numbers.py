@@ -89,7 +89,7 @@ def test_rows_that_are_no_numbers(function, what):
     with pytest.raises(Exception, match=message) as caught:
         ROWS[function](spoil(np.abs(X)))
     classes = error if isinstance(error, tuple) else (error,)
-    # (Scikit-learn's class, where it has one: some are both.)
+    # Scikit-learn's class, where it has one: some are both.
     assert isinstance(caught.value, (ValueError, TypeError))
     if function not in ("linear_kernel", "rbf_kernel", "gram", "band of rows"):
         assert isinstance(caught.value, classes)

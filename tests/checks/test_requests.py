@@ -8,7 +8,7 @@ from fastkb.checks import requests as validation
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -1, 2, 90, np.nan])
 def test_levels_outside(level):
-    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+    with pytest.raises(ValueError, match="level must be a number between 0 and 1"):
         validation.check_level("level", level)
 
 
@@ -32,13 +32,13 @@ def test_numbers_of_resamples(given, expected):
 
 @pytest.mark.parametrize("given", [0, -3, 2**32, 10**400])
 def test_numbers_of_resamples_outside(given):
-    with pytest.raises(ValueError, match="n_resamples must be from 1"):
+    with pytest.raises(ValueError, match="n_resamples must be a whole number from 1"):
         validation.check_n_resamples(given)
 
 
 @pytest.mark.parametrize("given", [1.5, "3", None, True, np.inf, np.nan, [3]])
 def test_numbers_of_resamples_of_the_wrong_kind(given):
-    with pytest.raises(TypeError, match="n_resamples must be a positive integer"):
+    with pytest.raises(TypeError, match="n_resamples must be a whole number from 1"):
         validation.check_n_resamples(given)
 
 

@@ -99,7 +99,7 @@ def test_frames_and_sparse_matrices_are_left_to_scikit_learn():
 def test_what_is_too_large_becomes_infinity_without_a_warning():
     for values in ([1e300, 1.0], np.array([1e300, 1.0], object), np.array(["1e300", "1"])):
         np.testing.assert_array_equal(real_array("x", values, np.dtype("f4")), [np.inf, 1.0])
-    with np.errstate(over="ignore"):  # (no larger than float64 on some systems)
+    with np.errstate(over="ignore"):  # no larger than float64 on some systems
         large = np.array([1, 10], np.longdouble) ** 4000
     np.testing.assert_array_equal(real_array("x", large, FLOAT), [1.0, np.inf])
 

@@ -171,7 +171,7 @@ def test_a_few_levels_keep_their_means(levels, sizes):
         at = column(rows, "x")
         for level, size in zip(levels, sizes, strict=True):
             here = int(np.argmin(np.abs(at - level)))
-            if size < 3:  # (One row has no spread, and two have next to none.)
+            if size < 3:  # One row has no spread, and two have next to none.
                 continue
             group = y[x == level]
             drawn = group[rng.integers(0, size, (20000, size))].mean(axis=1)
@@ -179,7 +179,7 @@ def test_a_few_levels_keep_their_means(levels, sizes):
             width = high - low
             close = 0.1 if size > 4 else 0.2
             assert abs(column(rows, "center")[here] - group.mean()) < close * width
-            if size >= 20:  # (The bootstrap of three rows means little.)
+            if size >= 20:  # The bootstrap of three rows means little.
                 assert abs(column(rows, "low")[here] - low) < 0.1 * width
                 assert abs(column(rows, "high")[here] - high) < 0.1 * width
         # Between levels nothing is known of the curve; but it does not run away.

@@ -9,8 +9,8 @@ import time
 import pytest
 
 import fastkb
-from fastkb.cli import main
-from fastkb.cli.errors import CommandError, parser
+from fastkb.cli import main, parser
+from fastkb.cli.errors import CommandError
 
 COMMAND = [sys.executable, "-c", "import sys; from fastkb.cli import main; sys.exit(main())"]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastkb.cli.errors import CommandError
+from fastkb.cli.reading.table import Table
 from fastkb.cli.report import (
     Band,
     Choice,
@@ -21,7 +22,6 @@ from fastkb.cli.report import (
 from fastkb.cli.report import (
     draw as draw_labelled,
 )
-from fastkb.cli.table import Table
 
 OPTIONS = argparse.Namespace(
     grid=4,

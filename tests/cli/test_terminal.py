@@ -32,7 +32,7 @@ def test_the_line_is_shown_to_who_looks_and_taken_away(monkeypatch, stream, quie
     shown = stream is Terminal and not quiet
     assert watched(options) is shown
     with Line(watched(options), "working"):
-        # (At once, and not after the first tick.)
+        # At once, and not after the first tick.
         assert ("working" in sys.stderr.getvalue()) is shown
     assert screen(sys.stderr.getvalue()) == ""
 

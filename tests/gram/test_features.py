@@ -52,10 +52,10 @@ def test_float32_stays():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"sigma": 0.0}, "sigma must be finite and > 0; got 0.0"),
-        ({"sigma": "1"}, "sigma must be a real number; got '1'"),
-        ({"degree": -1}, "degree must be a whole number >= 0; got -1"),
-        ({"degree": 2.5}, "degree must be a whole number >= 0; got 2.5"),
+        ({"sigma": 0.0}, "sigma must be a finite real number above 0, got 0.0"),
+        ({"sigma": "1"}, "sigma must be a finite real number above 0, got '1'"),
+        ({"degree": -1}, "degree must be a whole number of at least 0, got -1"),
+        ({"degree": 2.5}, "degree must be a whole number of at least 0, got 2.5"),
     ],
 )
 def test_bad_parameters_are_named(parameters, message):

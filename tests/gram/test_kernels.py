@@ -32,12 +32,21 @@ def test_objects_are_values(kernel):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: kernels.RBF(0), "sigma must be finite and > 0; got 0"),
-        (lambda: kernels.RBF("1"), "sigma must be a real number; got '1'"),
-        (lambda: kernels.Laplacian(-1.0), "gamma must be finite and > 0; got -1.0"),
-        (lambda: kernels.Polynomial(-0.5), "degree must be finite and >= 0; got -0.5"),
-        (lambda: kernels.Polynomial(2, coef0=np.inf), "coef0 must be finite; got inf"),
-        (lambda: kernels.Sigmoid(gamma=-2), "gamma must be finite and >= 0; got -2"),
+        (lambda: kernels.RBF(0), "sigma must be a finite real number above 0, got 0"),
+        (lambda: kernels.RBF("1"), "sigma must be a finite real number above 0, got '1'"),
+        (lambda: kernels.Laplacian(-1.0), "gamma must be a finite real number above 0, got -1.0"),
+        (
+            lambda: kernels.Polynomial(-0.5),
+            "degree must be a finite real number of at least 0, got -0.5",
+        ),
+        (
+            lambda: kernels.Polynomial(2, coef0=np.inf),
+            "coef0 must be a finite real number, got inf",
+        ),
+        (
+            lambda: kernels.Sigmoid(gamma=-2),
+            "gamma must be a finite real number of at least 0, got -2",
+        ),
     ],
 )
 def test_bad_parameters_are_named(make, message):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fastkb.linalg.quantiles import column_quantiles
+from fastkb.linalg.quantiles import column_quantiles, interpolate, sorted_with_places
 
 values = st.one_of(st.floats(-1e6, 1e6), st.integers(-3, 3).map(float))
 samples = hnp.arrays(
@@ -56,3 +56,21 @@ def test_threads_do_not_matter():
         np.testing.assert_array_equal(column_quantiles(sample, [0.05, 0.95]), many)
     finally:
         numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.5, 0.9])
+def test_interpolation_is_numpys_in_its_type(dtype, part):
+    lower, upper = np.array([0.1, -3.0], dtype), np.array([0.7, 1e3], dtype)
+    found = interpolate(lower, upper, part)
+    expected = np.quantile(np.stack([lower, upper]), part, axis=0)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=2 * np.finfo(dtype).eps)
+
+
+def test_rows_in_order_and_the_places_of_their_elements():
+    x = np.array([[3.0, 1.0, 2.0], [5.0, 5.0, 4.0]])
+    ordered, places = sorted_with_places(x)
+    np.testing.assert_array_equal(ordered, np.sort(x, axis=1))
+    np.testing.assert_array_equal(np.take_along_axis(ordered, places, axis=1), x)
+    np.testing.assert_array_equal(places, [[2, 0, 1], [1, 2, 0]])

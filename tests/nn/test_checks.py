@@ -218,7 +218,7 @@ def test_unknown_losses(function, name):
     [("adm", "adam"), ("adma-w", "adamw"), ("rmsprob", "rmsprop"), ("sdg", "sgd")],
 )
 def test_the_closest_optimizer_is_suggested(function, name, closest):
-    message = f"optimizer='{name}' is not known: expected one of sgd, .*; did you mean '{closest}'"
+    message = f"optimizer must be one of sgd, .*, got '{name}'; did you mean '{closest}'"
     refused(function, X, Y, message, optimizer=name)
 
 
@@ -238,7 +238,7 @@ def test_no_optimizers(function, wrong, message):
 @pytest.mark.parametrize("optimizer", [nn.SGD, nn.Adagrad, nn.RMSprop, nn.Adam, nn.AdamW, nn.LAMB])
 @pytest.mark.parametrize("lr", [-0.1, 0, np.nan, np.inf])
 def test_learning_rates(optimizer, lr):
-    with pytest.raises(ValueError, match="lr must be a number above 0 and finite, got"):
+    with pytest.raises(ValueError, match="lr must be a finite real number above 0, got"):
         optimizer(lr=lr)
 
 
@@ -246,12 +246,12 @@ def test_learning_rates(optimizer, lr):
 @pytest.mark.parametrize("name", ["epochs", "batch_size"])
 @pytest.mark.parametrize("wrong", [0, -1, 2.0, "3", None, True])
 def test_counts(function, name, wrong):
-    refused(function, X, Y, f"{name} must be a whole number >= 1; got", **{name: wrong})
+    refused(function, X, Y, f"{name} must be a whole number of at least 1, got", **{name: wrong})
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.0, "3", True])
 def test_patience(wrong):
-    refused(fit, X, Y, "patience must be a whole number >= 1; got", patience=wrong)
+    refused(fit, X, Y, "patience must be a whole number of at least 1, got", patience=wrong)
 
 
 @each_function
@@ -281,7 +281,7 @@ def test_seeds(function):
 
 @pytest.mark.parametrize("wrong", [0, -1])
 def test_numbers_of_resamples(wrong):
-    with pytest.raises(ValueError, match="n_resamples must be from 1"):
+    with pytest.raises(ValueError, match="n_resamples must be a whole number from 1"):
         nn.bootstrap_fit(network(), X, Y, n_resamples=wrong)
 
 

@@ -112,8 +112,8 @@ SGD = describe("it", nn.SGD(), OPTIMIZERS)
         ({"name": "ELU", "arguments": {"alpha": -1.0}}, "it: alpha must be"),
         ({"name": "ELU", "arguments": {"alpha": float("nan")}}, "it: alpha must be"),
         (linear(bias="no"), "it: bias must be True or False"),
-        (linear(in_features=0), "it: in_features must be a whole number >= 1; got 0"),
-        (linear(in_features=2.5), "it: in_features must be a whole number >= 1; got 2.5"),
+        (linear(in_features=0), "it: in_features must be a whole number of at least 1, got 0"),
+        (linear(in_features=2.5), "it: in_features must be a whole number of at least 1, got 2.5"),
         (linear(in_features=[2]), "it: in_features must be"),
         (linear(in_features={"name": "Step", "arguments": {}}), "it: in_features must be"),
         (linear(initialization={}), "it: initialization must be one of torch"),
@@ -127,7 +127,7 @@ def test_what_is_no_layer(text, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lr": 0}, "it: lr must be a number above 0"),
+        ({"lr": 0}, "it: lr must be a finite real number above 0"),
         ({"lr": None}, "it: lr must be"),
         ({"nesterov": True}, "it: nesterov=True needs momentum"),
         ({"schedule": "constant"}, "schedule of it must have the entries name"),

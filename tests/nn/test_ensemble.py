@@ -235,7 +235,7 @@ def test_levels():
         assert (outer.low < inner.low).all()
         assert (inner.high < outer.high).all()
     for wrong in (0, 1, 90):
-        with pytest.raises(ValueError, match="confidence_level must be between 0 and 1"):
+        with pytest.raises(ValueError, match="confidence_level must be a number between 0 and 1"):
             ensemble.band(X, confidence_level=wrong)
 
 
@@ -396,7 +396,7 @@ def test_members_by_number():
     last, first = ensemble.state_dict(np.int64(1)), ensemble.state_dict(-2)
     assert last["0.weight"] == ensemble.state_dict(-1)["0.weight"] != first["0.weight"]
     for member in (None, True, 1.0, "x", [0], slice(1)):
-        with pytest.raises(TypeError, match="member must be a whole number, got"):
+        with pytest.raises(TypeError, match="member must be a whole number from -"):
             ensemble.state_dict(member)
     for member in (2, -3, 2**70):
         with pytest.raises(IndexError, match="member must be from 0 to 1, got"):

@@ -52,16 +52,6 @@ def network(rng=0, dtype=None):
     return nn.Sequential(*layers, rng=rng, dtype=dtype)
 
 
-def assert_same(first, second):
-    """The same parameters and history to the last bit."""
-    one, other = first.state_dict(), second.state_dict()
-    assert list(one) == list(other)
-    for name in one:
-        assert one[name].dtype == other[name].dtype
-        np.testing.assert_array_equal(one[name], other[name])
-    assert first.history == second.history
-
-
 def through(folder, suffix, net):
     """Out to a file, and back."""
     net.save(folder / f"net{suffix}")
@@ -74,7 +64,7 @@ def through(folder, suffix, net):
 @each_format
 @each_dtype
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-def test_training_goes_on_to_the_same_bits(tmp_path, optimizer, dtype, suffix):
+def test_training_goes_on_to_the_same_bits(assert_same, tmp_path, optimizer, dtype, suffix):
     X, y = data(dtype)
     kwargs = {"optimizer": optimizer, "batch_size": 8, "l2": 0.01}
     net = network().fit(X, y, epochs=3, **kwargs)
@@ -89,7 +79,7 @@ def test_training_goes_on_to_the_same_bits(tmp_path, optimizer, dtype, suffix):
 @each_format
 @each_dtype
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-def test_schedules_go_on(tmp_path, schedule, dtype, suffix):
+def test_schedules_go_on(assert_same, tmp_path, schedule, dtype, suffix):
     """Those of plateaus look at the monitored losses of before."""
     X, y = data(dtype)
     kwargs = {"optimizer": nn.Adam(0.05, schedule=schedule), "validation_data": data(dtype, seed=1)}
@@ -101,7 +91,7 @@ def test_schedules_go_on(tmp_path, schedule, dtype, suffix):
 
 
 @each_dtype
-def test_from_one_format_to_the_other(tmp_path, dtype):
+def test_from_one_format_to_the_other(assert_same, tmp_path, dtype):
     pytest.importorskip("safetensors")
     X, y = data(dtype)
     kwargs = {"optimizer": nn.Adam(0.01, schedule=nn.ReduceOnPlateau(0.5, 0, 0.2)), "batch_size": 8}
@@ -112,7 +102,7 @@ def test_from_one_format_to_the_other(tmp_path, dtype):
 
 
 @each_format
-def test_saved_by_a_callback(tmp_path, suffix):
+def test_saved_by_a_callback(assert_same, tmp_path, suffix):
     X, y = data()
     kwargs = {"optimizer": nn.LAMB(0.01, schedule=nn.Step(2)), "batch_size": 8, "rng": 3}
     path = tmp_path / f"net{suffix}"
@@ -131,7 +121,7 @@ def test_saved_by_a_callback(tmp_path, suffix):
 
 
 @each_format
-def test_another_optimizer_begins_anew_as_ever(tmp_path, suffix):
+def test_another_optimizer_begins_anew_as_ever(assert_same, tmp_path, suffix):
     X, y = data()
     net = network().fit(X, y, optimizer="adam", epochs=2)
     loaded = through(tmp_path, suffix, net)
@@ -143,7 +133,7 @@ def test_another_optimizer_begins_anew_as_ever(tmp_path, suffix):
 
 @each_format
 @pytest.mark.parametrize("dtype", [None, np.float32])
-def test_a_network_without_parameters(tmp_path, suffix, dtype):
+def test_a_network_without_parameters(assert_same, tmp_path, suffix, dtype):
     X, y = data()
     loaded = through(tmp_path, suffix, network(rng=4, dtype=dtype))
     assert loaded.dtype == (None if dtype is None else np.dtype(dtype))
@@ -155,7 +145,7 @@ def test_a_network_without_parameters(tmp_path, suffix, dtype):
 
 @each_format
 @each_dtype
-def test_a_network_that_was_not_trained(tmp_path, suffix, dtype):
+def test_a_network_that_was_not_trained(assert_same, tmp_path, suffix, dtype):
     X, y = data(dtype)
     net = network(dtype=dtype)
     net.load_state_dict({name: value + 1 for name, value in net.state_dict().items()})
@@ -194,7 +184,7 @@ def test_the_history_is_kept_as_it_is(tmp_path, suffix):
 
 
 @each_format
-def test_a_square_that_overflowed_stays_so(tmp_path, suffix):
+def test_a_square_that_overflowed_stays_so(assert_same, tmp_path, suffix):
     """Its parameter takes steps of 0, and nothing is wrong with the network."""
     X, y = np.array([[1e30, 1.0]], np.float32), np.ones((1, 1))
     kwargs = {"optimizer": nn.RMSprop(0.1), "loss": "binary_cross_entropy"}
@@ -263,7 +253,7 @@ def test_numpy_reads_the_parameters(tmp_path, dtype):
 
 
 @each_dtype
-def test_bytes_in_the_other_order(tmp_path, dtype):
+def test_bytes_in_the_other_order(assert_same, tmp_path, dtype):
     """A machine of that kind may have written them."""
     path = tmp_path / "net.npz"
     net = network().fit(*data(dtype), optimizer="adam")
@@ -360,7 +350,7 @@ def test_other_suffixes(tmp_path, name):
     assert (tmp_path / name).read_bytes() == b""
 
 
-def test_suffixes_in_capitals(tmp_path):
+def test_suffixes_in_capitals(assert_same, tmp_path):
     net = network()
     net.save(tmp_path / "NET.NPZ")
     assert_same(nn.load(str(tmp_path / "NET.NPZ")), net)
@@ -516,10 +506,10 @@ WRONG = {
     "no dtype": (change("dtype", to=None), "dtype must be one of float32, float64, got None"),
     "other dtype": (change("dtype", to="float32"), "array '0.weight' must be of float32, got float64"),
     "not drawn": (change("drawn", to=False), "a network without parameters has no other arrays"),
-    "epochs": (change("epochs", to=-1), "epochs must be a whole number >= 0; got -1"),
+    "epochs": (change("epochs", to=-1), "epochs must be a whole number from 0 to .*, got -1"),
     "steps": (change("steps", to=1.5), "'steps' of the description must be of type int, got 1.5"),
-    "many epochs": (change("epochs", to=2**70), "epochs must be a whole number <= 9007199254"),
-    "many steps": (change("steps", to=2**63), "steps must be a whole number <= 9007199254"),
+    "many epochs": (change("epochs", to=2**70), "epochs must be a whole number from 0 to 9007199254"),
+    "many steps": (change("steps", to=2**63), "steps must be a whole number from 0 to 9007199254"),
     "losses": (change("losses", to=[1.0, "x"]), "losses must be a list of numbers, got 'x' in it"),
     "history": (change("history", "loss", to=3), r"history\['loss'\] must be a list of numbers"),
     "seed": (change("seed", to=[1, 2, 3]), "seed must be four whole numbers .*got .1, 2, 3."),
@@ -584,7 +574,7 @@ def test_a_truncated_file(path, length):
 
 
 @pytest.mark.parametrize("path", [".npz"], indirect=True)
-def test_every_damage_of_an_archive_is_noticed(path):
+def test_every_damage_of_an_archive_is_noticed(assert_same, path):
     whole = path.read_bytes()
     expected, refused = nn.load(path), 0
     for where in range(0, len(whole), 17):
@@ -731,7 +721,7 @@ each_copy = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
 @each_copy
 @each_dtype
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-def test_copies_of_networks_train_on(copied, optimizer, dtype):
+def test_copies_of_networks_train_on(assert_same, copied, optimizer, dtype):
     X, y = data(dtype)
     kwargs = {"optimizer": optimizer, "batch_size": 8}
     net = network().fit(X, y, epochs=2, **kwargs)
@@ -784,7 +774,7 @@ def test_copies_of_estimators_train_on(kind, solver, dtype, copied):
 
 
 @each_format
-def test_damage_is_noticed_or_changes_nothing(tmp_path, suffix):
+def test_damage_is_noticed_or_changes_nothing(assert_same, tmp_path, suffix):
     """Bits, runs of bytes and the end of the file, anywhere; of each kind the content is compared."""
     path, rng = tmp_path / f"net{suffix}", np.random.default_rng(0)
     network().fit(*data(), optimizer="adam", epochs=2).save(path)
@@ -819,7 +809,7 @@ def with_metadata(path, change):
 
 
 @pytest.mark.parametrize("path", [".safetensors"], indirect=True)
-def test_files_without_a_checksum_are_loaded(path):
+def test_files_without_a_checksum_are_loaded(assert_same, path):
     """Of an older fastkb."""
     expected = nn.load(path)
 

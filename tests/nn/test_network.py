@@ -65,15 +65,6 @@ def torch_network(torch, net):
     return torch.nn.Sequential(*layers)
 
 
-def assert_same(first, second):
-    one, other = first.state_dict(), second.state_dict()
-    assert list(one) == list(other)
-    for name in one:
-        assert one[name].dtype == other[name].dtype
-        np.testing.assert_array_equal(one[name], other[name])
-    assert first.history == second.history
-
-
 # --- what it is ---------------------------------------------------------------------------------
 
 
@@ -187,7 +178,7 @@ def test_pytorch_has_the_same_gradients(loss, activation, dtype):
         np.testing.assert_allclose(gradients[name], parameter.grad.numpy(), rtol=0, atol=error)
 
 
-def test_gradients_change_nothing():
+def test_gradients_change_nothing(assert_same):
     X, y = data()
     net, other = network(), network()
     net.loss_and_gradients(X, y)
@@ -346,7 +337,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
-def test_forms_of_the_data(form, loss):
+def test_forms_of_the_data(assert_same, form, loss):
     X, y = data(loss)
     weights = np.random.default_rng(3).uniform(size=len(X))
     expected = network().fit(X, y, loss=loss, sample_weight=weights, validation_data=(X, y))
@@ -370,7 +361,7 @@ def test_forms_of_the_data(form, loss):
             assert now.dtype == then.dtype
 
 
-def test_a_single_output_takes_a_vector():
+def test_a_single_output_takes_a_vector(assert_same):
     X, y = data()
     layers = nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 1)
     as_vector = nn.Sequential(*layers, rng=0).fit(X, y[:, 0])
@@ -392,14 +383,14 @@ def test_weights_count_as_repetitions():
 
 
 @pytest.mark.parametrize("form", [bool, np.int8, np.uint64, np.int64])
-def test_labels_of_any_whole_type(form):
+def test_labels_of_any_whole_type(assert_same, form):
     X, _ = data()
     labels = (np.arange(len(X)) % 2).astype(form)
     expected = network().fit(X, labels.astype(np.int64), loss="cross_entropy")
     assert_same(network().fit(X, labels, loss="cross_entropy"), expected)
 
 
-def test_an_order_that_is_longer_than_the_data():
+def test_an_order_that_is_longer_than_the_data(assert_same):
     """A batch of more than there is; one observation alone."""
     X, y = data()
     one = network().fit(X, y, epochs=2, batch_size=40)
@@ -431,7 +422,7 @@ def test_a_network_may_be_used_from_several_threads():
 
 @each_dtype
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
-def test_copies_work_and_train_on(copied, dtype):
+def test_copies_work_and_train_on(assert_same, copied, dtype):
     X, y = data(dtype=dtype)
     kwargs = {
         "optimizer": nn.Adam(0.01, schedule=nn.ReduceOnPlateau(0.5, patience=0, tol=0.1)),
@@ -452,7 +443,7 @@ def test_copies_work_and_train_on(copied, dtype):
     assert_same(network().fit(X, y, epochs=5, **kwargs), net)
 
 
-def test_copies_of_a_network_that_has_no_parameters_yet():
+def test_copies_of_a_network_that_has_no_parameters_yet(assert_same):
     X, y = data()
     net = network(rng=4)
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
@@ -492,7 +483,7 @@ def test_a_network_that_no_memory_holds_is_refused_at_once(widths, monkeypatch, 
 def test_first_parameters_that_cannot_be_drawn_are_not_zero_afterwards(monkeypatch):
     net = nn.Sequential(nn.Linear(3000, 3000), rng=0)
     with monkeypatch.context() as patch:
-        patch.setattr("fastkb.nn.program.engine.check_available_if_large", refuse_drawing)
+        patch.setattr("fastkb.nn.program.engine.require", refuse_drawing)
         with pytest.raises(MemoryError, match="drawing"):
             net.state_dict()
     assert net.state_dict()["0.weight"].all()

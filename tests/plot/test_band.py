@@ -176,7 +176,7 @@ def test_where_no_data_are_near_the_curve_is_dashed():
     ax = drawn(center, center - 1, center + 1, near=near)
     solid, dashed = ax.get_lines()
     np.testing.assert_array_equal(np.isfinite(solid.get_ydata()), near)
-    # (From the last point that is near.)
+    # From the last point that is near.
     np.testing.assert_array_equal(np.isfinite(dashed.get_ydata()), np.arange(10) >= 6)
     assert dashed.is_dashed()
     assert not solid.is_dashed()

@@ -86,7 +86,7 @@ def test_shades_are_steps_of_the_probability():
     second = 0.5 + 0.22 * (x + y)
     for k, probability in enumerate([1 - second, second]):
         for step in range(5, 10):
-            # (At an edge rounding decides.)
+            # At an edge rounding decides.
             inside = (probability > step / 10 + 1e-9) & (probability < (step + 1) / 10 - 1e-9)
             assert inside.any()
             shade = 0.1 + 0.45 * (step - 5) / 4
@@ -196,7 +196,7 @@ def test_a_classifier_that_decides_for_one_class_has_no_line():
 
 def test_columns_of_a_data_frame_name_the_axes():
     frame = pytest.importorskip("pandas").DataFrame(X, columns=["width", "height"])
-    # (A warning that the grid had no names would be an error.)
+    # A warning that the grid had no names would be an error.
     ax = plot.decision_boundary(LogisticRegression().fit(frame, UPPER), frame, UPPER)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("width", "height")
 
@@ -259,7 +259,7 @@ def test_boundary_has_the_ink_of_the_package():
         ({"y": UPPER + 1}, ValueError, "y has the class 2, and the classifier knows 0, 1"),
         ({"classifier": LogisticRegression}, TypeError, "got the class LogisticRegression"),
         ({"classifier": LogisticRegression()}, NotFittedError, "not fitted yet"),
-        ({"resolution": 1}, ValueError, "resolution must be a whole number >= 2; got 1"),
+        ({"resolution": 1}, ValueError, "resolution must be a whole number from 2 to 2000, got 1"),
         ({"class_names": ["a"]}, ValueError, "class_names must have 2 names"),
     ],
 )

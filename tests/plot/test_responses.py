@@ -56,7 +56,7 @@ def test_classifiers_of_any_make(model, y, kind):
     response = respond_at(model, GRID, y)
     assert response.kind == kind
     assert response.classes.tolist() == sorted(set(y.tolist()))
-    # (Of equal scores either may be the predicted one.)
+    # Of equal scores either may be the predicted one.
     ranked = np.sort(response.scores, axis=1)
     clear = ranked[:, -1] - ranked[:, -2] > 1e-12
     assert clear.any()

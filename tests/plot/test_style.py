@@ -114,7 +114,7 @@ def test_text_stays_text():
     streams = re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL)
     unpacked = b"".join(zlib.decompress(s) for s in streams if s[:1] == b"x")
     assert b"/Type3" not in unpacked
-    assert b"/CIDFontType2" in pdf + unpacked  # (TrueType)
+    assert b"/CIDFontType2" in pdf + unpacked  # TrueType
 
 
 def test_dots_per_inch():

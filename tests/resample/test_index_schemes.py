@@ -212,7 +212,7 @@ def test_pairs_stay_together():
             schemes.Subsampling(9, 0),
             {"method": "basic"},
             ValueError,
-            "rate must be a positive number",
+            "rate must be a finite real number above 0",
         ),
         (schemes.MOutOfN(9), {}, ValueError, "method='BCa' is not valid with MOutOfN"),
         (schemes.MovingBlocks, {}, TypeError, r"got <class.*: write MovingBlocks\(…\)"),

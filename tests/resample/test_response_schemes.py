@@ -80,7 +80,7 @@ def test_variance_of_a_slope_by_the_wild_bootstrap(distribution, leverage, label
     result = resample(scheme, n_resamples=B)
     scores = np.bincount(np.arange(N) if labels is None else labels, D * residuals(leverage))
     expected = (scores**2).sum() / SXX**2
-    # (Both have a fourth moment below 3: the sum's is below the normal's.)
+    # Both have a fourth moment below 3: the sum's is below the normal's.
     assert result.bootstrap_distribution.var() == pytest.approx(expected, rel=CLOSE)
     assert abs(result.bootstrap_distribution.mean() - result.observed) < 5 * np.sqrt(expected / B)
 

@@ -129,5 +129,5 @@ def test_what_is_refused(statistic, options, message):
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=message):
         bayesian((X,), statistic, rng=rng, **options)
-    if options:  # (before the generator is asked for anything)
+    if options:  # before the generator is asked for anything
         assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state

@@ -46,12 +46,12 @@ def test_good_parameters_pass(changes):
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"kernel": "rbff"}, ValueError, "kernel='rbff' is not known.*did you mean 'rbf'"),
-        ({"kernel": "zzz"}, ValueError, "kernel='zzz' is not known: expected one of additive_chi2"),
+        ({"kernel": "rbff"}, ValueError, "kernel must be one of .*got 'rbff'; did you mean 'rbf'"),
+        ({"kernel": "zzz"}, ValueError, "kernel must be one of additive_chi2.* got 'zzz'"),
         ({"kernel": 3}, TypeError, "kernel must be a name, a callable.*got 3"),
         ({"kernel": None}, TypeError, "kernel must be .*got None"),
         ({"kernel": KernelObject}, TypeError, "an instance"),
-        ({"gamma": -1.0}, ValueError, "gamma must be .*at least 0 or None.*got -1.0"),
+        ({"gamma": -1.0}, ValueError, "gamma must be .*at least 0, got -1.0; None is"),
         ({"gamma": "scale"}, TypeError, "gamma must be .*got 'scale'"),
         ({"gamma": np.array([1.0, 2.0])}, TypeError, "gamma must be a finite real number"),
         ({"gamma": np.nan}, ValueError, "gamma must be a finite .*got nan"),
@@ -136,27 +136,6 @@ def test_bad_grids_are_named(values, allow_zero, error, words):
 
 
 # --- intercepts, criteria, folds ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("value", [True, False, np.True_])
-def test_flags_are_true_or_false(value):
-    validation.check_flag("fit_intercept", value)
-
-
-@pytest.mark.parametrize("value", [None, 0, 1.0, "True", [True]])
-def test_other_flags_are_named(value):
-    with pytest.raises(TypeError, match=r"fit_intercept must be True or False, got"):
-        validation.check_flag("fit_intercept", value)
-
-
-def test_a_choice_is_one_of_its_names():
-    validation.check_choice("criterion", "loo", ("loo", "reml"))
-    with pytest.raises(
-        ValueError, match=r"must be 'loo' or 'reml', got 'rmel'; did you mean 'reml'"
-    ):
-        validation.check_choice("criterion", "rmel", ("loo", "reml"))
-    with pytest.raises(TypeError, match=r"criterion must be 'loo' or 'reml', got 3"):
-        validation.check_choice("criterion", 3, ("loo", "reml"))
 
 
 def test_a_likelihood_takes_neither_scores_nor_folds():

@@ -413,7 +413,7 @@ def test_groups_are_metadata():
         ({"cv": 31}, None, ValueError, "n_splits=31"),
         ({"cv": 3, "criterion": "reml"}, None, ValueError, "cv=3 has no use with criterion='reml'"),
         ({"scoring": "r2", "criterion": "reml"}, None, ValueError, "scoring='r2' has no use with"),
-        ({"criterion": "gcv"}, None, ValueError, "criterion must be 'loo' or 'reml', got 'gcv'"),
+        ({"criterion": "gcv"}, None, ValueError, "criterion must be one of loo, reml, got 'gcv'"),
         ({"fit_intercept": "yes"}, None, TypeError, "fit_intercept must be True or False"),
     ],
 )

@@ -151,7 +151,7 @@ def test_what_cannot_fit_is_refused_before_any_work(job, monkeypatch):
     ):
         monkeypatch.setattr(where, name, begin)
     monkeypatch.setattr(memory, "_CHECKED_FROM", 100_000)
-    with pytest.raises((Begun, ValueError)):  # (A model's own error is put in words.)
+    with pytest.raises((Begun, ValueError)):  # A model's own error is put in words.
         LARGE[job]()
     monkeypatch.setattr(memory, "available_bytes", lambda: 120_000)
     with pytest.raises(MemoryError, match=r"needs .* GB, and 0\.0 GB of memory are free"):

@@ -102,7 +102,7 @@ def test_a_bar_is_shown_to_those_who_want_it(name, progress, monkeypatch):
 @pytest.mark.parametrize("name", LONG)
 def test_anything_else_is_refused(name):
     call, _, _ = LONG[name]
-    with pytest.raises(ValueError, match=r"progress must be True, False or a function; got 'yes'"):
+    with pytest.raises(ValueError, match=r"progress must be True, False or a function, got 'yes'"):
         call(progress="yes")
 
 

@@ -152,7 +152,7 @@ def calibrate(
     together = max(1, min(_TOGETHER, _VALUES // (n * n_targets)))
 
     def block(first: int) -> tuple[np.ndarray, np.ndarray]:
-        # (The last one is as large as the others: products may depend on how large they are.)
+        # The last block is as large as all blocks: the rounding of a product may depend on its size.
         responses = wild.draw(first, together)
         projected, criteria = look(responses)
         fits = own.curves(responses, projected, criteria, n_targets)

@@ -27,12 +27,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fastkb.bands.coverage.spectrum import Spectrum, constant
-from fastkb.ridge.selection.criterion import TieRule
+from fastkb.ridge.selection.criterion import TieRule, minus_twice_log_likelihood
 
 # The mean variance of a prior's curves over the data, by that of the responses, at most. Where inputs
 # have two or three levels, the likelihood hardly bounds it: a band between levels would have any width.
 LOUDEST = 2.0
-# Candidates of less probability are left out; together they may be some hundredths.
+# Candidates of less probability are left out; together they may be a few hundredths.
 NEGLIGIBLE = 2e-3
 
 _TINY = np.finfo(np.float64).tiny
@@ -109,16 +109,16 @@ class Candidates:
         q = one.axes.T @ y
         squares = q**2
         total = (y**2).sum(axis=0)
-        # What no axis explains; the difference of two sums knows it to their rounding error.
+        # The rest that no axis explains, known to the rounding error of two sums.
         rest = np.maximum(total - squares.sum(axis=0), 0.0)
         degrees = self.n - 1 if one.centred else self.n
-        noise = ((1.0 - table.shrink).T @ squares + rest) / degrees
+        left = (1.0 - table.shrink).T @ squares + rest
         # An exact fit has no noise but rounding errors.
-        floor = np.maximum(total * np.finfo(np.float64).eps ** 2, _TINY)
-        noise = np.maximum(noise, floor / degrees)
+        left = np.maximum(left, np.maximum(total * np.finfo(np.float64).eps ** 2, _TINY))
+        noise = left / degrees
         trace = float(one.values.sum()) + one.left
         moderate = noise * trace <= LOUDEST * total * self.alphas[:, None]
-        criterion = degrees * np.log(noise) + table.logarithm[:, None]
+        criterion = minus_twice_log_likelihood(left, degrees, table.logarithm[:, None])
         return Projected(q, criterion, noise, moderate)
 
     def posterior(
@@ -173,7 +173,7 @@ class Candidates:
         return matrix
 
     def active(self, weights: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Spectrum, penalty and responses of every candidate that some response has a weight on."""
+        """Spectrum, penalty and responses of every candidate on which any response has a weight."""
         for index, alpha in zip(*np.nonzero(weights.any(axis=2)), strict=True):
             yield int(index), int(alpha), np.flatnonzero(weights[index, alpha])
 
@@ -221,6 +221,6 @@ def best(criteria: np.ndarray, allowed: np.ndarray, ties: TieRule, per_target: b
     n_alphas, count = criteria.shape[1], criteria.shape[3]
     chosen = criteria[kernel, :, :, np.arange(count)]  # shape: (count, n_alphas, n_targets)
     equal = chosen <= ties.limit(chosen.min(axis=1))[:, None]
-    # (The last of the equal ones: penalties ascend.)
+    # Penalties ascend, so that the last of the equal candidates is the smoothest.
     alpha = n_alphas - 1 - equal[:, ::-1].argmax(axis=1)
     return (kernel[:, None] * n_alphas + alpha).T

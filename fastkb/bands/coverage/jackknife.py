@@ -61,7 +61,7 @@ def jackknife_plus(
 
 def place_of(level: float, n: int) -> int:
     """Which of n ordered errors holds a new one at the level; above n there is none."""
-    # (A rounding error must not make 0.9 · 10 a little more than 9.)
+    # A rounding error must not make 0.9 · 10 a little more than 9.
     return math.ceil(level * (n + 1) - 1e-9)
 
 
@@ -105,7 +105,7 @@ def left_out_errors(one: Spectrum, alpha: float, y: np.ndarray) -> np.ndarray:
     q = one.axes.T @ y
     shifted = one.values + alpha
     if rank == n - int(one.centred):
-        # (Sums of terms of one sign: right for a penalty of 0, too.)
+        # Sums of terms of one sign: right for a penalty of 0, too.
         return (one.axes @ (q / shifted)) / ((one.axes**2) @ (1.0 / shifted))
     # The same times λ. What no axis explains has the eigenvalue 0.
     shrink = one.values / shifted

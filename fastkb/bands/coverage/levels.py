@@ -131,7 +131,7 @@ def through_means(X: np.ndarray, y: np.ndarray, kernel: str) -> Any:
     for gamma in gammas:
         K = pairwise_kernels(rows, metric=kernel, gamma=gamma)
         values = np.linalg.eigvalsh(P @ (K * np.outer(root, root)) @ P)
-        # (The first is that of the constants, 0.)
+        # The first eigenvalue is that of the constants, 0.
         enough = DEFAULT_ALPHAS[_SHRUNK * values[1] >= DEFAULT_ALPHAS]
         if not enough.size:
             continue

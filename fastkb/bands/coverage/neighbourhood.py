@@ -47,7 +47,7 @@ def among_data(X: Any, points: Any) -> np.ndarray:
 def observed_nearby(X: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Which points of a picture have an observation nearby, and which are extrapolated to.
 
-    A gap is no wider than others, or hardly seen, if it is less than a tenth of the range.
+    A gap of less than a tenth of the range is hardly seen.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def near_rows(X: Any, points: Any, times: float = 1.0, least: float = 0.0) -> np
     rows = np.unique(_dense(X), axis=0)
     between = cdist(rows, rows)
     np.fill_diagonal(between, np.inf)
-    # (One row alone is as near to itself as can be.)
+    # A single row has no neighbour.
     nearest = between.min(axis=1) if len(rows) > 1 else np.zeros(1)
     near = max(least, times * np.quantile(nearest, _NEAR_QUANTILE, method="higher"))
     parts = [

@@ -29,9 +29,10 @@ from fastkb.ridge.selection.grid import DEFAULT_ALPHAS, default_gammas
 
 # Up to so many rows a kernel of full rank is decomposed as a whole: 0.2 s for each on one core.
 JUDGED_ROWS = 1000
-# Ranks up to this are low for more rows, and the others are cut off there.
+# Ranks up to this are low for more rows, and higher ones are cut off there.
 _LOW_RANK = 300
-# They are kept if they are this likely, by the likeliest of all: others move no band.
+# Kernels of high rank are kept if they are this likely beside the likeliest one: less likely ones move
+# no band.
 _SPEAKS = 0.05
 # On all rows, kernels that are less likely go.
 _UNLIKELY = 1e-6
@@ -212,7 +213,7 @@ def _candidates(
         found = list(mapping(lambda entry: decompose(entry, data, n), entries))
         return *assemble(found, data), None
 
-    # The judgement of the kernels of high rank: on some rows, in no step with an order of the data.
+    # Kernels of high rank are judged on a part of the rows, out of step with any order of the data.
     rows = np.sort(np.random.default_rng(0).choice(n, JUDGED_ROWS, replace=False))
     some = Data(data.X[rows], data.y[rows], data.X_eval[:1])
     judged = list(mapping(lambda entry: decompose(entry, some, JUDGED_ROWS), entries))
@@ -280,13 +281,13 @@ def _likeliest(
     # shape: (n_spectra,)
     """
     projected = [candidates.project(i, y) for i in range(len(candidates.spectra))]
-    # (Without the constant, which is no kernel.)
+    # The constant is no kernel, and not among them.
     found = _by_the_largest(candidates.posterior(projected, 0.0)[: len(entries)])
     allowed = _chosen_from(candidates, entries, own)
     if allowed.any():
         fit = ChosenFit(candidates, allowed, own.criterion, True)
         criteria = np.stack([part.criterion for part in projected])
-        if own.criterion == "loo":  # (n log of a variance is a likelihood of its kind)
+        if own.criterion == "loo":  # n · log(variance) takes the place of the likelihood
             criteria = len(y) * np.log(fit.leave_one_out(y, projected))
         inside = np.where(allowed[:, :, None], criteria, np.inf)
         weights = np.exp(0.5 * (inside.min(axis=(0, 1)) - inside))
@@ -333,7 +334,7 @@ def own_spectrum(source: KernelSource, centred: bool, smallest_alpha: float) -> 
 
 
 def _rank_is_low(source: KernelSource, centred: bool, smallest_alpha: float) -> bool:
-    """Whether some rows have far less directions than they are, so that all rows may have few."""
+    """Whether a part of the rows has far fewer directions than rows, so that all rows may have few."""
     some = source.part(np.arange(0, source.n, -(-source.n // JUDGED_ROWS)))
     found = spectrum(some, centred, smallest_alpha, JUDGED_ROWS // 2, 0)
     return found is not None

@@ -19,7 +19,7 @@ from fastkb.bands.ridge.kernel_source import KernelSource
 from fastkb.linalg.pivoted import PivotedCholesky
 from fastkb.ridge.lapack import eigh_in_place
 
-# What is left of the kernel's trace by a low-rank decomposition, as a part of the smallest penalty:
+# The part of the kernel's trace that a low-rank decomposition leaves, by the smallest penalty:
 # leverages and likelihoods are then right to five digits for the smallest penalty, and fits to
 # a millionth of the range of the responses.
 _LEFT = 1e-5

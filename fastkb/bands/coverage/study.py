@@ -216,7 +216,7 @@ class RidgeStudy(OfWidths):
                 mapping,
                 bar.update,
             )
-        # Candidates of a thousand rows are some hundred megabytes, and nobody asks for them again.
+        # Candidates of a thousand rows are hundreds of megabytes, and are not needed again.
         del self.__dict__["_plausible"]
         self.__dict__["widths"] = result.widths
         return result

@@ -2,7 +2,7 @@
 
 ======================= =========================================================================
 `models.py`              a model: an estimator, or a function that fits and predicts
-`model_kinds.py`         a band of one, by `model_band.py`: networks side by side, others alone
+`model_kinds.py`         a band of one, by `model_band.py`: networks side by side, other models one by one
 `refits.py`              every replicate on joblib's workers
 `prediction_error.py`    the error at rows that were left out
 `checks.py`              what an estimator is, and what may be asked of it

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.checks.choices import check_names
+from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
+from fastkb.checks.scalars import check_flag, unexpected
 
 SOLVERS = ("auto", "lowrank", "cholesky", "search", "ensemble", "weights", "rows")
 RESPONSE_METHODS = ("auto", "predict", "predict_proba", "decision_function")
@@ -21,22 +22,17 @@ _RIDGE_PARAMETERS = ("alpha", "kernel", "gamma", "degree", "coef0", "kernel_para
 
 def check_solver(solver: Any) -> str:
     """One of the names of solvers."""
-    if solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
-    return solver
+    return check_choice("solver", solver, SOLVERS)
 
 
 def check_n_jobs(n_jobs: Any) -> int | None:
     """joblib's number of workers: None, or a number other than 0; negative ones count from the end."""
     if n_jobs is None:
         return None
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
-        raise TypeError(f"n_jobs must be None or a whole number other than 0, got {n_jobs!r}")
-    if n_jobs == 0 or abs(int(n_jobs)) >= 2**31:
-        raise ValueError(
-            f"n_jobs must be None or a whole number other than 0, such as -1 for all processors, got "
-            f"{n_jobs}"
-        )
+    whole = isinstance(n_jobs, Integral) and not isinstance(n_jobs, bool)
+    if not whole or not 0 < abs(int(n_jobs)) < 2**31:
+        expected = "None or a whole number other than 0, such as -1 for all processors"
+        raise unexpected("n_jobs", n_jobs, expected)
     return int(n_jobs)
 
 
@@ -84,7 +80,7 @@ def _tags(estimator: Any) -> Any:
     """scikit-learn's tags, or None for estimators of another make."""
     from sklearn.utils import get_tags
 
-    # (scikit-learn before 1.8 would warn, and guess.)
+    # scikit-learn before 1.8 warns where there are no tags, and guesses them.
     if not hasattr(estimator, "__sklearn_tags__"):
         return None
     try:
@@ -155,10 +151,7 @@ def check_refittable(estimator: Any) -> Any:
 
 def check_response_method(estimator: Any, method: Any, classifier: bool) -> str:
     """The method of an estimator whose values the band is of."""
-    if method not in RESPONSE_METHODS:
-        raise ValueError(
-            f"response_method must be one of {', '.join(RESPONSE_METHODS)}, got {method!r}"
-        )
+    check_choice("response_method", method, RESPONSE_METHODS)
     if method == "auto":
         if not classifier:
             return "predict"
@@ -231,15 +224,14 @@ def check_scheme_of_band(scheme: Any) -> Any:
 
 def check_out_of_bag(out_of_bag: Any, scheme: Any) -> bool:
     """Whether the error at rows that were left out is asked for, and can be had."""
-    if not isinstance(out_of_bag, bool | np.bool_):
-        raise TypeError(f"out_of_bag must be True or False, got {out_of_bag!r}")
+    out_of_bag = check_flag("out_of_bag", out_of_bag)
     if out_of_bag and scheme is not None and not hasattr(scheme, "bounds"):
         raise ValueError(f"out_of_bag=True: scheme {scheme!r} leaves no row out")
-    return bool(out_of_bag)
+    return out_of_bag
 
 
 def check_seed_for_checkpoint(checkpoint: Any, rng: Any) -> None:
-    """A job that can be gone on from has a seed."""
+    """A job that can be resumed has a seed."""
     if checkpoint is not None and rng is None:
         raise ValueError(
             "checkpoint: resuming to identical results needs a seed, and rng is None: pass a number"

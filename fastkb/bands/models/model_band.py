@@ -16,7 +16,7 @@ from fastkb.bands.models.checks import (
     is_network,
     is_pairwise,
 )
-from fastkb.bands.models.models import Model, Training
+from fastkb.bands.models.models import GivenData, Model
 from fastkb.bands.models.refits import Draws, Refits, refit
 from fastkb.bands.networks.perceptron_refits import SIDE_BY_SIDE, refit_side_by_side
 from fastkb.random.streams import bootstrap_counts
@@ -51,14 +51,14 @@ class ModelBand(NamedTuple):
 
 
 def band_of_model(
-    estimator: Any, data: Training, solver: str, options: Options, checkpoint: Checkpoint | None
+    estimator: Any, data: GivenData, solver: str, options: Options, checkpoint: Checkpoint | None
 ) -> ModelBand:
     """Refit the model on every resample; perceptrons side by side, where that is possible.
 
     Parameters
     ----------
     estimator : estimator or callable
-    data : Training
+    data : GivenData
     solver : {"auto", "ensemble", "weights", "rows"}
     options : Options
     checkpoint : Checkpoint or None
@@ -126,7 +126,7 @@ def _why_alone(estimator: Any, solver: str, responses: bool) -> str | None:
     return alone if known else None
 
 
-def _model(estimator: Any, data: Training, solver: str, options: Options) -> tuple[Model, str]:
+def _model(estimator: Any, data: GivenData, solver: str, options: Options) -> tuple[Model, str]:
     """How replicates are fitted and evaluated, and why so."""
     from sklearn.utils.validation import has_fit_parameter
 
@@ -169,12 +169,12 @@ def make_draws(scheme: Any, y: Any, key: np.ndarray) -> Draws:
         scheme.around(targets, targets)  # what is wrong with its arguments is found before any fit
 
         def around(fitted: np.ndarray) -> Any:
-            plan = scheme.around(targets, fitted)
-            return lambda first, count: _last_to_first(plan.responses(key, first, count))
+            prepared = scheme.around(targets, fitted)
+            return lambda first, count: _last_to_first(prepared.responses(key, first, count))
 
         return Draws(None, around)
-    plan = scheme.prepare([numbers_of(y)], True)
-    return Draws(lambda first, count: plan.counts(key, first, count), None)
+    prepared = scheme.prepare([numbers_of(y)], True)
+    return Draws(lambda first, count: prepared.counts(key, first, count), None)
 
 
 def _last_to_first(responses: np.ndarray) -> np.ndarray:
@@ -190,9 +190,9 @@ def numbers_of(y: Any) -> np.ndarray:
     return np.asarray(array, np.float64).T
 
 
-def describe_job(estimator: Any, data: Training, solver: str, options: Options) -> dict[str, Any]:
+def describe_job(estimator: Any, data: GivenData, solver: str, options: Options) -> dict[str, Any]:
     """What makes a job: a checkpoint of another one is refused."""
-    # (Of a network what is trained counts, not what it has learnt before.)
+    # The architecture of a network counts, and not the parameters that it has learnt before.
     model = (estimator.layers, str(estimator.dtype)) if is_network(estimator) else estimator
     told = options.fit_params
     return {

@@ -11,7 +11,7 @@ from fastkb.bands.checks import check_stacked_data
 from fastkb.bands.coverage.after_bootstrap import AfterBootstrap
 from fastkb.bands.models.checks import is_network
 from fastkb.bands.models.model_band import Options, band_of_model, make_draws
-from fastkb.bands.models.models import Training
+from fastkb.bands.models.models import GivenData
 from fastkb.bands.networks.network_band import band_of_network
 from fastkb.bands.parts import Parts
 from fastkb.runtime.memory import require
@@ -25,7 +25,7 @@ def _n_targets(y: Any) -> int:
 
 
 def of_model(
-    estimator: Any, data: Training, solver: str, options: Options, checkpoint: Checkpoint | None
+    estimator: Any, data: GivenData, solver: str, options: Options, checkpoint: Checkpoint | None
 ) -> Parts:
     """Refit the model on every resample; for prediction bands, evaluate it at the data, too."""
     predicts = options.kind == "prediction"

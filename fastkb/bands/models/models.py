@@ -13,7 +13,7 @@ from fastkb.runtime.threads import limit_blas
 ALL_DATA = -1
 
 
-class Training(NamedTuple):
+class GivenData(NamedTuple):
     """Data of a band, as the user gave them."""
 
     X: Any
@@ -38,7 +38,7 @@ class Model(NamedTuple):
         return not hasattr(self.estimator, "fit")
 
 
-class Fit(NamedTuple):
+class Fitted(NamedTuple):
     """A fitted estimator."""
 
     estimator: Any
@@ -79,7 +79,7 @@ def random_states(key: np.ndarray, replicate: int, count: int) -> list[int]:
     return (sequence.generate_state(count) >> 1).tolist()  # scikit-learn takes 31 bits
 
 
-def fit(model: Model, data: Training, replicate: int, weights: np.ndarray | None) -> Fit:
+def fit(model: Model, data: GivenData, replicate: int, weights: np.ndarray | None) -> Fitted:
     """The estimator, fitted on the rows that have a weight; on all rows if `weights` is None."""
     from sklearn.utils import _safe_indexing
     from sklearn.utils.validation import _check_method_params
@@ -87,7 +87,7 @@ def fit(model: Model, data: Training, replicate: int, weights: np.ndarray | None
     estimator = seeded(model.estimator, model.key, replicate)
     given = dict(model.fit_params or {})
     if weights is None:
-        return Fit(estimator.fit(data.X, data.y, **given), None)
+        return Fitted(estimator.fit(data.X, data.y, **given), None)
     if model.weighted:
         weights = weighted_by(weights, given.pop("sample_weight", None))
         # Rows of weight zero are left out: not every fit gives them no say.
@@ -99,7 +99,7 @@ def fit(model: Model, data: Training, replicate: int, weights: np.ndarray | None
         options = _check_method_params(data.X, given, rows)
     fitted_on = rows if model.pairwise else None
     X = against(_safe_indexing(data.X, rows), fitted_on)
-    return Fit(estimator.fit(X, _safe_indexing(data.y, rows), **options), fitted_on)
+    return Fitted(estimator.fit(X, _safe_indexing(data.y, rows), **options), fitted_on)
 
 
 def weighted_by(counts: np.ndarray, sample_weight: Any) -> np.ndarray:
@@ -114,7 +114,7 @@ def against(X: Any, columns: np.ndarray | None) -> Any:
     return X if columns is None else _safe_indexing(X, columns, axis=1)
 
 
-def respond(model: Model, fitted: Fit, points: Any) -> np.ndarray:
+def respond(model: Model, fitted: Fitted, points: Any) -> np.ndarray:
     """Predictions at `points`; of a classifier as :func:`columns_of_classes` has them."""
     values = np.asarray(getattr(fitted.estimator, model.response)(against(points, fitted.columns)))
     return columns_of_classes(model, fitted.estimator, values)
@@ -132,7 +132,7 @@ def columns_of_classes(model: Model, estimator: Any, values: np.ndarray) -> np.n
                 f"the resample has no row of class {missing[0]!r}: draw within the classes, with "
                 "scheme=fastkb.schemes.Stratified(y)"
             )
-        # What was never seen has no probability.
+        # Classes that were not in the resample have probability 0.
         all_classes = np.zeros((len(values), len(model.classes)))
         all_classes[:, np.searchsorted(model.classes, seen)] = values
         values = all_classes
@@ -141,7 +141,7 @@ def columns_of_classes(model: Model, estimator: Any, values: np.ndarray) -> np.n
 
 def predict_replicate(
     model: Model,
-    data: Training,
+    data: GivenData,
     replicate: int,
     weights: np.ndarray | None,
     out_of_bag: bool,
@@ -180,7 +180,7 @@ def failed(model: Model, replicate: int, error: Exception) -> ValueError:
 
 def predict_replicates(
     model: Model,
-    data: Training,
+    data: GivenData,
     first: int,
     weights: np.ndarray | None,
     responses: np.ndarray | None,
@@ -193,7 +193,7 @@ def predict_replicates(
     Parameters
     ----------
     model : Model
-    data : Training
+    data : GivenData
     first : int
     weights : ndarray or None
         # shape: (count, n)

@@ -142,7 +142,7 @@ class OutOfBag:
     loss : {"squared_error", "zero_one"}, default "squared_error"
         (y - f)², averaged over targets, or 1 where the label is wrong and 0 where it is right.
     totals : tuple of ndarray, optional
-        What :attr:`totals` of another one was: this one goes on from there.
+        The :attr:`totals` of an earlier one, which are continued.
 
     Raises
     ------

@@ -14,9 +14,9 @@ from sklearn.utils.validation import _num_samples
 from fastkb.bands.models.checks import check_out_of_bag_values, check_predictions
 from fastkb.bands.models.models import (
     ALL_DATA,
+    GivenData,
     Model,
     Prediction,
-    Training,
     fit,
     predict_replicate,
     predict_replicates,
@@ -28,7 +28,7 @@ from fastkb.runtime.progress import ProgressLike, counted
 from fastkb.runtime.threads import limit_blas
 from fastkb.storage.checkpoint import Checkpoint
 
-# What a task of a worker should take at least: handing it over costs some milliseconds.
+# Seconds that a task of a worker should take at least: handing it over costs milliseconds.
 _SECONDS_A_TASK = 0.25
 
 
@@ -57,7 +57,7 @@ class Draws(NamedTuple):
 
 def refit(
     model: Model,
-    data: Training,
+    data: GivenData,
     draws: Draws,
     n_resamples: int,
     out_of_bag: str,
@@ -70,7 +70,7 @@ def refit(
     Parameters
     ----------
     model : Model
-    data : Training
+    data : GivenData
     draws : Draws
     n_resamples : int
     out_of_bag : str
@@ -81,7 +81,7 @@ def refit(
         Finished replicates are loaded from it, and saved to it.
     progress : bool
     """
-    # (How many columns predictions have is known after the first fit alone.)
+    # The number of columns of predictions is known only after the first fit.
     require(4 * n_resamples * _num_samples(data.X_eval), "the predictions of all replicates")
     start = time.perf_counter()
     center = on_all_data(model, data, bool(out_of_bag or draws.responses))
@@ -142,7 +142,7 @@ def collect(
                         errors.add(check_out_of_bag_values(one.at_out, done), one.out)
                     distribution[done] = values
                     done += 1
-                finished = state()  # (replaced as one: Ctrl-C may come at any time)
+                finished = state()  # replaced at once, since Ctrl-C may come at any time
                 bar.update(len(part))
                 if checkpoint is not None:
                     checkpoint.save_if_due(lambda kept=finished: kept)  # type: ignore[misc]
@@ -154,13 +154,13 @@ def collect(
     return Refits(center.values, distribution, error)
 
 
-def on_all_data(model: Model, data: Training, at_data: bool) -> Center:
+def on_all_data(model: Model, data: GivenData, at_data: bool) -> Center:
     """Predictions of the fit on all data: at the evaluation points, and at the data if wanted."""
     with limit_blas():
         return _on_all_data(model, data, at_data)
 
 
-def _on_all_data(model: Model, data: Training, at_data: bool) -> Center:
+def _on_all_data(model: Model, data: GivenData, at_data: bool) -> Center:
     if model.is_function:
         one = predict_replicate(model, data, ALL_DATA, None, False)
         center = check_predictions(one.values, ALL_DATA, None)
@@ -180,7 +180,7 @@ def _as_float(values: np.ndarray) -> np.ndarray:
 
 def _tasks(
     model: Model,
-    data: Training,
+    data: GivenData,
     draws: Draws,
     at_data: Any,
     span: tuple[int, int],
@@ -188,7 +188,7 @@ def _tasks(
     n_jobs: int | None,
     seconds: float,
 ) -> Generator[list[Prediction], None, None]:
-    """The replicates of `span` in their order, some at a time."""
+    """The replicates of `span` in their order, a part at a time."""
     import joblib
     from joblib.parallel import get_active_backend
 

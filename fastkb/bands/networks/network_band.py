@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastkb.bands.models.model_band import ModelBand, Options, make_draws
-from fastkb.bands.models.models import Prediction, Training
+from fastkb.bands.models.models import GivenData, Prediction
 from fastkb.bands.models.refits import Center, collect
 from fastkb.nn.checks import (
     check_fit_params,
@@ -22,7 +22,7 @@ from fastkb.storage.checkpoint import Checkpoint
 
 
 def band_of_network(
-    network: Any, data: Training, options: Options, checkpoint: Checkpoint | None
+    network: Any, data: GivenData, options: Options, checkpoint: Checkpoint | None
 ) -> ModelBand:
     """Train a network of this architecture on all data, and one on every resample.
 
@@ -30,7 +30,7 @@ def band_of_network(
     ----------
     network : fastkb.nn.Sequential
         It is not changed.
-    data : Training
+    data : GivenData
     options : Options
     checkpoint : Checkpoint or None
 

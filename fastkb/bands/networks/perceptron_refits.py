@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastkb.bands.models.models import (
+    GivenData,
     Model,
     Prediction,
-    Training,
     columns_of_classes,
     failed,
     random_states,
@@ -32,7 +32,7 @@ SIDE_BY_SIDE = (
 
 def refit_side_by_side(
     model: Model,
-    data: Training,
+    data: GivenData,
     draws: Draws,
     n_resamples: int,
     out_of_bag: str,
@@ -94,12 +94,12 @@ class _SideBySide:
     Parameters
     ----------
     model : Model
-    data : Training
+    data : GivenData
     out_of_bag : bool
         Whether predictions at the rows that a replicate left out are wanted.
     """
 
-    def __init__(self, model: Model, data: Training, out_of_bag: bool) -> None:
+    def __init__(self, model: Model, data: GivenData, out_of_bag: bool) -> None:
         from fastkb.nn.perceptron.stochastic import read_rows
 
         self._model, self._out_of_bag = model, out_of_bag

@@ -2,7 +2,7 @@
 
 ===================== ===========================================================================
 `ridge_band.py`        a band from what is asked for; `checks.py`
-`plan.py`              which solver, and why
+`solver_choice.py`     which solver, and why
 `replicates.py`        every replicate by that solver, some of them again by another
 `kernel_source.py`     the Gram matrix, its diagonal and its columns
 `basis.py`             its pivoted factor, with the bound that certifies it

@@ -113,7 +113,7 @@ class Basis:
 
     @property
     def residual_eval(self) -> np.ndarray:
-        """The same at the evaluation points.  # shape: (n_eval,)"""
+        """Residual diagonal at the evaluation points.  # shape: (n_eval,)"""
         return self._decomposition.residual[self._n :]
 
     def raise_accuracy(self, factor: float) -> None:
@@ -158,8 +158,8 @@ class Basis:
 
         At ranks 32, 64, 128, … it is also asked whether it ever will: the rate at which Σd fell since
         half the rank does not rise in more than one dimension, so what it promises is a lower bound of
-        the rank. (A kernel of finite rank falls to zero all at once; where that is expected too late,
-        the other solver is slower, and no less exact.)
+        the rank. A kernel of finite rank falls to zero all at once; where that is expected too late,
+        the other solver is slower, and no less exact.
         """
         n = self._n
         traces: dict[int, float] = {}
@@ -192,7 +192,7 @@ class Basis:
         n = self._n
         L = self._factor()
         training, evaluation = L[:, :n], L[:, n:]
-        # Of the constant's direction: ψ₀² at every point, and what it leaves of the targets.
+        # ψ₀² of the constant's direction at every point, and the targets without it.
         of_constant, responses = 0.0, self._y
         if self._fit_intercept:
             of_constant, responses = 1.0 / n, self._y - self._y.mean(axis=0)
@@ -240,7 +240,7 @@ class Basis:
         return self._decomposition.factor[:, : self._n].mean(axis=1)
 
     def constants(self, dual: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """The constants b of the fits b + Σ α_i K(x, x_i) of some targets to all data.
+        """The constants b of the fits b + Σ α_i K(x, x_i) of several targets to all data.
 
         As Σ α_i = 0, a fit has the mean of its targets over the training points. What the kernel's part
         contributes to that is the mean row of L times Lᵀα; the constant is the rest.

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.checks.numbers import check_kinds, check_targets, naming, real_array
+from fastkb.checks.numbers import check_kinds, check_targets, naming
+from fastkb.checks.values import real_array
 
 
 class BandData(NamedTuple):
@@ -22,12 +23,7 @@ class BandData(NamedTuple):
 
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:
     """The penalty of each target.  # shape: (n_targets,)"""
-    try:
-        values = real_array("the estimator's alpha", alpha)
-    except TypeError:
-        raise TypeError(
-            f"the estimator's alpha must be a number or one per target, got {alpha!r}"
-        ) from None
+    values = real_array("the estimator's alpha", alpha, texts=False)
     if values.ndim > 1 or values.size not in (1, n_targets):
         raise ValueError(
             f"the estimator's alpha has shape {values.shape}, expected one number or one for each of "

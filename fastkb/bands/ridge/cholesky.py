@@ -34,7 +34,7 @@ _TINY = np.finfo(np.float64).tiny
 _ROUNDING = PIVOT_ROUNDING * np.finfo(np.float64).eps
 
 
-class Problem(NamedTuple):
+class CholeskyProblem(NamedTuple):
     """What all replicates share. All arrays are float64 and C-contiguous."""
 
     K: np.ndarray  # Gram matrix of the data.                     shape: (n, n)
@@ -44,7 +44,7 @@ class Problem(NamedTuple):
     fit_intercept: bool = False
 
 
-class Workspace(NamedTuple):
+class CholeskyWorkspace(NamedTuple):
     """Scratch of the threads; the first axis counts them."""
 
     panels: np.ndarray
@@ -54,12 +54,29 @@ class Workspace(NamedTuple):
     x: np.ndarray  # a solution.                                  shape: (workers, padded n)
 
 
-def workspace(problem: Problem) -> Workspace:
+class Right(NamedTuple):
+    """Right-hand sides of one penalty."""
+
+    responses: np.ndarray  # the targets, and ones if constants are fitted.  shape: (n_responses, n)
+    rows: np.ndarray  # which of them: targets, and the ones after them.     shape: (count,)
+    n_targets: int
+    alpha: float
+
+
+class Refits(NamedTuple):
+    """Results of the replicates."""
+
+    dual: np.ndarray  # dual coefficients.                shape: (n_replicates, n_targets, n)
+    constants: np.ndarray  # 0 without an intercept.      shape: (n_replicates, n_targets)
+    failed: np.ndarray  # see `predict`.                  shape: (n_replicates,)
+
+
+def workspace(problem: CholeskyProblem) -> CholeskyWorkspace:
     """Uninitialised scratch for as many threads as run."""
     n, n_targets, workers = len(problem.K), len(problem.y), n_threads()
     panels, left = dense.allocate(n, n_targets + problem.fit_intercept, workers)
     what = "scratch of the Cholesky bootstrap"
-    return Workspace(
+    return CholeskyWorkspace(
         panels,
         left,
         np.empty((workers, n), np.intp),
@@ -69,16 +86,16 @@ def workspace(problem: Problem) -> Workspace:
 
 
 def predict(
-    problem: Problem, weights: np.ndarray, work: Workspace
+    problem: CholeskyProblem, weights: np.ndarray, work: CholeskyWorkspace
 ) -> tuple[np.ndarray, np.ndarray]:
     """Refit on each row of weights, and evaluate.
 
     Parameters
     ----------
-    problem : Problem
+    problem : CholeskyProblem
     weights : ndarray of float64, shape (n_replicates, n)
         Non-negative; rows of weight zero are left out.
-    work : Workspace
+    work : CholeskyWorkspace
 
     Returns
     -------
@@ -88,9 +105,11 @@ def predict(
     """
     n_replicates, n = weights.shape
     n_targets = len(problem.y)
-    dual = np.zeros((n_replicates, n_targets, n))
-    constants = np.zeros((n_replicates, n_targets))
-    failed = np.zeros(n_replicates, np.bool_)
+    refits = Refits(
+        np.zeros((n_replicates, n_targets, n)),
+        np.zeros((n_replicates, n_targets)),
+        np.zeros(n_replicates, np.bool_),
+    )
     responses = problem.y
     if problem.fit_intercept:
         responses = np.concatenate([problem.y, np.ones((1, n))])
@@ -100,24 +119,21 @@ def predict(
         count = len(right)
         if problem.fit_intercept:
             right = np.append(right, n_targets)
-        penalty = float(alpha)
-        _refit(problem.K, responses, weights, penalty, right, count, work, dual, constants, failed)
-    rows = dual.reshape(n_replicates * n_targets, n)
+        _refit(problem.K, Right(responses, right, count, float(alpha)), weights, work, refits)
+    rows = refits.dual.reshape(n_replicates * n_targets, n)
     values = engine.compute(find("linear"), _PLAIN, problem.cross, rows)
     shape = (len(problem.cross), n_replicates, n_targets)
     values = values.reshape(shape)
     if problem.fit_intercept:
-        values += constants
-    return values.transpose(1, 0, 2), failed
+        values += refits.constants
+    return values.transpose(1, 0, 2), refits.failed
 
 
 @jit(parallel=True)
-def _refit(K, y, weights, alpha, right, n_targets, work, dual, constants, failed):
-    """Dual coefficients and constants, replicate by replicate; the threads take them in turns.
-
-    `right` holds the rows of y that are right-hand sides: the targets, and the row of ones after them if
-    constants are fitted.
-    """
+def _refit(K, sides, weights, work, refits):
+    """Dual coefficients and constants, replicate by replicate; the threads take them in turns."""
+    right, n_targets, alpha = sides.rows, sides.n_targets, sides.alpha
+    dual, constants, failed = refits.dual, refits.constants, refits.failed
     workers = work.panels.shape[0]
     for worker in prange(workers):
         panels, left = work.panels[worker], work.left[worker]
@@ -131,7 +147,7 @@ def _refit(K, y, weights, alpha, right, n_targets, work, dual, constants, failed
                     n += 1
             size = -(-n // dense.BLOCK) * dense.BLOCK
             dense.assemble(K, index, n, ridge, panels, size)
-            dense.assemble_right(y, right, index, n, panels, size)
+            dense.assemble_right(sides.responses, right, index, n, panels, size)
             if dense.factor(panels, size, len(right), left) > 0 or not _has_true_pivots(
                 K, index, n, ridge, panels, size
             ):

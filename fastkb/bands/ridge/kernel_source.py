@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from fastkb.bands.ridge.checks import check_gram
-from fastkb.ridge.checks import check_flag
+from fastkb.checks.scalars import check_flag
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
 
-# Rows per call where only the diagonal is wanted: a call costs as much as some thousand values.
+# Rows per call where only the diagonal is wanted: a call costs as much as a few thousand values.
 _DIAGONAL_ROWS = 64
 
 # Points up to which the kernel between all of them is computed at once when columns are wanted: the whole
-# then costs less (1500 points: 1 ms) than the calls for some dozens of columns (60 µs each).
+# then costs less (1500 points: 1 ms) than the calls for a few dozen columns (60 µs each).
 _WHOLE = 1500
 
 
@@ -41,7 +41,7 @@ class KernelSource:
         known = type(estimator).__module__.split(".")[0] in ("sklearn", "fastkb")
         self._matrix = self._choice.matrix if known else estimator._get_kernel
         self._known = known
-        # (scikit-learn's estimator has no such parameter.)
+        # scikit-learn's estimator has no such parameter.
         fit_intercept = getattr(estimator, "fit_intercept", False)
         check_flag("fit_intercept", fit_intercept)
         self.fit_intercept = bool(fit_intercept)
@@ -71,7 +71,7 @@ class KernelSource:
         return self._X_eval.shape[0]
 
     def part(self, rows: np.ndarray) -> KernelSource:
-        """The same kernel on some of the training points, and on one evaluation point."""
+        """The same kernel on a part of the training points, and on one evaluation point."""
         return KernelSource(self._estimator, self._X[rows], self._X_eval[:1])
 
     def gram(self) -> np.ndarray:
@@ -110,7 +110,7 @@ class KernelSource:
         return check_gram("a column of the kernel", to_dense(self._matrix(Z, Z[i : i + 1]))[:, 0])
 
     def rows(self, indices: np.ndarray) -> np.ndarray:
-        """K(zᵢ, X) for some of the stacked points.  # shape: (len(indices), n)"""
+        """K(zᵢ, X) for a part of the stacked points.  # shape: (len(indices), n)"""
         K = to_dense(self._matrix(self._points()[indices], self._X))
         return check_gram("rows of the kernel", np.asarray(K, dtype=np.float64))
 

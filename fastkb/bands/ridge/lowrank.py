@@ -15,15 +15,15 @@ from fastkb.bands.ridge.lowrank_problem import (
     BATCH,
     MR,
     Limits,
-    Problem,
+    LowRankProblem,
+    LowRankWorkspace,
     Sizes,
-    Workspace,
     pack_columns,
     pack_rows,
     up,
     workspace,
 )
-from fastkb.bands.ridge.plan import Split, split_basis
+from fastkb.bands.ridge.solver_choice import Split, split_basis
 from fastkb.linalg.lanes import QUAD
 from fastkb.runtime.threads import n_threads
 
@@ -72,7 +72,7 @@ class Group:
         padded_y[:, :n] = self._y.T
         residual = np.zeros(self.sizes.n_padded)
         residual[:n] = self._residual
-        self.problem = Problem(
+        self.problem = LowRankProblem(
             pack_rows(whitened.psi),
             pack_columns(whitened.psi),
             pack_rows(whitened.psi_eval),
@@ -143,7 +143,7 @@ class LowRank:
             for penalty in self._penalties
         ]
         self._groups: list[Group] = []
-        self._work: list[Workspace] = []
+        self._work: list[LowRankWorkspace] = []
 
     @property
     def rank(self) -> int:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 
 from fastkb.bands.ridge import lowrank_problem as slot
-from fastkb.bands.ridge.lowrank_problem import BATCH, DEPTH, MR, NR, PACKS, ROWS, Workspace
+from fastkb.bands.ridge.lowrank_problem import BATCH, DEPTH, MR, NR, PACKS, ROWS, LowRankWorkspace
 from fastkb.linalg import lanes
 from fastkb.random.streams import add_counts
 from fastkb.runtime import inline, jit, prange
@@ -346,7 +346,7 @@ def solve_blocks(problem, sizes, key, first, work, out, bounds):
 
     Parameters
     ----------
-    problem, sizes, work : Problem, Sizes, Workspace
+    problem, sizes, work : LowRankProblem, Sizes, LowRankWorkspace
     key : array of uint32, shape (4,)
     first : int
         The first replicate, a multiple of BATCH.
@@ -358,7 +358,7 @@ def solve_blocks(problem, sizes, key, first, work, out, bounds):
     n_replicates = out.shape[1]
     workers = work.weights.shape[0]
     for worker in prange(workers):
-        scratch = Workspace(
+        scratch = LowRankWorkspace(
             work.weights[worker],
             work.triangles[worker],
             work.inverse[worker],

@@ -30,7 +30,7 @@ ROWS = 96  # rows of Ψ per tile of conjugate gradients: ΨZ for them stays in t
 class Limits(NamedTuple):
     """Constants of the certificate, for the basis as a whole."""
 
-    # (An array in Problem: parallel regions take no tuple inside a tuple.)
+    # An array in LowRankProblem, since parallel regions take no tuple inside a tuple.
 
     penalty: float  # λ
     weak_ratio: float  # σ²/λ of the strongest weak direction; 0 if none is weak
@@ -39,7 +39,7 @@ class Limits(NamedTuple):
     tolerance: float  # of a prediction, in y's units, for conjugate gradients
 
 
-class Problem(NamedTuple):
+class LowRankProblem(NamedTuple):
     """What all replicates share. Rows are padded with zeros to a multiple of MR."""
 
     rows: np.ndarray  # Ψ in panels of MR rows.                  shape: (n/MR * rank * MR,)
@@ -65,7 +65,7 @@ class Sizes(NamedTuple):
     n_eval: int
 
 
-class Workspace(NamedTuple):
+class LowRankWorkspace(NamedTuple):
     """Scratch; the first axis counts workers, each of which computes one block after another."""
 
     weights: np.ndarray  # W.                         shape: (workers, PACKS * n_padded * NR)
@@ -79,21 +79,21 @@ class Workspace(NamedTuple):
     words: np.ndarray  # shape: (workers, 4, STREAM_LANES)
 
 
-# Places in Problem.limits
+# Places in LowRankProblem.limits
 PENALTY, WEAK_RATIO, PRIOR_EVAL, RESIDUAL_EVAL, TOLERANCE = range(5)
 
-# Rows of Workspace.vectors and Workspace.scalars
+# Rows of LowRankWorkspace.vectors and LowRankWorkspace.scalars
 Z, R, Q, P, PRODUCT = range(5)
 TRACE, LARGEST, EQUIVALENCE, REACH, RHO, ENERGY, FACTOR, NEW = range(8)
 
 
-def workspace(sizes: Sizes, workers: int) -> Workspace:
+def workspace(sizes: Sizes, workers: int) -> LowRankWorkspace:
     """Uninitialised scratch for `workers` threads."""
 
     def take(*shape: int) -> np.ndarray:
         return empty((workers, *shape), np.float64, "scratch of the low-rank bootstrap")
 
-    return Workspace(
+    return LowRankWorkspace(
         take(PACKS * sizes.n_padded * NR),
         take(PACKS * triangle_packs(sizes.strong) * NR),
         take(PACKS * sizes.strong * NR),

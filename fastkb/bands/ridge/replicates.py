@@ -13,7 +13,7 @@ from fastkb.bands.ridge import cholesky
 from fastkb.bands.ridge.basis import TOLERANCE, Basis, Refused
 from fastkb.bands.ridge.kernel_source import KernelSource
 from fastkb.bands.ridge.lowrank import BATCH, LowRank
-from fastkb.bands.ridge.plan import Plan, choose_solver, largest_useful_rank
+from fastkb.bands.ridge.solver_choice import SolverChoice, choose_solver, largest_useful_rank
 from fastkb.random.streams import bootstrap_counts
 from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.memory import empty
@@ -39,7 +39,7 @@ class Replicates(NamedTuple):
 
     center: np.ndarray  # shape: (n_eval, n_targets)
     distribution: np.ndarray  # shape: (n_resamples, n_eval, n_targets)
-    plan: Plan
+    solved_by: SolverChoice
     rank: int | None
     error_bound: float | None
     n_exact: int
@@ -81,11 +81,11 @@ def compute_replicates(job: Job, solver: str) -> Replicates:
             # A shift of the targets is one of the constant: no digits are lost to a large one.
             means = job.y.mean(axis=0)
             job = job._replace(y=job.y - means)
-        plan, lowrank, basis = _plan(job, solver, scale)
+        choice, lowrank, basis = _choose(job, solver, scale)
         if lowrank is None or basis is None:
-            result = _exactly(job, plan)
+            result = _exactly(job, choice)
         else:
-            result = _with_basis(job, plan, lowrank, basis, scale)
+            result = _with_basis(job, choice, lowrank, basis, scale)
     if not means.any():
         return result
     # Whole rows at a time: an axis as short as that of the targets takes five times as long.
@@ -100,7 +100,9 @@ def _scale(y: np.ndarray) -> np.ndarray:
     return np.where(scale > 0, scale, 1.0)
 
 
-def _plan(job: Job, solver: str, scale: np.ndarray) -> tuple[Plan, LowRank | None, Basis | None]:
+def _choose(
+    job: Job, solver: str, scale: np.ndarray
+) -> tuple[SolverChoice, LowRank | None, Basis | None]:
     n, n_targets = job.y.shape
     size = (n, job.source.n_eval, n_targets)
     lowrank = basis = splits = None
@@ -116,12 +118,12 @@ def _plan(job: Job, solver: str, scale: np.ndarray) -> tuple[Plan, LowRank | Non
         except Refused as refused:
             refusal = str(refused)
     rank = 0 if lowrank is None else lowrank.rank
-    plan = choose_solver(solver, *size, splits, rank, refusal)
-    return (plan, lowrank, basis) if plan.solver == "lowrank" else (plan, None, None)
+    choice = choose_solver(solver, *size, splits, rank, refusal)
+    return (choice, lowrank, basis) if choice.solver == "lowrank" else (choice, None, None)
 
 
 def _with_basis(
-    job: Job, plan: Plan, lowrank: LowRank, basis: Basis, scale: np.ndarray
+    job: Job, choice: SolverChoice, lowrank: LowRank, basis: Basis, scale: np.ndarray
 ) -> Replicates:
     distribution = allocate(job)
     bounds = np.empty(job.n_resamples)
@@ -139,7 +141,7 @@ def _with_basis(
         if not center_bound <= _CENTER_LIMIT:
             why = "the low-rank fit on all data could not be certified"
             return _exactly(
-                job, Plan("cholesky", f"one factorisation for each replicate, since {why}")
+                job, SolverChoice("cholesky", f"one factorisation for each replicate, since {why}")
             )
         distribution[:done] = saved.get("distribution", distribution[:0])[:done]
         bounds[:done] = saved.get("bounds", bounds[:0])[:done]
@@ -174,10 +176,10 @@ def _with_basis(
         exact.warn()
         bounds[uncertified] = 0.0
     worst = max(center_bound, float(bounds.max()))
-    return Replicates(center, distribution, plan, lowrank.rank, worst, len(uncertified))
+    return Replicates(center, distribution, choice, lowrank.rank, worst, len(uncertified))
 
 
-def _exactly(job: Job, plan: Plan) -> Replicates:
+def _exactly(job: Job, choice: SolverChoice) -> Replicates:
     exact = _Exact(job)
     distribution = allocate(job)
     done = restore(job.checkpoint, "exact", distribution)
@@ -191,7 +193,7 @@ def _exactly(job: Job, plan: Plan) -> Replicates:
             saving.finished(exact=distribution[: first + count])
     center = exact.center()
     exact.warn()
-    return Replicates(center, distribution, plan, None, None, 0)
+    return Replicates(center, distribution, choice, None, None, 0)
 
 
 class _Exact:
@@ -201,7 +203,7 @@ class _Exact:
         self._job = job
         targets = np.ascontiguousarray(job.y.T)
         source = job.source
-        self._problem = cholesky.Problem(
+        self._problem = cholesky.CholeskyProblem(
             source.gram(), source.cross(), targets, job.alpha, source.fit_intercept
         )
         self._work = cholesky.workspace(self._problem)
@@ -240,10 +242,10 @@ class _Exact:
             system, right = A, y[np.ix_(t, u)].T * root[:, None]
             if fit_intercept:
                 system = projection @ A @ projection
-            # (The shortest solution of the projected system is orthogonal to s, whatever `right` is.)
+            # The shortest solution of the projected system is orthogonal to s, for any `right`.
             c = np.zeros_like(right)
             system = system + penalty * projection
-            if np.abs(system).max() > np.finfo(np.float64).tiny:  # (else a kernel of zeros)
+            if np.abs(system).max() > np.finfo(np.float64).tiny:  # else a kernel of zeros
                 c = np.linalg.lstsq(system, right, rcond=None)[0]
             out[:, t] = cross[:, u] @ (root[:, None] * c)
             if fit_intercept:

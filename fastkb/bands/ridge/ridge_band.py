@@ -18,12 +18,11 @@ from fastkb.bands.coverage.own_fit import ChosenFit
 from fastkb.bands.coverage.study import Choice, RidgeStudy, in_threads
 from fastkb.bands.models.checks import check_response_method
 from fastkb.bands.models.model_band import Options
-from fastkb.bands.models.models import Training
+from fastkb.bands.models.models import GivenData
 from fastkb.bands.models.prediction_error import OutOfBag, PredictionError
 from fastkb.bands.parts import Parts
 from fastkb.bands.ridge.checks import BandData, check_band_data
 from fastkb.bands.ridge.kernel_source import KernelSource
-from fastkb.bands.ridge.plan import Plan
 from fastkb.bands.ridge.replicates import (
     Job,
     Replicates,
@@ -33,6 +32,7 @@ from fastkb.bands.ridge.replicates import (
 )
 from fastkb.bands.ridge.searched_refits import SearchedRefits
 from fastkb.bands.ridge.smoother import response_replicates
+from fastkb.bands.ridge.solver_choice import SolverChoice
 from fastkb.checks.numbers import check_squares
 from fastkb.random.streams import bootstrap_counts
 from fastkb.resample.response_schemes import ResponseScheme
@@ -48,7 +48,7 @@ _TOGETHER = 32
 _WEIGHTS = 2**20
 
 
-def check_ridge(estimator: Any, given: Training, options: Options, checkpoint: Any) -> BandData:
+def check_ridge(estimator: Any, given: GivenData, options: Options, checkpoint: Any) -> BandData:
     """All that can be wrong with a band of kernel ridge regression, and its data."""
     kind = options.kind
     check_kind_of_ridge(estimator, kind, options.scheme, options.out_of_bag, checkpoint)
@@ -75,7 +75,7 @@ def of_ridge(
     if options.kind == "percentile":
         return _percentile(estimator, data, solver, options, checkpoint, study)
     distribution, n_resamples = None, 0
-    if options.kind != "prediction":  # (Its candidates serve the choice, too.)
+    if options.kind != "prediction":  # a prediction band needs no bootstrap
         distribution, n_resamples = study.wild_bootstrap().distribution, options.n_resamples
     choice, fixed = study.choice, study.fixed
     penalties = data.alpha if choice is None else choice.alpha
@@ -118,12 +118,12 @@ def _percentile(
     if options.out_of_bag:  # the data themselves are evaluation points too
         points = check_stacked_data(data.X, points)
         check_squares("y", data.y)
-    plan = options.scheme
-    if plan is not None and not isinstance(plan, ResponseScheme):
-        plan = plan.prepare([data.y.T], True)
+    prepared = options.scheme
+    if prepared is not None and not isinstance(prepared, ResponseScheme):
+        prepared = prepared.prepare([data.y.T], True)
     if isinstance(estimator, KernelRidgeCV):
         where = plausible.Data(data.X, data.y, points)
-        replicates, choice = _searched_replicates(estimator, where, options, plan, checkpoint)
+        replicates, choice = _searched_replicates(estimator, where, options, prepared, checkpoint)
     else:
         choice = None
         job = Job(
@@ -133,18 +133,18 @@ def _percentile(
             options.key,
             options.n_resamples,
             options.progress,
-            plan,
+            prepared,
             checkpoint,
         )
-        if isinstance(plan, ResponseScheme):
+        if isinstance(prepared, ResponseScheme):
             replicates = response_replicates(job)
         else:
             replicates = compute_replicates(job, solver)
-    error = _out_of_bag(replicates, data, options.key, plan) if options.out_of_bag else None
+    error = _out_of_bag(replicates, data, options.key, prepared) if options.out_of_bag else None
     about = _about(replicates) | {"prediction_error": error, "choice": choice}
     distribution = replicates.distribution[:, :m]
     study.center = replicates.center[:m]
-    # (A scheme says how the data depend on each other, which the other kinds do not know.)
+    # A scheme says how rows depend on each other; bands of other kinds take them for independent.
     other = study if options.scheme is None and not _is_precomputed(estimator) else None
     return _parts(
         data,
@@ -158,7 +158,11 @@ def _percentile(
 
 
 def _searched_replicates(
-    estimator: Any, data: plausible.Data, options: Options, plan: Any, checkpoint: Checkpoint | None
+    estimator: Any,
+    data: plausible.Data,
+    options: Options,
+    prepared: Any,
+    checkpoint: Checkpoint | None,
 ) -> tuple[Replicates, Choice]:
     """Refit on every resample, the choice included; and the choice from all data."""
     study = RidgeStudy(estimator, data, None, options.key, options.n_resamples, options.progress)
@@ -181,7 +185,7 @@ def _searched_replicates(
 
         def block(first: int) -> list[np.ndarray]:
             count = min(_TOGETHER, options.n_resamples - first)
-            weights = _drawn_weights(plan, options.key, first, count, n)
+            weights = _drawn_weights(prepared, options.key, first, count, n)
             return [refits.curves(one) for one in weights]
 
         starts = range(done, options.n_resamples, _TOGETHER)
@@ -192,14 +196,14 @@ def _searched_replicates(
         center = refits.curves(np.ones(n))
     kernels = len(refits.factors)
     reason = f"every replicate chooses anew, in the spectra of {kernels} kernels on all data"
-    return Replicates(center, distribution, Plan("search", reason), None, None, 0), choice
+    return Replicates(center, distribution, SolverChoice("search", reason), None, None, 0), choice
 
 
-def _drawn_weights(plan: Any, key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
+def _drawn_weights(prepared: Any, key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
     """How often replicates hold each row, as floats.  # shape: (count, n)"""
-    if plan is None:
+    if prepared is None:
         return bootstrap_counts(key, first, count, n).astype(np.float64)
-    return plan.counts(key, first, count).astype(np.float64)
+    return prepared.counts(key, first, count).astype(np.float64)
 
 
 def _own_copy(array: Any, estimator: Any) -> Any:
@@ -213,8 +217,8 @@ def _is_precomputed(estimator: Any) -> bool:
 
 def _about(replicates: Replicates) -> dict[str, Any]:
     return {
-        "solver": replicates.plan.solver,
-        "reason": replicates.plan.reason,
+        "solver": replicates.solved_by.solver,
+        "reason": replicates.solved_by.reason,
         "rank": replicates.rank,
         "error_bound": replicates.error_bound,
         "n_exact": replicates.n_exact,
@@ -238,7 +242,7 @@ def _parts(
 
 
 def _out_of_bag(
-    replicates: Replicates, data: BandData, key: np.ndarray, plan: Any
+    replicates: Replicates, data: BandData, key: np.ndarray, prepared: Any
 ) -> PredictionError:
     """From predictions whose last points are the data."""
     n = len(data.y)
@@ -246,5 +250,5 @@ def _out_of_bag(
     together = max(1, _WEIGHTS // n)
     for first in range(0, len(replicates.distribution), together):
         some = replicates.distribution[first : first + together, -n:]
-        errors.add_many(some, _drawn_weights(plan, key, first, len(some), n))
+        errors.add_many(some, _drawn_weights(prepared, key, first, len(some), n))
     return errors.result(replicates.center[-n:])

@@ -22,8 +22,9 @@ import numpy as np
 
 from fastkb.bands.coverage.candidates import Candidates, best
 from fastkb.bands.coverage.own_fit import TIES, ChosenFit
+from fastkb.ridge.selection.criterion import minus_twice_log_likelihood
 
-_EPS, _TINY = np.finfo(np.float64).eps, np.finfo(np.float64).tiny
+_EPS = np.finfo(np.float64).eps
 
 
 class Factor(NamedTuple):
@@ -104,7 +105,7 @@ class _Weighted:
         self._values = np.maximum(values, 0.0)
         self._g = self._vectors.T @ (weighted.T @ y)  # shape: (rank, n_targets)
         self._square = w @ y**2
-        # (Of one row nothing is left to choose by.)
+        # With a single row there is nothing to choose by.
         self._degrees = max(1, len(w) - int(factor.centred))
 
     def likelihood(self, alphas: np.ndarray) -> np.ndarray:
@@ -114,8 +115,7 @@ class _Weighted:
         left = self._square - (1.0 / shifted).T @ self._g**2
         left = np.maximum(left, self._square * _EPS)
         logarithm = np.log(shifted / alphas).sum(axis=0)
-        noise = np.maximum(left, _TINY) / self._degrees
-        return self._degrees * np.log(noise) + logarithm[:, None]
+        return minus_twice_log_likelihood(left, self._degrees, logarithm[:, None])
 
     def leave_one_out(self, alphas: np.ndarray) -> np.ndarray:
         """Mean squared leave-one-out errors.  # shape: (n_alphas, n_targets)"""

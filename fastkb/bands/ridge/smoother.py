@@ -19,8 +19,8 @@ import warnings
 import numpy as np
 
 from fastkb.bands.ridge.kernel_source import KernelSource
-from fastkb.bands.ridge.plan import Plan
 from fastkb.bands.ridge.replicates import Job, Replicates, Saving, allocate, restore
+from fastkb.bands.ridge.solver_choice import SolverChoice
 from fastkb.gram.pairwise import linear_kernel
 from fastkb.resample.scheme import rows_together
 from fastkb.ridge.dual import has_true_pivots
@@ -48,7 +48,7 @@ def response_replicates(job: Job) -> Replicates:
     with limit_blas(1):
         smoothers, fitted = _smoothers(job.source, y - means, job.alpha)
         center = np.stack([s @ (y - means)[:, t] for t, s in enumerate(smoothers)], axis=1) + means
-    plan = job.scheme.around(y, fitted + means)
+    prepared = job.scheme.around(y, fitted + means)
     distribution = allocate(job)
     together = rows_together(_VALUES, y.size)
     done = restore(job.checkpoint, "responses", distribution)
@@ -59,14 +59,14 @@ def response_replicates(job: Job) -> Replicates:
         bar.update(done)
         for first in range(done, job.n_resamples, together):
             count = min(together, job.n_resamples - first)
-            responses = plan.responses(job.key, first, count)
+            responses = prepared.responses(job.key, first, count)
             for t, smoother in enumerate(smoothers):
                 values = linear_kernel(responses[t] - means[t], smoother) + means[t]
                 distribution[first : first + count, :, t] = values
             saving.finished(responses=distribution[: first + count])
             bar.update(count)
     reason = "predictions are linear in the responses: one factorisation serves all replicates"
-    return Replicates(center, distribution, Plan("cholesky", reason), None, None, 0)
+    return Replicates(center, distribution, SolverChoice("cholesky", reason), None, None, 0)
 
 
 def _smoothers(

@@ -3,7 +3,9 @@
 ========================= =======================================================================
 `evaluators.py`            which of the ways below serves a statistic
 `statistics.py`            the statistics that this package knows, by name or by function
-`compiled_statistic.py`    those, over drawn rows; in `statistic_kernels.py` the loops
+`compiled_statistic.py`    those, over drawn rows
+`statistic_kernels.py`     the loop over resamples, of formulas in `moment_kernels.py`,
+                           `rank_kernels.py` and `correlation_kernels.py`
 `jitted_function.py`       a function that the user compiled with Numba
 `python_function.py`       any function, a batch of resamples at a time
 `weighted_statistic.py`    of weights instead of rows

@@ -11,11 +11,13 @@ from fastkb.bootstrap.evaluate.jackknife import (
     combine,
     leave_one_out,
     leave_one_pair_out,
+    leave_one_rank_out,
     trimmed,
     virtual_index,
 )
-from fastkb.bootstrap.evaluate.statistic_kernels import resample
+from fastkb.bootstrap.evaluate.statistic_kernels import Formula, Sample, Scratch, resample
 from fastkb.bootstrap.evaluate.statistics import Code, Statistic
+from fastkb.linalg.quantiles import sorted_with_places
 from fastkb.resample.index_blocks import INDICES, VALUES, left_out_rows
 from fastkb.runtime.threads import n_threads
 from fastkb.scalar.pairwise import LEAF, summation_tree
@@ -65,14 +67,13 @@ class Compiled:
         elif statistic.code == Code.SPEARMAN:
             ranks = [np.array([np.unique(s, return_inverse=True)[1] for s in x]) for x in values]
         elif statistic.ranked:
-            order = np.argsort(values[0], axis=1, kind="stable")
-            place = np.empty_like(order)
-            np.put_along_axis(place, order, np.arange(order.shape[1])[None, :], axis=1)
-            values = [np.take_along_axis(values[0], order, axis=1)]
-            ranks = [place, nothing]
+            ordered, places = sorted_with_places(values[0])
+            values, ranks = [ordered], [places, nothing]
         self._values = (values[0], values[-1])
         self._ranks = tuple(np.ascontiguousarray(r, np.uint32) for r in ranks)
-        self._scratch = np.empty((0, 0), self._values[0].dtype), np.empty((0, 0), np.uint32)
+        self._scratch = Scratch(
+            np.empty((0, 0), self._values[0].dtype), np.empty((0, 0), np.uint32)
+        )
         lengths = [x.shape[1] for x in self._series]
         everything = [np.arange(n, dtype=np.uint32)[None, :] for n in lengths]
         self.observed = self.replicates(everything)[..., 0]
@@ -104,25 +105,18 @@ class Compiled:
         out = np.empty((2 if self._statistic.orders else 1, len(values[0]), count), kind)
         # NumPy adds up the resamples of several series row by row.
         tree = summation_tree(rows[0].shape[1] if len(values[0]) == 1 else 0)
-        resample(
-            *values,
-            *self._ranks,
-            *rows,
-            int(code),
-            self._parameter(rows[0].shape[1]),
-            *tree,
-            *self._scratch_of(workers, longest),
-            out,
-        )
+        x, y = (Sample(*one) for one in zip(values, self._ranks, rows, strict=True))
+        formula = Formula(int(code), float(self._parameter(rows[0].shape[1])), *tree)
+        resample(x, y, formula, self._scratch_of(workers, longest), out)
         return out
 
-    def _scratch_of(self, workers: int, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    def _scratch_of(self, workers: int, longest: int) -> Scratch:
         """Uninitialised, for each thread. Fresh memory for each block would take as long as its sums."""
         numbers, words = self._scratch
         if len(numbers) != workers or words.shape[1] != longest:
             numbers = np.empty((workers, 3 * longest + LEAF), numbers.dtype)
             words = np.empty((workers, longest), np.uint32)
-            self._scratch = numbers, words
+            self._scratch = Scratch(numbers, words)
         return self._scratch
 
     def _parameter(self, n: int) -> float:
@@ -135,6 +129,9 @@ class Compiled:
     def jackknife(self) -> list[np.ndarray]:
         statistic, series = self._statistic, self._series
         n = series[0].shape[1]
+        if statistic.orders:
+            ordered = self._values[0].astype(np.float64, copy=False)
+            return [self._finish(leave_one_rank_out(statistic, ordered, self._ranks[0]), n - 1)]
         if statistic.n_samples == 1:
             return [self._finish(leave_one_out(statistic, series[0]), n - 1)]
         if self._paired:
@@ -173,12 +170,12 @@ def _series(sample: np.ndarray, kind: type) -> np.ndarray:
 
 
 def _centred(x: np.ndarray) -> np.ndarray:
-    """From the median, which one huge value does not move: the others keep their digits.
+    """Deviations from the median, which one huge value does not move: smaller values keep their digits.
 
     Then scaled by a power of two, which rounds nothing.
     """
     x = np.asarray(x, np.float64)
-    x = x / 2  # (the difference of the largest numbers would overflow)
+    x = x / 2  # the difference of the largest numbers would overflow
     x = x - np.median(x, axis=1, keepdims=True)
     return np.ldexp(x, -np.frexp(np.abs(x).max(axis=1, keepdims=True))[1])
 

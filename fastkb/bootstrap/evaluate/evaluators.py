@@ -44,17 +44,17 @@ def make_evaluator(
     known: Statistic | None,
     samples: Samples,
     request: Request,
-    plan: Scheme | None = None,
+    prepared: Scheme | None = None,
 ) -> Evaluator:
     """What evaluates the statistic, given as `statistic` and, if it is compiled, as `known`."""
     if known is not None:
         samples = _widened(samples)
-    if isinstance(plan, Bayesian):
+    if isinstance(prepared, Bayesian):
         return Weighted(statistic, known, samples, request)
     if isinstance(statistic, str) and known is not None:
         statistic = plain_function(known)
         request = request._replace(vectorized=_on_arrays(known))
-    if isinstance(plan, ResponseScheme):
+    if isinstance(prepared, ResponseScheme):
         vectorized = request.vectorized and (known is None or _on_arrays(known))
         return OfResponses(statistic, samples.arrays, vectorized, request.batch)
     if known is not None and _compiled_serves(known, samples, request):
@@ -63,8 +63,8 @@ def make_evaluator(
         ).observed
         return Compiled(known, samples.arrays, request.paired, observed)
     if _is_jitted(statistic) and not request.vectorized and len(samples.arrays) <= 3:
-        # (What returns an array, needs Python's objects or calls a parallel function runs as any other
-        # function.)
+        # A function that returns an array, needs Python's objects or calls a parallel function runs
+        # as a Python function.
         with contextlib.suppress(NotANumber, ParallelInside, TypingError):
             return JittedFunction(statistic, samples.arrays, request.paired)
     return PythonFunction(

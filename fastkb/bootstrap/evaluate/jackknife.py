@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fastkb.bootstrap.evaluate.statistics import Code, Statistic
+from fastkb.linalg.quantiles import interpolate, sorted_with_places
 
-# Of a sum of squares, the fraction that must remain when an observation's share is subtracted.
+# The fraction of a sum of squares that must remain when an observation's share is subtracted.
 _REMAINS = 1e-3
 
 # Values that are looked at together where one must be left out in earnest.
@@ -42,7 +43,7 @@ def leave_one_out(statistic: Statistic, x: np.ndarray) -> np.ndarray:
     if statistic.code == Code.SUM:
         return _sums_without_each(x)
     if statistic.orders:
-        return _order_statistics(statistic, x)
+        return leave_one_rank_out(statistic, *sorted_with_places(x))
     if statistic.code == Code.TRIMMED_MEAN:
         return _trimmed_means(statistic, x)
     squares = _squares_without_each(x)
@@ -106,16 +107,22 @@ def _scaled(rows: np.ndarray) -> np.ndarray:
     return np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])
 
 
-def _order_statistics(statistic: Statistic, x: np.ndarray) -> np.ndarray:
-    n = x.shape[1]
-    order = np.argsort(x, axis=1, kind="stable")
-    ordered = np.take_along_axis(x, order, axis=1)
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.arange(n)[None, :], axis=1)
+def leave_one_rank_out(statistic: Statistic, ordered: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Jackknife values of a statistic that only compares, from sorted observations.
+
+    Parameters
+    ----------
+    statistic : Statistic
+    ordered : ndarray
+        Each row sorted.  # shape: (series, n)
+    places : ndarray of int
+        The place of each observation among them.  # shape: (series, n)
+    """
+    n = ordered.shape[1]
 
     def kth(k: int) -> np.ndarray:
-        """The k-th smallest of the others: one further on where the one left out stands before it."""
-        return np.where(place <= k, ordered[:, k + 1 : k + 2], ordered[:, k : k + 1])
+        """The k-th smallest of the rest: one further on where the one left out stands before it."""
+        return np.where(places <= k, ordered[:, k + 1 : k + 2], ordered[:, k : k + 1])
 
     if statistic.code <= Code.RANGE:
         return combine(statistic, [kth(0), kth(n - 2)], n - 1, 0)
@@ -164,7 +171,7 @@ def leave_one_pair_out(statistic: Statistic, x: np.ndarray, y: np.ndarray) -> np
         afresh = a_squares < 2 * _REMAINS * (a**2).sum(axis=1, keepdims=True)
         afresh |= b_squares < 2 * _REMAINS * (b**2).sum(axis=1, keepdims=True)
         for s, i in _in_parts(afresh):
-            # (Of the data, not of the deviations, in which a huge observation rounds the others away.)
+            # From the data: in the deviations a huge observation has rounded away all smaller ones.
             p, q = _scaled(_others(x, s, i)), _scaled(_others(y, s, i))
             r = (p * q).sum(axis=1) / np.sqrt((p**2).sum(axis=1)) / np.sqrt((q**2).sum(axis=1))
             constant = _constant_but(x, s, i) | _constant_but(y, s, i)
@@ -205,10 +212,7 @@ def combine(statistic: Statistic, parts: Sequence[np.ndarray], n: int, place: fl
         return high - low
     if statistic.code == Code.MEDIAN:
         return low if n % 2 else (low + high) / 2
-    # NumPy's interpolation, from the nearer end, in the data's type.
-    t = place - math.floor(place)
-    step = high - low
-    return high - step * (1 - t) if t >= 0.5 else low + step * t
+    return interpolate(low, high, place - math.floor(place))
 
 
 def virtual_index(statistic: Statistic, n: int) -> float:
@@ -219,5 +223,5 @@ def virtual_index(statistic: Statistic, n: int) -> float:
 
 
 def trimmed(statistic: Statistic, n: int) -> int:
-    """How many of n observations a trimmed mean leaves out at each end; some are always left."""
+    """How many of n observations a trimmed mean leaves out at each end; not all are left out."""
     return int(statistic.parameter * n)

@@ -118,7 +118,7 @@ class JittedFunction:
 def _loop(function: Any, n_samples: int) -> tuple[Any, Any]:
     """The parallel loop around a compiled function, and what it calls for each replicate.
 
-    (A closure over the function cannot be cached on disk.)
+    A closure over the function cannot be cached on disk.
     """
     if n_samples == 1:
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 def statistic_error(error: Exception, where: str) -> Exception:
     """What to raise for an error of the statistic: a ValueError, and of the error's own class as well.
 
-    SciPy lets the statistic's own error through; whoever expects that one catches it here too.
+    SciPy lets the statistic's own error through; code that expects it catches this one as well.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# What "trimmed_mean", asked for by name, leaves out at each end.
+# The share that the name "trimmed_mean" leaves out at each end.
 _TRIMMED = 0.1
 
 
@@ -145,7 +145,7 @@ def _of_partial(partial: functools.partial) -> Statistic | None:
         if options.pop("method", "linear") != "linear" or set(options) != {"q"}:
             return None
         q = _plain_number(options["q"])
-        # (With a number of NumPy's own the result's type would be another.)
+        # A NumPy scalar as q would change the type of the result.
         if q is None:
             return None
         percent = partial.func is np.percentile
@@ -155,7 +155,7 @@ def _of_partial(partial: functools.partial) -> Statistic | None:
         return Statistic(name, Code.QUANTILE, parameter=q, percent=percent)
     if _is_trim_mean(partial.func):
         cut = _plain_number(options.get("proportiontocut"))
-        # (From one half on nothing may be left: SciPy's function says what then is.)
+        # From one half on nothing may be left, and SciPy's own function decides.
         if set(options) != {"proportiontocut"} or cut is None or not 0 <= cut < 0.5:
             return None
         return Statistic(f"trim_mean({cut:g})", Code.TRIMMED_MEAN, parameter=cut)
@@ -171,7 +171,7 @@ def _number(value: Any) -> float | None:
 
 
 def _plain_number(value: Any) -> float | None:
-    """The same, of Python's own types alone."""
+    """A finite number of one of Python's own types; None for anything else."""
     return _number(value) if type(value) in (int, float) else None
 
 

@@ -41,8 +41,8 @@ from fastkb.runtime.threads import n_threads
 # Weights of a block, and results of a block: 2 MB of each.
 _WEIGHTS = 2**18
 
-# Rows of weights that meet a series at a time: it is read once for all of them. (BLAS would do it, but
-# its sums depend in their last digit on how many rows there are, and so on the number of threads.)
+# Rows of weights that meet a series at a time, which is read once for all of them. BLAS would do it, but
+# its sums depend in their last digit on how many rows there are, and so on the number of threads.
 _TOGETHER = 8
 
 _OF_MEANS = (Code.MEAN, Code.SUM, Code.DIFFERENCE, Code.RATIO)
@@ -80,7 +80,7 @@ class Weighted:
     >>> import numpy as np
     >>> from fastkb.bootstrap.evaluate.statistics import recognise
     >>> from fastkb.bootstrap.evaluate.weighted_statistic import Weighted
-    >>> from fastkb.resample.checks import Request, Samples
+    >>> from fastkb.bootstrap.checks import Request, Samples
     >>> samples = Samples((np.array([1.0, 2.0, 6.0]),), finite=True)
     >>> request = Request(True, False, 0.95, "two-sided", 9, None, "percentile", None)
     >>> weights = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
@@ -123,7 +123,7 @@ class _Functional:
         self.observed = PythonFunction(
             function, arrays, request.paired, vectorized, request.batch
         ).observed
-        # (A sum of whole numbers is whole; with weights it is not.)
+        # A sum of whole numbers is whole; with weights it is not.
         kind = self.observed.dtype
         self._kind = np.result_type(kind if kind.kind == "f" else np.float64, np.float32)
         self._known = known
@@ -138,7 +138,7 @@ class _Functional:
         """What does not depend on the weights."""
         code = self._known.code
         if code in _OF_ORDER:
-            # (The unstable sort is numpy.quantile's: equal values' weights are added in its order.)
+            # The unstable sort is numpy.quantile's: equal values' weights are added in its order.
             self._order = np.argsort(series[0], axis=1)
             self._sorted = np.take_along_axis(series[0], self._order, axis=1)
         elif code == Code.SPEARMAN:

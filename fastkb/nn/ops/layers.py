@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastkb.checks.scalars import check_flag
-from fastkb.nn.checks import check_initialization, check_nonnegative, check_width
+from fastkb.checks.scalars import check_flag, check_number, check_whole
+from fastkb.nn.checks import check_initialization
 from fastkb.nn.program.layout import Layer
 from fastkb.scalar.activations import activation_code, find
 
@@ -52,7 +52,7 @@ class Linear:
 
     def __post_init__(self) -> None:
         for name in ("in_features", "out_features"):
-            object.__setattr__(self, name, check_width(name, getattr(self, name)))
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), 1))
         object.__setattr__(self, "bias", check_flag("bias", self.bias))
         check_initialization(self.initialization)
 
@@ -86,14 +86,28 @@ class Activation:
 
 @dataclass(frozen=True)
 class Identity(Activation):
-    """a = z."""
+    """a = z.
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.Sequential(nn.Linear(2, 3), nn.Identity(), nn.Linear(3, 1)).layers[1]
+    Identity()
+    """
 
     name = "identity"
 
 
 @dataclass(frozen=True)
 class ReLU(Activation):
-    """a = max(z, 0)."""
+    """a = max(z, 0).
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)).layers[1]
+    ReLU()
+    """
 
     name = "relu"
 
@@ -106,13 +120,19 @@ class LeakyReLU(Activation):
     ----------
     negative_slope : float, default 0.1
         At least 0.
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.LeakyReLU(0.2)
+    LeakyReLU(negative_slope=0.2)
     """
 
     negative_slope: float = 0.1
     name = "leaky_relu"
 
     def __post_init__(self) -> None:
-        check_nonnegative("negative_slope", self.negative_slope)
+        check_number("negative_slope", self.negative_slope, 0.0)
 
     @property
     def parameter(self) -> float:
@@ -127,13 +147,19 @@ class ELU(Activation):
     ----------
     alpha : float, default 1.0
         At least 0.
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.ELU(alpha=0.5)
+    ELU(alpha=0.5)
     """
 
     alpha: float = 1.0
     name = "elu"
 
     def __post_init__(self) -> None:
-        check_nonnegative("alpha", self.alpha)
+        check_number("alpha", self.alpha, 0.0)
 
     @property
     def parameter(self) -> float:
@@ -142,35 +168,70 @@ class ELU(Activation):
 
 @dataclass(frozen=True)
 class Sigmoid(Activation):
-    """a = 1 / (1 + e⁻ᶻ)."""
+    """a = 1 / (1 + e⁻ᶻ).
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.Sequential(nn.Linear(2, 3), nn.Sigmoid(), nn.Linear(3, 1)).layers[1]
+    Sigmoid()
+    """
 
     name = "sigmoid"
 
 
 @dataclass(frozen=True)
 class Tanh(Activation):
-    """a = tanh z."""
+    """a = tanh z.
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).layers[1]
+    Tanh()
+    """
 
     name = "tanh"
 
 
 @dataclass(frozen=True)
 class Softplus(Activation):
-    """a = log(1 + eᶻ)."""
+    """a = log(1 + eᶻ).
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.Sequential(nn.Linear(2, 3), nn.Softplus(), nn.Linear(3, 1)).layers[1]
+    Softplus()
+    """
 
     name = "softplus"
 
 
 @dataclass(frozen=True)
 class GELU(Activation):
-    """a = z Φ(z), with the normal distribution function Φ (Hendrycks, Gimpel 2016)."""
+    """a = z Φ(z), with the normal distribution function Φ (Hendrycks, Gimpel 2016).
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.Sequential(nn.Linear(2, 3), nn.GELU(), nn.Linear(3, 1)).layers[1]
+    GELU()
+    """
 
     name = "gelu"
 
 
 @dataclass(frozen=True)
 class Sign(Activation):
-    """a = -1, 0 or 1: the single node as a linear classifier. It has no derivative and is not trained."""
+    """a = -1, 0 or 1: the single node as a linear classifier. It has no derivative and is not trained.
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.Sequential(nn.Linear(2, 3), nn.Sign(), nn.Linear(3, 1)).layers[1]
+    Sign()
+    """
 
     name = "sign"
 

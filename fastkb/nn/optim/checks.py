@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from fastkb.checks.scalars import check_flag, check_number, check_positive, check_share
+from fastkb.checks.scalars import check_flag, check_number
+
+
+def check_positive(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    return check_number(name, value, 0.0, open_below=True)
+
+
+def check_kept(name: str, value: Any) -> float:
+    """The share that is kept of an average: from 0 to below 1."""
+    return check_number(name, value, 0.0, 1.0, open_above=True)
 
 
 def check_betas(name: str, betas: Any) -> tuple[float, float]:
     """The two shares that Adam's averages keep."""
     if not isinstance(betas, Sequence) or isinstance(betas, str) or len(betas) != 2:
         raise TypeError(f"{name} must be a pair of numbers from 0 to below 1, got {betas!r}")
-    return check_share(f"{name}[0]", betas[0]), check_share(f"{name}[1]", betas[1])
+    return check_kept(f"{name}[0]", betas[0]), check_kept(f"{name}[1]", betas[1])
 
 
 def check_limit(name: str, limit: Any) -> float | None:
@@ -20,19 +31,14 @@ def check_limit(name: str, limit: Any) -> float | None:
     return None if limit is None else check_positive(name, limit)
 
 
-def check_decay(name: str, decay: Any) -> float:
-    """A finite number of at least 0."""
-    return check_number(name, decay, 0.0)
-
-
 _OF_OPTIMIZERS: dict[str, Callable[[str, Any], Any]] = {
     "lr": check_positive,
-    "momentum": check_share,
+    "momentum": check_kept,
     "nesterov": check_flag,
-    "alpha": check_share,
+    "alpha": check_kept,
     "betas": check_betas,
     "eps": check_positive,
-    "weight_decay": check_decay,
+    "weight_decay": partial(check_number, minimum=0.0),
     "clip_norm": check_limit,
     "clip_value": check_limit,
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from fastkb.checks.choices import check_name
-from fastkb.checks.scalars import check_whole
+from fastkb.checks.scalars import LARGEST_WHOLE, check_whole
 from fastkb.nn.optim.checks import check_optimizer, check_parameters
 from fastkb.nn.optim.schedules import Schedule, find_schedule
 from fastkb.nn.optim.updates import Hyper, Rule
@@ -74,7 +74,7 @@ class Optimizer(ABC):
         """For how many epochs the rate after `epoch` finished ones stays, whatever their losses."""
         if self.schedule is None:
             return math.inf
-        # (Anything with a `rate` is a schedule.)
+        # Anything with a `rate` is a schedule.
         return self.schedule.lasts(epoch) if isinstance(self.schedule, Schedule) else 1
 
     @property
@@ -219,7 +219,7 @@ class Adam(Optimizer):
     _rule = Rule.ADAM
 
     def hyper(self, lr: float, step: int) -> Hyper:
-        step = check_whole("step", step, 1)
+        step = check_whole("step", step, 1, LARGEST_WHOLE)
         beta1, beta2 = self.betas
         return Hyper(
             int(self._rule),

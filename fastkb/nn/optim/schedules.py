@@ -1,7 +1,7 @@
 """Learning-rate schedules: the rate of an epoch, from the base rate and what happened before.
 
 A schedule has no state: the rate is a function of the number of finished epochs and of their losses, so
-that training which is gone on from has the rates of training that was not interrupted.
+that resumed training has the rates of training that was not interrupted.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastkb.checks.choices import check_name
-from fastkb.checks.scalars import check_number, check_positive, check_share, check_whole
-from fastkb.nn.optim.checks import check_losses, check_schedule
+from fastkb.checks.scalars import LARGEST_WHOLE, check_number, check_whole
+from fastkb.nn.optim.checks import check_kept, check_losses, check_positive, check_schedule
 
 # PyTorch leaves a rate alone that a plateau would cut by no more than this.
 _SMALLEST_CUT = 1e-8
@@ -94,7 +94,7 @@ class Step(Schedule):
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        check_whole("step_size", self.step_size, 1)
+        check_whole("step_size", self.step_size, 1, LARGEST_WHOLE)
         check_positive("gamma", self.gamma)
 
     def rate(self, base: float, epoch: int, losses: Sequence[float] = ()) -> float:
@@ -132,7 +132,7 @@ class Cosine(Schedule):
     minimum: float = 0.0
 
     def __post_init__(self) -> None:
-        check_whole("epochs", self.epochs, 1)
+        check_whole("epochs", self.epochs, 1, LARGEST_WHOLE)
         check_number("minimum", self.minimum, 0.0)
 
     def rate(self, base: float, epoch: int, losses: Sequence[float] = ()) -> float:
@@ -175,7 +175,7 @@ class WarmUp(Schedule):
     start_factor: float = 0.1
 
     def __post_init__(self) -> None:
-        check_whole("epochs", self.epochs, 1)
+        check_whole("epochs", self.epochs, 1, LARGEST_WHOLE)
         check_schedule("then", self.then)
         check_number("start_factor", self.start_factor, 0.0, 1.0, open_below=True)
 
@@ -226,9 +226,9 @@ class ReduceOnPlateau(Schedule):
     """rate ← max(factor · rate, minimum) whenever the loss has not fallen for `patience` epochs.
 
     PyTorch's ReduceLROnPlateau with its defaults: an epoch is good where its loss is below (1 − tol)
-    times the loss of the last good one; more than `patience` others in a row cut the rate (unless by
-    1e-8 or less), and are counted from 0 again. A loss of NaN is never good. The losses are gone
-    through at each call.
+    times the loss of the last good one; more than `patience` epochs in a row that are not good cut the
+    rate, unless by 1e-8 or less, and are counted from 0 again. A loss of NaN is never good. Each call
+    reads all losses.
 
     Parameters
     ----------
@@ -261,8 +261,8 @@ class ReduceOnPlateau(Schedule):
 
     def __post_init__(self) -> None:
         check_number("factor", self.factor, 0.0, 1.0, open_below=True, open_above=True)
-        check_whole("patience", self.patience, 0)
-        check_share("tol", self.tol)
+        check_whole("patience", self.patience, 0, LARGEST_WHOLE)
+        check_kept("tol", self.tol)
         check_number("minimum", self.minimum, 0.0)
 
     def rate(self, base: float, epoch: int, losses: Sequence[float] = ()) -> float:

@@ -68,7 +68,7 @@ class Hyper(NamedTuple):
 _SMALLEST = 1.2e-38
 
 SGD, ADAGRAD, RMSPROP = int(Rule.SGD), int(Rule.ADAGRAD), int(Rule.RMSPROP)
-LAMB = int(Rule.LAMB)  # (what else there is shares Adam's loop, whose weight decay is 0)
+LAMB = int(Rule.LAMB)  # Adam and AdamW share the remaining loop; the weight decay of Adam is 0
 
 
 @inline(references=False)
@@ -172,7 +172,7 @@ def rough_squares(values):
 def all_finite(values):
     """Whether none is infinite or NaN.
 
-    (Sums of 0 times the values, which would tell it too, are taken for 0 by LLVM 14 of Numba 0.60.)
+    Sums of 0 times the values would tell it too, but LLVM 14 of Numba 0.60 takes them for 0.
     """
     finite = 0
     for k in range(len(values)):

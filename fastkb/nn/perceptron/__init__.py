@@ -1,7 +1,9 @@
 """scikit-learn's multi-layer perceptrons.
 
 ================ ================================================================================
-`estimators.py`   :class:`fastkb.MLPClassifier` and :class:`fastkb.MLPRegressor`
+`classifier.py`   :class:`fastkb.MLPClassifier`
+`regressor.py`    :class:`fastkb.MLPRegressor`
+`estimators.py`   both, for files of earlier versions
 `base.py`         what they have in common
 `objective.py`    what is minimised, in which parameters
 `lbfgs.py`        by SciPy's L-BFGS

@@ -48,6 +48,13 @@ _OF_ONE_FIT = (
 )
 
 
+def trains_in_steps(estimator: Any) -> bool:
+    """Whether `partial_fit` can serve; the error says why it cannot."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit is for the solvers sgd and adam, and this one is lbfgs")
+    return True
+
+
 class Perceptron(Records, BaseEstimator):
     """Layers of one activation behind each other, with scikit-learn's parameters and attributes."""
 
@@ -75,7 +82,7 @@ class Perceptron(Records, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    # What differs between classes and real targets.
+    # The next methods differ between classes and real targets.
 
     def _validate_input(
         self, X: Any, y: Any, incremental: bool, reset: bool
@@ -166,9 +173,7 @@ class Perceptron(Records, BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Checked data, dense, with a column for each output."""
         X = real_values("X", X)
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # (what overflows is refused as infinite)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite
             X, y = self._validate_input(X, y, incremental, reset)
         return X.toarray() if issparse(X) else X, y.reshape(len(y), -1)
 
@@ -197,7 +202,7 @@ class Perceptron(Records, BaseEstimator):
         self.intercepts_ = [each.astype(dtype, copy=False) for each in intercepts]
 
     def _fit_together(self, rows: Rows) -> None:
-        """L-BFGS, in float64 whatever the data are: its line search needs the digits."""
+        """L-BFGS, in float64 for data of any type: its line search needs the digits."""
         dtype = floating(self.coefs_[0].dtype)
         shapes = [coef.shape for coef in self.coefs_]
         engine = make_engine(shapes, self.activation, np.dtype(np.float64))

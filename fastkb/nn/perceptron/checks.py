@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.multiclass import unique_labels
 
-from fastkb.checks.scalars import check_count, check_parameter
+from fastkb.checks.choices import check_choice
+from fastkb.checks.numbers import wrong
+from fastkb.checks.scalars import check_flag, check_number, check_whole, unexpected
 from fastkb.runtime.callers import stacklevel
 
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
@@ -24,93 +25,54 @@ LOSSES = ("squared_error",)
 _AUTOMATIC_BATCH = 200
 
 
-def _wrong(name: str, value: Any, expected: str) -> Exception:
-    """An error of scikit-learn's class, both a ValueError and a TypeError, as its users expect."""
-    return InvalidParameterError(f"{name} must be {expected}, got {value!r}")
-
-
-def _one_of(*known: str) -> Callable[[str, Any], None]:
-    def check(name: str, value: Any) -> None:
-        if not (isinstance(value, str) and value in known):
-            close = difflib.get_close_matches(str(value), known, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise _wrong(name, value, f"one of {', '.join(known)}{hint}")
-
-    return check
-
-
 def _loss(name: str, value: Any) -> None:
     if isinstance(value, str) and value == "poisson":
-        raise InvalidParameterError(
-            "loss='poisson' is not supported: expected 'squared_error', got 'poisson'"
-        )
-    _one_of(*LOSSES)(name, value)
-
-
-def _flag(name: str, value: Any) -> None:
-    if not isinstance(value, (bool, np.bool_)):
-        raise _wrong(name, value, "True or False")
+        raise wrong("loss='poisson' is not supported: expected 'squared_error', got 'poisson'")
+    check_choice(name, value, LOSSES)
 
 
 def _verbose(name: str, value: Any) -> None:
     if not isinstance(value, (bool, np.bool_)):
-        check_count(name, value)
-
-
-def _positive(name: str, value: Any) -> None:
-    check_parameter(name, value, minimum=0.0, strict=True)
-
-
-def _nonnegative(name: str, value: Any) -> None:
-    check_parameter(name, value, minimum=0.0)
-
-
-def _up_to_one(name: str, value: Any) -> None:
-    if check_parameter(name, value, minimum=0.0) > 1.0:
-        raise _wrong(name, value, "a number from 0 to 1")
-
-
-def _below_one(name: str, value: Any) -> None:
-    if check_parameter(name, value, minimum=0.0) >= 1.0:
-        raise _wrong(name, value, "a number from 0 to below 1")
-
-
-def _count(name: str, value: Any) -> None:
-    check_count(name, value, minimum=1)
+        check_whole(name, value)
 
 
 def _patience(name: str, value: Any) -> None:
     if not (isinstance(value, (float, np.floating)) and value == np.inf):
-        check_count(name, value, minimum=1)
+        check_whole(name, value, 1)
 
 
 def _batch_size(name: str, value: Any) -> None:
     if isinstance(value, str) or not isinstance(value, Integral):
         if isinstance(value, str) and value == "auto":
             return
-        raise _wrong(name, value, "'auto' or a whole number >= 1")
-    check_count(name, value, minimum=1)
+        raise unexpected(name, value, "'auto' or a whole number of at least 1")
+    check_whole(name, value, 1)
 
+
+_positive = partial(check_number, minimum=0.0, open_below=True)
+_nonnegative = partial(check_number, minimum=0.0)
+_below_one = partial(check_number, minimum=0.0, maximum=1.0, open_above=True)
+_count = partial(check_whole, minimum=1)
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "loss": _loss,
     "hidden_layer_sizes": lambda name, value: check_hidden_layer_sizes(value),
-    "activation": _one_of(*ACTIVATIONS),
-    "solver": _one_of(*SOLVERS),
+    "activation": partial(check_choice, known=ACTIVATIONS),
+    "solver": partial(check_choice, known=SOLVERS),
     "alpha": _nonnegative,
     "batch_size": _batch_size,
-    "learning_rate": _one_of(*LEARNING_RATES),
+    "learning_rate": partial(check_choice, known=LEARNING_RATES),
     "learning_rate_init": _positive,
     "power_t": _nonnegative,
     "max_iter": _count,
-    "shuffle": _flag,
+    "shuffle": check_flag,
     "random_state": lambda name, value: None,  # by check_seed, when it is used
     "tol": _nonnegative,
     "verbose": _verbose,
-    "warm_start": _flag,
-    "momentum": _up_to_one,
-    "nesterovs_momentum": _flag,
-    "early_stopping": _flag,
+    "warm_start": check_flag,
+    "momentum": partial(check_number, minimum=0.0, maximum=1.0),
+    "nesterovs_momentum": check_flag,
+    "early_stopping": check_flag,
     "validation_fraction": _below_one,
     "beta_1": _below_one,
     "beta_2": _below_one,
@@ -132,7 +94,7 @@ def check_seed(random_state: Any) -> None:
     state = random_state is np.random or isinstance(random_state, np.random.RandomState)
     if not (random_state is None or seed or state):
         expected = "None, a whole number from 0 to 2**32 - 1 or a numpy.random.RandomState"
-        raise _wrong("random_state", random_state, expected)
+        raise unexpected("random_state", random_state, expected)
 
 
 def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
@@ -141,9 +103,7 @@ def check_hidden_layer_sizes(sizes: Any) -> tuple[int, ...]:
     given = [sizes] if is_one or getattr(sizes, "shape", None) == () else list(sizes)
     for size in given:
         if isinstance(size, (bool, np.bool_)) or not isinstance(size, Integral) or size <= 0:
-            raise InvalidParameterError(
-                f"hidden_layer_sizes must be > 0, whole numbers, got {sizes!r}"
-            )
+            raise wrong(f"hidden_layer_sizes must be > 0, whole numbers, got {sizes!r}")
     return tuple(int(size) for size in given)
 
 
@@ -169,7 +129,7 @@ def check_aside(aside: int, n: int, fraction: float) -> None:
 
 
 def check_outputs(targets: np.ndarray, outputs: int) -> None:
-    """Refuse targets that the network, which goes on from earlier training, has no outputs for."""
+    """Refuse targets for which a network that was trained before has no outputs."""
     if targets.shape[1] != outputs:
         raise ValueError(
             f"y has {targets.shape[1]} columns, and the network that was trained before has "
@@ -210,7 +170,7 @@ def check_classes(classes: Any, known: np.ndarray | None) -> np.ndarray | None:
 
 def check_same_classes(y: Any, known: Sequence[Any] | np.ndarray, exactly: bool) -> None:
     """Refuse labels of other classes than an earlier fit has seen; `exactly`, all must be there."""
-    # (unique_labels would check again what has been checked.)
+    # unique_labels would repeat the checks.
     found = np.unique(y) if np.ndim(y) == 1 else unique_labels(y)
     if exactly and set(found) != set(known):
         raise ValueError(

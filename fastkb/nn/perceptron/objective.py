@@ -16,7 +16,7 @@ import numpy as np
 from fastkb.nn.checks import Observations
 from fastkb.nn.ops.layers import Identity, Linear, ReLU, Sigmoid, Tanh
 from fastkb.nn.program.engine import Engine
-from fastkb.runtime.memory import check_available_if_large
+from fastkb.runtime.memory import require
 
 _ACTIVATIONS = {"identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": ReLU}
 _LOSSES = {
@@ -46,7 +46,7 @@ def draw(
     # Drawn in float64, and put into the engine's form besides.
     size = sum(inputs * outputs for inputs, outputs in pairwise(widths))
     itemsize = np.dtype(dtype).itemsize
-    check_available_if_large(size * (8 + itemsize), "a network of these hidden_layer_sizes")
+    require(size * (8 + itemsize), "a network of these hidden_layer_sizes")
     for inputs, outputs in pairwise(widths):
         r = np.sqrt((2.0 if activation == "logistic" else 6.0) / (inputs + outputs))
         coefs.append(random.uniform(-r, r, (inputs, outputs)).astype(dtype, copy=False))
@@ -64,9 +64,9 @@ def make_engine(shapes: Sequence[tuple[int, ...]], activation: str, dtype: np.dt
 
 @functools.lru_cache(maxsize=4)
 def evaluator(shapes: tuple[tuple[int, ...], ...], activation: str, dtype: np.dtype) -> Engine:
-    """The same, kept with its scratch for the next predictions of such a network.
+    """An engine of :func:`make_engine`, kept with its scratch for the next predictions.
 
-    To make it and its scratch anew would take longer than to predict a thousand small observations.
+    Making both anew would take longer than to predict a thousand small observations.
     """
     return make_engine(shapes, activation, dtype)
 

@@ -33,7 +33,7 @@ from fastkb.nn.program.step import (
     Steps,
     new_scratch,
 )
-from fastkb.runtime.memory import check_available, check_available_if_large, zeros
+from fastkb.runtime.memory import check_available, require, zeros
 from fastkb.runtime.threads import n_threads
 from fastkb.runtime.workers import call_each, call_together
 
@@ -75,7 +75,7 @@ class Engine:
         ]
         self._largest = max(tensors)
         size = (sum(tensors) + self._largest) * self.dtype.itemsize
-        check_available_if_large(size, "a network of these widths")
+        require(size, "a network of these widths")
         self.program: Program = make_program(rows, self.dtype.name)
         linear = self.program.layers[self.program.layers["has_weights"] == 1]
         self._weights = int((linear["inputs"] * linear["outputs"]).sum())
@@ -115,7 +115,7 @@ class Engine:
         """Draw a member's first parameters, layer by layer, from its own stream."""
         # (It is drawn in float64.)
         size = self._largest * (8 + self.dtype.itemsize)
-        check_available_if_large(size, "drawing a network's first parameters")
+        require(size, "drawing a network's first parameters")
         rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
         for place, layer in enumerate(self._layers):
             if isinstance(layer, Linear):

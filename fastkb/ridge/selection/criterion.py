@@ -1,4 +1,4 @@
-"""What decides between candidates: an error of prediction or a likelihood, and who wins a tie.
+"""What decides between candidates: an error of prediction or a likelihood, and how ties are broken.
 
 **The restricted likelihood.** Kernel ridge regression is the posterior mean of a Gaussian process: for
 y ~ N(b 1, s² (K/λ + W⁻¹)) with any b, the likelihood of the n - 1 contrasts of y that do not depend on
@@ -46,6 +46,18 @@ TIE_OF_ERRORS = TieRule(1e-9, 0.0)
 TIE_OF_LIKELIHOODS = TieRule(0.0, 1e-6)
 
 
+# A target that is fitted exactly leaves nothing, and any penalty will do: its logarithm is finite so that
+# the determinant decides, for the smoothest fit.
+_SMALLEST = np.finfo(np.float64).tiny
+
+
+def minus_twice_log_likelihood(
+    squares: np.ndarray, degrees: int, log_determinant: np.ndarray
+) -> np.ndarray:
+    """-2 log L, up to a constant, from zᵀ M z, the number of contrasts and Σₖ log((lₖ + λ)/λ)."""
+    return degrees * np.log(np.maximum(squares, _SMALLEST) / degrees) + log_determinant
+
+
 def restricted_likelihood(operator: ResidualOperator, residuals: np.ndarray) -> np.ndarray:
     """-2 log L, up to a constant.
 
@@ -61,12 +73,9 @@ def restricted_likelihood(operator: ResidualOperator, residuals: np.ndarray) -> 
     ndarray
         Infinite where K + λI is not positive definite.  # shape: (n_targets, n_alphas)
     """
-    n = operator.degrees_of_freedom
     squares = operator.sum_of_squares(residuals)
-    # A target that the intercept fits exactly leaves nothing, and any penalty will do: its
-    # logarithm is finite so that the determinant decides, for the smoothest fit.
-    smallest = np.finfo(np.float64).tiny
-    value = n * np.log(np.maximum(squares, smallest) / n) + operator.log_determinant()
+    degrees = operator.degrees_of_freedom
+    value = minus_twice_log_likelihood(squares, degrees, operator.log_determinant())
     value[:, operator.indefinite] = np.inf
     return value
 

@@ -157,7 +157,7 @@ def _dense(X: Any) -> np.ndarray:
 
 
 def _has_others(X: Any, known: np.ndarray, metric: str, tolerance: float) -> bool:
-    """Whether any row of `X` is none of the `known` ones, some of its rows at a time."""
+    """Whether any row of `X` is none of the `known` ones, a part of its rows at a time."""
     from scipy.spatial.distance import cdist
 
     for start in range(0, X.shape[0], _ROWS_FOR_MEDIAN):
@@ -168,7 +168,7 @@ def _has_others(X: Any, known: np.ndarray, metric: str, tolerance: float) -> boo
 
 
 def _nearest_on_a_line(values: np.ndarray, tolerance: float) -> np.ndarray:
-    """The distance from each different value to the nearest other.  # shape: (n_distinct,)"""
+    """The distance from each different value to the nearest other one.  # shape: (n_distinct,)"""
     ordered = np.sort(values)
     steps = np.diff(ordered)
     gaps = np.diff(ordered[np.concatenate([[True], steps > tolerance])])
@@ -177,7 +177,10 @@ def _nearest_on_a_line(values: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def _nearest(distances: np.ndarray, different: np.ndarray) -> np.ndarray:
-    """The same for rows, given the distances of all pairs.  # shape: (n_distinct,)"""
+    """The distance from each different row to the nearest other one, given those of all pairs.
+
+    # shape: (n_distinct,)
+    """
     from scipy.spatial.distance import squareform
 
     is_equal = squareform(~different)

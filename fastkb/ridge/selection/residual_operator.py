@@ -36,7 +36,7 @@ _BLOCK_SIZE = 2**21
 
 
 class ResidualOperator:
-    """M for some penalties: what the three factorisations have in common.
+    """M for several penalties: what the three factorisations have in common.
 
     Parameters
     ----------
@@ -65,11 +65,11 @@ class ResidualOperator:
         raise NotImplementedError
 
     def blocks(self, rows: np.ndarray, penalties: slice) -> np.ndarray:
-        """M for some rows and columns.  # shape: (n_penalties, n_rows, n_rows)"""
+        """M for a part of the rows and columns.  # shape: (n_penalties, n_rows, n_rows)"""
         raise NotImplementedError
 
     def solve_block(self, rows: np.ndarray, right_sides: np.ndarray) -> np.ndarray:
-        """The inverse of M for some rows and columns, times right sides; infinite where none exists.
+        """The inverse of a part of M, times right sides; infinite where none exists.
 
         # right_sides and result: shape (n_alphas, n_rows, n_targets)
         """

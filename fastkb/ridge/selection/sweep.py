@@ -22,8 +22,8 @@ from fastkb.ridge.selection.evaluation import Evaluation, TrainingData, evaluate
 from fastkb.runtime.memory import require
 from fastkb.runtime.threads import limit_blas, n_threads, thread_map
 
-# What runs at once may take this many bytes, at three matrices each: the Gram matrix, which turns
-# into its vectors, and LAPACK's workspace, or a low-rank factor and its rotation.
+# Kernels that are decomposed at once may take so many bytes, at three matrices each: the Gram matrix,
+# which turns into its vectors, and LAPACK's workspace, or a low-rank factor and its rotation.
 _BYTES_AT_ONCE = 2**30
 
 # Up to this many rows one thread is as fast as several, and not at the mercy of a busy machine.

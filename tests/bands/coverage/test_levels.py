@@ -63,7 +63,7 @@ def test_a_level_of_many_rows_decides_its_fitted_value():
     X = np.repeat([0.0, 1.0], [40, 2])[:, None]
     leverage = np.zeros((42, 3))
     leverage[:40] = np.array([1.0, 0.96, 0.94]) / 40
-    # (Two rows may be smoothed.)
+    # Two rows may be smoothed.
     np.testing.assert_array_equal(keeps_means(leverage, X), [True, True, False])
 
 

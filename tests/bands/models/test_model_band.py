@@ -12,14 +12,8 @@ from sklearn.svm import SVC, LinearSVC
 import fastkb
 from fastkb import bootstrap_band, schemes
 from fastkb.bands.models.model_band import Options, describe_job, describe_scheme, numbers_of
-from fastkb.bands.models.models import Training
+from fastkb.bands.models.models import GivenData
 from fastkb.random.streams import key_from_rng
-
-
-def data(n=40, d=2, seed=0, n_eval=7):
-    rng = np.random.default_rng(seed)
-    X, X_eval = rng.uniform(size=(n, d)), rng.uniform(size=(n_eval, d))
-    return X, np.sin(5 * X[:, 0]) + 0.2 * rng.standard_normal(n), X_eval
 
 
 def labels_of(y):
@@ -41,7 +35,7 @@ class Never(BaseEstimator):
 
 @pytest.mark.parametrize("cls", [fastkb.KernelRidge, sklearn.kernel_ridge.KernelRidge])
 @pytest.mark.parametrize("several", [False, True])
-def test_all_solvers_agree(cls, several):
+def test_all_solvers_agree(data, cls, several):
     X, y, X_eval = data()
     y = np.stack([y, 10 * y + X[:, 1]], axis=1) if several else y
     model = cls(alpha=0.1, kernel="rbf", gamma=2.0)
@@ -60,13 +54,13 @@ def test_all_solvers_agree(cls, several):
 
 
 @pytest.mark.parametrize("solver", ["lowrank", "cholesky"])
-def test_solvers_of_kernel_ridge(solver):
+def test_solvers_of_kernel_ridge(data, solver):
     with pytest.raises(ValueError, match=f"solver='{solver}' is for KernelRidge"):
         bootstrap_band(Never(), *data(), n_resamples=3, solver=solver)
 
 
 @pytest.mark.parametrize("options", [{}, {"solver": "weights"}])
-def test_float32(options):
+def test_float32(data, options):
     X, y, X_eval = (a.astype(np.float32) for a in data())
     model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=2.0)
     band = bootstrap_band(model, X, y, X_eval, n_resamples=5, rng=0, **options)
@@ -93,7 +87,7 @@ SCHEMES = [
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_schemes_are_the_same_for_kernel_ridge_and_its_refits(scheme):
+def test_schemes_are_the_same_for_kernel_ridge_and_its_refits(data, scheme):
     X, y, X_eval = data()
     model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=2.0)
     own, refit = (
@@ -109,7 +103,7 @@ def test_schemes_are_the_same_for_kernel_ridge_and_its_refits(scheme):
 
 
 @pytest.mark.parametrize("scheme", [SCHEMES[0], SCHEMES[2], schemes.Residual(), schemes.Wild()])
-def test_schemes_with_several_targets(scheme):
+def test_schemes_with_several_targets(data, scheme):
     X, y, X_eval = data()
     Y = np.stack([y, y**2, y + X[:, 1]], axis=1)
     model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=2.0)
@@ -121,7 +115,7 @@ def test_schemes_with_several_targets(scheme):
     np.testing.assert_allclose(refit.distribution, own.distribution, atol=1e-9)
 
 
-def test_a_scheme_is_the_plain_loop():
+def test_a_scheme_is_the_plain_loop(data):
     X, y, X_eval = data()
     scheme = schemes.Clusters(GROUPS)
     counts = scheme.prepare([y], True).counts(key_from_rng(4), 0, 10)
@@ -133,31 +127,31 @@ def test_a_scheme_is_the_plain_loop():
             np.testing.assert_allclose(band.distribution[b], expected, atol=1e-10)
 
 
-def test_new_responses_are_the_plain_loop():
+def test_new_responses_are_the_plain_loop(data):
     X, y, X_eval = data()
     for scheme in (schemes.Residual(), schemes.Wild()):
         for model in (LinearRegression(), KNeighborsRegressor()):
             band = bootstrap_band(model, X, y, X_eval, n_resamples=10, rng=4, scheme=scheme)
             fitted = model.__sklearn_clone__().fit(X, y).predict(X)
-            plan = scheme.around(y, fitted)
-            for b, new in enumerate(plan.responses(key_from_rng(4), 0, 10)):
+            prepared = scheme.around(y, fitted)
+            for b, new in enumerate(prepared.responses(key_from_rng(4), 0, 10)):
                 expected = model.__sklearn_clone__().fit(X, new).predict(X_eval)
                 np.testing.assert_allclose(band.distribution[b], expected, atol=1e-12)
 
 
-def test_new_responses_for_functions():
+def test_new_responses_for_functions(data):
     def mean(X, y, w, X_eval):
         assert (w == 1).all()
         return np.full(len(X_eval), np.average(y, weights=w))
 
     X, y, X_eval = data()
     band = bootstrap_band(mean, X, y, X_eval, n_resamples=10, rng=4, scheme=schemes.Wild())
-    plan = schemes.Wild(np.full(40, y.mean())).prepare([y], True)
-    expected = plan.responses(key_from_rng(4), 0, 10).mean(axis=1)
+    prepared = schemes.Wild(np.full(40, y.mean())).prepare([y], True)
+    expected = prepared.responses(key_from_rng(4), 0, 10).mean(axis=1)
     np.testing.assert_allclose(band.distribution[:, 0], expected, rtol=1e-12)
 
 
-def test_bayesian_weights_for_functions_and_classifiers():
+def test_bayesian_weights_for_functions_and_classifiers(data):
     X, y, X_eval = data()
     seen = []
 
@@ -178,7 +172,7 @@ def test_bayesian_weights_for_functions_and_classifiers():
         np.testing.assert_allclose(band.distribution[b], one.predict_proba(X_eval)[:, 1], atol=1e-6)
 
 
-def test_strata_keep_every_class():
+def test_strata_keep_every_class(data):
     X, y, X_eval = data()
     labels = labels_of(y)
     labels[:2] = "one"
@@ -189,7 +183,7 @@ def test_strata_keep_every_class():
     assert band.classes.tolist() == ["no", "one", "yes"]
 
 
-def test_fitted_values_of_several_targets():
+def test_fitted_values_of_several_targets(data):
     X, y, X_eval = data()
     Y = np.column_stack([y, 2 * y])
     fitted = LinearRegression().fit(X, Y).predict(X)
@@ -227,13 +221,13 @@ def test_fitted_values_of_several_targets():
         (Never(), {"scheme": schemes.Residual(leverage=np.ones(3))}, "leverage must be one number"),
     ],
 )
-def test_refusals(model, options, words, tmp_path, monkeypatch):
+def test_refusals(data, model, options, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=words):
         bootstrap_band(model, *data(), **{"n_resamples": 3, **options})
 
 
-def test_rows_take_no_bayesian_weights():
+def test_rows_take_no_bayesian_weights(data):
     with pytest.raises(
         ValueError, match="Bayesian needs an estimator whose fit takes sample_weight"
     ):
@@ -246,13 +240,13 @@ def test_rows_take_no_bayesian_weights():
 
 @pytest.mark.parametrize("scheme", [schemes.Wild(), schemes.Residual()])
 @pytest.mark.parametrize("model", [LogisticRegression(), KNeighborsClassifier()])
-def test_classifiers_have_no_residuals(scheme, model):
+def test_classifiers_have_no_residuals(data, scheme, model):
     X, y, X_eval = data()
     with pytest.raises(ValueError, match=f"{type(scheme).__name__} is for regression"):
         bootstrap_band(model, X, labels_of(y), X_eval, n_resamples=3, scheme=scheme)
 
 
-def test_probabilities_of_one_target_only():
+def test_probabilities_of_one_target_only(data):
     X, y, X_eval = data()
     labels = np.stack([y > 0, y > 0.5], axis=1).astype(int)
     with pytest.raises(ValueError, match=r"needs y of shape \(n,\), got \(40, 2\)"):
@@ -264,12 +258,12 @@ def test_probabilities_of_one_target_only():
 
 
 @pytest.mark.parametrize("model", [LinearRegression, "model", 3])
-def test_no_models(model):
+def test_no_models(data, model):
     with pytest.raises(TypeError, match="estimator must"):
         bootstrap_band(model, *data(), n_resamples=3)
 
 
-def test_data_of_different_lengths():
+def test_data_of_different_lengths(data):
     X, y, X_eval = data()
     with pytest.raises(ValueError, match="y has 39 rows and X has 40"):
         bootstrap_band(Never(), X, y[:-1], X_eval, n_resamples=3)
@@ -281,7 +275,7 @@ def test_data_of_different_lengths():
     ("model", "response"),
     [(LogisticRegression(), "predict_proba"), (LinearSVC(), "decision_function")],
 )
-def test_response_of_classifiers(model, response):
+def test_response_of_classifiers(data, model, response):
     X, y, X_eval = data()
     labels = labels_of(y)
     bands = [
@@ -306,7 +300,7 @@ def test_numbers_of():
     assert numbers_of(np.array([["u", "v"], ["v", "v"]])).tolist() == [[0, 1], [1, 1]]
 
 
-def test_descriptions():
+def test_descriptions(data):
     assert describe_scheme(None) == "rows"
     assert describe_scheme(schemes.Stratified(np.array([0, 1]))) == "Stratified(labels=[0, 1])"
     long = np.arange(5000)
@@ -315,10 +309,10 @@ def test_descriptions():
     assert describe_scheme(schemes.Clusters(long)) != describe_scheme(schemes.Clusters(changed))
     X, y, X_eval = data()
     options = Options(key_from_rng(1), 9, None, "auto", 2, True, False)
-    job = describe_job(LinearRegression(), Training(X, y.tolist(), X_eval), "rows", options)
+    job = describe_job(LinearRegression(), GivenData(X, y.tolist(), X_eval), "rows", options)
     same = describe_job(
         LinearRegression(),
-        Training(X, y, X_eval),
+        GivenData(X, y, X_eval),
         "rows",
         options._replace(n_jobs=1, progress=True),
     )

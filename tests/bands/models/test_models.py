@@ -19,9 +19,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from fastkb import bootstrap_band, rbf_kernel, schemes
 from fastkb.bands.models.models import (
     ALL_DATA,
-    Fit,
+    Fitted,
+    GivenData,
     Model,
-    Training,
     fit,
     predict_replicate,
     predict_replicates,
@@ -31,12 +31,6 @@ from fastkb.bands.models.models import (
 from fastkb.random.streams import bootstrap_counts, key_from_rng
 
 KEY = key_from_rng(0)
-
-
-def data(n=40, d=2, seed=0, n_eval=7):
-    rng = np.random.default_rng(seed)
-    X, X_eval = rng.uniform(size=(n, d)), rng.uniform(size=(n_eval, d))
-    return X, np.sin(5 * X[:, 0]) + 0.2 * rng.standard_normal(n), X_eval
 
 
 def labels_of(y, names):
@@ -61,7 +55,7 @@ def drawn(seed, n_resamples, n):
 
 
 @pytest.mark.parametrize("n_targets", [None, 1, 3])
-def test_with_weights(n_targets):
+def test_with_weights(data, n_targets):
     X, y, X_eval = data()
     if n_targets:
         y = np.stack([y + t * X[:, 1] for t in range(n_targets)], axis=1)
@@ -83,7 +77,7 @@ def test_with_weights(n_targets):
         DecisionTreeRegressor(max_features=1, random_state=5),
     ],
 )
-def test_with_rows(model):
+def test_with_rows(data, model):
     X, y, X_eval = data()
     band = bootstrap_band(model, X, y, X_eval, n_resamples=10, rng=3, solver="rows")
     assert band.solver == "rows"
@@ -107,7 +101,7 @@ class Noted(LinearRegression):
 
 @pytest.mark.parametrize("solver", ["weights", "rows"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_what_fit_is_told(solver, weighted):
+def test_what_fit_is_told(data, solver, weighted):
     """Weights are multiplied by counts, what has a value for each row goes with it, the rest stays."""
     X, y, X_eval = data()
     weight = np.random.default_rng(0).integers(0, 3, 40).astype(float) if weighted else None
@@ -128,7 +122,7 @@ def test_what_fit_is_told(solver, weighted):
     np.testing.assert_array_equal(band.center, center)
 
 
-def test_what_the_fits_of_pipelines_and_new_responses_are_told():
+def test_what_the_fits_of_pipelines_and_new_responses_are_told(data):
     X, y, X_eval = data()
     weight = np.random.default_rng(0).uniform(size=40)
     pipeline = make_pipeline(StandardScaler(), LinearRegression())
@@ -149,7 +143,7 @@ def test_what_the_fits_of_pipelines_and_new_responses_are_told():
 
 
 @pytest.mark.parametrize("model", [KNeighborsRegressor(3), make_pipeline(LinearRegression())])
-def test_models_without_weights_get_rows(model):
+def test_models_without_weights_get_rows(data, model):
     X, y, X_eval = data()
     band = bootstrap_band(model, X, y, X_eval, n_resamples=2, rng=3)
     assert band.solver == "rows"
@@ -160,7 +154,7 @@ def test_models_without_weights_get_rows(model):
 
 @pytest.mark.parametrize("solver", ["weights", "rows"])
 @pytest.mark.parametrize("names", [["n", "y"], ["a", "b", "c"]])
-def test_probabilities_of_text_labels(names, solver):
+def test_probabilities_of_text_labels(data, names, solver):
     X, y, X_eval = data()
     labels = labels_of(y, names)
     model = LogisticRegression(tol=1e-9)
@@ -173,7 +167,7 @@ def test_probabilities_of_text_labels(names, solver):
     assert band.center.shape == ((7,) if len(names) == 2 else (7, 3))
 
 
-def test_a_class_that_was_not_drawn_has_no_probability():
+def test_a_class_that_was_not_drawn_has_no_probability(data):
     X, _, X_eval = data()
     labels = rare_labels()
     band = bootstrap_band(LogisticRegression(), X, labels, X_eval, n_resamples=30, rng=0)
@@ -190,7 +184,7 @@ def test_a_class_that_was_not_drawn_has_no_probability():
     np.testing.assert_allclose(band.distribution.sum(axis=-1), 1.0)
 
 
-def test_resamples_of_one_class():
+def test_resamples_of_one_class(data):
     """A tree is content with one class; the probability of the other is 0 then."""
     X, _, X_eval = data()
     labels = np.array(["n"] * 38 + ["y"] * 2)
@@ -204,7 +198,7 @@ def test_resamples_of_one_class():
 
 
 @pytest.mark.parametrize("names", [["n", "y"], ["a", "b", "c"]])
-def test_decision_functions(names):
+def test_decision_functions(data, names):
     X, y, X_eval = data()
     labels = labels_of(y, names)
     band = bootstrap_band(SVC(), X, labels, X_eval, n_resamples=10, rng=1, solver="rows")
@@ -214,7 +208,7 @@ def test_decision_functions(names):
     assert band.classes.tolist() == names
 
 
-def test_a_missing_class_has_no_decision_function():
+def test_a_missing_class_has_no_decision_function(data):
     X, _, X_eval = data()
     labels = rare_labels()
     first = next(b for b, (w, _) in enumerate(drawn(0, 30, 40)) if not w[:2].any())
@@ -223,7 +217,7 @@ def test_a_missing_class_has_no_decision_function():
     assert isinstance(info.value.__cause__, ValueError)
 
 
-def test_predicted_classes():
+def test_predicted_classes(data):
     X, y, X_eval = data()
     labels = (y > 0.5).astype(int)
     band = bootstrap_band(
@@ -235,7 +229,7 @@ def test_predicted_classes():
     assert band.distribution.dtype == np.float64
 
 
-def test_predicted_text_is_refused():
+def test_predicted_text_is_refused(data):
     X, y, X_eval = data()
     with pytest.raises(ValueError, match=r"'predict' gives labels.*<U1.*predict_proba"):
         bootstrap_band(
@@ -250,7 +244,7 @@ def fit_predict(X, y, w, X_eval):
     return np.column_stack([np.ones(len(X_eval)), X_eval]) @ beta
 
 
-def test_functions():
+def test_functions(data):
     X, y, X_eval = data()
     band = bootstrap_band(fit_predict, X, y, X_eval, n_resamples=10, rng=4)
     for b, (weights, _) in enumerate(drawn(4, 10, 40)):
@@ -264,7 +258,7 @@ def test_functions():
 # --- what X may be ------------------------------------------------------------------------------
 
 
-def test_data_frames():
+def test_data_frames(data):
     pandas = pytest.importorskip("pandas")
     X, y, X_eval = data()
     index = np.arange(40)[::-1] + 100  # labels of rows are no positions
@@ -286,7 +280,7 @@ def test_data_frames():
     assert plain.prediction_error == band.prediction_error
 
 
-def test_labels_in_a_series():
+def test_labels_in_a_series(data):
     pandas = pytest.importorskip("pandas")
     X, y, X_eval = data()
     labels = labels_of(y, ["a", "b", "c"])
@@ -304,14 +298,14 @@ def test_labels_in_a_series():
 
 
 @pytest.mark.parametrize("make", [sparse.coo_array, sparse.dia_matrix])
-def test_sparse_formats_without_rows(make):
+def test_sparse_formats_without_rows(data, make):
     X, y, X_eval = data()
     expected = bootstrap_band(LinearRegression(), X, y, X_eval, n_resamples=5, rng=0)
     found = bootstrap_band(LinearRegression(), make(X), y, make(X_eval), n_resamples=5, rng=0)
     np.testing.assert_allclose(found.distribution, expected.distribution, atol=1e-5)
 
 
-def test_sparse():
+def test_sparse(data):
     X, y, X_eval = data()
     thin = sparse.csr_matrix(np.where(X > 0.5, X, 0.0))
     points = sparse.csr_matrix(X_eval)
@@ -327,7 +321,7 @@ def test_sparse():
         assert band.x is points
 
 
-def test_lists():
+def test_lists(data):
     X, y, X_eval = data()
     given = [X.tolist(), y.tolist(), X_eval.tolist()]
     for model in (LinearRegression(), KNeighborsRegressor()):
@@ -368,7 +362,7 @@ def test_fixed_random_states_stay():
     assert states(seeded(make_pipeline(LinearRegression()), KEY, 0)) == {}
 
 
-def test_random_models_are_reproducible():
+def test_random_models_are_reproducible(data):
     X, y, X_eval = data()
     model = DecisionTreeRegressor(max_features=1, splitter="random")
 
@@ -396,7 +390,7 @@ def test_random_models_are_reproducible():
         ),
     ],
 )
-def test_precomputed_kernels(own, precomputed, solver):
+def test_precomputed_kernels(data, own, precomputed, solver):
     X, y, X_eval = data()
     options = {"solver": solver, "n_resamples": 15, "rng": 2, "out_of_bag": True}
     expected = bootstrap_band(own, X, y, X_eval, **options)
@@ -410,7 +404,7 @@ def test_precomputed_kernels(own, precomputed, solver):
 
 @pytest.mark.filterwarnings("ignore:Precomputed sparse input")
 @pytest.mark.parametrize("make", [np.asarray, pd.DataFrame, sparse.csr_array])
-def test_precomputed_distances(make):
+def test_precomputed_distances(data, make):
     X, y, X_eval = data()
     options = {"n_resamples": 15, "rng": 2, "out_of_bag": True}
     expected = bootstrap_band(KNeighborsRegressor(3), X, y, X_eval, **options)
@@ -421,7 +415,7 @@ def test_precomputed_distances(make):
     assert found.prediction_error.out_of_bag == pytest.approx(expected.prediction_error.out_of_bag)
 
 
-def test_precomputed_shapes():
+def test_precomputed_shapes(data):
     X, y, X_eval = data()
     model = SVR(kernel="precomputed")
     with pytest.raises(ValueError, match=r"X of a precomputed .* square, got shape \(40, 2\)"):
@@ -460,7 +454,7 @@ class Frequencies(Mean):
 
 
 @pytest.mark.filterwarnings("ignore:.*__sklearn_tags__:DeprecationWarning")
-def test_estimators_of_another_make():
+def test_estimators_of_another_make(data):
     X, y, X_eval = data()
     band = bootstrap_band(Mean(), X, y, X_eval, n_resamples=8, rng=1)
     labels = labels_of(y, ["n", "y"])
@@ -474,25 +468,25 @@ def test_estimators_of_another_make():
 # --- the parts ----------------------------------------------------------------------------------
 
 
-def test_rows_of_weight_zero_are_left_out():
+def test_rows_of_weight_zero_are_left_out(data):
     X, y, X_eval = data()
     weights = np.r_[np.zeros(10, int), np.full(20, 2), np.zeros(10, int)]
     model = Model(DecisionTreeRegressor(random_state=0), True, "predict", None, KEY)
-    fitted = fit(model, Training(X, y, X_eval), 0, weights)
+    fitted = fit(model, GivenData(X, y, X_eval), 0, weights)
     assert fitted.estimator.tree_.n_node_samples[0] == 20
     assert fitted.estimator.tree_.weighted_n_node_samples[0] == 40
-    by_rows = fit(model._replace(weighted=False), Training(X, y, X_eval), 0, weights)
+    by_rows = fit(model._replace(weighted=False), GivenData(X, y, X_eval), 0, weights)
     assert by_rows.estimator.tree_.n_node_samples[0] == 40
-    assert fit(model, Training(X, y, X_eval), 0, None).estimator.tree_.n_node_samples[0] == 40
+    assert fit(model, GivenData(X, y, X_eval), 0, None).estimator.tree_.n_node_samples[0] == 40
 
 
-def test_respond():
+def test_respond(data):
     X, y, X_eval = data()
     labels = labels_of(y, ["n", "y"])
     fitted = LogisticRegression().fit(X, labels)
     model = Model(LogisticRegression(), True, "predict_proba", np.array(["n", "y"]), KEY)
     proba = fitted.predict_proba(X_eval)
-    fitted = Fit(fitted, None)
+    fitted = Fitted(fitted, None)
     np.testing.assert_array_equal(respond(model, fitted, X_eval), proba[:, 1])
     three = model._replace(classes=np.array(["n", "o", "y"]))
     np.testing.assert_array_equal(
@@ -504,26 +498,26 @@ def test_respond():
     np.testing.assert_array_equal(plain, fitted.estimator.predict(X_eval))
 
 
-def test_predictions_at_rows_left_out():
+def test_predictions_at_rows_left_out(data):
     X, y, X_eval = data()
     weights = np.ones(40, int)
     weights[[3, 8]] = 0, 2
     for estimator in (LinearRegression(), fit_predict):
         model = Model(estimator, True, "predict", None, KEY)
-        one = predict_replicate(model, Training(X, y, X_eval), 0, weights, True)
+        one = predict_replicate(model, GivenData(X, y, X_eval), 0, weights, True)
         assert one.out.tolist() == [3]
         expected = fit_predict(X, y, weights.astype(float), X[3:4])
         np.testing.assert_allclose(one.at_out, expected)
-        without = predict_replicate(model, Training(X, y, X_eval), 0, weights, False)
+        without = predict_replicate(model, GivenData(X, y, X_eval), 0, weights, False)
         assert without.out is None
         assert without.at_out is None
         np.testing.assert_array_equal(one.values, without.values)
         # Where no row is left out there is nothing to predict.
-        every = predict_replicate(model, Training(X, y, X_eval), 0, np.ones(40, int), True)
+        every = predict_replicate(model, GivenData(X, y, X_eval), 0, np.ones(40, int), True)
         assert every.at_out is None
 
 
-def test_functions_are_never_asked_about_no_rows():
+def test_functions_are_never_asked_about_no_rows(data):
     """Two rows in one cluster each: a replicate often leaves nothing out."""
     X, y, X_eval = data(n=4)
 
@@ -544,7 +538,7 @@ def test_functions_are_never_asked_about_no_rows():
     assert band.distribution.shape == (30, 7)
 
 
-def test_a_weighted_fit_that_fails_hints_at_rows():
+def test_a_weighted_fit_that_fails_hints_at_rows(data):
     class Unweighted(LinearRegression):
         def fit(self, X, y, sample_weight=None):
             if sample_weight is not None:
@@ -557,7 +551,7 @@ def test_a_weighted_fit_that_fails_hints_at_rows():
     assert bootstrap_band(Unweighted(), X, y, X_eval, n_resamples=3, solver="rows").solver == "rows"
 
 
-def test_what_is_left_out_must_be_finite():
+def test_what_is_left_out_must_be_finite(data):
     X, y, X_eval = data()
 
     def far(X, y, w, X_eval):
@@ -567,10 +561,10 @@ def test_what_is_left_out_must_be_finite():
         bootstrap_band(far, X, y, X_eval, n_resamples=3, rng=0, out_of_bag=True)
 
 
-def test_predict_replicates():
+def test_predict_replicates(data):
     X, y, X_eval = data()
     model = Model(LinearRegression(), True, "predict", None, KEY)
-    training = Training(X, y, X_eval)
+    training = GivenData(X, y, X_eval)
     weights = bootstrap_counts(KEY, 2, 3, 40)
     several = predict_replicates(model, training, 2, weights, None, False)
     for one, row in zip(several, weights, strict=True):
@@ -582,11 +576,11 @@ def test_predict_replicates():
 
 
 @pytest.mark.parametrize(("replicate", "words"), [(ALL_DATA, "all data"), (17, "replicate 17")])
-def test_failures_say_where(replicate, words):
+def test_failures_say_where(data, replicate, words):
     def fails(X, y, w, X_eval):
         raise ZeroDivisionError("no luck")
 
     model = Model(fails, True, "", None, KEY)
     with pytest.raises(ValueError, match=f"on {words}: ZeroDivisionError: no luck") as info:
-        predict_replicate(model, Training(*data()), replicate, None, False)
+        predict_replicate(model, GivenData(*data()), replicate, None, False)
     assert isinstance(info.value.__cause__, ZeroDivisionError)

@@ -22,12 +22,6 @@ from fastkb.reference import prediction_error as reference
 from fastkb.runtime.threads import n_threads
 
 
-def data(n=40, d=2, seed=0, n_eval=7):
-    rng = np.random.default_rng(seed)
-    X, X_eval = rng.uniform(size=(n, d)), rng.uniform(size=(n_eval, d))
-    return X, np.sin(5 * X[:, 0]) + 0.2 * rng.standard_normal(n), X_eval
-
-
 def assert_same(one, other):
     np.testing.assert_array_equal(one.distribution, other.distribution)
     np.testing.assert_array_equal(one.center, other.center)
@@ -63,7 +57,7 @@ def fit_predict(X, y, w, X_eval):
 
 
 @pytest.mark.parametrize("task", [0.0, 0.25])
-def test_results_do_not_depend_on_workers(monkeypatch, task):
+def test_results_do_not_depend_on_workers(data, monkeypatch, task):
     monkeypatch.setattr(refits, "_SECONDS_A_TASK", task)
     X, y, X_eval = data()
     model = DecisionTreeRegressor(max_features=1, splitter="random")
@@ -82,7 +76,7 @@ def test_results_do_not_depend_on_workers(monkeypatch, task):
         assert_same(draw(), alone)
 
 
-def test_new_responses_in_workers():
+def test_new_responses_in_workers(data):
     X, y, X_eval = data()
     Y = np.stack([y, -y, y**2], axis=1)
     draws = [
@@ -95,7 +89,7 @@ def test_new_responses_in_workers():
     assert_same(*draws)
 
 
-def test_backends_that_return_lists(monkeypatch):
+def test_backends_that_return_lists(data, monkeypatch):
     from joblib._parallel_backends import ThreadingBackend
 
     X, y, X_eval = data()
@@ -147,7 +141,7 @@ def assert_errors(error, y, at_data, fitted, seed, loss, counts=None):
     ],
 )
 @pytest.mark.parametrize("several", [False, True])
-def test_squared_error(model, solver, several):
+def test_squared_error(data, model, solver, several):
     X, y, X_eval = data()
     y = np.stack([y, y + X[:, 1]], axis=1) if several else y
     options = {"n_resamples": 12, "rng": 6, "solver": solver}
@@ -166,7 +160,7 @@ def test_squared_error(model, solver, several):
 
 
 @pytest.mark.parametrize("names", [["n", "y"], ["a", "b", "c"]])
-def test_zero_one(names):
+def test_zero_one(data, names):
     X, y, X_eval = data()
     labels = np.array(names)[np.searchsorted(np.quantile(y, [0.5, 0.7][: len(names) - 1]), y)]
 
@@ -181,7 +175,7 @@ def test_zero_one(names):
     assert band.prediction_error.loss == "zero_one"
 
 
-def test_functions_are_called_twice():
+def test_functions_are_called_twice(data):
     X, y, X_eval = data()
     band = bootstrap_band(fit_predict, X, y, X_eval, n_resamples=12, rng=6, out_of_bag=True)
     assert FAILURE["calls"] == 26
@@ -193,7 +187,7 @@ def test_functions_are_called_twice():
     assert FAILURE["calls"] == 13
 
 
-def test_rows_left_out_by_a_scheme():
+def test_rows_left_out_by_a_scheme(data):
     X, y, X_eval = data()
     labels = np.arange(40) // 4
     scheme = schemes.Clusters(labels)
@@ -213,7 +207,7 @@ def test_rows_left_out_by_a_scheme():
 
 @pytest.mark.parametrize("scheme", [schemes.Bayesian(), schemes.Wild(), schemes.Residual()])
 @pytest.mark.parametrize("model", [fastkb.KernelRidge(), LinearRegression()])
-def test_nothing_is_left_out(scheme, model):
+def test_nothing_is_left_out(data, scheme, model):
     X, y, X_eval = data()
     with pytest.raises(ValueError, match=r"out_of_bag=True.*leaves no row out"):
         bootstrap_band(model, X, y, X_eval, n_resamples=3, rng=0, out_of_bag=True, scheme=scheme)
@@ -225,7 +219,7 @@ def test_nothing_is_left_out(scheme, model):
 @pytest.mark.parametrize("out_of_bag", [False, True])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("power failure")])
 @pytest.mark.parametrize("task", [0.0, 0.25])
-def test_an_interrupted_band_goes_on(tmp_path, monkeypatch, out_of_bag, error, task):
+def test_an_interrupted_band_goes_on(data, tmp_path, monkeypatch, out_of_bag, error, task):
     monkeypatch.setattr(refits, "_SECONDS_A_TASK", task)
     X, y, X_eval = data()
     path = tmp_path / "band.npz"
@@ -256,7 +250,7 @@ def test_an_interrupted_band_goes_on(tmp_path, monkeypatch, out_of_bag, error, t
     assert_same(draw(checkpoint=path), whole)
 
 
-def test_interrupted_twice_and_after_no_replicate(tmp_path, monkeypatch):
+def test_interrupted_twice_and_after_no_replicate(data, tmp_path, monkeypatch):
     monkeypatch.setattr(refits, "_SECONDS_A_TASK", 0.0)
     X, y, X_eval = data()
     options = {"n_resamples": 9, "rng": 7, "out_of_bag": True}
@@ -274,7 +268,7 @@ def test_interrupted_twice_and_after_no_replicate(tmp_path, monkeypatch):
     assert_same(bootstrap_band(fit_predict, X, y, X_eval, checkpoint=path, **options), whole)
 
 
-def test_checkpoints_of_random_models(tmp_path):
+def test_checkpoints_of_random_models(data, tmp_path):
     """A finished job is loaded, whatever worker does the rest; a shorter one is another job."""
     X, y, X_eval = data()
     model = DecisionTreeRegressor(max_features=1)
@@ -302,7 +296,7 @@ def interrupted(chunks, after):
 @pytest.mark.parametrize(
     ("out_of_bag", "fit_intercept"), [(False, False), (True, False), (False, True)]
 )
-def test_kernel_ridge_goes_on(tmp_path, monkeypatch, solver, out_of_bag, fit_intercept):
+def test_kernel_ridge_goes_on(data, tmp_path, monkeypatch, solver, out_of_bag, fit_intercept):
     X, y, X_eval = data(30)
     unit = n_threads() * (BATCH if solver == "lowrank" else 1)
     n_resamples = 4 * unit + 3
@@ -347,7 +341,7 @@ def test_kernel_ridge_goes_on(tmp_path, monkeypatch, solver, out_of_bag, fit_int
 
 
 @pytest.mark.parametrize("scheme", [schemes.Wild(), schemes.Residual()])
-def test_new_responses_of_kernel_ridge_go_on(tmp_path, monkeypatch, scheme):
+def test_new_responses_of_kernel_ridge_go_on(data, tmp_path, monkeypatch, scheme):
     X, y, X_eval = data(30)
     model = fastkb.KernelRidge(alpha=0.1, kernel="rbf", gamma=1.0)
     path = tmp_path / "band.npz"
@@ -383,7 +377,7 @@ def test_new_responses_of_kernel_ridge_go_on(tmp_path, monkeypatch, scheme):
     assert sum(asked) == 11 - done
 
 
-def test_a_checkpoint_without_a_constant(tmp_path):
+def test_a_checkpoint_without_a_constant(data, tmp_path):
     X, y, X_eval = data()
     options = {"n_resamples": 4, "rng": 0, "checkpoint": tmp_path / "band.npz"}
     bootstrap_band(fastkb.KernelRidge(), X, y, X_eval, **options)
@@ -392,7 +386,7 @@ def test_a_checkpoint_without_a_constant(tmp_path):
 
 
 @pytest.mark.parametrize("model", [fastkb.KernelRidge(kernel="rbf"), LinearRegression()])
-def test_checkpoints_of_other_jobs(tmp_path, model):
+def test_checkpoints_of_other_jobs(data, tmp_path, model):
     X, y, X_eval = data()
     path = tmp_path / "band.npz"
 
@@ -425,7 +419,7 @@ def test_checkpoints_of_other_jobs(tmp_path, model):
 # --- failures -----------------------------------------------------------------------------------
 
 
-def test_failing_replicates_are_named(monkeypatch):
+def test_failing_replicates_are_named(data, monkeypatch):
     X, y, X_eval = data()
     error = ZeroDivisionError("no luck")
     for calls, words in ((0, "all data"), (1, "replicate 0"), (6, "replicate 5")):
@@ -435,7 +429,7 @@ def test_failing_replicates_are_named(monkeypatch):
         assert info.value.__cause__ is error
 
 
-def test_failures_of_workers_are_named():
+def test_failures_of_workers_are_named(data):
     X, _, X_eval = data()
     labels = np.array(["a", "b"] + ["b"] * 38)  # most resamples have one class
     for jobs in (1, 2):
@@ -447,7 +441,7 @@ def test_failures_of_workers_are_named():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("at", [0, 4])
-def test_predictions_must_be_finite(value, at):
+def test_predictions_must_be_finite(data, value, at):
     calls = []
 
     def model(X, y, w, X_eval):
@@ -459,7 +453,7 @@ def test_predictions_must_be_finite(value, at):
         bootstrap_band(model, *data(), n_resamples=9, rng=0)
 
 
-def test_predictions_must_have_one_shape():
+def test_predictions_must_have_one_shape(data):
     calls = []
 
     def model(X, y, w, X_eval):
@@ -488,7 +482,7 @@ class Bar:
 
 
 @pytest.mark.parametrize("task", [0.0, 0.25])
-def test_the_bar_counts_replicates(monkeypatch, tmp_path, task):
+def test_the_bar_counts_replicates(data, monkeypatch, tmp_path, task):
     monkeypatch.setattr(refits, "_SECONDS_A_TASK", task)
     bars = []
 
@@ -508,7 +502,7 @@ def test_the_bar_counts_replicates(monkeypatch, tmp_path, task):
     assert bars[1].steps == [11]  # what was saved
 
 
-def test_the_bar_is_shown(capsys):
+def test_the_bar_is_shown(data, capsys):
     X, y, X_eval = data()
     bootstrap_band(LinearRegression(), X, y, X_eval, n_resamples=11, rng=0, progress=True)
     assert "11/11" in capsys.readouterr().err

@@ -110,8 +110,8 @@ def test_new_responses_around_the_networks_own_fit(scheme, outputs, dtype):
     )
     center = network(outputs).fit(X, y, rng=4, **SETTINGS)
     fitted = center.forward(X).reshape(y.shape).astype(np.float64)
-    plan = scheme.around(y.astype(np.float64), fitted)
-    new = plan.responses(derived_key(key_from_rng(4), 2), 0, 6)
+    prepared = scheme.around(y.astype(np.float64), fitted)
+    new = prepared.responses(derived_key(key_from_rng(4), 2), 0, 6)
     new = new if new.ndim == 2 else np.moveaxis(new, 0, -1)
     assert_members(band, X_eval, plain_members(X, new.astype(dtype), None, 4))
     assert "new responses" in band.reason
@@ -221,7 +221,7 @@ def test_an_interrupted_band_goes_on(tmp_path, monkeypatch, scheme):
             continue
         with pytest.raises(ValueError, match=words):
             bootstrap_band(net, X, y, X_eval, fit_params=settings, checkpoint=path, **options)
-    # (Of the network's own parameters nothing depends.)
+    # Of the network's own parameters nothing depends.
     used = network().fit(X, y, rng=0, epochs=1)
     fresh = bootstrap_band(network(), X, y, X_eval, fit_params=SETTINGS, checkpoint=path, **options)
     np.testing.assert_array_equal(fresh.distribution, whole.distribution)

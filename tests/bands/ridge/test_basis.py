@@ -66,7 +66,7 @@ def test_a_constant_takes_the_features_means():
     eigenvalues, centred = build(rbf(fit_intercept=True), X, y, X_eval).axes()
     assert eigenvalues[0] == np.inf
     np.testing.assert_array_equal(centred[0], 1.0)
-    # (As many pivots here, with and without.)
+    # As many pivots here, with and without.
     means = rotated[:, :80].mean(axis=1, keepdims=True)
     expected = (rotated - means).T @ (rotated - means)
     np.testing.assert_allclose(centred[1:].T @ centred[1:], expected, atol=1e-13)

@@ -26,7 +26,7 @@ def test_penalties_of_the_wrong_size(alpha):
 
 
 def test_penalties_that_are_no_numbers():
-    with pytest.raises(TypeError, match="alpha must be a number"):
+    with pytest.raises(TypeError, match="alpha must be numbers"):
         validation.check_alpha("large", 2)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastkb
-from fastkb.bands.ridge.cholesky import Problem, predict, workspace
+from fastkb.bands.ridge.cholesky import CholeskyProblem, predict, workspace
 from fastkb.linalg.cholesky import NR
 from fastkb.reference import band as reference
 
@@ -18,7 +18,9 @@ def _problem(n, n_eval, alpha, seed, fit_intercept=False):
     K = fastkb.rbf_kernel(X)
     cross = fastkb.rbf_kernel(rng.standard_normal((n_eval, 3)), X)
     alpha = np.asarray(alpha, dtype=float)
-    return Problem(K, cross, rng.standard_normal((len(alpha), n)), alpha, fit_intercept), rng
+    return CholeskyProblem(
+        K, cross, rng.standard_normal((len(alpha), n)), alpha, fit_intercept
+    ), rng
 
 
 @settings(max_examples=40, deadline=None)

@@ -9,10 +9,11 @@ import fastkb
 from fastkb.bands.ridge.basis import TOLERANCE, Basis, Refused
 from fastkb.bands.ridge.kernel_source import KernelSource
 from fastkb.bands.ridge.lowrank import BATCH, LowRank
-from fastkb.bands.ridge.plan import Split
-from fastkb.random.streams import bootstrap_counts, bootstrap_indices, key_from_rng
+from fastkb.bands.ridge.solver_choice import Split
+from fastkb.random.streams import bootstrap_counts, key_from_rng
 from fastkb.reference import band as reference
 from fastkb.reference import gram
+from fastkb.reference.streams import bootstrap_indices
 
 KEY = key_from_rng(0)
 PROMISE = 1e-6
@@ -56,7 +57,7 @@ def largest_error(solver, model, X, y, X_eval, replicates):
     for b in replicates:
         if not bounds[b] < np.inf:
             continue
-        indices = bootstrap_indices(KEY, b, 1, len(y))[0]
+        indices = bootstrap_indices(KEY, b, len(y))
         exact = reference.refit(K, cross, y, model.alpha, indices, constant)
         # The promise is "up to rounding": of the kernel's values, by a few eps each, and of the targets.
         rounding = 8 * reference.rounding_sensitivity(K, cross, y, model.alpha, indices, constant)
@@ -85,7 +86,7 @@ def test_a_certificate_is_never_wrong(
     rng = np.random.default_rng(seed)
     # Repeated inputs with unequal targets; targets far from zero; evaluation outside the data.
     X = np.repeat(rng.uniform(size=(-(-n // repeat), d)), repeat, axis=0)[:n]
-    # (With a constant the targets' means have been taken off before.)
+    # With a constant the targets' means have been taken off before.
     y = (0.0 if fit_intercept else offset) + np.sin(5 * X[:, 0]) + noise * rng.standard_normal(n)
     if np.ptp(y) == 0:
         return
@@ -166,7 +167,7 @@ def test_targets_and_penalties_are_independent_problems(fit_intercept):
     K, cross = gram.rbf(X, gamma=10.0), gram.rbf(X_eval, X, gamma=10.0)
     for t, alpha in enumerate(model.alpha):
         for b in range(5):
-            indices = bootstrap_indices(KEY, b, 1, 80)[0]
+            indices = bootstrap_indices(KEY, b, 80)
             exact = reference.refit(K, cross, Y[:, t], alpha, indices, fit_intercept)
             error = np.abs(predictions[b, :, t] - exact).max()
             assert error <= PROMISE * np.ptp(Y[:, t])
@@ -189,6 +190,6 @@ def test_other_kernels(fit_intercept):
         assert (bounds <= PROMISE).all()
         K, cross = model._get_kernel(X), model._get_kernel(X_eval, X)
         for b in range(6):
-            indices = bootstrap_indices(KEY, b, 1, 120)[0]
+            indices = bootstrap_indices(KEY, b, 120)
             exact = reference.refit(K, cross, y, model.alpha, indices, fit_intercept)
             assert np.abs(predictions[b, :, 0] - exact).max() <= PROMISE * np.ptp(y)

@@ -12,7 +12,7 @@ from fastkb.bands.ridge.lowrank_problem import (
     PENALTY,
     RESIDUAL_EVAL,
     Limits,
-    Problem,
+    LowRankProblem,
     Sizes,
     workspace,
 )
@@ -73,7 +73,7 @@ def make(
     residual[:n] = 1e-14 * rng.uniform(size=n)
     weak_ratio = eigenvalues[strong] / penalty if strong < rank else 0.0
     limits = Limits(penalty, weak_ratio, np.inf if fit_intercept else 1e6, 1e-15, tolerance)
-    problem = Problem(
+    problem = LowRankProblem(
         pack_rows(psi),
         pack_columns(psi),
         pack_rows(psi_eval),

@@ -11,7 +11,8 @@ import fastkb
 from fastkb import bootstrap_band
 from fastkb.bands.ridge import replicates
 from fastkb.bands.ridge.kernel_source import KernelSource
-from fastkb.random.streams import bootstrap_counts, bootstrap_indices, key_from_rng
+from fastkb.random.streams import bootstrap_counts, key_from_rng
+from fastkb.reference.streams import bootstrap_indices
 
 intercepts = pytest.mark.parametrize("fit_intercept", [False, True])
 
@@ -114,14 +115,14 @@ def test_a_larger_basis_is_tried_before_factorisations(monkeypatch, fit_intercep
 def test_a_fit_that_the_kernel_contradicts_is_not_trusted(monkeypatch, fit_intercept):
     source, y, alpha = job(fit_intercept=fit_intercept)
     rows = KernelSource.rows
-    # (A constant added to all values would be none of the fit's concern with an intercept.)
+    # A constant added to all values would be none of the fit's concern with an intercept.
     slope = 1e-3 * np.linspace(0.0, 1.0, 60)
     monkeypatch.setattr(KernelSource, "rows", lambda self, i: rows(self, i) + slope)
     result = replicates.compute_replicates(
         replicates.Job(source, y, alpha, key_from_rng(0), 20), "lowrank"
     )
-    assert result.plan.solver == "cholesky"
-    assert "could not be certified" in result.plan.reason
+    assert result.solved_by.solver == "cholesky"
+    assert "could not be certified" in result.solved_by.reason
 
 
 # --- with an intercept --------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def test_a_line_with_a_constant_and_no_penalty_is_least_squares():
     with pytest.warns(LinAlgWarning, match="singular"):
         result = bootstrap_band(model, X, y + 1e3, X_eval, n_resamples=10, rng=0)
     for b in range(10):
-        rows = bootstrap_indices(key_from_rng(0), b, 1, 30)[0]
+        rows = bootstrap_indices(key_from_rng(0), b, 30)
         peer = LinearRegression().fit(X[rows], y[rows] + 1e3)
         np.testing.assert_allclose(result.distribution[b], peer.predict(X_eval), atol=1e-8)
 

@@ -64,14 +64,14 @@ def test_every_replicate_is_a_refit(scheme, alpha, fit_intercept):
     model = fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=3.0, fit_intercept=fit_intercept)
     result = replicates(model, X, Y, X_eval, scheme)
     assert result.distribution.shape == (12, 8, 3)
-    plan = scheme.around(Y, refit(Y, X, X, alpha, fit_intercept))
-    responses = plan.responses(KEY, 0, 12)  # (targets, replicates, rows)
+    prepared = scheme.around(Y, refit(Y, X, X, alpha, fit_intercept))
+    responses = prepared.responses(KEY, 0, 12)  # (targets, replicates, rows)
     for b in range(12):
         expected = refit(responses[:, b].T, X, X_eval, alpha, fit_intercept)
         np.testing.assert_allclose(result.distribution[b], expected, atol=1e-10)
     center = refit(Y, X, X_eval, alpha, fit_intercept)
     np.testing.assert_allclose(result.center, center, atol=1e-10)
-    assert result.plan.solver == "cholesky"
+    assert result.solved_by.solver == "cholesky"
     assert result.rank is None
     assert result.n_exact == 0
 

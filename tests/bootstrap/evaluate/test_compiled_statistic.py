@@ -12,11 +12,6 @@ from fastkb.bootstrap.evaluate.statistics import NAMED, plain_function, recognis
 from fastkb.reference import bootstrap as reference
 
 
-def rows_for(lengths, count=6, seed=0):
-    rng = np.random.default_rng(seed)
-    return [rng.integers(0, n, (count, n)).astype(np.uint32) for n in lengths]
-
-
 @pytest.mark.parametrize("name", sorted(NAMED))
 def test_compiled_jackknife(name):
     statistic = NAMED[name]
@@ -32,7 +27,7 @@ def test_compiled_jackknife(name):
 
 @pytest.mark.parametrize("function", [stats.pearsonr, stats.spearmanr])
 @pytest.mark.parametrize("n", [2, 3, 15])
-def test_correlations_with_their_pvalues(function, n):
+def test_correlations_with_their_pvalues(rows_for, function, n):
     x, y = np.random.default_rng(6).normal(size=(2, n))
     (rows,) = rows_for([n], 8)
     statistic = recognise(function)

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastkb.bootstrap.checks import check_request, check_samples
+from fastkb.bootstrap.checks import Request, check_request, check_samples
 from fastkb.bootstrap.evaluate.compiled_statistic import Compiled
 from fastkb.bootstrap.evaluate.evaluators import make_evaluator
 from fastkb.bootstrap.evaluate.jitted_function import JittedFunction
@@ -38,14 +38,14 @@ def kind(statistic, *data, **options):
     defaults = {
         "vectorized": None,
         "paired": False,
-        "confidence_level": 0.9,
+        "level": 0.9,
         "alternative": "two-sided",
         "n_resamples": 9,
         "batch": None,
         "method": "percentile",
-        "bootstrap_result": None,
+        "previous": None,
     }
-    request = check_request(statistic=statistic, **{**defaults, **options})
+    request = check_request(Request(**{**defaults, **options}), statistic)
     samples = check_samples(data, -1, request.paired)
     return type(make_evaluator(statistic, recognise(statistic), samples, request))
 

@@ -31,14 +31,9 @@ def weighted(x, y, z):
     return x.mean() + 2 * y.mean() + 4 * z.sum()
 
 
-def rows_for(lengths, count=6, seed=0):
-    rng = np.random.default_rng(seed)
-    return [rng.integers(0, n, (count, n)).astype(np.uint32) for n in lengths]
-
-
 @pytest.mark.parametrize("function", [trimmed_mean, spread_in_place])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int16])
-def test_a_jitted_statistic(function, dtype):
+def test_a_jitted_statistic(rows_for, function, dtype):
     x = (10 * np.random.default_rng(1).normal(size=40)).astype(dtype)
     before = x.copy()
     evaluator = JittedFunction(function, [x], paired=False)
@@ -52,7 +47,7 @@ def test_a_jitted_statistic(function, dtype):
 
 
 @pytest.mark.parametrize("paired", [True, False])
-def test_a_jitted_statistic_of_three_samples(paired):
+def test_a_jitted_statistic_of_three_samples(rows_for, paired):
     samples = list(np.random.default_rng(2).normal(size=(3, 15)))
     evaluator = JittedFunction(weighted, samples, paired)
     rows = rows_for([15]) if paired else rows_for([15, 15, 15])
@@ -101,7 +96,7 @@ def test_a_division_by_zero_in_a_jitted_statistic_arrives_as_such():
         fastkb.bootstrap((np.ones(5),), ratio, n_resamples=9, rng=0)
 
 
-def test_whole_numbers_stay_whole_for_a_jitted_statistic():
+def test_whole_numbers_stay_whole_for_a_jitted_statistic(rows_for):
     @numba.njit
     def most_frequent(x):
         return np.bincount(x).argmax()

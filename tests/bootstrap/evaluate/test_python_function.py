@@ -7,14 +7,9 @@ from fastkb.bootstrap.evaluate.python_function import PythonFunction, along_last
 from fastkb.reference import bootstrap as reference
 
 
-def rows_for(lengths, count=6, seed=0):
-    rng = np.random.default_rng(seed)
-    return [rng.integers(0, n, (count, n)).astype(np.uint32) for n in lengths]
-
-
 @pytest.mark.parametrize("vectorized", [True, False])
 @pytest.mark.parametrize("batch", [None, 1, 4])
-def test_python_functions(vectorized, batch):
+def test_python_functions(rows_for, vectorized, batch):
     x, y = np.random.default_rng(3).normal(size=(2, 2, 9))
 
     def function(a, b, axis=-1):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fastkb.bootstrap.checks import check_request, check_samples
+from fastkb.bootstrap.checks import Request, check_request, check_samples
 from fastkb.bootstrap.evaluate.statistics import plain_function, recognise
 from fastkb.bootstrap.evaluate.weighted_statistic import Weighted
 from fastkb.random.dirichlet import dirichlet_rows
@@ -26,14 +26,14 @@ def weighted(statistic, *data, **options):
     defaults = {
         "vectorized": None,
         "paired": False,
-        "confidence_level": 0.9,
+        "level": 0.9,
         "alternative": "two-sided",
         "n_resamples": 9,
         "batch": None,
         "method": "percentile",
-        "bootstrap_result": None,
+        "previous": None,
     }
-    request = check_request(statistic=statistic, **{**defaults, **options})
+    request = check_request(Request(**{**defaults, **options}), statistic)
     samples = check_samples(data, -1, request.paired)
     return Weighted(statistic, recognise(statistic), samples, request)
 

@@ -44,7 +44,7 @@ def limit(initialization, n, m):
 @pytest.mark.parametrize("name", ["in_features", "out_features"])
 @pytest.mark.parametrize("width", [0, -3, 2.0, 2.5, "4", None, True, np.nan, [3]])
 def test_bad_widths(name, width):
-    with pytest.raises(ValueError, match=f"{name} must be a whole number >= 1; got"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got"):
         nn.Linear(**{"in_features": 2, "out_features": 3, name: width})
 
 

@@ -17,7 +17,7 @@ def test_betas_that_are_no_pair_of_numbers(betas):
 
 
 def test_parameters_together():
-    given = {"lr": 1, "momentum": 0.5, "nesterov": 1}
+    given = {"lr": 1, "momentum": 0.5, "nesterov": True}
     assert validation.check_parameters(given) == {"lr": 1.0, "momentum": 0.5, "nesterov": True}
     with pytest.raises(ValueError, match="nesterov=True needs momentum above 0"):
         validation.check_parameters({"nesterov": True, "momentum": 0})
@@ -47,11 +47,14 @@ def test_losses():
         validation.check_losses([3.0, 2.0, 1.0], 4)
 
 
-def test_decay_and_limits():
-    assert validation.check_decay("x", 0) == 0.0
-    with pytest.raises(ValueError, match="x must"):
-        validation.check_decay("x", -1)
+def test_shares_that_are_kept():
+    assert validation.check_kept("x", 0) == 0.0
+    with pytest.raises(ValueError, match="x must be a number from 0 to below 1, got 1"):
+        validation.check_kept("x", 1)
+
+
+def test_limits():
     assert validation.check_limit("x", None) is None
     assert validation.check_limit("x", 3) == 3.0
-    with pytest.raises(ValueError, match="x must be a number above 0"):
+    with pytest.raises(ValueError, match="x must be a finite real number above 0"):
         validation.check_limit("x", 0)

@@ -7,7 +7,6 @@ import pytest
 
 from fastkb.nn.perceptron import descent as module
 from fastkb.nn.perceptron.descent import Training, make_descent
-from fastkb.nn.perceptron.objective import draw, make_engine, make_objective, pack
 
 PARAMETERS = {
     "solver": "sgd",
@@ -23,21 +22,6 @@ PARAMETERS = {
 OUTPUTS = ("identity", "logistic", "softmax")
 
 
-def problem(out_activation="identity", activation="tanh", weighted=False, alpha=0.3, dtype="f8"):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(23, 4))
-    y = rng.normal(size=(23, 3))
-    if out_activation == "logistic":
-        y = y > 0
-    elif out_activation == "softmax":
-        y = y == y.max(axis=1, keepdims=True)
-    weights = rng.uniform(0.2, 2.0, 23) if weighted else None
-    coefs, intercepts = draw(np.random.RandomState(0), (4, 5, 3), activation, np.dtype(dtype))
-    engine = make_engine([coef.shape for coef in coefs], activation, np.dtype(dtype))
-    objective = make_objective(engine, X, y, weights, out_activation, alpha)
-    return objective, pack(engine, coefs, intercepts)
-
-
 def epoch_of(training, order):
     """One epoch: losses of the members, and who diverged."""
     (losses,), diverged = training.epochs(order[:, None, :])
@@ -47,7 +31,7 @@ def epoch_of(training, order):
 @pytest.mark.parametrize("out_activation", OUTPUTS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, True), (0.9, True), (0.9, False)])
-def test_steps_of_descent_by_hand(out_activation, weighted, momentum, nesterov):
+def test_steps_of_descent_by_hand(problem, out_activation, weighted, momentum, nesterov):
     """Two epochs of three batches: velocities v ← μ·v − lr·∇, with a learning rate that changes."""
     objective, x = problem(out_activation, weighted=weighted)
     engine, data = objective.engine, objective.data
@@ -86,7 +70,7 @@ def test_steps_of_descent_by_hand(out_activation, weighted, momentum, nesterov):
     assert solver.steps == 6
 
 
-def test_a_batch_without_weight_is_passed_over():
+def test_a_batch_without_weight_is_passed_over(problem):
     objective, x = problem(weighted=True)
     weights = objective.data.weights.copy()
     weights[:5] = 0.0
@@ -98,7 +82,7 @@ def test_a_batch_without_weight_is_passed_over():
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_a_solver_goes_on_where_it_was(solver):
+def test_a_solver_goes_on_where_it_was(problem, solver):
     """Closed after an epoch, pickled, and opened again: the same as without."""
     order = np.arange(23)
     ends = []
@@ -115,7 +99,7 @@ def test_a_solver_goes_on_where_it_was(solver):
     np.testing.assert_array_equal(*ends)
 
 
-def test_a_vanishing_learning_rate_does_not_overflow():
+def test_a_vanishing_learning_rate_does_not_overflow(problem):
     objective, x = problem(dtype="f4")
     choice = {"learning_rate": "invscaling", "power_t": 60.0}
     solver = make_descent({**PARAMETERS, **choice}, objective.scale)
@@ -141,7 +125,7 @@ def test_when_training_ends():
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_members_are_trained_as_each_alone(solver):
+def test_members_are_trained_as_each_alone(problem, solver):
     """Rates that differ, batches without weight, and some that leave."""
     rng = np.random.default_rng(0)
     objective, x = problem(weighted=True)
@@ -181,7 +165,7 @@ def test_members_are_trained_as_each_alone(solver):
 
 
 @pytest.mark.parametrize("together", [1, 2, 1000])
-def test_losses_do_not_depend_on_how_an_epoch_is_cut(together, monkeypatch):
+def test_losses_do_not_depend_on_how_an_epoch_is_cut(problem, together, monkeypatch):
     monkeypatch.setattr(module.Pace, "steps", lambda self, members: together)
     objective, x = problem(weighted=True)
     training = Training([make_descent(PARAMETERS, 3)], objective, x[None, :], 2)
@@ -193,7 +177,7 @@ def test_losses_do_not_depend_on_how_an_epoch_is_cut(together, monkeypatch):
     assert found == expected
 
 
-def test_orders_are_taken_in_few_calls(monkeypatch):
+def test_orders_are_taken_in_few_calls(problem, monkeypatch):
     calls = []
     true = module.train_epochs
     monkeypatch.setattr(module, "train_epochs", lambda *a: calls.append(1) or true(*a))

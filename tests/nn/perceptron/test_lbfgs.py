@@ -7,21 +7,6 @@ from fastkb.nn.perceptron.lbfgs import minimize
 from fastkb.nn.perceptron.objective import draw, make_engine, make_objective, pack, unpack
 
 
-def problem(out_activation="identity", activation="tanh", weighted=False, alpha=0.3, dtype="f8"):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(23, 4))
-    y = rng.normal(size=(23, 3))
-    if out_activation == "logistic":
-        y = y > 0
-    elif out_activation == "softmax":
-        y = y == y.max(axis=1, keepdims=True)
-    weights = rng.uniform(0.2, 2.0, 23) if weighted else None
-    coefs, intercepts = draw(np.random.RandomState(0), (4, 5, 3), activation, np.dtype(dtype))
-    engine = make_engine([coef.shape for coef in coefs], activation, np.dtype(dtype))
-    objective = make_objective(engine, X, y, weights, out_activation, alpha)
-    return objective, pack(engine, coefs, intercepts)
-
-
 def test_a_linear_network_finds_least_squares():
     """Without a hidden layer the minimum is that of ridge regression: ∇ = 0 to within tol."""
     X, y = make_regression(60, 4, noise=1.0, random_state=0)
@@ -39,13 +24,13 @@ def test_a_linear_network_finds_least_squares():
     exact = np.linalg.solve(centered.T @ centered + alpha * np.eye(4), centered.T @ (y - y.mean()))
     smallest = np.linalg.eigvalsh(centered.T @ centered / 60)[0]
     error = np.abs(unpack(engine, x)[0][0][:, 0] - exact).max()
-    # (L-BFGS also ends when the loss changes by less than 2.2e-9 of itself, an error of its root.)
+    # L-BFGS also ends when the loss changes by less than 2.2e-9 of itself, an error of its root.
     assert error <= np.sqrt(2 * 2.3e-9 / smallest)
     assert found.message == ""
     assert seen == list(range(1, found.n_iter + 1))
 
 
-def test_an_interrupted_minimisation_keeps_the_last_iterate():
+def test_an_interrupted_minimisation_keeps_the_last_iterate(problem):
     objective, x = problem()
 
     def stop(k, loss):

@@ -3,24 +3,9 @@
 import numpy as np
 import pytest
 
-from fastkb.nn.perceptron.objective import draw, make_engine, make_objective, pack, unpack
+from fastkb.nn.perceptron.objective import draw, make_engine, pack, unpack
 
 OUTPUTS = ("identity", "logistic", "softmax")
-
-
-def problem(out_activation="identity", activation="tanh", weighted=False, alpha=0.3, dtype="f8"):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(23, 4))
-    y = rng.normal(size=(23, 3))
-    if out_activation == "logistic":
-        y = y > 0
-    elif out_activation == "softmax":
-        y = y == y.max(axis=1, keepdims=True)
-    weights = rng.uniform(0.2, 2.0, 23) if weighted else None
-    coefs, intercepts = draw(np.random.RandomState(0), (4, 5, 3), activation, np.dtype(dtype))
-    engine = make_engine([coef.shape for coef in coefs], activation, np.dtype(dtype))
-    objective = make_objective(engine, X, y, weights, out_activation, alpha)
-    return objective, pack(engine, coefs, intercepts)
 
 
 def definition(objective, coefs, intercepts, X, y, weights, out_activation, alpha):
@@ -70,7 +55,7 @@ def test_packing_and_unpacking(widths, activation):
 
 @pytest.mark.parametrize("out_activation", OUTPUTS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_objective_and_its_gradient(out_activation, weighted):
+def test_the_objective_and_its_gradient(problem, out_activation, weighted):
     """Central differences of step h err by h² and by eps/h: 1e-10 and 1e-11 here, times order ten."""
     objective, x = problem(out_activation, weighted=weighted)
     engine, data = objective.engine, objective.data

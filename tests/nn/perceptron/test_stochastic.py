@@ -104,7 +104,7 @@ def test_of_any_output(y, dtype):
         assert_fits(model, X, target, weights_of(4, len(X)), [3, 1, 4, 1])
 
 
-# (Each example trains a few networks.)
+# Each example trains a few networks.
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(
     n=st.integers(4, 40),

@@ -56,16 +56,6 @@ def network(outputs=2, rng=0, dtype=None):
     return nn.Sequential(*layers, rng=rng, dtype=dtype)
 
 
-def assert_same(first, second):
-    """The same parameters and history to the last bit."""
-    one, other = first.state_dict(), second.state_dict()
-    assert list(one) == list(other)
-    for name in one:
-        assert one[name].dtype == other[name].dtype
-        np.testing.assert_array_equal(one[name], other[name])
-    assert first.history == second.history
-
-
 def is_finite(net):
     return all(np.isfinite(value).all() for value in net.state_dict().values())
 
@@ -209,7 +199,7 @@ def test_with_a_penalty(dtype):
 
 @each_stateful
 @pytest.mark.parametrize("parts", [(1, 4), (3, 2), (1, 1, 1, 2)])
-def test_calls_go_on_where_the_last_one_ended(optimizer, parts):
+def test_calls_go_on_where_the_last_one_ended(assert_same, optimizer, parts):
     X, y = data()
     whole = network().fit(X, y, optimizer=optimizer, epochs=5, batch_size=8)
     divided = network()
@@ -218,7 +208,7 @@ def test_calls_go_on_where_the_last_one_ended(optimizer, parts):
     assert_same(divided, whole)
 
 
-def test_an_equal_optimizer_and_the_same_seed_go_on():
+def test_an_equal_optimizer_and_the_same_seed_go_on(assert_same):
     X, y = data()
     whole = network().fit(X, y, optimizer=nn.Adam(0.01), epochs=4, rng=3)
     divided = network()
@@ -286,7 +276,7 @@ def test_derived_keys_are_those_of_numpys_spawned_sequences(family):
 
 
 @each_dtype
-def test_seeds(dtype):
+def test_seeds(assert_same, dtype):
     X, y = data(dtype)
     net = network(rng=3).fit(X, y, epochs=2)
     assert_same(net, network(rng=3).fit(X, y, epochs=2))
@@ -297,7 +287,7 @@ def test_seeds(dtype):
         assert (other.state_dict()[name] != value).all()
 
 
-def test_the_seed_of_fit_is_that_of_the_orders():
+def test_the_seed_of_fit_is_that_of_the_orders(assert_same):
     """And of the first weights, unless there are some."""
     X, y = data()
 
@@ -312,7 +302,7 @@ def test_the_seed_of_fit_is_that_of_the_orders():
     assert_same(trained(0, shuffle=False), trained(1, shuffle=False))
 
 
-def test_a_generator_gives_each_fit_another_seed():
+def test_a_generator_gives_each_fit_another_seed(assert_same):
     X, y = data()
     generators = np.random.default_rng(5), np.random.default_rng(5)
     first, second = (network(rng=None).fit(X, y, rng=generators[0]) for _ in range(2))
@@ -322,7 +312,7 @@ def test_a_generator_gives_each_fit_another_seed():
 
 
 @each_dtype
-def test_threads_do_not_matter(dtype):
+def test_threads_do_not_matter(assert_same, dtype):
     """A step of 40 million multiply-adds, which the threads share."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 50)).astype(dtype)
@@ -343,7 +333,7 @@ def test_threads_do_not_matter(dtype):
 
 
 @each_stateful
-def test_it_does_not_matter_how_many_steps_a_call_takes(optimizer, monkeypatch):
+def test_it_does_not_matter_how_many_steps_a_call_takes(assert_same, optimizer, monkeypatch):
     X, y = data()
     found = []
     # In each epoch: all at once, one by one, more and more, more than there are left.
@@ -498,7 +488,7 @@ def test_patience_with_a_loss_that_goes_up_and_down(seed):
     memory.assert_restored(net, best)
 
 
-def test_training_that_gets_better_is_not_ended():
+def test_training_that_gets_better_is_not_ended(assert_same):
     X, y = data()
     memory = Memory()
     net = network().fit(X, y, optimizer=nn.SGD(0.01), epochs=5, patience=1, callbacks=[memory])
@@ -532,7 +522,7 @@ def test_an_epoch_that_a_callback_ends_may_be_the_best():
 # --- callbacks ----------------------------------------------------------------------------------
 
 
-def test_callbacks_get_the_network_and_the_record():
+def test_callbacks_get_the_network_and_the_record(assert_same):
     X, y = data()
     memory, seen = Memory(), []
     net = network()
@@ -545,7 +535,7 @@ def test_callbacks_get_the_network_and_the_record():
     assert_same(net, network().fit(X, y, epochs=3, validation_data=(X, y)))
 
 
-def test_one_callback_may_end_training():
+def test_one_callback_may_end_training(assert_same):
     X, y = data()
     memory = Memory()
     net = network().fit(X, y, epochs=9, callbacks=[Memory(end=2), memory])
@@ -561,7 +551,7 @@ def test_only_true_ends_training(returned):
     assert len(net.history["loss"]) == 3
 
 
-def test_a_callback_may_use_the_network():
+def test_a_callback_may_use_the_network(assert_same):
     X, y = data()
 
     def look(net, record):
@@ -631,7 +621,7 @@ def test_a_network_that_diverged_can_be_used(optimizer, dtype, seconds, monkeypa
     assert net.state_dict()["0.weight"].dtype == dtype
 
 
-def test_an_optimizer_whose_state_overflowed_begins_anew(tmp_path):
+def test_an_optimizer_whose_state_overflowed_begins_anew(assert_same, tmp_path):
     """Each gradient is 1.8e38, and after two of them the momentum is above 3.4e38."""
     X, y = np.full((1, 1), 1e19, np.float32), np.full((1, 1), -0.9e19)
     optimizer = nn.SGD(1e-45, 0.9, schedule=nn.Step(1))
@@ -672,7 +662,7 @@ def test_parameters_stay_finite(activation, depth, lr):
 
 
 @each_stateful
-def test_interrupted_after_an_epoch(optimizer):
+def test_interrupted_after_an_epoch(assert_same, optimizer):
     X, y = data()
     net = network()
 

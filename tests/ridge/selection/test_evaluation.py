@@ -10,16 +10,8 @@ from fastkb.reference import gram as reference_gram
 from fastkb.reference import ridge as reference
 from fastkb.ridge.selection.evaluation import TrainingData, evaluate
 from fastkb.ridge.selection.folds import make_folds, what_is_left_out
-from fastkb.runtime.threads import limit_blas
 
 EPS = np.finfo(float).eps
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As in a sweep."""
-    with limit_blas():
-        yield
 
 
 def data_of(X, y, weight=None, fit_intercept=False, cv=None):

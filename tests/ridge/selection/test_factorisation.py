@@ -14,16 +14,8 @@ from fastkb.ridge.selection.factorisation import (
     measure_penalties,
     plan_factorisation,
 )
-from fastkb.runtime.threads import limit_blas
 
 EPS = np.finfo(float).eps
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As in a sweep: eigenvectors on several threads wait for each other on a busy machine."""
-    with limit_blas():
-        yield
 
 
 def measure(operator):

@@ -12,16 +12,8 @@ from fastkb.ridge.scaling import ScaledProblem
 from fastkb.ridge.selection import leave_one_out as loo
 from fastkb.ridge.selection.factorisation import LeftOut, certified_factor, measure_penalties
 from fastkb.ridge.selection.residual_operator import Eigenvectors, LowRank, inverses
-from fastkb.runtime.threads import limit_blas
 
 EPS = np.finfo(float).eps
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As in a sweep: eigenvectors on several threads wait for each other on a busy machine."""
-    with limit_blas():
-        yield
 
 
 def solvers(K, y, alphas, weight=None, fit_intercept=False, folds=None):

@@ -10,17 +10,9 @@ from fastkb.ridge.scaling import ScaledProblem
 from fastkb.ridge.selection import residual_operator as module
 from fastkb.ridge.selection.factorisation import certified_factor
 from fastkb.ridge.selection.residual_operator import Eigenvectors, LowRank, inverses
-from fastkb.runtime.threads import limit_blas
 
 EPS = np.finfo(float).eps
 ALPHAS = np.array([1e-3, 1e-1, 10.0])
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As in a sweep: eigenvectors on several threads wait for each other on a busy machine."""
-    with limit_blas():
-        yield
 
 
 def operators(K, y, weight=None, fit_intercept=False, alphas=ALPHAS):

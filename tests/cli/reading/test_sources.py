@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fastkb.cli.errors import CommandError
-from fastkb.cli.sources import Reading
-from fastkb.cli.table import read_table
+from fastkb.cli.reading.sources import Reading
+from fastkb.cli.reading.table import read_table
 
 X = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
 Y = np.array([2.5, 4.0, 5.25, 4.0, 6.0, 1234.5])
@@ -108,7 +108,7 @@ def test_files_as_programs_write_them(write, kind):
 
 
 def test_a_column_alone_may_have_decimal_commas(write):
-    from fastkb.cli.table import Wanted, read_columns
+    from fastkb.cli.reading.table import Wanted, read_columns
 
     columns = read_columns(write("y\n2,5\n4\n5,25\n4\n6\n1.234,5\n"), [Wanted("--column", "y", "")])
     np.testing.assert_array_equal(columns.values[:, 0], Y)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastkb.bands.ridge.plan import (
+from fastkb.bands.ridge.solver_choice import (
     Split,
     cholesky_seconds,
     choose_solver,
@@ -70,6 +70,6 @@ CHEAP, DEAR = Split(8, 5, 1e-6), Split(800, 0, 1.0)
     ],
 )
 def test_choice(requested, splits, refusal, solver, words):
-    plan = choose_solver(requested, 1000, 200, 1, splits, 24, refusal)
-    assert plan.solver == solver
-    assert words in plan.reason
+    choice = choose_solver(requested, 1000, 200, 1, splits, 24, refusal)
+    assert choice.solver == solver
+    assert words in choice.reason

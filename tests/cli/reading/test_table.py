@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes
 
 from fastkb.cli.errors import CommandError
-from fastkb.cli.numerals import MISSING
-from fastkb.cli.table import Wanted, deviation, read_columns, read_table
+from fastkb.cli.reading.numerals import MISSING
+from fastkb.cli.reading.table import Wanted, deviation, read_columns, read_table
 
 ROWS = "x,y,z\n1,2,9\n2,4,8\n3,5,7\n4,4,6\n5,6,6\n"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastkb.checks.choices import closest_names
 from fastkb.cli.errors import CommandError
-from fastkb.cli.numerals import Column, Numbers, check_one_sign, read_labels, read_numbers
-from fastkb.cli.sources import Reading, Record, open_source
+from fastkb.cli.reading.numerals import Column, Numbers, check_one_sign, read_labels, read_numbers
+from fastkb.cli.reading.sources import Reading, Record, open_source
 
 MIN_ROWS = 5
 
@@ -49,7 +49,7 @@ class _Named:
 
 @dataclass(frozen=True)
 class Columns(_Named):
-    """The numbers of some columns, in the units of the source."""
+    """The numbers of the chosen columns, in the units of the source."""
 
     source: str
     names: list[str]
@@ -223,10 +223,9 @@ def _columns(
         if count > 1:
             raise CommandError(f"{source} has {count} columns named {name!r}: rename all but one")
         if not count:
-            lower = {known.lower(): known for known in reversed(names)}
-            close = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.5)
+            close = closest_names(name, names)
             hint = (
-                f"the closest names are {_list([lower[c] for c in close])}"
+                f"the closest names are {_list(close)}"
                 if close
                 else f"its columns are {_list(names)}"
             )

@@ -29,7 +29,7 @@ class Split(NamedTuple):
     seconds: float  # a replicate
 
 
-class Plan(NamedTuple):
+class SolverChoice(NamedTuple):
     """The solver of a band's replicates."""
 
     solver: str
@@ -109,7 +109,7 @@ def choose_solver(
     splits: list[Split] | None,
     rank: int,
     refusal: str,
-) -> Plan:
+) -> SolverChoice:
     """The solver of a band.
 
     Parameters
@@ -126,19 +126,19 @@ def choose_solver(
     """
     if splits is None:
         if requested == "lowrank":
-            return Plan("cholesky", f"lowrank was asked for, but {refusal}")
+            return SolverChoice("cholesky", f"lowrank was asked for, but {refusal}")
         if requested == "cholesky":
-            return Plan("cholesky", "asked for")
-        return Plan("cholesky", f"one factorisation for each replicate, since {refusal}")
+            return SolverChoice("cholesky", "asked for")
+        return SolverChoice("cholesky", f"one factorisation for each replicate, since {refusal}")
     what = f"rank {rank} for {n} points meets the tolerance"
     if requested == "lowrank":
-        return Plan("lowrank", f"asked for; {what}")
+        return SolverChoice("lowrank", f"asked for; {what}")
     low = sum(split.seconds for split in splits)
     whole = cholesky_seconds(n, n_eval, n_targets, len(splits))
     # The number of replicates has no say: a replicate should not change with how many follow it.
     if low <= whole:
-        return Plan("lowrank", f"{what}, and costs {_ratio(low, whole)} of a factorisation")
-    return Plan("cholesky", f"{what}, but costs {_ratio(low, whole)} of a factorisation")
+        return SolverChoice("lowrank", f"{what}, and costs {_ratio(low, whole)} of a factorisation")
+    return SolverChoice("cholesky", f"{what}, but costs {_ratio(low, whole)} of a factorisation")
 
 
 def _ratio(part: float, whole: float) -> str:

@@ -1,4 +1,4 @@
-"""Makes numbers of the cells of a column, whichever way they are written.
+"""Makes numbers of the cells of a column, in all usual spellings.
 
 A column is read as a whole: ``1,234`` alone may be 1.234 or 1234, and what else stands in the column
 tells which. Where nothing does, that is an error, which names the option that says so. Besides plain
@@ -41,7 +41,6 @@ MISSING = frozenset(
 _BLANKS = "\u00a0\u202f\u2009 "
 # Digits of other scripts and 2_000 are numbers to Python, and no numbers of a table.
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_WHOLE = re.compile(r"[+-]?\d+([eE][+-]?\d+)?", re.ASCII)
 
 
 def _grouped(decimal: str, thousands: str) -> re.Pattern[str]:
@@ -120,7 +119,7 @@ def read_numbers(
         If a cell is no number, or the column can be read in two ways.
     """
     words = MISSING | {word.strip().lower() for word in missing}
-    # (Of Excel and Parquet, where the word -999 is a number.)
+    # Cells of Excel and Parquet hold numbers: a word such as -999 is compared as one.
     codes = {float(word) for word in words if _PLAIN.fullmatch(word)}
     values = np.full(len(column.cells), math.nan)
     texts: dict[int, str] = {}
@@ -253,7 +252,7 @@ def _without_signs(texts: dict[int, str]) -> tuple[dict[int, str], _Signs]:
         if inner.startswith("(") and inner.endswith(")"):
             inner, has_parentheses = "-" + inner[1:-1].strip(), True
         found = _CURRENCY.search(inner)
-        # (At one end: 12€50 is no 1250.)
+        # Only at one end: 12€50 is not 1250.
         if found and (
             inner[: found.start()].strip() in ("", "+", "-") or found.end() == len(inner)
         ):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastkb.cli.errors import CommandError
-from fastkb.cli.numerals import Column, date_of, read_numbers
+from fastkb.cli.reading.numerals import Column, date_of, read_numbers
 
 
 def read(cells, decimal=None, missing=(), dates=False):
