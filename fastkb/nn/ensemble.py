@@ -68,6 +68,26 @@ class Ensemble:
         self.network, self.loss, self.history, self.seconds = network, loss, history, seconds
         self._engine, self._parameters = engine, parameters
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters by torch's names: the engine's form differs between processors."""
+        members = [self._engine.take(buffer) for buffer in self._parameters]
+        named = {name: np.stack([member[name] for member in members]) for name in members[0]}
+        return {**self.__dict__, "_engine": None, "_parameters": named}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        named, old = state["_parameters"], state["_engine"]
+        if old is not None:  # version 0.1.0 kept the engine, and its form of the parameters
+            members = [old.take(buffer) for buffer in named]
+            named = {name: np.stack([member[name] for member in members]) for name in members[0]}
+        network = state["network"]
+        engine = Engine(network.layers, network.dtype)
+        count = len(next(iter(named.values())))
+        parameters = engine.empty_state(count, False, False).parameters
+        for name, values in named.items():
+            for buffer, value in zip(parameters, values, strict=True):
+                engine.put(name, value, buffer)
+        self.__dict__.update(state, _engine=engine, _parameters=parameters)
+
     def __len__(self) -> int:
         return len(self._parameters)
 

@@ -37,6 +37,8 @@ MOVED = {
 _FIRST_NAMES = {new: old for old, new in MOVED.items()} | {
     "fastkb.nn.perceptron.classifier": "fastkb.nn.estimators",
     "fastkb.nn.perceptron.regressor": "fastkb.nn.estimators",
+    "fastkb.nn.ops.activation": "fastkb.nn.layers",
+    "fastkb.nn.ops.dense": "fastkb.nn.layers",
 }
 
 

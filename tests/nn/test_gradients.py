@@ -152,19 +152,20 @@ def test_work_grows_with_the_layers_alone(depth, monkeypatch):
     rows = engine.program.layers.view(np.recarray)
     scratch = step.new_scratch(engine.program, 8)
     places = {int(row["target"]): k for k, row in enumerate(engine.program.layers)}
-    seen: dict[str, list[int]] = {"forward": [], "differentiate": [], "backward_deltas": []}
+    seen: dict[str, list[int]] = {"forward": [], "differentiate": [], "backward": []}
 
     def counted(name):
         return lambda row, *_: seen[name].append(places[int(row.target)])
 
     for name in seen:
         monkeypatch.setattr(step, name, counted(name))
+    monkeypatch.setattr(step, "activate_row", lambda *_: None)
     sizes, span = Sizes(8, 16, 8, 256, 8, 8), Span(0, 8)
     parameters = np.zeros(engine.program.parameters)
     step.run_forward.py_func(rows, parameters, scratch.values, span, sizes)
     step.run_backward.py_func(rows, parameters, scratch, span, sizes)
     assert len(rows) == depth  # a layer with its activation is one row
     assert seen["forward"] == list(range(depth))
-    assert seen["differentiate"] == [depth - 1]
-    assert seen["backward_deltas"] == list(range(depth - 1, 0, -1))
+    assert seen["differentiate"] == list(range(depth))[::-1]
+    assert seen["backward"] == list(range(depth - 1, 0, -1))
     assert [block["layer"] for block in engine.program.blocks] == list(range(depth))

@@ -33,6 +33,8 @@ _I = np.int64
 #: One layer: activation(input · weights + biases), or an activation alone.
 LAYER = np.dtype(
     [
+        ("code", _I),  # place in fastkb.nn.ops.layers.OPERATIONS
+        ("accumulate", _I),  # 1: what it reads has other readers, to whose deltas it adds its own
         ("has_weights", _I),
         ("has_biases", _I),
         ("inputs", _I),
@@ -92,6 +94,7 @@ class Layer(NamedTuple):
     activation: int
     parameter: float
     from_output: bool
+    code: int  # place in fastkb.nn.ops.layers.OPERATIONS
 
 
 class Program(NamedTuple):
@@ -136,7 +139,7 @@ def make_program(layers: Sequence[Layer], dtype: str) -> Program:
     Examples
     --------
     >>> from fastkb.nn.program.layout import Layer, make_program
-    >>> program = make_program([Layer(8, 3, True, True, 0, 0.0, True)], "float64")
+    >>> program = make_program([Layer(8, 3, True, True, 0, 0.0, True, 0)], "float64")
     >>> program.inputs, program.outputs, len(program.layers)
     (8, 3, 1)
     """
@@ -149,6 +152,7 @@ def make_program(layers: Sequence[Layer], dtype: str) -> Program:
     values = stride
     trained = False
     for row, layer in zip(rows, layers, strict=True):
+        row["code"] = layer.code
         row["has_weights"], row["has_biases"] = layer.has_weights, layer.has_biases
         row["inputs"], row["outputs"] = layer.inputs, layer.outputs
         row["activation"], row["parameter"] = layer.activation, layer.parameter

@@ -13,6 +13,7 @@ import numpy as np
 from numba import from_dtype
 from numba.core import types
 
+from fastkb.nn.ops.layers import RULES
 from fastkb.nn.ops.losses import Outputs
 from fastkb.nn.optim.updates import (
     Hyper,
@@ -25,17 +26,11 @@ from fastkb.nn.optim.updates import (
     update,
 )
 from fastkb.nn.program.layout import BLOCK, LAYER, Program, Rows
-from fastkb.nn.program.passes import (
-    Sizes,
-    backward_deltas,
-    backward_weights,
-    copy,
-    differentiate,
-    forward,
-    transpose_weights,
-)
+from fastkb.nn.program.passes import Sizes, activate_row, copy, differentiate
 from fastkb.runtime import inline
 from fastkb.runtime.memory import zeros
+
+forward, backward, gradients_of, turn_block = RULES
 
 LAMB = int(Rule.LAMB)
 GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
@@ -186,20 +181,20 @@ def run_forward(layers, parameters, values, span, sizes):
     """All layers' values of some observations."""
     for k in range(len(layers)):
         forward(layers[k], parameters, values, span, sizes)
+        activate_row(layers[k], values, span, sizes)
 
 
 @inline(references=False)
 def run_backward(layers, parameters, scratch, span, sizes):
     """All deltas of some observations, from the derivatives of their losses."""
-    last = len(layers) - 1
-    differentiate(layers[last], scratch.values, scratch.deltas, span, sizes)
-    for back in range(last):
-        k = last - back
-        if layers[k].trained_before:
-            backward_deltas(
-                layers[k], layers[k - 1], (parameters, scratch.transposed), scratch.values,
-                scratch.deltas, span, sizes,
-            )  # fmt: skip
+    for back in range(len(layers)):
+        row = layers[len(layers) - 1 - back]
+        if row.has_weights or row.trained_before:
+            differentiate(row, scratch.values, scratch.deltas, span, sizes)
+        if row.trained_before:
+            backward(
+                row, parameters, scratch.transposed, scratch.values, scratch.deltas, span, sizes
+            )
 
 
 @inline(references=False)
@@ -207,10 +202,15 @@ def run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
     """The gradient of one block, clipped by value; in `squares` what clipping by norm must know of it."""
     block = rows.blocks[b]
     gradients = scratch.gradients
-    backward_weights(
-        rows.layers[block.layer], block, gradients, scratch.values, scratch.deltas,
-        scratch.ones, sizes,
-    )  # fmt: skip
+    gradients_of(
+        rows.layers[block.layer],
+        block,
+        gradients,
+        scratch.values,
+        scratch.deltas,
+        scratch.ones,
+        sizes,
+    )
     weights = gradients[block.begin : block.end]
     biases = gradients[block.bias_begin : block.bias_end]
     if l2 > 0.0:
@@ -339,6 +339,6 @@ def update_tensor(layers, k, parameters, scratch, moments, factor, hyper):
 def turn(rows, b, parameters, scratch, l2, sizes):
     """What the next step wants of a block's new weights: their transpose, and their norm."""
     block = rows.blocks[b]
-    transpose_weights(rows.layers[block.layer], block, parameters, scratch.transposed, sizes)
+    turn_block(rows.layers[block.layer], block, parameters, scratch.transposed, sizes)
     if l2 > 0.0:
         scratch.norms[b] = squared_norm(parameters[block.begin : block.end])

@@ -31,7 +31,7 @@ def ours(loss, z, y, weights=None, chosen=None):
     """Loss and deltas of the rows of z, which are those of the chosen observations of y and weights."""
     n, k = z.shape
     dtype = z.dtype
-    program = make_program([Layer(3, k, True, True, 0, 0.0, True)], dtype.name)
+    program = make_program([Layer(3, k, True, True, 0, 0.0, True, 0)], dtype.name)
     row = program.layers[0]
     stride, start = int(row["target_stride"]), int(row["target"]) * CAPACITY
     values = np.full(program.values * CAPACITY, np.nan, dtype)

@@ -46,7 +46,7 @@ def edges(dtype):
 
 
 def linear(inputs, outputs, biases=True):
-    return Layer(inputs, outputs, True, biases, 0, 0.0, True)
+    return Layer(inputs, outputs, True, biases, 0, 0.0, True, 0)
 
 
 @st.composite
@@ -58,9 +58,9 @@ def stacks(draw):
     for _ in range(draw(st.integers(1, 6))):
         has_weights, has_biases, from_output = (draw(st.booleans()) for _ in range(3))
         outputs = draw(widths) if has_weights else width
-        layers.append(
-            Layer(width, outputs, has_weights, has_biases and has_weights, 2, 0.0, from_output)
-        )
+        has_biases = has_biases and has_weights
+        code = 0 if has_weights else 1
+        layers.append(Layer(width, outputs, has_weights, has_biases, 2, 0.0, from_output, code))
         width = outputs
     return layers
 

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastkb.nn.ops.activation import ELEMENTWISE
+from fastkb.nn.ops.dense import DENSE
+from fastkb.nn.ops.layers import OPERATIONS
 from fastkb.nn.ops.losses import Loss
 from fastkb.nn.optim.optimizers import LAMB, SGD, Adam, AdamW
 from fastkb.nn.optim.updates import Hyper
@@ -156,6 +159,7 @@ def prepare(case):
                 CODES[row.activation],
                 row.parameter,
                 ACTIVATIONS[CODES[row.activation]].from_output,
+                OPERATIONS.index(ELEMENTWISE if row.weights is None else DENSE),
             )
             for row in case.rows
         ],

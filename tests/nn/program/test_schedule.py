@@ -108,7 +108,7 @@ def make_network(architecture, dtype, n=53, weighted=False, seed=0):
         [
             Layer(
                 widths[k], widths[k + 1], True, k != 1, CODES[name], 1.0,
-                ACTIVATIONS[CODES[name]].from_output,
+                ACTIVATIONS[CODES[name]].from_output, 0,
             )
             for k, name in enumerate(names)
         ],
@@ -458,8 +458,8 @@ def test_infinite_values_behind_a_finite_loss_do_no_harm_to_the_next(dtype, opti
     codes = [CODES["relu"], CODES[activation]]
     program = make_program(
         [
-            Layer(3, 4, True, True, codes[0], 0.0, True),
-            Layer(4, 3, True, True, codes[1], 0.0, ACTIVATIONS[codes[1]].from_output),
+            Layer(3, 4, True, True, codes[0], 0.0, True, 0),
+            Layer(4, 3, True, True, codes[1], 0.0, ACTIVATIONS[codes[1]].from_output, 0),
         ],
         dtype,
     )
@@ -486,7 +486,7 @@ def test_a_gradient_that_overflows_changes_nothing(dtype, optimizer, parts):
     """Outputs of some ten, from inputs near the largest number: so is each part of the gradient."""
     optimizer = OPTIMIZERS[optimizer]
     large = np.finfo(dtype).max / 4
-    program = make_program([Layer(4, 5, True, True, 0, 0.0, True)], dtype)
+    program = make_program([Layer(4, 5, True, True, 0, 0.0, True, 0)], dtype)
     inputs = np.full((30, 4), large, dtype)
     network = Network(
         program, "squared_error", "", inputs, np.zeros((30, 5), dtype), np.zeros(0, dtype)
