@@ -145,6 +145,8 @@ def _lattice(values: np.ndarray) -> np.ndarray | None:
     """
     # Values may be equal but for rounding: the mean of 0.1 and 0.2, and 0.15.
     unit = max(1e-9 * float(np.ptp(values)), 1e-15 * float(np.abs(values).max())) or 1.0
+    if unit < np.finfo(np.float64).tiny:  # a processor may take such a number for 0
+        return None
     found = np.unique(np.round(values / unit)) * unit
     if not 2 <= len(found) <= _MANY_VALUES:
         return None

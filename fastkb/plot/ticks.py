@@ -73,7 +73,8 @@ def log_ticks(axis: Axis) -> None:
 
     low, high = axis.get_view_interval()
     decades = np.log10(high / low)
-    subs = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0)
+    # Three decades are three, whichever way the logarithm is rounded.
+    subs = (1.0,) if decades > 3 - 1e-9 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0)
     if decades < 0.5:  # so short an axis is nearly linear
         number_ticks(axis)
     else:

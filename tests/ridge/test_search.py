@@ -408,7 +408,7 @@ def test_groups_are_metadata():
         ({}, np.zeros(30), ValueError, "groups has no use with cv=None.*LeaveOneGroupOut"),
         ({"cv": GroupKFold(2)}, np.zeros(7), ValueError, r"groups has shape \(7,\).*n_samples=30"),
         ({"cv": GroupKFold(2)}, None, ValueError, "groups"),
-        ({"cv": "loo"}, None, ValueError, "Expected `cv` as an integer.*loo"),
+        ({"cv": "loo"}, None, ValueError, "Expected `?cv`? as an integer.*loo"),
         ({"cv": 1}, None, ValueError, "n_splits=1"),
         ({"cv": 31}, None, ValueError, "n_splits=31"),
         ({"cv": 3, "criterion": "reml"}, None, ValueError, "cv=3 has no use with criterion='reml'"),
