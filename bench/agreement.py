@@ -12,7 +12,14 @@ polynomial (d+2)·eps·b,  b = γ|x||x'| + |c| k·bᵏ⁻¹·Δ + (k+2)·eps·b�
 sigmoid    (d+2)·eps·b                      Δ + 4·eps
 rbf        2(d+3)·eps·(|x|² + |x'|²)        K·(γΔ + 8·eps)
 laplacian  (d+2)·eps·|x - x'|₁              K·(γΔ + 8·eps)
+matern     (d+8)·eps·s                      K·(3 - 2 log K)·(d+8)·eps
+rational   (d+8)·eps·z                      K·(3 - 2 log K)·(d+8)·eps
+periodic   4·eps·u                          K·eps·(16 + 8πγu)
 ========== ================================ =======================
+
+The arguments of the Matérn kernels' exponentials are s ≤ 3 - 2 log K; that of the rational quadratic
+kernel's power, as an exponential, is -log K. The periodic kernel's sine moves by πΔ, with u the distance
+in periods.
 
 rbf's Δ is large because the rivals compute |x|² + |x'|² - 2xᵀx', which cancels. 8·eps is for two
 exponentials of 2 ulp each, the rounding of their argument z (worth at most u·z·e^-z < 0.4u), and the
@@ -72,6 +79,11 @@ def gram_tolerance(p: GramParameters, ours: np.ndarray, X: np.ndarray, Y: np.nda
     if p.kernel == "laplacian":
         gamma_t = -np.log(np.maximum(K, tiny))
         return K * ((d + 2) * eps * gamma_t + 8 * eps) + tiny
+    if p.kernel in ("matern32", "matern52", "rational_quadratic"):
+        return K * (d + 8) * eps * (3 - 2 * np.log(np.maximum(K, tiny))) + tiny
+    if p.kernel == "periodic":
+        turns = np.abs(X[:, None] - Y[None]).sum(axis=2)
+        return K * eps * (16 + 8 * np.pi * p.gamma * turns) + tiny
     raise ValueError(f"no tolerance is derived for the kernel {p.kernel!r}")
 
 

@@ -19,7 +19,7 @@ from bench.timing import PAUSE, garbage_collection_off
 from fastkb.random.numpy_words import SEGMENT, pcg_indices, pcg_jumps, split_words
 from fastkb.runtime import jit, pages, prange
 from fastkb.runtime.memory import empty
-from fastkb.scalar.kernels import Parameters, epilogue_code, find
+from fastkb.scalar.kernels import N_PARAMETERS, epilogue_code, find
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import blocking
 from fastkb.tile.epilogue import apply
@@ -29,7 +29,16 @@ DTYPES = ("float64", "float32")
 FORMS = ("dot", "sqdiff", "absdiff")
 # The kernel of the report -> a row of the engine's table with the same scalar function (the
 # polynomial has degree 3). The linear kernel has none: it costs nothing.
-EPILOGUES = {"polynomial": "polynomial3", "sigmoid": "sigmoid", "rbf": "rbf", "laplacian": "rbf"}
+EPILOGUES = {
+    "polynomial": "polynomial3",
+    "sigmoid": "sigmoid",
+    "rbf": "rbf",
+    "laplacian": "rbf",
+    "matern32": "matern32",
+    "matern52": "matern52",
+    "rational_quadratic": "rational_quadratic",
+    "periodic": "periodic",
+}
 
 SIDE = 4000  # the filled matrix: as large as the Gram matrices that are compared with it
 ROWS_AT_A_TIME = 8  # the other way to share a fill: small pieces near each other
@@ -189,7 +198,8 @@ def _epilogue_seconds(row: str, dtype: str) -> float:
     values = empty((numba.get_num_threads(), RESIDENT), dtype, "the epilogue's buffer")
     values[:] = np.linspace(0, 1, RESIDENT)
     kind = np.dtype(dtype).type
-    parameters = Parameters(kind(0.5), kind(0.1), kind(3))
+    parameters = (kind(0.5), kind(0.1), kind(3))
+    assert len(parameters) == N_PARAMETERS
 
     run = partial(_apply_repeatedly, values, code, parameters)
     repeats = _repeats(run)

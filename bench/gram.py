@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.agreement import GramParameters, gram_disagreement
 from bench.bounds import Bound, gram_bound
-from bench.rivals import GRAM_RIVALS
+from bench.rivals import GAUSSIAN_PROCESS, GRAM_RIVALS
 from bench.work import FASTKB, Absent, Contender
 
 if TYPE_CHECKING:
     from bench.ceilings import Ceilings
 
 
+def _object(p: GramParameters) -> Any:
+    """The kernel object of this gamma; a period of 1."""
+    from fastkb import kernels
+
+    return {
+        "matern32": lambda: kernels.Matern(1.5, p.gamma**-0.5),
+        "matern52": lambda: kernels.Matern(2.5, p.gamma**-0.5),
+        "rational_quadratic": lambda: kernels.RationalQuadratic(1.0, (2 * p.gamma) ** -0.5),
+        "periodic": lambda: kernels.Periodic(1.0, p.gamma**-0.5),
+    }[p.kernel]()
+
+
 @dataclass(frozen=True)
 class Gram:
-    """K(X, X) or K(X, Y) of standard normal data; gamma = 1/d, coef0 = 1, degree = 3."""
+    """K(X, X) or K(X, Y) of standard normal data; gamma = 1/d, coef0 = 1, degree = 3.
+
+    Kernels of Gaussian processes have the length scale that goes with this gamma.
+    """
 
     kernel: str
     n: int
@@ -66,8 +81,11 @@ class Gram:
 
         X, Y = self.data
         p = self.parameters
-        function = getattr(fastkb, f"{self.kernel}_kernel")
         options: dict[str, Any] = {} if self.kernel == "linear" else {"gamma": p.gamma}
+        if self.kernel in GAUSSIAN_PROCESS:
+            function, options = partial(fastkb.gram, _object(p)), {}
+        else:
+            function = getattr(fastkb, f"{self.kernel}_kernel")
         if self.kernel in ("polynomial", "sigmoid"):
             options["coef0"] = p.coef0
         if self.kernel == "polynomial":

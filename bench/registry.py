@@ -35,6 +35,10 @@ GRAMS = (
     Gram("sigmoid", N, 10),
     Gram("laplacian", N, 10),
     Gram("linear", N, 10),
+    Gram("matern32", N, 10),
+    Gram("matern52", N, 10),
+    Gram("rational_quadratic", N, 10),
+    Gram("periodic", N, 1),
 )
 
 # σ is a tenth of the interval (some 30 directions carry the kernel) and a quarter of the square's side

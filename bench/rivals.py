@@ -24,7 +24,9 @@ BATCH = 100
 
 
 def sklearn_gram(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
-    """scikit-learn's function of the same name."""
+    """scikit-learn's function of the same name, or its kernel of Gaussian processes."""
+    if p.kernel in GAUSSIAN_PROCESS:
+        return gaussian_process(X, Y, p)
     from sklearn.metrics import pairwise
 
     function = getattr(pairwise, f"{p.kernel}_kernel")
@@ -34,6 +36,23 @@ def sklearn_gram(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call
         "sigmoid": {"gamma": p.gamma, "coef0": p.coef0},
     }.get(p.kernel, {"gamma": p.gamma})
     return lambda: function(X, Y, **options)
+
+
+# scikit-learn's kernels of Gaussian processes, which compute distances in float64 whatever the data are.
+GAUSSIAN_PROCESS = ("matern32", "matern52", "rational_quadratic", "periodic")
+
+
+def gaussian_process(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
+    """scikit-learn's kernel object of this gamma."""
+    from sklearn.gaussian_process import kernels
+
+    kernel = {
+        "matern32": lambda: kernels.Matern(p.gamma**-0.5, nu=1.5),
+        "matern52": lambda: kernels.Matern(p.gamma**-0.5, nu=2.5),
+        "rational_quadratic": lambda: kernels.RationalQuadratic((2 * p.gamma) ** -0.5, 1.0),
+        "periodic": lambda: kernels.ExpSineSquared(p.gamma**-0.5, 1.0),
+    }[p.kernel]()
+    return lambda: kernel(X, Y)
 
 
 def torch_cdist(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
@@ -124,7 +143,7 @@ def numpy_gram(X: np.ndarray, Y: np.ndarray | None, p: GramParameters) -> Call:
 GRAM_RIVALS: dict[str, tuple[Prepare, frozenset[str]]] = {
     SKLEARN: (
         sklearn_gram,
-        frozenset({"linear", "polynomial", "sigmoid", "rbf", "laplacian"}),
+        frozenset({"linear", "polynomial", "sigmoid", "rbf", "laplacian", *GAUSSIAN_PROCESS}),
     ),
     CDIST: (torch_cdist, frozenset({"rbf", "laplacian"})),
     ADDMM: (torch_addmm, frozenset({"linear", "polynomial", "sigmoid", "rbf"})),

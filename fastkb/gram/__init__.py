@@ -1,18 +1,17 @@
-"""Floor 3: Gram matrices, all values K(xᵢ, yⱼ) of a kernel for the rows of two matrices.
+"""Floor 3: Gram matrices, by name and of kernel objects, on the engine of :mod:`fastkb.tile`.
 
-A kernel is a sum over columns (x·y, ‖x - y‖² or ‖x - y‖₁) followed by a function of one number, so that
-every kernel here is a row of the table in :mod:`fastkb.scalar.kernels`, computed by the tile engine
-(:mod:`fastkb.tile`). Nothing here has a loop over pairs of its own.
+================ =======================================================================================
+`kernels.py`     the kernel objects, one dataclass each: :mod:`fastkb.kernels`
+`algebra.py`     their base; sums, products, multiples, length scales
+`evaluate.py`    how the parts of a kernel are written to one result, and the buffers they need
+`engine.py`      plan and drive of one kernel of the table
+`units.py`       rows in units that keep values in a float's range
+`pairwise.py`    scikit-learn's functions, derived from the table of :mod:`fastkb.scalar.kernels`
+`peers.py`       the kernels that scikit-learn computes
+`features.py`    the Taylor features of the RBF kernel
+`checks.py`      matrices, widths, ``out``
+================ =======================================================================================
 
-================ ================================================================================
-`pairwise.py`     the functions under scikit-learn's names, and :func:`fastkb.gram`
-`kernels.py`      kernels as objects: `RBF`, `Laplacian`, `Polynomial`, `Sigmoid`, `Linear`
-`engine.py`       which row of the table, which driver, which buffers
-`units.py`        rows in other units, where a kernel would overflow or underflow
-`features.py`     the truncated Taylor feature map of the RBF kernel
-`peers.py`        the kernels that scikit-learn computes, and callables
-`checks.py`       matrices, widths and ``out``
-================ ================================================================================
-
-Begin with `kernels.py`, then `engine.py`.
+A newcomer begins with `kernels.py`, then `engine.py`. A new kernel is a row of the table, and a dataclass
+if it is to have a class.
 """

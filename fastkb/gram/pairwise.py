@@ -20,7 +20,10 @@ from fastkb.gram.checks import check_gammas, check_matrices, check_out
 from fastkb.gram.kernels import Kernel, polynomial_row
 from fastkb.runtime.cuda import is_device_array
 from fastkb.scalar.kernels import Kernel as Row
-from fastkb.scalar.kernels import Parameters, find
+from fastkb.scalar.kernels import find, named, sums
+
+# Numbers at a time that a function is applied to where every element has a gamma of its own.
+_TOGETHER = 2**18
 
 
 def linear_kernel(X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -53,7 +56,7 @@ def linear_kernel(X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np
     >>> linear_kernel([[1.0, 2.0]], [[3.0, 4.0], [0.0, 1.0]])
     array([[11.,  2.]])
     """
-    return _compute(find("linear"), X, Y, out)
+    return _compute(find("linear"), X, Y, out, {})
 
 
 def polynomial_kernel(
@@ -93,13 +96,9 @@ def polynomial_kernel(
     >>> polynomial_kernel([[1.0, 2.0]], [[3.0, 4.0]], degree=2, gamma=1)
     array([[144.]])
     """
-    degree = check_number("degree", degree, 1)
-    return _polynomial(X, Y, degree, gamma, coef0, out)
-
-
-def _polynomial(X, Y, degree, gamma, coef0, out=None):
-    coef0 = check_number("coef0", coef0)
-    return _compute(polynomial_row(degree), X, Y, out, gamma=gamma, coef0=coef0, degree=degree)
+    check_number("degree", degree, minimum=1)
+    given = {"gamma": gamma, "coef0": coef0, "degree": degree}
+    return _compute(polynomial_row(degree), X, Y, out, given)
 
 
 def sigmoid_kernel(
@@ -136,8 +135,7 @@ def sigmoid_kernel(
     >>> sigmoid_kernel([[0.0]], [[5.0]], coef0=0)
     array([[0.]])
     """
-    coef0 = check_number("coef0", coef0)
-    return _compute(find("sigmoid"), X, Y, out, gamma=gamma, coef0=coef0)
+    return _compute(find("sigmoid"), X, Y, out, {"gamma": gamma, "coef0": coef0})
 
 
 def rbf_kernel(
@@ -173,7 +171,7 @@ def rbf_kernel(
     array([[1.   , 0.607],
            [0.607, 1.   ]])
     """
-    return _compute(find("rbf"), X, Y, out, gamma=gamma)
+    return _compute(find("rbf"), X, Y, out, {"gamma": gamma})
 
 
 def laplacian_kernel(
@@ -203,7 +201,7 @@ def laplacian_kernel(
     >>> laplacian_kernel([[0.0, 0.0]], [[1.0, -1.0]], gamma=0.5).round(3)
     array([[0.368]])
     """
-    return _compute(find("laplacian"), X, Y, out, gamma=gamma)
+    return _compute(find("laplacian"), X, Y, out, {"gamma": gamma})
 
 
 def gram(kernel: Kernel, X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -212,7 +210,7 @@ def gram(kernel: Kernel, X: Any, Y: Any = None, *, out: np.ndarray | None = None
     Parameters
     ----------
     kernel : fastkb.kernels.Kernel
-        ``Linear()``, ``Polynomial(degree)``, ``RBF(sigma)``, ``Laplacian(gamma)`` or ``Sigmoid()``.
+        Such as ``RBF(sigma)``, ``Matern(nu, length_scale)`` or ``2.0 * Linear() + Periodic(period)``.
     X, Y, out
         As in :func:`linear_kernel`.
 
@@ -237,38 +235,60 @@ def gram(kernel: Kernel, X: Any, Y: Any = None, *, out: np.ndarray | None = None
         raise TypeError(
             f"kernel must be an object of fastkb.kernels, such as RBF(sigma=1.0); got {kernel!r}"
         )
-    X, Y = check_matrices(X, Y)
-    if out is not None:
-        check_out(out, (len(X), len(X if Y is None else Y)), X.dtype, X, Y)
-    parameters, shift = kernel.scaled_parameters
-    return engine.compute(kernel.row, parameters, X, Y, out, shift)
+    return kernel(X, Y, out=out)
 
 
-def _compute(row: Row, X, Y, out, gamma=1.0, coef0=0.0, degree=1.0) -> np.ndarray:
-    """Validate, and compute with a scalar gamma; an array of them is applied by NumPy."""
-    if isinstance(gamma, np.ndarray) and gamma.size == 1:
-        gamma = gamma.item()
-    several = isinstance(gamma, np.ndarray)
-    if not several and gamma is not None:
-        gamma = check_number("gamma", gamma, 0, open_below=row.name == "laplacian")
+def _compute(row: Row, X: Any, Y: Any, out: Any, given: dict[str, Any]) -> np.ndarray:
+    """Validate, and compute with a scalar gamma; an array of them is applied to the sums."""
+    gammas: Any = given.get("gamma")
+    several = isinstance(gammas, np.ndarray) and gammas.size != 1
+    if several:
+        given = given | {"gamma": 1.0}
+    given = checked_parameters(row, given)
     X, Y = check_matrices(X, Y)
     shape = (len(X), len(X if Y is None else Y))
     if several:
         if is_device_array(X):
             raise ValueError("gamma must be a single number for arrays on a GPU; got an array")
-        gamma = check_gammas(gamma, shape)
+        gammas = check_gammas(gammas, shape)
     if out is not None:
-        check_out(out, shape, X.dtype, X, Y, *([gamma] if several else []))
+        check_out(out, shape, X.dtype, X, Y, *([gammas] if several else []))
+    parameters = with_defaults(row, given, X.shape[1])
     if several:
-        return _with_gammas(row, X, Y, out, gamma, Parameters(1.0, coef0, degree))
-    if gamma is None:
-        gamma = 1.0 / X.shape[1]
-    return engine.compute(row, Parameters(gamma, coef0, degree), X, Y, out)
+        return _with_gammas(row, X, Y, out, gammas, parameters)
+    return engine.compute(row, parameters, X, Y, out)
 
 
-def _with_gammas(row: Row, X, Y, out, gammas: np.ndarray, p: Parameters) -> np.ndarray:
+def checked_parameters(row: Row, given: dict[str, Any]) -> dict[str, Any]:
+    """Parameters within the limits of the table; None stays for a default.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter, its value, and what was expected.
+    """
+    checked = {}
+    for parameter in row.parameters:
+        value = given.get(parameter.name, parameter.default)
+        if isinstance(value, np.ndarray) and value.size == 1:
+            value = value.item()
+        if value is not None or parameter.default is not None:
+            low, open_below = parameter.minimum, parameter.open_below
+            value = check_number(parameter.name, value, low, open_below=open_below)
+        checked[parameter.name] = value
+    return checked
+
+
+def with_defaults(row: Row, given: dict[str, Any], d: int) -> tuple[float, ...]:
+    """The parameters of the row's function, for data of d columns."""
+    values = (given[parameter.name] for parameter in row.parameters)
+    return tuple(1.0 / d if value is None else value for value in values)
+
+
+def _with_gammas(
+    row: Row, X: Any, Y: Any, out: Any, gammas: np.ndarray, parameters: tuple[float, ...]
+) -> np.ndarray:
     """A gamma for each element (broadcast against the result), as scikit-learn accepts it."""
-    distances = {"rbf": "sqeuclidean", "laplacian": "manhattan"}
     span, exponent = units.RANGES[X.dtype], units.largest_exponent(X, Y)
     sizes = np.frexp(gammas[gammas != 0.0])[1]
     if (np.abs(sizes) > span.plain).any() or not units.fits(span, X.shape[1], exponent):
@@ -276,27 +296,32 @@ def _with_gammas(row: Row, X, Y, out, gammas: np.ndarray, p: Parameters) -> np.n
         with np.errstate(over="ignore"):
             gammas = np.ldexp(gammas, units.power_of(row.form) * exponent).clip(-largest, largest)
         X, Y = np.ldexp(X, -exponent), None if Y is None else np.ldexp(Y, -exponent)
-    base = engine.compute(find(distances.get(row.name, "linear")), p, X, Y, out)
+    K = engine.compute(sums(row.form), (), X, Y, out)
     # What overflows is infinite, and says so without a warning.
     with np.errstate(over="ignore", invalid="ignore"):
-        np.multiply(base, gammas, out=base, casting="same_kind")
-        if row.name in distances:
-            return np.exp(np.negative(base, out=base), out=base)
-        base += p.coef0
-        return (
-            np.tanh(base, out=base) if row.name == "sigmoid" else np.power(base, p.degree, out=base)
-        )
+        np.multiply(K, gammas, out=K, casting="same_kind")
+    step = max(1, _TOGETHER // K.shape[1])
+    for start in range(0, len(K), step):
+        block = K[start : start + step]
+        found = engine.values(row, (1.0, *parameters[1:]), block.reshape(-1))
+        block[...] = found.reshape(block.shape)
+    return K
 
 
-# metric -> (function, the keywords it takes), under scikit-learn's names
-_METRICS: dict[str, tuple[Callable, tuple[str, ...]]] = {
-    "linear": (linear_kernel, ()),
-    "polynomial": (_polynomial, ("degree", "gamma", "coef0")),
-    "poly": (_polynomial, ("degree", "gamma", "coef0")),
-    "rbf": (rbf_kernel, ("gamma",)),
-    "sigmoid": (sigmoid_kernel, ("gamma", "coef0")),
-    "laplacian": (laplacian_kernel, ("gamma",)),
-}
+def diagonal(metric: Any, X: Any, given: dict[str, Any]) -> np.ndarray | None:
+    """K(x, x) for each row of X, of the kernel that scikit-learn calls `metric`; None if not one of ours.
+
+    Of the parameters `given` it takes those that it has, as :func:`pairwise_kernels` does.
+    """
+    row = named(metric) if isinstance(metric, str) else None
+    if row is None:
+        return None
+    given = checked_parameters(row, given)
+    if "degree" in given:
+        row = polynomial_row(given["degree"])
+    X, _ = check_matrices(X)
+    parameters = with_defaults(row, given, X.shape[1])
+    return engine.diagonal(row, parameters, 0, engine.Rows(X))
 
 
 def pairwise_kernels(
@@ -315,9 +340,10 @@ def pairwise_kernels(
     X : array-like or sparse matrix of shape (n, d); (n, m) if ``metric="precomputed"``
     Y : array-like or sparse matrix of shape (m, d), optional
     metric : str, callable or fastkb.kernels.Kernel, default "linear"
-        ``"linear"``, ``"poly"``, ``"polynomial"``, ``"rbf"``, ``"sigmoid"`` and ``"laplacian"`` run on
-        the engine. ``"precomputed"`` returns X itself. Scikit-learn's other names
-        (``"additive_chi2"``, ``"chi2"``, ``"cosine"``) and callables of two rows run in scikit-learn.
+        ``"linear"``, ``"poly"``, ``"polynomial"``, ``"rbf"``, ``"sigmoid"``, ``"laplacian"`` and
+        ``"cosine"`` run on the engine. ``"precomputed"`` returns X itself. Scikit-learn's other names
+        (``"additive_chi2"``, ``"chi2"``), callables of two rows, and ``"cosine"`` of sparse rows run in
+        scikit-learn.
     filter_params : bool, default False
         Whether keywords that the kernel does not take are dropped instead of refused.
     n_jobs : int, optional
@@ -349,18 +375,15 @@ def pairwise_kernels(
                 f"a kernel object holds its parameters; got the keywords {sorted(kwds)}"
             )
         return gram(metric, X, Y)
-    if isinstance(metric, str) and metric in _METRICS:
-        function, known = _METRICS[metric]
-        if filter_params:
-            kwds = {name: value for name, value in kwds.items() if name in known}
-        if function is _polynomial:
-            defaults = {"degree": 3, "gamma": None, "coef0": 1}
-            unknown = set(kwds) - set(defaults)
-            if unknown:
-                raise TypeError(f"polynomial_kernel() got unexpected keywords {sorted(unknown)}")
-            defaults.update(kwds)
-            # scikit-learn checks a degree below 1 in polynomial_kernel alone; so does this.
-            degree = check_number("degree", defaults["degree"], 0)
-            return _polynomial(X, Y, degree, defaults["gamma"], defaults["coef0"])
-        return function(X, Y, **kwds)
-    return peers.compute(X, Y, metric, filter_params, n_jobs, kwds)
+    row = named(metric) if isinstance(metric, str) else None
+    if row is None or (row.unit_rows and peers.is_sparse(X, Y)):
+        return peers.compute(X, Y, metric, filter_params, n_jobs, kwds)
+    known = {parameter.name for parameter in row.parameters}
+    unknown = set(kwds) - known
+    if unknown and not filter_params:
+        raise TypeError(f"{metric}_kernel() got unexpected keywords {sorted(unknown)}")
+    given = {name: value for name, value in kwds.items() if name in known}
+    if "degree" in known:
+        # scikit-learn checks a degree below 1 in polynomial_kernel alone; so does this.
+        row = polynomial_row(checked_parameters(row, given | {"gamma": None})["degree"])
+    return _compute(row, X, Y, None, given)

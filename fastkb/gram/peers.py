@@ -1,6 +1,6 @@
 """The kernels that scikit-learn computes: its names without a function of ours, and callables.
 
-The three that sum over columns are homogeneous: rows of any size are brought to about 1 by a power of two
+The two that sum over columns are homogeneous: rows of any size are brought to about 1 by a power of two
 before, where their squares would leave a float's range.
 """
 
@@ -15,19 +15,26 @@ from fastkb.checks.scalars import check_number
 from fastkb.gram import units
 from fastkb.gram.checks import check_matrices
 from fastkb.runtime.memory import require
+from fastkb.scalar.kernels import ELSEWHERE
 
-_HOMOGENEOUS = ("additive_chi2", "chi2", "cosine")
+_HOMOGENEOUS = tuple(ELSEWHERE)
+
+
+def is_sparse(*arrays: Any) -> bool:
+    """Whether one of these is a sparse matrix of SciPy's."""
+    from scipy.sparse import issparse
+
+    return any(issparse(array) for array in arrays)
 
 
 def compute(
     X: Any, Y: Any, metric: Any, filter_params: bool, n_jobs: int | None, keywords: dict[str, Any]
 ) -> Any:
     """What scikit-learn's function of this name gives, for checked matrices in range."""
-    from scipy.sparse import issparse
     from sklearn.metrics.pairwise import pairwise_kernels
     from sklearn.utils.validation import _num_samples
 
-    own = isinstance(metric, str) and metric in _HOMOGENEOUS and not (issparse(X) or issparse(Y))
+    own = isinstance(metric, str) and metric in _HOMOGENEOUS and not is_sparse(X, Y)
     power = 0
     check_kinds("X", X)
     check_kinds("Y", Y)
@@ -37,7 +44,7 @@ def compute(
             gamma = keywords.get("gamma")
             gamma = 1.0 if gamma is None else check_number("gamma", gamma, 0)
             keywords = keywords | {"gamma": gamma}
-        X, Y, power = _in_range(X, Y, metric)
+        X, Y, power = _in_range(X, Y)
     if power and "gamma" in keywords and metric == "chi2":
         # (Beyond the largest number the kernel is 0 where rows differ at all.)
         with np.errstate(over="ignore"):
@@ -52,18 +59,9 @@ def compute(
         return np.ldexp(K, power, out=K) if power and metric == "additive_chi2" else K
 
 
-def _in_range(
-    X: np.ndarray, Y: np.ndarray | None, metric: str
-) -> tuple[np.ndarray, np.ndarray | None, int]:
+def _in_range(X: np.ndarray, Y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None, int]:
     """Rows whose squares are in range, and the power of two that they were divided by together."""
-    if metric == "cosine":  # each row by its own
-        return _of_size_one(X), None if Y is None else _of_size_one(Y), 0
     exponent = units.largest_exponent(X, Y)
     if units.fits(units.RANGES[X.dtype], X.shape[1], exponent):
         return X, Y, 0
     return np.ldexp(X, -exponent), None if Y is None else np.ldexp(Y, -exponent), exponent
-
-
-def _of_size_one(X: np.ndarray) -> np.ndarray:
-    """Rows of lengths about 1: scikit-learn takes rows shorter than 2e-15 for zero."""
-    return np.ldexp(X, -np.frexp(np.maximum(X.max(axis=1), -X.min(axis=1)))[1][:, None])

@@ -42,6 +42,47 @@ def laplacian(X, Y=None, gamma=None):
     return np.exp(-gamma * np.sum(np.abs(differences(X, Y)), axis=2))
 
 
+def cosine(X, Y=None):
+    """xᵀx' / (|x| |x'|), 0 for a row of zeros  # shape: (n, m)"""
+    X = np.asarray(X)
+    Y = X if Y is None else np.asarray(Y)
+    return linear(_of_norm_one(X), _of_norm_one(Y))
+
+
+def _of_norm_one(X):
+    largest = np.max(np.abs(X), axis=1, keepdims=True)
+    X = X / np.where(largest == 0, 1, largest)
+    norms = np.sqrt(np.sum(X**2, axis=1, keepdims=True))
+    return X / np.where(norms == 0, 1, norms)
+
+
+def distances(X, Y=None, length_scale=1.0):
+    """|(x - x') / ℓ|, ℓ one number or one for each column  # shape: (n, m)"""
+    return np.sqrt(np.sum((differences(X, Y) / np.asarray(length_scale)) ** 2, axis=2))
+
+
+def matern(X, Y=None, nu=1.5, length_scale=1.0):
+    """The Matérn kernel for ν = 1/2, 3/2, 5/2 (Rasmussen and Williams 2006, eq. 4.17)  # shape: (n, m)"""
+    r = distances(X, Y, length_scale)
+    if nu == 0.5:
+        return np.exp(-r)
+    s = np.sqrt(r.dtype.type(2 * nu)) * r
+    return (1 + s if nu == 1.5 else 1 + s + s**2 / 3) * np.exp(-s)
+
+
+def rational_quadratic(X, Y=None, alpha=1.0, length_scale=1.0):
+    """(1 + |x - x'|² / 2αℓ²)^-α (eq. 4.19)  # shape: (n, m)"""
+    r = distances(X, Y, length_scale)
+    return np.exp(-alpha * np.log1p(r**2 / (2 * r.dtype.type(alpha))))
+
+
+def periodic(X, Y=None, period=1.0, length_scale=1.0):
+    """exp(-2 Σ_j sin²(π (x_j - x'_j) / p) / ℓ²) (eq. 4.31 in each column)  # shape: (n, m)"""
+    u = differences(X, Y) / np.asarray(period)
+    pi = 4 * np.arctan(u.dtype.type(1))
+    return np.exp(-2 * np.sum((np.sin(pi * (u - np.rint(u))) / length_scale) ** 2, axis=2))
+
+
 def taylor_features(X, sigma, degree):
     """The truncated Taylor features of the RBF kernel, all monomials up to `degree`.
 

@@ -13,20 +13,12 @@ from fastkb.checks.labels import check_all_labelled
 from fastkb.checks.numbers import wrong
 from fastkb.checks.scalars import check_number
 from fastkb.checks.values import real_array
+from fastkb.scalar.kernels import ELSEWHERE, KERNELS
 
-# scikit-learn's names; "chi2", "additive_chi2" and "cosine" have no function of ours and go to the
-# peer's.
-KERNEL_NAMES = (
-    "additive_chi2",
-    "chi2",
-    "cosine",
-    "laplacian",
-    "linear",
-    "poly",
-    "polynomial",
-    "precomputed",
-    "rbf",
-    "sigmoid",
+# scikit-learn's names: those of our own kernels, those of the kernels that it computes, and for data that
+# are Gram matrices.
+KERNEL_NAMES = tuple(
+    sorted([*(name for row in KERNELS for name in row.names), *ELSEWHERE, "precomputed"])
 )
 
 # With an intercept, what is predicted without some rows loses as many digits as the share of the

@@ -16,7 +16,7 @@ from fastkb.ridge.checks import check_alpha, check_kernel
 from fastkb.ridge.dual import solve_dual
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
 from fastkb.runtime.threads import limit_blas
-from fastkb.scalar.kernels import Parameters, find
+from fastkb.scalar.kernels import find
 
 # Predictions are made for as many rows at a time as fit a Gram matrix of this many bytes: memory
 # stays bounded, and compiled threads and BLAS threads take turns at intervals that cost them
@@ -25,7 +25,6 @@ _PREDICTION_BYTES = 256 * 2**20
 
 # With so many targets the product of kernel and coefficients costs more than reading the kernel.
 _MANY_TARGETS = 16
-_PLAIN = Parameters(1.0, 0.0, 1.0)
 
 
 class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -127,7 +126,7 @@ def _combined(K: np.ndarray, model: KernelModel) -> np.ndarray:
         return K @ coefficients
     dtype = np.result_type(K, coefficients)
     rows = np.ascontiguousarray(coefficients.T, dtype=dtype)
-    return engine.compute(find("linear"), _PLAIN, K.astype(dtype, copy=False), rows)
+    return engine.compute(find("linear"), (), K.astype(dtype, copy=False), rows)
 
 
 class KernelRidge(KernelModel):

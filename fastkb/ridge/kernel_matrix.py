@@ -10,9 +10,7 @@ from scipy.linalg import get_lapack_funcs
 from fastkb.gram import pairwise
 from fastkb.ridge.checks import is_kernel_object
 from fastkb.runtime.memory import require
-
-_TAKES_GAMMA = frozenset({"rbf", "laplacian", "poly", "polynomial", "sigmoid", "chi2"})
-_ALWAYS_POSITIVE = frozenset({"linear", "rbf", "laplacian", "cosine", "chi2"})
+from fastkb.scalar.kernels import ELSEWHERE, named
 
 
 class KernelChoice(NamedTuple):
@@ -100,7 +98,11 @@ class KernelChoice(NamedTuple):
     @property
     def takes_gamma(self) -> bool:
         """Whether `gamma` alters the matrix."""
-        return isinstance(self.kernel, str) and self.kernel in _TAKES_GAMMA
+        if not isinstance(self.kernel, str):
+            return False
+        row = named(self.kernel)
+        known = ELSEWHERE.get(self.kernel, ((), False))[0] if row is None else row.parameters
+        return any(parameter.name == "gamma" for parameter in known)
 
     @property
     def is_positive_semidefinite(self) -> bool:
@@ -109,14 +111,34 @@ class KernelChoice(NamedTuple):
         False where that is not known. It decides what may be skipped, never what is right.
         """
         if is_kernel_object(self.kernel):
-            return self.kernel.row.positive_definite and self.kernel.parameters.coef0 >= 0
+            return self.kernel.is_positive_semidefinite
         if not isinstance(self.kernel, str):
             return False
-        if self.kernel in ("poly", "polynomial"):
-            # Sums and products of positive kernels are positive; with a negative coef0, or a
-            # fractional degree, they need not be.
-            return self.coef0 >= 0 and float(self.degree).is_integer()
-        return self.kernel in _ALWAYS_POSITIVE
+        row = named(self.kernel)
+        if row is None:
+            return ELSEWHERE.get(self.kernel, ((), False))[1]
+        gamma = 1.0 if self.gamma is None else self.gamma
+        values = {"gamma": gamma, "coef0": self.coef0, "degree": self.degree}
+        return row.is_positive_semidefinite(*(values[p.name] for p in row.parameters))
+
+    def diagonal(self, X: Any) -> np.ndarray | None:
+        """K(x, x) for each row of `X`, without the matrix; None for a kernel that only gives matrices.
+
+        Parameters
+        ----------
+        X : array or sparse matrix
+            # shape: (n, d)
+
+        Returns
+        -------
+        ndarray or None
+            # shape: (n,)
+        """
+        if is_kernel_object(self.kernel):
+            return self.kernel.diag(X)
+        return pairwise.diagonal(
+            self.kernel, X, {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0}
+        )
 
 
 def to_dense(K: Any) -> np.ndarray:

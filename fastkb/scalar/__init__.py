@@ -1,18 +1,14 @@
-"""Floor 1: functions of one number, which vectorise inside the loops of the floors above.
+"""Floor 1: scalar functions, each written once for CPU and CUDA, with what is known of it beside.
 
-A new kernel or activation is one formula here: the formula above, its derivative below, what is known
-about it beside. Errors are bounded over the whole range and stated.
+================== =====================================================================================
+`kernels.py`       the table of kernels: what is summed, the function of the sum, what is known of both
+`activations.py`   the table of activations, with their derivatives
+`elementary.py`    exp, tanh, sin(πx), log(1 + x) and powers, which vectorise inline
+`smooth.py`        sigmoid, softplus, GELU and what they are made of
+`pairwise.py`      NumPy's order of summation
+`bits.py`          instructions that Numba's language lacks
+`source.py`        one text, other meanings of its names; `cuda.py` those of CUDA
+================== =====================================================================================
 
-================ ================================================================================
-`kernels.py`      kernels: a sum over columns, followed by one of these functions
-`activations.py`  activations of networks, with their derivatives
-`elementary.py`   exp and tanh
-`smooth.py`       sigmoid, softplus, eˣ - 1, GELU and log(1 + x)
-`bits.py`         instructions that Numba's language lacks
-`pairwise.py`     sums as NumPy forms them
-`source.py`       one source for CPU and CUDA
-`cuda.py`         the same functions on CUDA
-================ ================================================================================
-
-Begin with `kernels.py`, then `elementary.py`.
+A newcomer begins with `kernels.py`.
 """

@@ -47,6 +47,16 @@ def fma(typing_context, a, b, c):
 
 
 @intrinsic
+def rint(typing_context, x):
+    """The nearest whole number, of two equally near the even one."""
+
+    def codegen(context, builder, signature, arguments):
+        return call_llvm(builder, "rint", arguments[0].type, list(arguments))
+
+    return x(x), codegen
+
+
+@intrinsic
 def power_of_two(typing_context, shifted):
     """2ᵏ, given k + 1.5·2⁵² (float32: k + 1.5·2²³) for an integer k of the normal range.
 

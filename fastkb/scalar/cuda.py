@@ -14,30 +14,38 @@ from typing import Any
 import numpy as np
 
 from fastkb.runtime import cuda
-from fastkb.scalar.elementary import _make_whole_power
+from fastkb.scalar.elementary import _make_finite, _make_whole_power
 from fastkb.scalar.source import rebind
 
 
 @functools.cache
 def meanings(kind: type) -> dict[str, Any]:
     """What the names of :mod:`fastkb.scalar.elementary` mean for numbers of type `kind` on CUDA."""
-    whole_power = cuda.device(_make_whole_power(kind))
+    shared = {
+        "whole_power": cuda.device(_make_whole_power(kind)),
+        "finite": cuda.device(_make_finite(kind)),
+    }
     if cuda.simulated():
         # NumPy's keep float32, and give NaN and infinity where math's raise: as the device's do.
         exp: Any = np.exp
-        return {
+        return shared | {
             "exp": exp,
             "exp_nonpositive": exp,
             "tanh": np.tanh,
+            "sin_pi": lambda x: kind(np.sin(np.pi * (x - 2.0 * np.rint(0.5 * x)))),
+            "log1p_nonnegative": np.log1p,
+            "sqrt": np.sqrt,
             "real_power": np.power,
-            "whole_power": whole_power,
         }
-    return {
+    device = cuda.module().libdevice
+    return shared | {
         "exp": math.exp,
         "exp_nonpositive": math.exp,
         "tanh": math.tanh,
+        "sin_pi": device.sinpif if kind is np.float32 else device.sinpi,
+        "log1p_nonnegative": math.log1p,
+        "sqrt": math.sqrt,
         "real_power": math.pow,
-        "whole_power": whole_power,
     }
 
 

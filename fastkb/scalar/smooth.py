@@ -21,7 +21,7 @@ from numba.extending import overload
 
 from fastkb.runtime.jit import inline
 from fastkb.scalar.bits import copysign, exponent, fma, polynomial, power_of_two, significand
-from fastkb.scalar.elementary import _EXP, _OPTIONS, _by_type, exp_nonpositive
+from fastkb.scalar.elementary import _EXP, _OPTIONS, _by_type, _make_log1p, exp_nonpositive
 
 
 def expm1_nonpositive(x: float) -> float:
@@ -60,20 +60,8 @@ def gelu_derivative(x: float) -> float:
     return 0.5 * math.erfc(-x * math.sqrt(0.5)) + x * density
 
 
-# One table per type. The polynomial log1p is that of _make_log1p, on [0, 1/9].
-_LOG1P: dict[Any, Any] = {
-    np.float64: polynomial(
-        0.666666666666664223, 0.400000000001226697, 0.285714285515705903, 0.222222237661851983,
-        0.181817503856571379, 0.153864340114734844, 0.133025031696596758, 0.120947920403466505,
-        0.0838649036375396469, 0.169372847643442226,
-    ),
-    np.float32: polynomial(
-        0.666664291994333631, 0.400209244957856612, 0.280102847299068029, 0.279748693693950098,
-    ),
-}  # fmt: skip
-
-# What _make_tail needs: a + split - split rounds a to half of its digits; beyond `highest` the results
-# are zero; Φ(-a)·e^(a²/2)·(a + pole) = first + w·g(w) with w = (a - centre) / (a + centre).
+# What _make_tail needs, by type: a + split - split rounds a to half of its digits; beyond `highest` the
+# results are zero; Φ(-a)·e^(a²/2)·(a + pole) = first + w·g(w) with w = (a - centre) / (a + centre).
 _TAIL: dict[Any, dict[str, Any]] = {
     np.float64: {
         "split": 1.5 * 2**32,
@@ -150,23 +138,6 @@ def _make_softplus(kind: type) -> Callable:
         return (x if x > ZERO else ZERO) + log1p(exp_nonpositive(-abs(x)))
 
     return implementation
-
-
-def _make_log1p(kind: type) -> Callable:
-    """log(1 + z) = 2 artanh(s) = z - s·(z - s²·p(s²)) for 0 ≤ z ≤ 1, with s = z / (2 + z) ≤ 1/3.
-
-    As z itself is the leading term, the errors of s count a third.
-    """
-    TWO = kind(2)
-    p = _LOG1P[kind]
-
-    @inline
-    def log1p(z):
-        s = z / (TWO + z)
-        square = s * s
-        return fma(-s, fma(-square, p(square), z), z)
-
-    return log1p
 
 
 def _make_log_from_one(kind: type) -> Callable:

@@ -23,6 +23,7 @@ module             what it holds
 :mod:`.pack`       rows of the data laid out as the micro-kernel reads them
 :mod:`.epilogue`   the switch over the scalar functions of :mod:`fastkb.scalar.kernels`
 :mod:`.cpu`        the driver: tiles over threads, edges, mirrors
+:mod:`.sinks`      what becomes of a tile: stored, mirrored, added, multiplied
 :mod:`.cuda`       its twin for CUDA
 =================  =============================================================================
 

@@ -9,7 +9,7 @@ from numba.core import types
 
 from fastkb.runtime import inline, jit, matrix, prange, vector
 from fastkb.runtime.stack import stack_array
-from fastkb.scalar.kernels import Parameters
+from fastkb.scalar.kernels import N_PARAMETERS
 from fastkb.tile import sinks
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import TILES_AT_A_TIME, blocking
@@ -134,7 +134,7 @@ def _upper_place(t):
 
 def _signature(T):
     whole = types.NamedUniTuple(types.intp, len(Task._fields), Task)
-    parameters = types.NamedUniTuple(T, len(Parameters._fields), Parameters)
+    parameters = types.UniTuple(T, N_PARAMETERS)
     return vector(T), vector(T), vector(T), matrix(T, readonly=False), whole, T, parameters
 
 

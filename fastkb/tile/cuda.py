@@ -32,8 +32,8 @@ A block computes one square tile of the result::
 * **Symmetry.** Only tiles on and above the diagonal are launched; see
   :func:`fastkb.tile.cuda_layout.place`.
 
-Formulas and epilogue codes are those of the CPU (:data:`fastkb.scalar.kernels.FUNCTIONS`), as is the
-order of a sum over columns: the first to the last.
+Formulas and epilogue codes are those of the CPU (:data:`fastkb.scalar.kernels.FUNCTIONS`), as are the
+sinks and the order of a sum over columns: the first to the last.
 """
 
 from __future__ import annotations
@@ -45,10 +45,18 @@ import numpy as np
 
 from fastkb.runtime import cuda as runtime
 from fastkb.scalar.cuda import on_device
-from fastkb.scalar.kernels import FUNCTIONS, Form, Kernel, Parameters, epilogue_code
+from fastkb.scalar.kernels import (
+    FUNCTIONS,
+    WEIGHTED,
+    Form,
+    Kernel,
+    epilogue_code,
+    n_parameters,
+)
 from fastkb.tile.blocking import CudaBlocking, cuda_blocking
 from fastkb.tile.cuda_layout import LOAD_BYTES, Layout, layout
 from fastkb.tile.cuda_layout import place as tile_place
+from fastkb.tile.sinks import ADD, MULTIPLY, Into
 
 cuda = runtime.module()
 
@@ -60,13 +68,14 @@ index = np.uint64
 
 def gram(
     row: Kernel,
-    parameters: Parameters,
+    parameters: tuple[float, ...],
     X: Any,
     Y: Any = None,
-    out: Any = None,
+    into: Into | None = None,
+    weights: np.ndarray | None = None,
     sizes: CudaBlocking | None = None,
 ) -> Any:
-    """The Gram matrix of checked device arrays, into `out` or a new array of X's kind.
+    """The Gram matrix of checked device arrays, into a new array of X's kind, or as `into` says.
 
     The kernel is launched on X's stream and not waited for.
 
@@ -74,12 +83,16 @@ def gram(
     ----------
     row : Kernel
         A row of :data:`fastkb.scalar.kernels.KERNELS`.
-    parameters : Parameters
+    parameters : tuple of float
+        :data:`fastkb.scalar.kernels.N_PARAMETERS` numbers, of which the row's function reads the first.
     X : device array of shape (n, d)
         float32 or float64, any strides. Contiguous rows are read fastest.
     Y : device array of shape (m, d), optional
         X if absent: then only half of the result is computed, and it is symmetric to the last bit.
-    out : device array of shape (n, m), optional
+    into : Into, optional
+        A device array of shape (n, m), and how the values meet what stands in it.
+    weights : ndarray of shape (d,), optional
+        Of the differences in each column; the row's form is then the weighted one.
     sizes : CudaBlocking, optional
         Instead of the table's.
 
@@ -94,22 +107,29 @@ def gram(
     a = runtime.view(X)
     b = a if Y is None else runtime.view(Y)
     shape = (a.shape[0], b.shape[0])
-    if out is None:
-        out = runtime.empty_like(X, shape)
+    if into is None:
+        into = Into(runtime.empty_like(X, shape))
     dtype = np.dtype(a.dtype)
     sizes = cuda_blocking(str(dtype)) if sizes is None else sizes
-    kernel = gram_kernel(row.form, dtype.type, sizes)
+    form, scales = row.form, a  # of other forms the weights are not read
+    if weights is not None:
+        form = WEIGHTED[row.form]
+        scales = runtime.load().to_device(weights.astype(dtype)[None, :], stream=a.stream)
+    kernel = gram_kernel(form, dtype.type, sizes)
     down, across = (-(-length // sizes.tile) for length in shape)
     blocks = down * (down + 1) // 2 if Y is None else down * across
-    typed = Parameters(*(dtype.type(value) for value in parameters))
-    arguments = a, b, runtime.view(out), epilogue_code(row), int(Y is None), typed
+    typed = tuple(dtype.type(value) for value in parameters)
+    task = epilogue_code(row), int(into.sink), int(Y is None), dtype.type(into.factor)
+    arguments = a, b, scales, runtime.view(into.out), *task, typed
     runtime.launch(kernel, blocks, sizes.side**2, a.stream, *arguments)
-    return out
+    return into.out
 
 
 @functools.cache
 def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
-    """The kernel (X, Y, out, code, symmetric, p) for one accumulation and element type."""
+    """The kernel (X, Y, weights, out, code, sink, symmetric, factor, p) for one accumulation and
+    element type.
+    """
     plan = layout(sizes, np.dtype(kind))
     TILE, SLAB, SPAN = plan.tile, plan.slab, plan.span
     STRIPS = TILE // SPAN
@@ -119,9 +139,10 @@ def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
     fetch, store, FETCHED = _make_slabs(plan, kind)
     stage, write, mirror = _make_strips(plan, kind)
     apply = _make_apply(plan, kind)
+    combine = _make_combine(plan, kind)
     place, KC = runtime.device(tile_place), plan.kc
 
-    def gram_tile(X, Y, out, code, symmetric, p):
+    def gram_tile(X, Y, weights, out, code, sink, symmetric, factor, p):
         memory = shared()
         totals = cuda.local.array(ACCUMULATED, kind)
         next_x = cuda.local.array(FETCHED, kind)
@@ -142,7 +163,7 @@ def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
             # What is fetched beyond the last column is zero, and not used.
             fetch(X, n, d, top, k + KC, next_x)
             fetch(Y, m, d, left, k + KC, next_y)
-            multiply(memory, buffer, totals)
+            multiply(memory, buffer, totals, weights, k)
             # The other buffer: all threads have left it before the last barrier.
             buffer = 2 * SLAB - buffer
             store(next_x, memory, buffer)
@@ -153,6 +174,7 @@ def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
             stage(memory, totals, strip)
             cuda.syncthreads()
             apply(code, memory, p)
+            combine(sink, factor, memory, out, n, m, top + strip * SPAN, left)
             cuda.syncthreads()
             write(memory, out, n, m, top + strip * SPAN, left)
             if symmetric and i != j:
@@ -203,20 +225,49 @@ def _make_slabs(plan: Layout, kind: type) -> tuple[Any, Any, int]:
     return runtime.device(fetch), runtime.device(store), TIMES
 
 
-def _dot(total, x, y):
+def _dot(total, x, y, weight):
     return total + x * y
 
 
-def _sqdiff(total, x, y):
+def _sqdiff(total, x, y, weight):
     difference = x - y
     return total + difference * difference
 
 
-def _absdiff(total, x, y):
+def _absdiff(total, x, y, weight):
     return total + abs(x - y)
 
 
-_FORMS = {Form.DOT: _dot, Form.SQDIFF: _sqdiff, Form.ABSDIFF: _absdiff}
+def _weighted_sqdiff(total, x, y, weight):
+    difference = (x - y) * weight
+    return total + difference * difference
+
+
+def _weighted_absdiff(total, x, y, weight):
+    return total + abs(x - y) * weight
+
+
+_FORMS = {
+    Form.DOT: _dot,
+    Form.SQDIFF: _sqdiff,
+    Form.ABSDIFF: _absdiff,
+    Form.WEIGHTED_SQDIFF: _weighted_sqdiff,
+    Form.WEIGHTED_ABSDIFF: _weighted_absdiff,
+}
+
+
+def _make_weight(form: Form, kind: type) -> Any:
+    """weight(weights, k): that of column k; of the others nothing is read."""
+    ONE = kind(1)
+
+    def one(weights, k):
+        return ONE
+
+    def of_column(weights, k):
+        # Beyond the last column both rows are zero.
+        return weights[index(0), index(min(k, weights.shape[1] - 1))]
+
+    return runtime.device(of_column if form in WEIGHTED.values() else one)
 
 
 def _make_multiply(plan: Layout, form: Form, kind: type) -> tuple[Any, Any]:
@@ -225,14 +276,14 @@ def _make_multiply(plan: Layout, form: Form, kind: type) -> tuple[Any, Any]:
     SPAN, STRIDE, SLAB, ALIGNED = plan.span, plan.stride, plan.slab, plan.aligned
     GROUPS = EACH // VECTOR
     ZERO = kind(0)
-    accumulate = runtime.device(_FORMS[form])
+    accumulate, weight = runtime.device(_FORMS[form]), _make_weight(form, kind)
 
     def clear(totals):
         for i in range(EACH):
             for j in range(EACH):
                 totals[i, j] = ZERO
 
-    def multiply(memory, start, totals):
+    def multiply(memory, start, totals, weights, column):
         x = cuda.local.array(EACH, kind)
         y = cuda.local.array(EACH, kind)
         x_first = start + cuda.threadIdx.x // SIDE * VECTOR
@@ -244,9 +295,10 @@ def _make_multiply(plan: Layout, form: Form, kind: type) -> tuple[Any, Any]:
                 for v in range(VECTOR):
                     x[group * VECTOR + v] = memory[index(x_offset + group * SPAN + v)]
                     y[group * VECTOR + v] = memory[index(y_offset + group * SPAN + v)]
+            w = weight(weights, column + k)
             for i in range(EACH):
                 for j in range(EACH):
-                    totals[i, j] = accumulate(totals[i, j], x[i], y[j])
+                    totals[i, j] = accumulate(totals[i, j], x[i], y[j], w)
 
     return runtime.device(clear), runtime.device(multiply)
 
@@ -329,11 +381,12 @@ def _make_apply(plan: Layout, kind: type) -> Any:
     for code, function in reversed(list(enumerate(FUNCTIONS))):
         if function.__name__ == "identity":  # nothing to do
             continue
-        link = _make_link(plan, code, on_device(function, kind), link)
+        link = _make_link(plan, (code, n_parameters(function)), on_device(function, kind), link)
     return link
 
 
-def _make_link(plan: Layout, own_code: int, function: Any, following: Any) -> Any:
+def _make_link(plan: Layout, own: tuple[int, int], function: Any, following: Any) -> Any:
+    own_code, N = own
     TILE, STRIDE = plan.tile, plan.stride
     ROWS = plan.side**2 // TILE
     TIMES = plan.span // ROWS
@@ -343,8 +396,36 @@ def _make_link(plan: Layout, own_code: int, function: Any, following: Any) -> An
             first = cuda.threadIdx.x // TILE * STRIDE + cuda.threadIdx.x % TILE
             for s in range(TIMES):
                 place = index(first + s * ROWS * STRIDE)
-                memory[place] = function(memory[place], p)
+                memory[place] = function(memory[place], *p[:N])
         else:
             following(code, memory, p)
 
     return runtime.device(apply)
+
+
+def _make_combine(plan: Layout, kind: type) -> Any:
+    """combine(sink, factor, memory, out, …): the strip times the factor, and with what stands in `out`.
+
+    A thread meets the elements that it applied the function to, and will write.
+    """
+    TILE, STRIDE = plan.tile, plan.stride
+    ROWS = plan.side**2 // TILE
+    TIMES = plan.span // ROWS
+    ONE = kind(1)
+
+    def combine(sink, factor, memory, out, n, m, row, column):
+        row += cuda.threadIdx.x // TILE
+        column += cuda.threadIdx.x % TILE
+        first = cuda.threadIdx.x // TILE * STRIDE + cuda.threadIdx.x % TILE
+        if factor != ONE:
+            for s in range(TIMES):
+                memory[index(first + s * ROWS * STRIDE)] *= factor
+        if sink in (ADD, MULTIPLY) and column < m:
+            s = 0
+            while row + s < n and s < TIMES * ROWS:
+                place = index(first + s * STRIDE)
+                before = out[index(row + s), index(column)]
+                memory[place] = before + memory[place] if sink == ADD else before * memory[place]
+                s += ROWS
+
+    return runtime.device(combine)

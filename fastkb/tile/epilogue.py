@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastkb.runtime.jit import inline
-from fastkb.scalar.kernels import FUNCTIONS
+from fastkb.scalar.kernels import FUNCTIONS, n_parameters
 
 
 @inline
@@ -29,13 +29,14 @@ def _link(own_code: int, function: Callable, following: Any) -> Any:
 
     else:
         compiled = inline(function)
+        n = n_parameters(function)
 
         def apply(code, values, p):
             if code == own_code:
                 # From 0: an index that might be negative would be wrapped around, element by
                 # element, and the loop not be vectorised (exp: 4 ns instead of 0.4).
                 for j in range(len(values)):
-                    values[j] = compiled(values[j], p)
+                    values[j] = compiled(values[j], *p[:n])
             else:
                 following(code, values, p)
 
@@ -50,5 +51,6 @@ def _chain() -> Any:
     return link
 
 
-# apply(code, values, p): values = g(values), in place, for a contiguous array.
+# apply(code, values, p): values = g(values), in place, for a contiguous array. p is as long as the most
+# parameters of any function; each takes as many of them as it has.
 apply = _chain()

@@ -16,7 +16,7 @@ with what stands in the result, then store: k1 + k2 and k1 · k2 need no second 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastkb.runtime import inline
 from fastkb.runtime.stack import stack_array
@@ -37,6 +37,14 @@ class Sink(IntEnum):
 
 
 ADD, MULTIPLY = int(Sink.ADD), int(Sink.MULTIPLY)
+
+
+class Into(NamedTuple):
+    """Where values go: out ← factor · values, or out + …, or out · …."""
+
+    out: Any  # an array of NumPy's, or of a device
+    sink: Sink = Sink.STORE
+    factor: float = 1.0
 
 
 class Place(NamedTuple):

@@ -344,7 +344,12 @@ class TestPairwiseKernels:
         got = fastkb.pairwise_kernels(self.X, self.Y, metric=metric)
         np.testing.assert_array_equal(got, function(self.X, self.Y))
 
-    @pytest.mark.parametrize("metric", ["cosine", "chi2", "additive_chi2"])
+    def test_cosine_is_the_engines(self):
+        got = fastkb.pairwise_kernels(self.X, self.Y, metric="cosine")
+        np.testing.assert_array_equal(got, fastkb.gram(kernels.Cosine(), self.X, self.Y))
+        np.testing.assert_allclose(got, peer.cosine_similarity(self.X, self.Y), atol=1e-15)
+
+    @pytest.mark.parametrize("metric", ["chi2", "additive_chi2"])
     def test_scikit_learns_other_names(self, metric):
         X = np.abs(self.X)
         np.testing.assert_array_equal(

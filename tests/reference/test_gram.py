@@ -28,7 +28,40 @@ PAIRS = {
         lambda X, Y=None: gram.laplacian(X, Y, gamma=0.3),
         lambda x, y: math.exp(-0.3 * sum(abs(a - b) for a, b in zip(x, y, strict=True))),
     ),
+    "cosine": (
+        gram.cosine,
+        lambda x, y: (
+            sum(a * b for a, b in zip(x, y, strict=True)) / math.hypot(*x) / math.hypot(*y)
+        ),
+    ),
+    "matern12": (
+        lambda X, Y=None: gram.matern(X, Y, 0.5, 0.7),
+        lambda x, y: math.exp(-math.dist(x, y) / 0.7),
+    ),
+    "matern32": (
+        lambda X, Y=None: gram.matern(X, Y, 1.5, 0.7),
+        lambda x, y: polynomial_times_exp(math.sqrt(3) * math.dist(x, y) / 0.7, 1, 1),
+    ),
+    "matern52": (
+        lambda X, Y=None: gram.matern(X, Y, 2.5, [0.7, 0.7]),
+        lambda x, y: polynomial_times_exp(math.sqrt(5) * math.dist(x, y) / 0.7, 1, 1, 1 / 3),
+    ),
+    "rational_quadratic": (
+        lambda X, Y=None: gram.rational_quadratic(X, Y, 0.6, 0.7),
+        lambda x, y: (1 + math.dist(x, y) ** 2 / (2 * 0.6 * 0.7**2)) ** -0.6,
+    ),
+    "periodic": (
+        lambda X, Y=None: gram.periodic(X, Y, 0.9, 0.7),
+        lambda x, y: math.exp(
+            -2
+            * sum((math.sin(math.pi * (a - b) / 0.9) / 0.7) ** 2 for a, b in zip(x, y, strict=True))
+        ),
+    ),
 }
+
+
+def polynomial_times_exp(s, *coefficients):
+    return sum(c * s**k for k, c in enumerate(coefficients)) * math.exp(-s)
 
 
 @pytest.mark.parametrize("name", PAIRS)

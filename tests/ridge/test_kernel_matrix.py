@@ -122,6 +122,7 @@ def test_no_kernel_is_called_positive_that_is_not(name, degree, coef0, seed):
         KernelChoice(kernels.Sigmoid()),
         KernelChoice(kernels.Polynomial(2, coef0=-1.0)),
         KernelChoice(kernels.Polynomial(2.5)),
+        KernelChoice(kernels.RBF() + kernels.Sigmoid()),
     ],
 )
 def test_nothing_is_claimed_of_the_others(choice):
@@ -129,7 +130,20 @@ def test_nothing_is_claimed_of_the_others(choice):
 
 
 @pytest.mark.parametrize(
-    "kernel", [kernels.RBF(2.0), kernels.Laplacian(), kernels.Linear(), kernels.Polynomial(3)]
+    "kernel",
+    [
+        kernels.RBF(2.0),
+        kernels.Laplacian(),
+        kernels.Linear(),
+        kernels.Polynomial(3),
+        kernels.Polynomial(64),
+        kernels.Matern(2.5),
+        kernels.RationalQuadratic(),
+        kernels.Periodic(2.0),
+        kernels.Cosine(),
+        2.0 * kernels.RBF() * kernels.Linear() + kernels.Matern().scaled([1.0, 2.0]),
+    ],
+    ids=repr,
 )
 def test_kernel_objects_say_what_they_are(kernel):
     choice = KernelChoice(kernel)
@@ -138,6 +152,31 @@ def test_kernel_objects_say_what_they_are(kernel):
     X = np.random.default_rng(0).normal(size=(5, 2))
     np.testing.assert_array_equal(choice.matrix(X), kernel(X))
     np.testing.assert_array_equal(choice.fresh_matrix(X, np.float64), kernel(X))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        *(KernelChoice(name, 0.3, 2, 0.5) for name in NAMES if name != "chi2"),
+        KernelChoice("poly", degree=1.5),
+        KernelChoice("rbf"),
+        KernelChoice(kernels.Matern(2.5)),
+        KernelChoice(kernels.Linear() + 2.0 * kernels.RBF()),
+    ],
+    ids=lambda choice: str(choice.kernel),
+)
+def test_a_diagonal_without_the_matrix(choice, monkeypatch):
+    X = np.random.default_rng(0).uniform(size=(9, 3))
+    K = choice.matrix(X)
+    monkeypatch.setattr(KernelChoice, "matrix", lambda *a: pytest.fail("a matrix was computed"))
+    for rows in (X, sp.csr_matrix(X)):
+        np.testing.assert_allclose(choice.diagonal(rows), np.diag(K), rtol=16 * EPS)
+
+
+def test_of_other_kernels_no_diagonal_is_known():
+    X = np.ones((3, 2))
+    for kernel in ("chi2", "additive_chi2", "precomputed", lambda x, y: 1.0):
+        assert KernelChoice(kernel).diagonal(X) is None
 
 
 def test_only_some_kernels_have_a_gamma():

@@ -8,7 +8,7 @@ import pytest
 from fastkb.runtime import cuda as runtime
 from fastkb.scalar import elementary
 from fastkb.scalar.cuda import meanings, on_device
-from fastkb.scalar.kernels import FUNCTIONS, Parameters
+from fastkb.scalar.kernels import FUNCTIONS, n_parameters
 
 in_the_simulator = pytest.mark.skipif(
     not runtime.simulated(), reason="device functions are called from Python in the simulator alone"
@@ -32,13 +32,14 @@ def test_every_elementary_function_has_a_meaning():
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_formulas_mean_the_same_as_in_python_and_keep_the_type(function, kind):
-    p = Parameters(kind(0.5), kind(0.25), kind(3))
+    n = n_parameters(function)
+    p = (kind(0.5), kind(0.25), kind(3))[:n]
     compiled = on_device(function, kind)
     for t in (0.0, 1.0, 2.75, 7.0):
-        found = compiled(kind(t), p)
+        found = compiled(kind(t), *p)
         assert found.dtype == kind
         # A few roundings, magnified three times by the third power.
-        exact = function(t, Parameters(0.5, 0.25, 3.0))
+        exact = function(t, *(0.5, 0.25, 3.0)[:n])
         np.testing.assert_allclose(found, exact, rtol=12 * np.finfo(kind).eps)
 
 

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from fastkb.runtime import jit
 from fastkb.scalar import elementary
-from fastkb.scalar.elementary import exp, exp_nonpositive, real_power, tanh, whole_power
+from fastkb.scalar.elementary import (
+    exp,
+    exp_nonpositive,
+    finite,
+    log1p_nonnegative,
+    real_power,
+    sin_pi,
+    sqrt,
+    tanh,
+    whole_power,
+)
 
 FLOATS = [np.float32, np.float64]
 
@@ -30,6 +40,24 @@ def _exp_nonpositive(x, out):
 def _tanh(x, out):
     for i in range(len(x)):
         out[i] = tanh(x[i])
+
+
+@jit(cache=False)
+def _sin_pi(x, out):
+    for i in range(len(x)):
+        out[i] = sin_pi(x[i])
+
+
+@jit(cache=False)
+def _log1p_nonnegative(x, out):
+    for i in range(len(x)):
+        out[i] = log1p_nonnegative(x[i])
+
+
+@jit(cache=False)
+def _finite_root(x, out):
+    for i in range(len(x)):
+        out[i] = finite(sqrt(x[i]))
 
 
 @jit(cache=False)
@@ -81,6 +109,56 @@ def test_exp_is_within_two_ulp(kind, part):
 def test_tanh_is_within_two_ulp(kind, reach):
     x = np.random.default_rng(1).uniform(-reach, reach, 200_000).astype(kind)
     assert _errors_in_ulp(_apply(_tanh, x), np.tanh(x.astype(np.longdouble))).max() <= 2
+
+
+def _exact_sin_pi(x):
+    """In 40 digits."""
+    mpmath = pytest.importorskip("mpmath")
+    with mpmath.workdps(40):
+        exact = [mpmath.sinpi(mpmath.mpf(float(value))) for value in x]
+        return np.array([np.longdouble(mpmath.nstr(value, 25)) for value in exact])
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="needs an extended longdouble")
+@pytest.mark.parametrize("kind", FLOATS)
+@pytest.mark.parametrize("reach", [0.25, 0.5, 1.0, 3.0, 1e4, 1e-6, 1e-30])
+def test_sin_pi_is_within_two_ulp(kind, reach):
+    x = np.random.default_rng(2).uniform(-reach, reach, 6000).astype(kind)
+    # Among them numbers next to a half, where all terms count.
+    x = np.concatenate([x, reach * np.linspace(0.98, 1.0, 1000)]).astype(kind)
+    assert _errors_in_ulp(_apply(_sin_pi, x), _exact_sin_pi(x)).max() <= 2
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="needs an extended longdouble")
+@pytest.mark.parametrize("kind", FLOATS)
+@pytest.mark.parametrize("reach", [1.0, 1e-3, 1e-8, 1e-20, 4.0, 1e3, 1e15, 1e30])
+def test_log1p_is_within_two_ulp(kind, reach):
+    x = np.random.default_rng(3).uniform(0, reach, 200_000).astype(kind)
+    exact = np.log1p(x.astype(np.longdouble))
+    assert _errors_in_ulp(_apply(_log1p_nonnegative, x), exact).max() <= 2
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_sin_pi_at_special_values(kind):
+    big = np.finfo(kind).max
+    x = np.array([0.0, 1, -2, 1e30, -big, 0.5, 1.5, -0.5, np.inf, np.nan], dtype=kind)
+    expected = np.array([0, 0, 0, 0, 0, 1, -1, -1, np.nan, np.nan], dtype=kind)
+    np.testing.assert_array_equal(_apply(_sin_pi, x), expected)
+    np.testing.assert_array_equal([sin_pi(float(value)) for value in x], expected)
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_log1p_and_roots_at_special_values(kind):
+    limits = np.finfo(kind)
+    x = np.array([0.0, limits.tiny, limits.smallest_subnormal, np.nan], dtype=kind)
+    np.testing.assert_array_equal(_apply(_log1p_nonnegative, x), x)
+    largest = np.array([limits.max], dtype=kind)
+    np.testing.assert_allclose(
+        _apply(_log1p_nonnegative, largest), np.log(largest), rtol=2 * limits.eps
+    )
+    x = np.array([0.0, 4.0, np.inf, np.nan, limits.max], dtype=kind)
+    expected = np.array([0.0, 2.0, limits.max, np.nan, np.sqrt(limits.max)], dtype=kind)
+    np.testing.assert_array_equal(_apply(_finite_root, x), expected)
 
 
 @pytest.mark.parametrize("kind", FLOATS)
@@ -154,14 +232,14 @@ def test_powers_at_special_values(kind):
 @pytest.mark.parametrize("kind", FLOATS)
 def test_loops_over_exp_are_vectorised(kind):
     """Several elements in one instruction: packed multiply-adds (or multiplications) in the code."""
-    _apply(_exp, np.zeros(4, dtype=kind))
     suffix = "pd" if kind is np.float64 else "ps"
-    code = "".join(
-        text for signature, text in _exp.inspect_asm().items() if kind.__name__ in str(signature[0])
-    )
-    if "xmm" not in code:
-        pytest.skip("the mnemonics of this processor are not x86's")
-    assert f"vfmadd213{suffix}" in code or f"mul{suffix}" in code
+    for compiled in (_exp, _sin_pi, _log1p_nonnegative):
+        _apply(compiled, np.zeros(4, dtype=kind))
+        found = compiled.inspect_asm().items()
+        code = "".join(text for signature, text in found if kind.__name__ in str(signature[0]))
+        if "xmm" not in code:
+            pytest.skip("the mnemonics of this processor are not x86's")
+        assert f"vfmadd213{suffix}" in code or f"mul{suffix}" in code
 
 
 def test_python_versions_agree_with_the_mathematics():
@@ -170,5 +248,9 @@ def test_python_versions_agree_with_the_mathematics():
     assert elementary.exp_nonpositive(-1.0) == math.exp(-1.0)
     assert elementary.tanh(0.5) == math.tanh(0.5)
     assert elementary.whole_power(2.0, 3.0) == 8.0
+    assert elementary.sin_pi(0.25) == pytest.approx(math.sqrt(0.5), rel=1e-15)
+    assert elementary.log1p_nonnegative(1e-20) == 1e-20
+    assert elementary.sqrt(2.25) == 1.5
+    assert elementary.finite(math.inf) == np.finfo(float).max
     assert math.isnan(elementary.real_power(-2.0, 0.5))
     assert elementary.real_power(-2.0, 2.0) == 4.0

@@ -21,10 +21,11 @@ from fastkb import kernels
 from fastkb.reference import gram as reference
 from fastkb.runtime import cuda as runtime
 from fastkb.scalar import kernels as scalar_kernels
-from fastkb.scalar.kernels import KERNELS, Form, Parameters, find
+from fastkb.scalar.kernels import KERNELS, N_PARAMETERS, Form, find
 from fastkb.tile import cuda as tile
 from fastkb.tile.blocking import CudaBlocking, cuda_blocking
 from fastkb.tile.cuda_layout import SHARED_BYTES, layout
+from fastkb.tile.sinks import Into, Sink
 
 HAS_DEVICE = runtime.state() == "simulated" or runtime.state().startswith("available")
 TYPES = [np.float32, np.float64]
@@ -42,28 +43,44 @@ def numbers(kind, *shape, seed=0):
     return np.random.default_rng(seed).random(shape).astype(kind)
 
 
+def squares(X, Y):
+    return (reference.differences(X, Y) ** 2).sum(axis=2)
+
+
+def matern(nu):
+    return lambda X, Y, gamma, *_: reference.matern(X, Y, nu, gamma**-0.5)
+
+
 # From 0 to 1, as γ, c and k are chosen, arguments and values stay of order one.
 ORACLES = {
-    "linear": lambda X, Y, p: reference.linear(X, Y),
-    "polynomial": lambda X, Y, p: reference.polynomial(X, Y, p.degree, p.gamma, p.coef0),
-    "polynomial_real": lambda X, Y, p: reference.polynomial(X, Y, p.degree, p.gamma, p.coef0),
-    "polynomial2": lambda X, Y, p: reference.polynomial(X, Y, 2, p.gamma, p.coef0),
-    "polynomial3": lambda X, Y, p: reference.polynomial(X, Y, 3, p.gamma, p.coef0),
-    "sigmoid": lambda X, Y, p: reference.sigmoid(X, Y, p.gamma, p.coef0),
-    "rbf": lambda X, Y, p: reference.rbf(X, Y, p.gamma),
-    "laplacian": lambda X, Y, p: reference.laplacian(X, Y, p.gamma),
-    "sqeuclidean": lambda X, Y, p: (reference.differences(X, Y) ** 2).sum(axis=2),
-    "manhattan": lambda X, Y, p: np.abs(reference.differences(X, Y)).sum(axis=2),
+    "linear": lambda X, Y, *_: reference.linear(X, Y),
+    "cosine": lambda X, Y, *_: reference.linear(X, Y),  # of rows that are there already
+    "polynomial": lambda X, Y, g, c, k: reference.polynomial(X, Y, k, g, c),
+    "polynomial_real": lambda X, Y, g, c, k: reference.polynomial(X, Y, k, g, c),
+    "polynomial2": lambda X, Y, g, c, k: reference.polynomial(X, Y, 2, g, c),
+    "polynomial3": lambda X, Y, g, c, k: reference.polynomial(X, Y, 3, g, c),
+    "sigmoid": lambda X, Y, g, c, k: reference.sigmoid(X, Y, g, c),
+    "rbf": lambda X, Y, g, *_: reference.rbf(X, Y, g),
+    "laplacian": lambda X, Y, g, *_: reference.laplacian(X, Y, g),
+    "matern12": matern(0.5),
+    "matern32": matern(1.5),
+    "matern52": matern(2.5),
+    "rational_quadratic": lambda X, Y, g, a, _: (1 + g * squares(X, Y) / a) ** -a,
+    "periodic": lambda X, Y, f, r, _: np.exp(
+        -2 * (r * np.sin(np.pi * f * np.abs(reference.differences(X, Y)).sum(axis=2))) ** 2
+    ),
+    "sqeuclidean": lambda X, Y, *_: squares(X, Y),
+    "manhattan": lambda X, Y, *_: np.abs(reference.differences(X, Y)).sum(axis=2),
 }
 
 
 def parameters_of(name, d):
-    return Parameters(1 / d, 0.5, {"polynomial": 5.0, "polynomial_real": 2.5}.get(name, 1.0))
+    return 1 / d, 0.5, {"polynomial": 5.0, "polynomial_real": 2.5}.get(name, 1.0)
 
 
 def check(name, X, Y, K, p):
     """K against the definition in float64."""
-    exact = ORACLES[name](X.astype(float), None if Y is None else Y.astype(float), p)
+    exact = ORACLES[name](X.astype(float), None if Y is None else Y.astype(float), *p)
     # d + 3 roundings up to the argument (the subtraction, the sum, γ, c), of which no power here
     # magnifies the relative error more than five times; and those of the function itself.
     tolerance = (5 * (X.shape[1] + 3) + 8) * np.finfo(X.dtype).eps
@@ -137,8 +154,86 @@ def test_layouts_of_inputs_and_out(order):
     p = parameters_of("laplacian", 5)
     out, bring_back = laid_out(np.full((18, 21), np.nan))
     a, b = laid_out(X)[0], laid_out(Y)[0]
-    assert tile.gram(find("laplacian"), p, a, b, out, sizes=SMALL) is out
+    assert tile.gram(find("laplacian"), p, a, b, Into(out), sizes=SMALL) is out
     check("laplacian", X, Y, bring_back(), p)
+
+
+@pytest.mark.gpu
+@needs_device
+@each_type
+@pytest.mark.parametrize("name", ["rbf", "laplacian", "matern32"])
+def test_differences_with_weights(name, kind):
+    X, Y = numbers(kind, 19, 6), numbers(kind, 33, 6, seed=1)
+    weights = np.array([0.5, 2.0, 1.0, 0.25, 3.0, 0.0]).astype(kind)
+    p = parameters_of(name, 6)
+    for other in (None, Y):
+        b = None if other is None else on_device(other)
+        K = tile.gram(find(name), p, on_device(X), b, weights=weights, sizes=SMALL).copy_to_host()
+        check(name, X * weights, None if other is None else other * weights, K, p)
+        if other is None:
+            assert np.array_equal(K, K.T)
+
+
+@pytest.mark.gpu
+@needs_device
+@each_type
+@pytest.mark.parametrize("sink", Sink)
+@pytest.mark.parametrize("two", [False, True])
+def test_sinks_and_factors(sink, kind, two):
+    X, Y = numbers(kind, 19, 6), numbers(kind, 33, 6, seed=1) if two else None
+    before = numbers(kind, 19, 33 if two else 19, seed=2)
+    before = before if two else before + before.T
+    out, b = on_device(before), None if Y is None else on_device(Y)
+    p = parameters_of("rbf", 6)
+    tile.gram(find("rbf"), p, on_device(X), b, Into(out, sink, 2.5), sizes=SMALL)
+    K = kind(2.5) * tile.gram(find("rbf"), p, on_device(X), b, sizes=SMALL).copy_to_host()
+    expected = {Sink.STORE: K, Sink.ADD: before + K, Sink.MULTIPLY: before * K}[sink]
+    assert np.array_equal(out.copy_to_host(), expected)
+
+
+@pytest.mark.gpu
+@needs_device
+@each_type
+def test_kernel_objects_on_the_device_are_those_of_the_cpu(kind, monkeypatch):
+    monkeypatch.setattr(tile, "cuda_blocking", lambda dtype: SMALL)
+    x, y = numbers(kind, 12, 3), numbers(kind, 9, 3, seed=1)
+    x[4] = 0
+    scales = [0.5, 2.0, 1.0]
+    for kernel in (
+        kernels.Cosine(),
+        kernels.Matern(2.5, 0.7),
+        kernels.RationalQuadratic(0.6, 0.8),
+        kernels.Periodic(0.9, 1.5),
+        kernels.Matern(1.5).scaled(scales),
+        kernels.Polynomial(2).scaled(scales),
+        kernels.Cosine().scaled(scales),
+        kernels.Periodic().scaled(scales),
+        2.0 * kernels.RBF() + kernels.Linear(),
+        (kernels.RBF() + kernels.Linear()) * (kernels.Cosine() + kernels.Periodic()),
+    ):
+        K = kernel(on_device(x)).copy_to_host()
+        assert K.dtype == kind
+        assert np.array_equal(K, K.T)
+        tolerance = 100 * np.finfo(kind).eps
+        np.testing.assert_allclose(K, kernel(x), rtol=tolerance, atol=tolerance)
+        both = kernel(on_device(x), on_device(y)).copy_to_host()
+        np.testing.assert_allclose(both, kernel(x, y), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.gpu
+@needs_device
+def test_a_formula_in_numpy_and_a_diagonal_stay_on_the_cpu():
+    class Own(kernels.Kernel):
+        form = "linear"
+
+        def function(self, t):
+            return t + 1
+
+    X = on_device(numbers(np.float64, 5, 2))
+    with pytest.raises(TypeError, match=r"X must be an array of the CPU for .*Own"):
+        Own()(X)
+    with pytest.raises(TypeError, match="X must be an array of the CPU for diag"):
+        kernels.RBF().diag(X)
 
 
 @pytest.mark.gpu
@@ -171,15 +266,15 @@ def test_public_functions_take_and_give_device_arrays():
 @pytest.mark.gpu
 @needs_device
 def test_a_new_formula_needs_nothing_but_its_row(monkeypatch, fresh_kernels):
-    def shifted(t, p):
-        return t + p.coef0
+    def shifted(t, shift):
+        return t + shift
 
     functions = (*scalar_kernels.FUNCTIONS, shifted)
     monkeypatch.setattr(scalar_kernels, "FUNCTIONS", functions)
     monkeypatch.setattr(tile, "FUNCTIONS", functions)
-    row = scalar_kernels.Kernel("shifted", Form.DOT, shifted, False, False)
+    row = scalar_kernels.Kernel("shifted", Form.DOT, shifted)
     X = np.array([[1.0, 2.0], [3.0, 5.0]])
-    K = tile.gram(row, Parameters(1.0, 0.25, 1.0), on_device(X), sizes=SMALL).copy_to_host()
+    K = tile.gram(row, (0.25, 1.0, 1.0), on_device(X), sizes=SMALL).copy_to_host()
     assert K.tolist() == [[5.25, 13.25], [13.25, 34.25]]
 
 
@@ -224,6 +319,7 @@ def test_every_barrier_is_needed(kind, watch):
 def test_in_the_simulator():
     root = Path(__file__).parents[2]
     files = [f"tests/{room}/test_cuda.py" for room in ("runtime", "scalar", "tile")]
+    files.append("tests/tile/test_cuda_matrices.py")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", *files],
         cwd=root,
@@ -246,8 +342,9 @@ def signature_of(kind, order="C"):
 
     T = types.float32 if kind is np.float32 else types.float64
     matrix = types.Array(T, 2, order)
-    parameters = types.NamedUniTuple(T, 3, Parameters)
-    return matrix, matrix, matrix, types.intp, types.intp, parameters
+    whole = types.intp
+    parameters = types.UniTuple(T, N_PARAMETERS)
+    return matrix, matrix, matrix, matrix, whole, whole, whole, T, parameters
 
 
 @each_type

@@ -27,9 +27,8 @@ from fastkb.ridge.dual import PIVOT_ROUNDING
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.memory import empty
 from fastkb.runtime.threads import n_threads
-from fastkb.scalar.kernels import Parameters, find
+from fastkb.scalar.kernels import find
 
-_PLAIN = Parameters(1.0, 0.0, 1.0)
 _TINY = np.finfo(np.float64).tiny
 _ROUNDING = PIVOT_ROUNDING * np.finfo(np.float64).eps
 
@@ -121,7 +120,7 @@ def predict(
             right = np.append(right, n_targets)
         _refit(problem.K, Right(responses, right, count, float(alpha)), weights, work, refits)
     rows = refits.dual.reshape(n_replicates * n_targets, n)
-    values = engine.compute(find("linear"), _PLAIN, problem.cross, rows)
+    values = engine.compute(find("linear"), (), problem.cross, rows)
     shape = (len(problem.cross), n_replicates, n_targets)
     values = values.reshape(shape)
     if problem.fit_intercept:

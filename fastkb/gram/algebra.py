@@ -1,0 +1,420 @@
+"""Kernels as an algebra: the base of all kernel objects, sums, products, multiples and length scales.
+
+Sums and products of positive semidefinite kernels are positive semidefinite; so are positive multiples
+(Schölkopf and Smola 2002, Learning with Kernels, section 13.1; the product is Schur's theorem).
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastkb.checks.scalars import check_number, unexpected
+from fastkb.gram import evaluate
+from fastkb.gram.checks import check_matrices, check_out
+from fastkb.gram.engine import takes_room
+from fastkb.gram.evaluate import Work
+from fastkb.runtime.cuda import is_device_array
+from fastkb.scalar.kernels import Kernel as Row
+from fastkb.tile.sinks import Into, Sink
+
+
+class Kernel:
+    r"""Base of the kernel objects, and of kernels of one's own.
+
+    Kernels are added and multiplied (``k1 + k2``, ``k1 * k2``, ``2.0 * k``), given a length scale for
+    each column (``k.scaled([0.5, 2.0])``), evaluated (``k(X, Y)``, ``k.diag(X)``), and taken wherever a
+    kernel is named: :func:`fastkb.gram`, ``pairwise_kernels(metric=)``, ``KernelRidge(kernel=)``, bands.
+
+    **A kernel of one's own** is a subclass that says of which sum over the columns it is a function, and
+    the function:
+
+    ========================= ====================================================================
+    attribute                 meaning
+    ========================= ====================================================================
+    ``form``                  what t is: ``"sqeuclidean"``, :math:`\|x - x'\|^2`;
+                              ``"manhattan"``, :math:`\|x - x'\|_1`; or ``"linear"``, :math:`x^T x'`
+    ``function(self, t)``     K, for an array t: by NumPy, element by element
+    ``positive_semidefinite`` whether it is so for all data; False where that is not known
+    ``unit_diagonal``         whether K(x, x) is exactly 1
+    ========================= ====================================================================
+
+    The sums are the engine's, and the function runs in NumPy on one thread: some times slower than the
+    kernels of the package, and on the CPU alone. Make it a frozen dataclass, and it can be compared,
+    hashed and pickled. :func:`fastkb.testing.check_kernel` tests what it claims.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np, fastkb
+    >>> @dataclass(frozen=True)
+    ... class Cauchy(fastkb.kernels.Kernel):
+    ...     width: float = 1.0
+    ...     form = "sqeuclidean"
+    ...     positive_semidefinite = True
+    ...     unit_diagonal = True
+    ...
+    ...     def function(self, t):
+    ...         return 1.0 / (1.0 + t / self.width**2)
+    >>> x = np.array([[0.0], [1.0]])
+    >>> (2.0 * Cauchy() + fastkb.kernels.Linear())(x)
+    array([[2., 1.],
+           [1., 3.]])
+    """
+
+    # Tells a kernel object from a callable of two rows, without importing this module.
+    _is_fastkb_kernel = True
+    # NumPy's numbers leave multiplication to us.
+    __array_ufunc__ = None
+
+    form: ClassVar[str] = ""
+    positive_semidefinite: ClassVar[bool] = False
+    unit_diagonal: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if cls.form and cls.form not in evaluate.FORMS:
+            close = difflib.get_close_matches(str(cls.form), evaluate.FORMS, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(
+                f"form of {cls.__name__} must be one of {', '.join(map(repr, evaluate.FORMS))}; got "
+                f"{cls.form!r}{hint}"
+            )
+
+    def function(self, t: np.ndarray) -> np.ndarray:
+        """K as a function of t, for a subclass with a `form`."""
+        raise TypeError(f"{type(self).__name__} has form={self.form!r}, and no function(self, t)")
+
+    @property
+    def row(self) -> Row:
+        """The kernel's row of :data:`fastkb.scalar.kernels.KERNELS`, if it has one."""
+        raise TypeError(
+            f"{type(self).__name__} does not say which row of the table it is, nor has it a form and a "
+            "function of its own"
+        )
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """What the row's scalar function reads, in its order."""
+        return ()
+
+    @property
+    def scaled_parameters(self) -> tuple[tuple[float, ...], int]:
+        """The same with a factor of the first apart, a power of two: it may be out of a float's range."""
+        return self.parameters, 0
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether no Gram matrix can have a negative eigenvalue; False if that is not known."""
+        if self.form:
+            return self.positive_semidefinite
+        return self.row.is_positive_semidefinite(*self.parameters)
+
+    @property
+    def has_unit_diagonal(self) -> bool:
+        """Whether K(x, x) is exactly 1 for every x."""
+        return self.unit_diagonal if self.form else self.row.unit_diagonal
+
+    def __call__(self, X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
+        """The Gram matrix: see :func:`fastkb.gram`."""
+        X, Y = check_matrices(X, Y)
+        if out is not None:
+            check_out(out, (len(X), len(X if Y is None else Y)), X.dtype, X, Y)
+        return evaluate.gram(self, X, Y, out)
+
+    def diag(self, X: Any) -> np.ndarray:
+        """K(x, x) for each row of X, without the Gram matrix.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, d)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            float32 if X is, else float64. Where the kernel's diagonal is 1, the bits of
+            ``np.diagonal(k(X))``; else these within rounding errors.
+
+        Examples
+        --------
+        >>> import fastkb
+        >>> (3.0 * fastkb.kernels.RBF() + fastkb.kernels.Linear()).diag([[1.0], [2.0]])
+        array([4., 7.])
+        """
+        X, _ = check_matrices(X)
+        if is_device_array(X):
+            raise TypeError("X must be an array of the CPU for diag; got one on a GPU")
+        return evaluate.diagonal(self, X)
+
+    def scaled(self, length_scales: Any) -> Kernel:
+        r"""The kernel of :math:`x / \ell`, with a length scale for each column.
+
+        Parameters
+        ----------
+        length_scales : array-like of shape (d,)
+            ℓ > 0. Distances are those of :math:`(x_j - x'_j) / \ell_j`: the differences come first, and
+            nothing cancels.
+
+        Returns
+        -------
+        Kernel
+
+        Examples
+        --------
+        >>> import fastkb
+        >>> k = fastkb.kernels.RBF(sigma=1.0).scaled([1.0, 10.0])
+        >>> k([[0.0, 0.0]], [[1.0, 10.0]]).round(3)
+        array([[0.368]])
+        """
+        return Scaled(self, length_scales)
+
+    def __add__(self, other: Any) -> Kernel:
+        return Sum((self, other)) if isinstance(other, Kernel) else NotImplemented
+
+    def __mul__(self, other: Any) -> Kernel:
+        return Product((self, other)) if isinstance(other, Kernel) else self.__rmul__(other)
+
+    def __rmul__(self, other: Any) -> Kernel:
+        number = isinstance(other, Real)
+        return Multiple(other, self) if number else NotImplemented
+
+    def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
+        """Write this kernel of the rows divided by `lengths`, as `into` says."""
+        if self._buffers(into.sink, work.d):
+            work.through_buffer(self, lengths, into)
+        elif self.form:
+            if is_device_array(work.X):
+                raise TypeError(
+                    f"X must be an array of the CPU for {self!r}, whose function is NumPy's; got one on "
+                    "a GPU"
+                )
+            work.write_formula(self.form, self.function, lengths, into)
+        else:
+            work.write_row(self.row, *self.scaled_parameters, lengths, into)
+
+    def _buffers(self, sink: Sink, d: int) -> int:
+        """How many arrays of the result's size :meth:`_write` needs beside the result."""
+        if self.form:
+            return int(sink != Sink.STORE)
+        return int(takes_room(self.row, sink, d))
+
+
+@dataclass(frozen=True, repr=False)
+class Sum(Kernel):
+    r""":math:`K_1 + K_2 + \dots`, as ``k1 + k2`` makes it.
+
+    Each term is added to the result in place. A term that is a product takes a second matrix of the
+    result's size, unless it is the only one: that one is written first.
+
+    Parameters
+    ----------
+    terms : tuple of Kernel
+        Two or more.
+    """
+
+    terms: tuple[Kernel, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", _flat("terms", self.terms, Sum))
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.terms))
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether all terms are."""
+        return all(term.is_positive_semidefinite for term in self.terms)
+
+    @property
+    def has_unit_diagonal(self) -> bool:
+        """False: that of k1 + k2 is 2 at most."""
+        return False
+
+    def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
+        if into.sink == Sink.MULTIPLY:
+            work.through_buffer(self, lengths, into)
+        else:
+            evaluate.write_in_order(self.terms, work, lengths, into, Sink.ADD)
+
+    def _buffers(self, sink: Sink, d: int) -> int:
+        if sink == Sink.MULTIPLY:
+            return 1 + self._buffers(Sink.STORE, d)
+        return evaluate.buffers_in_order(self.terms, sink, Sink.ADD, d)
+
+
+@dataclass(frozen=True, repr=False)
+class Product(Kernel):
+    r""":math:`K_1 K_2 \cdots`, element by element, as ``k1 * k2`` makes it.
+
+    Each factor is multiplied into the result in place. A factor that is a sum takes a second matrix of
+    the result's size, unless it is the only one: that one is written first.
+
+    Parameters
+    ----------
+    factors : tuple of Kernel
+        Two or more.
+    """
+
+    factors: tuple[Kernel, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factors", _flat("factors", self.factors, Product))
+
+    def __repr__(self) -> str:
+        first, *others = self.factors  # (A number in front of the first stands where it is read.)
+        return " * ".join(
+            [_in_brackets(first, Sum), *(_in_brackets(k, Sum, Multiple) for k in others)]
+        )
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether all factors are."""
+        return all(factor.is_positive_semidefinite for factor in self.factors)
+
+    @property
+    def has_unit_diagonal(self) -> bool:
+        """Whether all factors have."""
+        return all(factor.has_unit_diagonal for factor in self.factors)
+
+    def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
+        if into.sink == Sink.ADD:
+            work.through_buffer(self, lengths, into)
+        else:
+            evaluate.write_in_order(self.factors, work, lengths, into, Sink.MULTIPLY)
+
+    def _buffers(self, sink: Sink, d: int) -> int:
+        if sink == Sink.ADD:
+            return 1 + self._buffers(Sink.STORE, d)
+        return evaluate.buffers_in_order(self.factors, sink, Sink.MULTIPLY, d)
+
+
+@dataclass(frozen=True, repr=False)
+class Multiple(Kernel):
+    r""":math:`c K`, as ``c * k`` makes it.
+
+    Parameters
+    ----------
+    factor : float
+        c > 0: a negative multiple of a kernel is none.
+    kernel : Kernel
+    """
+
+    factor: float
+    kernel: Kernel
+
+    def __post_init__(self) -> None:
+        factor = check_number("factor", self.factor, minimum=0, open_below=True)
+        kernel = _checked("kernel", self.kernel)
+        if isinstance(kernel, Multiple):
+            factor, kernel = factor * kernel.factor, kernel.kernel
+            check_number("factor", factor, minimum=0, open_below=True)
+        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "kernel", kernel)
+
+    def __repr__(self) -> str:
+        return f"{self.factor!r} * {_in_brackets(self.kernel, Sum, Product)}"
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether the kernel is."""
+        return self.kernel.is_positive_semidefinite
+
+    @property
+    def has_unit_diagonal(self) -> bool:
+        """Whether the kernel has, and c is 1."""
+        return self.factor == 1.0 and self.kernel.has_unit_diagonal
+
+    def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
+        # (A finite number: engine and NumPy take it into the element type.)
+        factor = min(into.factor * self.factor, float(np.finfo(np.float64).max))
+        self.kernel._write(work, lengths, into._replace(factor=factor))
+
+    def _buffers(self, sink: Sink, d: int) -> int:
+        return self.kernel._buffers(sink, d)
+
+
+@dataclass(frozen=True, repr=False)
+class Scaled(Kernel):
+    r""":math:`K(x / \ell, x' / \ell)`, as :meth:`Kernel.scaled` makes it.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    length_scales : array-like of shape (d,)
+        ℓ > 0, one for each column.
+    """
+
+    kernel: Kernel
+    length_scales: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _checked("kernel", self.kernel)
+        given = self.length_scales
+        if isinstance(given, (str, bytes, Real)) or not np.iterable(given) or not len(given):
+            raise unexpected("length_scales", given, "a vector of numbers, one for each column")
+        scales = tuple(
+            check_number(f"length_scales[{place}]", _plain(value), minimum=0, open_below=True)
+            for place, value in enumerate(given)
+        )
+        object.__setattr__(self, "length_scales", scales)
+
+    def __repr__(self) -> str:
+        return (
+            f"{_in_brackets(self.kernel, Sum, Product, Multiple)}.scaled({[*self.length_scales]})"
+        )
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether the kernel is."""
+        return self.kernel.is_positive_semidefinite
+
+    @property
+    def has_unit_diagonal(self) -> bool:
+        """Whether the kernel has."""
+        return self.kernel.has_unit_diagonal
+
+    def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
+        if len(self.length_scales) != work.d:
+            raise ValueError(
+                f"length_scales has {len(self.length_scales)} numbers, and X has {work.d} columns: "
+                "expected one for each"
+            )
+        own = np.array(self.length_scales)
+        if lengths is not None:
+            limits = np.finfo(np.float64)
+            with np.errstate(over="ignore", under="ignore"):
+                own = (own * lengths).clip(limits.smallest_subnormal, limits.max)
+        self.kernel._write(work, own, into)
+
+    def _buffers(self, sink: Sink, d: int) -> int:
+        return self.kernel._buffers(sink, d)
+
+
+def _checked(name: str, value: Any) -> Kernel:
+    if not isinstance(value, Kernel):
+        raise TypeError(f"{name} must be an object of fastkb.kernels; got {value!r}")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A number out of an array of one."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _flat(name: str, parts: Any, kind: type) -> tuple[Kernel, ...]:
+    """(a + b) + c is the sum of three terms."""
+    own = "terms" if kind is Sum else "factors"
+    flat: list[Kernel] = []
+    for part in parts:
+        flat += getattr(part, own) if isinstance(part, kind) else [_checked(name, part)]
+    if len(flat) < 2:
+        raise ValueError(f"{name} must be two kernels or more; got {len(flat)}")
+    return tuple(flat)
+
+
+def _in_brackets(kernel: Kernel, *kinds: type) -> str:
+    return f"({kernel!r})" if isinstance(kernel, kinds) else repr(kernel)
