@@ -6,16 +6,16 @@ Sums and products of positive semidefinite kernels are positive semidefinite; so
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastkb.checks.scalars import check_number, unexpected
-from fastkb.gram import evaluate
-from fastkb.gram.checks import check_matrices, check_out
+from fastkb.checks.choices import check_choice
+from fastkb.checks.scalars import check_number
+from fastkb.gram import evaluate, units
+from fastkb.gram.checks import check_length_scales, check_matrices, check_out
 from fastkb.gram.engine import takes_room
 from fastkb.gram.evaluate import Work
 from fastkb.runtime.cuda import is_device_array
@@ -77,13 +77,8 @@ class Kernel:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if cls.form and cls.form not in evaluate.FORMS:
-            close = difflib.get_close_matches(str(cls.form), evaluate.FORMS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
-                f"form of {cls.__name__} must be one of {', '.join(map(repr, evaluate.FORMS))}; got "
-                f"{cls.form!r}{hint}"
-            )
+        if cls.form:
+            check_choice(f"form of {cls.__name__}", cls.form, tuple(evaluate.FORMS))
 
     def function(self, t: np.ndarray) -> np.ndarray:
         """K as a function of t, for a subclass with a `form`."""
@@ -138,12 +133,6 @@ class Kernel:
         ndarray of shape (n,)
             float32 if X is, else float64. Where the kernel's diagonal is 1, the bits of
             ``np.diagonal(k(X))``; else these within rounding errors.
-
-        Examples
-        --------
-        >>> import fastkb
-        >>> (3.0 * fastkb.kernels.RBF() + fastkb.kernels.Linear()).diag([[1.0], [2.0]])
-        array([4., 7.])
         """
         X, _ = check_matrices(X)
         if is_device_array(X):
@@ -203,8 +192,27 @@ class Kernel:
         return int(takes_room(self.row, sink, d))
 
 
+class _OfSeveral(Kernel):
+    """What is made of several kernels, which meet in the result by one sink."""
+
+    name: ClassVar[str]  # of the field that holds them
+    meet: ClassVar[Sink]
+    against: ClassVar[Sink]  # the sink by which the whole cannot be written part by part
+
+    def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
+        if into.sink == self.against:
+            work.through_buffer(self, lengths, into)
+        else:
+            evaluate.write_in_order(getattr(self, self.name), work, lengths, into, self.meet)
+
+    def _buffers(self, sink: Sink, d: int) -> int:
+        if sink == self.against:
+            return 1 + self._buffers(Sink.STORE, d)
+        return evaluate.buffers_in_order(getattr(self, self.name), sink, self.meet, d)
+
+
 @dataclass(frozen=True, repr=False)
-class Sum(Kernel):
+class Sum(_OfSeveral):
     r""":math:`K_1 + K_2 + \dots`, as ``k1 + k2`` makes it.
 
     Each term is added to the result in place. A term that is a product takes a second matrix of the
@@ -214,12 +222,20 @@ class Sum(Kernel):
     ----------
     terms : tuple of Kernel
         Two or more.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> (kernels.Linear() + kernels.RBF())([[0.0], [1.0]]).round(3).tolist()
+    [[1.0, 0.607], [0.607, 2.0]]
     """
+
+    name, meet, against = "terms", Sink.ADD, Sink.MULTIPLY
 
     terms: tuple[Kernel, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "terms", _flat("terms", self.terms, Sum))
+        object.__setattr__(self, "terms", _flat(self.terms, Sum))
 
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.terms))
@@ -234,20 +250,9 @@ class Sum(Kernel):
         """False: that of k1 + k2 is 2 at most."""
         return False
 
-    def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
-        if into.sink == Sink.MULTIPLY:
-            work.through_buffer(self, lengths, into)
-        else:
-            evaluate.write_in_order(self.terms, work, lengths, into, Sink.ADD)
-
-    def _buffers(self, sink: Sink, d: int) -> int:
-        if sink == Sink.MULTIPLY:
-            return 1 + self._buffers(Sink.STORE, d)
-        return evaluate.buffers_in_order(self.terms, sink, Sink.ADD, d)
-
 
 @dataclass(frozen=True, repr=False)
-class Product(Kernel):
+class Product(_OfSeveral):
     r""":math:`K_1 K_2 \cdots`, element by element, as ``k1 * k2`` makes it.
 
     Each factor is multiplied into the result in place. A factor that is a sum takes a second matrix of
@@ -257,15 +262,23 @@ class Product(Kernel):
     ----------
     factors : tuple of Kernel
         Two or more.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> (kernels.Linear() * kernels.RBF())([[1.0], [2.0]]).round(3).tolist()
+    [[1.0, 1.213], [1.213, 4.0]]
     """
+
+    name, meet, against = "factors", Sink.MULTIPLY, Sink.ADD
 
     factors: tuple[Kernel, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "factors", _flat("factors", self.factors, Product))
+        object.__setattr__(self, "factors", _flat(self.factors, Product))
 
     def __repr__(self) -> str:
-        first, *others = self.factors  # (A number in front of the first stands where it is read.)
+        first, *others = self.factors  # a number in front of the first stands where it is read
         return " * ".join(
             [_in_brackets(first, Sum), *(_in_brackets(k, Sum, Multiple) for k in others)]
         )
@@ -280,20 +293,23 @@ class Product(Kernel):
         """Whether all factors have."""
         return all(factor.has_unit_diagonal for factor in self.factors)
 
-    def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
-        if into.sink == Sink.ADD:
-            work.through_buffer(self, lengths, into)
-        else:
-            evaluate.write_in_order(self.factors, work, lengths, into, Sink.MULTIPLY)
+
+class _OfOne(Kernel):
+    """What is made of one kernel, and is positive semidefinite if that is."""
+
+    kernel: Kernel
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether the kernel is."""
+        return self.kernel.is_positive_semidefinite
 
     def _buffers(self, sink: Sink, d: int) -> int:
-        if sink == Sink.ADD:
-            return 1 + self._buffers(Sink.STORE, d)
-        return evaluate.buffers_in_order(self.factors, sink, Sink.MULTIPLY, d)
+        return self.kernel._buffers(sink, d)
 
 
 @dataclass(frozen=True, repr=False)
-class Multiple(Kernel):
+class Multiple(_OfOne):
     r""":math:`c K`, as ``c * k`` makes it.
 
     Parameters
@@ -301,6 +317,12 @@ class Multiple(Kernel):
     factor : float
         c > 0: a negative multiple of a kernel is none.
     kernel : Kernel
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> (2.0 * kernels.RBF())([[0.0], [1.0]]).round(3).tolist()
+    [[2.0, 1.213], [1.213, 2.0]]
     """
 
     factor: float
@@ -319,11 +341,6 @@ class Multiple(Kernel):
         return f"{self.factor!r} * {_in_brackets(self.kernel, Sum, Product)}"
 
     @property
-    def is_positive_semidefinite(self) -> bool:
-        """Whether the kernel is."""
-        return self.kernel.is_positive_semidefinite
-
-    @property
     def has_unit_diagonal(self) -> bool:
         """Whether the kernel has, and c is 1."""
         return self.factor == 1.0 and self.kernel.has_unit_diagonal
@@ -333,12 +350,9 @@ class Multiple(Kernel):
         factor = min(into.factor * self.factor, float(np.finfo(np.float64).max))
         self.kernel._write(work, lengths, into._replace(factor=factor))
 
-    def _buffers(self, sink: Sink, d: int) -> int:
-        return self.kernel._buffers(sink, d)
-
 
 @dataclass(frozen=True, repr=False)
-class Scaled(Kernel):
+class Scaled(_OfOne):
     r""":math:`K(x / \ell, x' / \ell)`, as :meth:`Kernel.scaled` makes it.
 
     Parameters
@@ -346,6 +360,12 @@ class Scaled(Kernel):
     kernel : Kernel
     length_scales : array-like of shape (d,)
         ℓ > 0, one for each column.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.RBF().scaled([2.0])([[0.0], [2.0]]).round(3).tolist()
+    [[1.0, 0.607], [0.607, 1.0]]
     """
 
     kernel: Kernel
@@ -353,24 +373,13 @@ class Scaled(Kernel):
 
     def __post_init__(self) -> None:
         _checked("kernel", self.kernel)
-        given = self.length_scales
-        if isinstance(given, (str, bytes, Real)) or not np.iterable(given) or not len(given):
-            raise unexpected("length_scales", given, "a vector of numbers, one for each column")
-        scales = tuple(
-            check_number(f"length_scales[{place}]", _plain(value), minimum=0, open_below=True)
-            for place, value in enumerate(given)
-        )
+        scales = check_length_scales(self.length_scales)
         object.__setattr__(self, "length_scales", scales)
 
     def __repr__(self) -> str:
         return (
             f"{_in_brackets(self.kernel, Sum, Product, Multiple)}.scaled({[*self.length_scales]})"
         )
-
-    @property
-    def is_positive_semidefinite(self) -> bool:
-        """Whether the kernel is."""
-        return self.kernel.is_positive_semidefinite
 
     @property
     def has_unit_diagonal(self) -> bool:
@@ -385,13 +394,8 @@ class Scaled(Kernel):
             )
         own = np.array(self.length_scales)
         if lengths is not None:
-            limits = np.finfo(np.float64)
-            with np.errstate(over="ignore", under="ignore"):
-                own = (own * lengths).clip(limits.smallest_subnormal, limits.max)
+            own = units.multiplied(own, lengths)
         self.kernel._write(work, own, into)
-
-    def _buffers(self, sink: Sink, d: int) -> int:
-        return self.kernel._buffers(sink, d)
 
 
 def _checked(name: str, value: Any) -> Kernel:
@@ -400,19 +404,13 @@ def _checked(name: str, value: Any) -> Kernel:
     return value
 
 
-def _plain(value: Any) -> Any:
-    """A number out of an array of one."""
-    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
-
-
-def _flat(name: str, parts: Any, kind: type) -> tuple[Kernel, ...]:
+def _flat(parts: Any, kind: type[_OfSeveral]) -> tuple[Kernel, ...]:
     """(a + b) + c is the sum of three terms."""
-    own = "terms" if kind is Sum else "factors"
     flat: list[Kernel] = []
     for part in parts:
-        flat += getattr(part, own) if isinstance(part, kind) else [_checked(name, part)]
+        flat += getattr(part, kind.name) if isinstance(part, kind) else [_checked(kind.name, part)]
     if len(flat) < 2:
-        raise ValueError(f"{name} must be two kernels or more; got {len(flat)}")
+        raise ValueError(f"{kind.name} must be two kernels or more; got {len(flat)}")
     return tuple(flat)
 
 

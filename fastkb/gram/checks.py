@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from fastkb.checks.arrays import check_matrix
 from fastkb.checks.device import check_device_matrices, check_device_out
 from fastkb.checks.numbers import check_unmasked
-from fastkb.checks.scalars import unexpected
+from fastkb.checks.scalars import check_number, unexpected
 from fastkb.runtime.cuda import is_device_array
 
 
@@ -64,6 +65,25 @@ def check_gammas(gammas: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
             f"shape {gammas.shape}"
         )
     return gammas.astype(np.float64, copy=False)
+
+
+def check_length_scales(given: Any) -> tuple[float, ...]:
+    """A positive number for each column, as floats.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, or its element, what it is, and what was expected.
+    """
+    if isinstance(given, (str, bytes, Real)) or not np.iterable(given):
+        raise unexpected("length_scales", given, "a vector of numbers, one for each column")
+    values = given.tolist() if isinstance(given, np.ndarray) else list(given)
+    if not values:
+        raise unexpected("length_scales", given, "a vector of numbers, one for each column")
+    return tuple(
+        check_number(f"length_scales[{place}]", value, minimum=0, open_below=True)
+        for place, value in enumerate(values)
+    )
 
 
 def check_out(

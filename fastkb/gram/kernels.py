@@ -48,7 +48,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Linear(Kernel):
-    r"""The linear kernel :math:`K(x, x') = x^T x'`."""
+    r"""The linear kernel :math:`K(x, x') = x^T x'`.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.Linear()([[1.0], [2.0]]).round(3).tolist()
+    [[1.0, 2.0], [2.0, 4.0]]
+    """
 
     @property
     def row(self) -> Row:
@@ -68,6 +75,12 @@ class Polynomial(Kernel):
         c.
     gamma : float, default 1.0
         γ ≥ 0.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.Polynomial(degree=2)([[1.0], [2.0]]).round(3).tolist()
+    [[4.0, 9.0], [9.0, 25.0]]
     """
 
     degree: float
@@ -94,6 +107,12 @@ class RBF(Kernel):
     ----------
     sigma : float, default 1.0
         The bandwidth σ > 0, in the units of x; scikit-learn's gamma is 1/(2σ²).
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.RBF(sigma=1.0)([[0.0], [1.0]]).round(3).tolist()
+    [[1.0, 0.607], [0.607, 1.0]]
     """
 
     sigma: float = 1.0
@@ -123,6 +142,12 @@ class Laplacian(Kernel):
     ----------
     gamma : float, default 1.0
         γ > 0.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.Laplacian(gamma=1.0)([[0.0], [1.0]]).round(3).tolist()
+    [[1.0, 0.368], [0.368, 1.0]]
     """
 
     gamma: float = 1.0
@@ -149,6 +174,12 @@ class Sigmoid(Kernel):
         γ ≥ 0.
     coef0 : float, default 0.0
         r.
+
+    Examples
+    --------
+    >>> from fastkb import kernels
+    >>> kernels.Sigmoid(gamma=0.5)([[1.0], [2.0]]).round(3).tolist()
+    [[0.462, 0.762], [0.762, 0.964]]
     """
 
     gamma: float = 1.0

@@ -107,6 +107,13 @@ def weighted_in_range(
     return Units(math.ldexp(gamma, shift - power * common), X, Y, weights.astype(dtype))
 
 
+def multiplied(lengths: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """lengths · others, positive and finite."""
+    limits = np.finfo(np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        return (lengths * others).clip(limits.smallest_subnormal, limits.max)
+
+
 def divided(X: np.ndarray, lengths: np.ndarray, k: int = 0) -> np.ndarray:
     """X / lengths · 2ᵏ, column by column; what is beyond the type is its largest number."""
     largest = np.finfo(X.dtype).max

@@ -24,7 +24,8 @@ module             what it holds
 :mod:`.epilogue`   the switch over the scalar functions of :mod:`fastkb.scalar.kernels`
 :mod:`.cpu`        the driver: tiles over threads, edges, mirrors
 :mod:`.sinks`      what becomes of a tile: stored, mirrored, added, multiplied
-:mod:`.cuda`       its twin for CUDA
+:mod:`.cuda`       its twin for CUDA: `.cuda_layout` says where everything lies, `.cuda_epilogue`
+                   is the twin of epilogue and sinks, `.cuda_matrices` work on whole matrices
 =================  =============================================================================
 
 What holds for every result, and is tested:

@@ -39,24 +39,17 @@ sinks and the order of a sum over columns: the first to the last.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastkb.runtime import cuda as runtime
-from fastkb.scalar.cuda import on_device
-from fastkb.scalar.kernels import (
-    FUNCTIONS,
-    WEIGHTED,
-    Form,
-    Kernel,
-    epilogue_code,
-    n_parameters,
-)
+from fastkb.scalar.kernels import WEIGHTED, Form, Kernel, epilogue_code
 from fastkb.tile.blocking import CudaBlocking, cuda_blocking
+from fastkb.tile.cuda_epilogue import make_apply, make_combine
 from fastkb.tile.cuda_layout import LOAD_BYTES, Layout, layout
 from fastkb.tile.cuda_layout import place as tile_place
-from fastkb.tile.sinks import ADD, MULTIPLY, Into
+from fastkb.tile.sinks import Into
 
 cuda = runtime.module()
 
@@ -64,6 +57,14 @@ cuda = runtime.module()
 # loops too. An unsigned one is taken as it is. (Arithmetic stays signed: Numba's sum of an unsigned and a
 # signed 64-bit number is a float.)
 index = np.uint64
+
+
+class Task(NamedTuple):
+    """What one launch computes (all whole numbers)."""
+
+    code: int  # the epilogue's
+    sink: int  # fastkb.tile.sinks.Sink
+    symmetric: int  # 1: Y is X, only tiles on and above the diagonal are computed, and mirrored
 
 
 def gram(
@@ -119,17 +120,15 @@ def gram(
     down, across = (-(-length // sizes.tile) for length in shape)
     blocks = down * (down + 1) // 2 if Y is None else down * across
     typed = tuple(dtype.type(value) for value in parameters)
-    task = epilogue_code(row), int(into.sink), int(Y is None), dtype.type(into.factor)
-    arguments = a, b, scales, runtime.view(into.out), *task, typed
+    task = Task(epilogue_code(row), int(into.sink), int(Y is None))
+    arguments = a, b, scales, runtime.view(into.out), task, dtype.type(into.factor), typed
     runtime.launch(kernel, blocks, sizes.side**2, a.stream, *arguments)
     return into.out
 
 
 @functools.cache
 def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
-    """The kernel (X, Y, weights, out, code, sink, symmetric, factor, p) for one accumulation and
-    element type.
-    """
+    """The kernel (X, Y, weights, out, task, factor, p) for one accumulation and element type."""
     plan = layout(sizes, np.dtype(kind))
     TILE, SLAB, SPAN = plan.tile, plan.slab, plan.span
     STRIPS = TILE // SPAN
@@ -138,18 +137,20 @@ def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
     clear, multiply = _make_multiply(plan, form, kind)
     fetch, store, FETCHED = _make_slabs(plan, kind)
     stage, write, mirror = _make_strips(plan, kind)
-    apply = _make_apply(plan, kind)
-    combine = _make_combine(plan, kind)
+    apply = make_apply(plan, kind)
+    combine = make_combine(plan, kind)
     place, KC = runtime.device(tile_place), plan.kc
 
-    def gram_tile(X, Y, weights, out, code, sink, symmetric, factor, p):
+    def gram_tile(X, Y, weights, out, task, factor, p):
         memory = shared()
         totals = cuda.local.array(ACCUMULATED, kind)
         next_x = cuda.local.array(FETCHED, kind)
         next_y = cuda.local.array(FETCHED, kind)
         n, d = X.shape
         m = Y.shape[0]
-        i, j = place(cuda.blockIdx.x, (n + TILE - 1) // TILE, (m + TILE - 1) // TILE, symmetric)
+        i, j = place(
+            cuda.blockIdx.x, (n + TILE - 1) // TILE, (m + TILE - 1) // TILE, task.symmetric
+        )
         top, left = i * TILE, j * TILE
 
         clear(totals)
@@ -173,12 +174,13 @@ def gram_kernel(form: Form, kind: type, sizes: CudaBlocking) -> Any:
         for strip in range(STRIPS):
             stage(memory, totals, strip)
             cuda.syncthreads()
-            apply(code, memory, p)
-            combine(sink, factor, memory, out, n, m, top + strip * SPAN, left)
+            apply(task.code, memory, p, cuda.threadIdx.x)
+            row = top + strip * SPAN
+            combine(task.sink, factor, memory, out, row, left, cuda.threadIdx.x)
             cuda.syncthreads()
-            write(memory, out, n, m, top + strip * SPAN, left)
-            if symmetric and i != j:
-                mirror(memory, out, m, top + strip * SPAN, left)
+            write(memory, out, n, m, row, left)
+            if task.symmetric and i != j:
+                mirror(memory, out, m, row, left)
             cuda.syncthreads()
 
     return runtime.kernel(gram_tile, sizes.side**2, sizes.blocks)
@@ -362,70 +364,3 @@ def _make_strips(plan: Layout, kind: type) -> tuple[Any, Any, Any]:
                     s += COLUMNS
 
     return runtime.device(stage), runtime.device(write), runtime.device(mirror)
-
-
-# --- the epilogue ---------------------------------------------------------------------------------
-
-
-def _make_apply(plan: Layout, kind: type) -> Any:
-    """apply(code, memory, p): g of a whole strip in shared memory, in place.
-
-    As on the CPU a chain made from the table: each link runs its own loop if the code is its own, else
-    asks the next.
-    """
-
-    def unknown(code, memory, p):
-        return
-
-    link = runtime.device(unknown)
-    for code, function in reversed(list(enumerate(FUNCTIONS))):
-        if function.__name__ == "identity":  # nothing to do
-            continue
-        link = _make_link(plan, (code, n_parameters(function)), on_device(function, kind), link)
-    return link
-
-
-def _make_link(plan: Layout, own: tuple[int, int], function: Any, following: Any) -> Any:
-    own_code, N = own
-    TILE, STRIDE = plan.tile, plan.stride
-    ROWS = plan.side**2 // TILE
-    TIMES = plan.span // ROWS
-
-    def apply(code, memory, p):
-        if code == own_code:
-            first = cuda.threadIdx.x // TILE * STRIDE + cuda.threadIdx.x % TILE
-            for s in range(TIMES):
-                place = index(first + s * ROWS * STRIDE)
-                memory[place] = function(memory[place], *p[:N])
-        else:
-            following(code, memory, p)
-
-    return runtime.device(apply)
-
-
-def _make_combine(plan: Layout, kind: type) -> Any:
-    """combine(sink, factor, memory, out, …): the strip times the factor, and with what stands in `out`.
-
-    A thread meets the elements that it applied the function to, and will write.
-    """
-    TILE, STRIDE = plan.tile, plan.stride
-    ROWS = plan.side**2 // TILE
-    TIMES = plan.span // ROWS
-    ONE = kind(1)
-
-    def combine(sink, factor, memory, out, n, m, row, column):
-        row += cuda.threadIdx.x // TILE
-        column += cuda.threadIdx.x % TILE
-        first = cuda.threadIdx.x // TILE * STRIDE + cuda.threadIdx.x % TILE
-        if factor != ONE:
-            for s in range(TIMES):
-                memory[index(first + s * ROWS * STRIDE)] *= factor
-        if sink in (ADD, MULTIPLY) and column < m:
-            s = 0
-            while row + s < n and s < TIMES * ROWS:
-                place = index(first + s * STRIDE)
-                before = out[index(row + s), index(column)]
-                memory[place] = before + memory[place] if sink == ADD else before * memory[place]
-                s += ROWS
-
-    return runtime.device(combine)

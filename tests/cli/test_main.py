@@ -104,7 +104,7 @@ def test_control_c_during_the_work_leaves_no_file(tmp_path):
             time.sleep(0.05)
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()

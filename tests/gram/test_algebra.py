@@ -224,7 +224,7 @@ def test_a_kernel_that_claims_nothing_gets_no_low_rank():
 
 def test_what_it_lacks_is_named():
     with pytest.raises(
-        ValueError, match=r"form of Bad must be one of 'linear', .*did you mean 'manhattan'"
+        ValueError, match=r"form of Bad must be one of linear, .*did you mean 'manhattan'"
     ):
 
         class Bad(kernels.Kernel):

@@ -60,7 +60,7 @@ def test_objects_are_values(kernel):
             "gamma must be a finite real number of at least 0, got -2",
         ),
         (lambda: kernels.Matern(nu=2.0), "nu must be 0.5, 1.5 or 2.5, got 2.0"),
-        (lambda: kernels.Matern(nu="1.5"), "nu must be a finite real number, got '1.5'"),
+        (lambda: kernels.Matern(nu="1.5"), "nu must be a finite real number above 0, got '1.5'"),
         (
             lambda: kernels.Matern(length_scale=0),
             "length_scale must be a finite real number above 0, got 0",

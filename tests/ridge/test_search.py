@@ -468,7 +468,9 @@ def test_bad_parameters_are_refused(parameters, error, words):
 
 
 @pytest.mark.parametrize(
-    "missing", [np.nan, None, np.datetime64("NaT"), "masked"], ids=["NaN", "None", "NaT", "masked"]
+    "missing",
+    [np.nan, None, np.datetime64("NaT", "s"), "masked"],
+    ids=["NaN", "None", "NaT", "masked"],
 )
 def test_every_row_has_a_group(missing):
     X, y = np.arange(12.0)[:, None], np.arange(12.0)

@@ -23,6 +23,7 @@ from fastkb.runtime import cuda as runtime
 from fastkb.scalar import kernels as scalar_kernels
 from fastkb.scalar.kernels import KERNELS, N_PARAMETERS, Form, find
 from fastkb.tile import cuda as tile
+from fastkb.tile import cuda_epilogue
 from fastkb.tile.blocking import CudaBlocking, cuda_blocking
 from fastkb.tile.cuda_layout import SHARED_BYTES, layout
 from fastkb.tile.sinks import Into, Sink
@@ -271,7 +272,7 @@ def test_a_new_formula_needs_nothing_but_its_row(monkeypatch, fresh_kernels):
 
     functions = (*scalar_kernels.FUNCTIONS, shifted)
     monkeypatch.setattr(scalar_kernels, "FUNCTIONS", functions)
-    monkeypatch.setattr(tile, "FUNCTIONS", functions)
+    monkeypatch.setattr(cuda_epilogue, "FUNCTIONS", functions)
     row = scalar_kernels.Kernel("shifted", Form.DOT, shifted)
     X = np.array([[1.0, 2.0], [3.0, 5.0]])
     K = tile.gram(row, (0.25, 1.0, 1.0), on_device(X), sizes=SMALL).copy_to_host()
@@ -344,7 +345,8 @@ def signature_of(kind, order="C"):
     matrix = types.Array(T, 2, order)
     whole = types.intp
     parameters = types.UniTuple(T, N_PARAMETERS)
-    return matrix, matrix, matrix, matrix, whole, whole, whole, T, parameters
+    task = types.NamedUniTuple(whole, 3, tile.Task)
+    return matrix, matrix, matrix, matrix, task, T, parameters
 
 
 @each_type
