@@ -26,7 +26,7 @@ def blocks(language):
 def test_the_two_commands_stand_first():
     first, second = blocks("bash")[:2]
     assert first.strip() == "pip install '.[cli]' && fastkb band"
-    assert second.strip() == "pip install '.[test]' && pytest"
+    assert second.strip() == "pip install '.[test]' && pytest -n 2"
 
 
 def test_the_reference_is_that_of_the_docstrings(monkeypatch, capsys):
