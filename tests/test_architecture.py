@@ -188,7 +188,7 @@ KNOWN_LONG = {
 # The typers of intrinsics name each argument of the compiled function that they type, as Numba takes no
 # tuple there. They stand in this file alone, and their first argument is `typing_context`.
 TYPERS = "tile/vector.py"
-# Loops that are being changed: a function inside a closure, which inlines, and one of four buffers.
+# Compiled loops over operands that stand in several buffers: Numba inlines them into their callers.
 KNOWN_ARGUMENTS = {
     ("tile/multiply.py", "_make_nest.multiply"),
     ("nn/ops/losses.py", "losses_and_deltas"),
@@ -265,6 +265,40 @@ def test_typers_may_have_as_many_arguments_as_they_need():
     tree = ast.parse("def typer(typing_context, a, b, c, d, e, f, g, h): pass")
     assert list(crowded_functions(tree, set())) == ["typer"]
     assert list(crowded_functions(tree, set(), typers=True)) == []
+
+
+# --- one product --------------------------------------------------------------------------------
+
+
+def names_in(tree):
+    """Every name, attribute and imported name of a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            yield from (alias.name.rpartition(".")[2] for alias in node.names)
+
+
+@each_source
+def test_one_loop_nest_drives_the_micro_kernel(source):
+    if source.path not in ("tile/multiply.py", "tile/vector.py"):
+        assert not {"micro_kernel", "ACCUMULATE"} & set(names_in(source.tree))
+
+
+@each_source
+def test_no_public_function_serves_as_a_matrix_product(source):
+    if source.room not in ("gram", "testing", "__init__"):
+        assert "linear_kernel" not in set(names_in(source.tree))
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["simd.micro_kernel()", "from fastkb.tile.vector import micro_kernel as m", "micro_kernel"],
+)
+def test_the_reader_of_names_sees(code):
+    assert "micro_kernel" in set(names_in(ast.parse(code)))
 
 
 # --- circles ------------------------------------------------------------------------------------

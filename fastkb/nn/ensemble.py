@@ -70,15 +70,13 @@ class Ensemble:
 
     def __getstate__(self) -> dict[str, Any]:
         """Parameters by torch's names: the engine's form differs between processors."""
-        members = [self._engine.take(buffer) for buffer in self._parameters]
-        named = {name: np.stack([member[name] for member in members]) for name in members[0]}
+        named = _by_name(self._engine, self._parameters)
         return {**self.__dict__, "_engine": None, "_parameters": named}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         named, old = state["_parameters"], state["_engine"]
         if old is not None:  # version 0.1.0 kept the engine, and its form of the parameters
-            members = [old.take(buffer) for buffer in named]
-            named = {name: np.stack([member[name] for member in members]) for name in members[0]}
+            named = _by_name(old, named)
         network = state["network"]
         engine = Engine(network.layers, network.dtype)
         count = len(next(iter(named.values())))
@@ -142,6 +140,12 @@ class Ensemble:
         fastkb.bootstrap_band : the same band for the same seed, in less memory, and by other schemes.
         """
         return hook("ensemble_band")(self, X_eval, confidence_level)
+
+
+def _by_name(engine: Engine, parameters: np.ndarray) -> dict[str, np.ndarray]:
+    """The members' tensors by torch's names.  # shapes: (members, …)"""
+    members = [engine.take(buffer) for buffer in parameters]
+    return {name: np.stack([member[name] for member in members]) for name in members[0]}
 
 
 def respond(outputs: np.ndarray, loss: str) -> np.ndarray:

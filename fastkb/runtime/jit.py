@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -173,3 +173,44 @@ def inline(
         no_cfunc_wrapper=True,
         **({} if references else {"_nrt": False}),
     )
+
+
+def switch(functions: Sequence[Callable], *, references: bool = True) -> Any:
+    """One of several compiled functions, chosen by a small integer where it is called.
+
+    A closure over compiled functions cannot be cached on disk by itself; inlined into a cached function
+    that has none, it can. So a choice is a chain: each link runs its own function if the code is its
+    own, else asks the next link.
+
+    Parameters
+    ----------
+    functions : sequence of callable
+        Made by :func:`inline`, with the same arguments and without results. A function's code is its
+        place.
+    references : bool
+        As for :func:`inline`.
+
+    Returns
+    -------
+    callable
+        ``call(code, *arguments)``; of a code that there is not, nothing is run.
+    """
+
+    @inline(references=references)
+    def call(code, *arguments):
+        return
+
+    for own, function in reversed(list(enumerate(functions))):
+        call = _link(own, function, call, references)
+    return call
+
+
+def _link(own: int, function: Callable, following: Callable, references: bool) -> Any:
+    @inline(references=references)
+    def call(code, *arguments):
+        if code == own:
+            function(*arguments)
+        else:
+            following(code, *arguments)
+
+    return call

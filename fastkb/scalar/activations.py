@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fastkb.runtime.jit import inline
+from fastkb.runtime.jit import inline, switch
 from fastkb.scalar.elementary import tanh as _tanh
 from fastkb.scalar.smooth import expm1_nonpositive
 from fastkb.scalar.smooth import gelu as _gelu
@@ -163,59 +163,42 @@ def activation_code(activation: Activation) -> int:
 
 
 @inline(references=False)
-def _activated(code, values, p):
+def _leave(*arguments):
     return
 
 
-@inline(references=False)
-def _multiplied(code, gradient, values, p):
-    return
+def _activating(activation: Activation) -> Any:
+    if activation.function is identity:  # nothing to do, and a loop that does it would cost a pass
+        return _leave
+    compiled = inline(activation.function)
+
+    @inline(references=False)
+    def apply(values, p):
+        parameter = values.dtype.type(p)
+        # From 0: an index that might be negative would be wrapped around, element by element, and the
+        # loop not be vectorised.
+        for j in range(len(values)):
+            values[j] = compiled(values[j], parameter)
+
+    return apply
 
 
-def _activate_link(own_code: int, function: Callable, following: Any) -> Any:
-    compiled = inline(function)
+def _differentiating(activation: Activation) -> Any:
+    if activation.function is identity or activation.derivative is None:
+        return _leave
+    compiled = inline(activation.derivative)
 
-    def apply(code, values, p):
-        if code == own_code:
-            parameter = values.dtype.type(p)
-            # From 0: an index that might be negative would be wrapped around, element by element,
-            # and the loop not be vectorised.
-            for j in range(len(values)):
-                values[j] = compiled(values[j], parameter)
-        else:
-            following(code, values, p)
+    @inline(references=False)
+    def apply(gradient, values, p):
+        parameter = values.dtype.type(p)
+        for j in range(len(values)):
+            gradient[j] *= compiled(values[j], parameter)
 
-    apply.__name__ = f"activate_{function.__name__}"
-    return inline(apply, references=False)
-
-
-def _derivative_link(own_code: int, derivative: Callable, following: Any) -> Any:
-    compiled = inline(derivative)
-
-    def apply(code, gradient, values, p):
-        if code == own_code:
-            parameter = values.dtype.type(p)
-            for j in range(len(values)):
-                gradient[j] *= compiled(values[j], parameter)
-        else:
-            following(code, gradient, values, p)
-
-    apply.__name__ = f"times_{derivative.__name__}"
-    return inline(apply, references=False)
-
-
-def _chains() -> tuple[Any, Any]:
-    forward, backward = _activated, _multiplied
-    for code, activation in reversed(list(enumerate(ACTIVATIONS))):
-        if activation.function is identity:  # nothing to do: no link, no pass
-            continue
-        forward = _activate_link(code, activation.function, forward)
-        if activation.derivative is not None:
-            backward = _derivative_link(code, activation.derivative, backward)
-    return forward, backward
+    return apply
 
 
 # activate(code, values, p): values = g(values), in place, for a contiguous array.
 # times_derivative(code, gradient, values, p): gradient *= g', for contiguous arrays of one length;
 # values are the outputs, or the inputs where from_output is False. Without derivative: no change.
-activate, times_derivative = _chains()
+activate = switch(list(map(_activating, ACTIVATIONS)), references=False)
+times_derivative = switch(list(map(_differentiating, ACTIVATIONS)), references=False)

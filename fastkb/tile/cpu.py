@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from numba.core import types
 
 from fastkb.runtime import inline, jit, matrix, prange, vector
+from fastkb.runtime.jit import switch
 from fastkb.runtime.stack import stack_array
 from fastkb.scalar.kernels import N_PARAMETERS
 from fastkb.tile import sinks
@@ -50,31 +51,16 @@ def _span(place, tile, lead, n):
     return Span(origin, max(0, lead - origin), min(tile, n + lead - origin))
 
 
-@inline
-def _no_form(form, a, b, c, depth, part, weights):
-    return
-
-
-def _link(own: int, multiply: Any, following: Any) -> Any:
+def _from_zero(multiply: Any) -> Any:
     @inline
-    def add_up(form, a, b, c, depth, part, weights):
-        if form == own:
-            multiply(a, b, c, c, depth, part, (0, 0), True, weights)
-        else:
-            following(form, a, b, c, depth, part, weights)
+    def add_up(a, b, c, depth, part, weights):
+        multiply(a, b, c, c, depth, part, (0, 0), True, weights)
 
     return add_up
 
 
-def _chain() -> Any:
-    link = _no_form
-    for form, multiply in reversed(list(enumerate(OF_FORM))):
-        link = _link(form, multiply, link)
-    return link
-
-
 # add_up(form, a, b, c, depth, part, weights): c = the sums of this form.
-_add_up = _chain()
+_add_up = switch([_from_zero(multiply) for multiply in OF_FORM])
 
 
 @inline

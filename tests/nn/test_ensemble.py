@@ -1,5 +1,7 @@
 """Ensembles: every member is a network of its own; bands, means and histories of them."""
 
+import pickle
+
 import numba
 import numpy as np
 import pytest
@@ -401,3 +403,20 @@ def test_members_by_number():
     for member in (2, -3, 2**70):
         with pytest.raises(IndexError, match="member must be from 0 to 1, got"):
             ensemble.state_dict(member)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_pickle_holds_tensors_and_no_form_of_the_processor(dtype):
+    X = np.linspace(-1.0, 1.0, 40).reshape(20, 2).astype(dtype)
+    net = nn.Sequential(nn.Linear(2, 5), nn.GELU(), nn.Linear(5, 1), rng=0)
+    ensemble = nn.bootstrap_fit(net, X, X[:, 0], n_resamples=3, epochs=2, rng=0)
+    state = ensemble.__getstate__()
+    assert state["_engine"] is None
+    shapes = {name: array.shape for name, array in state["_parameters"].items()}
+    assert shapes == {
+        "0.weight": (3, 5, 2), "0.bias": (3, 5), "2.weight": (3, 1, 5), "2.bias": (3, 1),
+    }  # fmt: skip
+    again = pickle.loads(pickle.dumps(ensemble))
+    np.testing.assert_array_equal(again.forward(X), ensemble.forward(X))
+    np.testing.assert_array_equal(again.predict(X), ensemble.predict(X))
+    assert len(again) == 3

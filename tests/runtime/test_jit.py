@@ -12,6 +12,7 @@ import pytest
 from numba.core import types
 
 from fastkb.runtime import inline, jit, matrix, prange, vector
+from fastkb.runtime.jit import switch
 
 
 @inline
@@ -153,3 +154,28 @@ def test_without_the_compiler_one_error_says_so():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[1] == "fastkb.reference"
+
+
+@inline
+def _double(values):
+    values[0] *= 2.0
+
+
+@inline
+def _negate(values):
+    values[0] = -values[0]
+
+
+_choose = switch([_double, _negate])
+
+
+@jit(cache=False)
+def _chosen(code, values):
+    _choose(code, values)
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 6.0), (1, -3.0), (2, 3.0), (-1, 3.0)])
+def test_a_switch_runs_the_function_of_the_code_alone(code, expected):
+    values = np.array([3.0])
+    _chosen(code, values)
+    assert values[0] == expected

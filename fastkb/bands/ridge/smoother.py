@@ -21,12 +21,13 @@ import numpy as np
 from fastkb.bands.ridge.kernel_source import KernelSource
 from fastkb.bands.ridge.replicates import Job, Replicates, Saving, allocate, restore
 from fastkb.bands.ridge.solver_choice import SolverChoice
-from fastkb.gram.pairwise import linear_kernel
+from fastkb.gram import engine
 from fastkb.resample.scheme import rows_together
 from fastkb.ridge.dual import has_true_pivots
 from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.progress import counted
 from fastkb.runtime.threads import limit_blas
+from fastkb.scalar.kernels import find
 
 # Responses of a block.
 _VALUES = 2**20
@@ -61,8 +62,8 @@ def response_replicates(job: Job) -> Replicates:
             count = min(together, job.n_resamples - first)
             responses = prepared.responses(job.key, first, count)
             for t, smoother in enumerate(smoothers):
-                values = linear_kernel(responses[t] - means[t], smoother) + means[t]
-                distribution[first : first + count, :, t] = values
+                values = engine.compute(find("linear"), (), responses[t] - means[t], smoother)
+                distribution[first : first + count, :, t] = values + means[t]
             saving.finished(responses=distribution[: first + count])
             bar.update(count)
     reason = "predictions are linear in the responses: one factorisation serves all replicates"

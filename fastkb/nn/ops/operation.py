@@ -2,8 +2,7 @@
 
 An operation is one file of this folder. It holds the layer's class, with PyTorch's name, shapes and first
 parameters, and beside it the rules: the forward rule, and below it the backward rule. The interpreter's
-switch is a chain that is made from a table of operations: each link runs its own rule if the code is its
-own, else asks the next link.
+switch is made from a table of operations.
 
 A rule is compiled into the interpreter. It gets a row of the program, which says where everything stands
 (:data:`fastkb.nn.program.layout.LAYER`), and flat buffers. Of the batch it computes the observations of
@@ -16,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fastkb.runtime import inline
+from fastkb.runtime.jit import switch
 
 
 class Operation(NamedTuple):
@@ -47,7 +47,7 @@ class Operation(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The same of a table of operations: each a chain that begins by looking at the row's code."""
+    """The same of a table of operations: each called with the row's code before its arguments."""
 
     forward: Any
     backward: Any
@@ -59,50 +59,6 @@ def nothing(*arguments):
     """The rule of an operation without parameters, or without anything to turn."""
 
 
-def _forward_link(own: int, rule: Any, following: Any) -> Any:
-    @inline(references=False)
-    def forward(row, parameters, values, span, sizes):
-        if row.code == own:
-            rule(row, parameters, values, span, sizes)
-        else:
-            following(row, parameters, values, span, sizes)
-
-    return forward
-
-
-def _backward_link(own: int, rule: Any, following: Any) -> Any:
-    @inline(references=False)
-    def backward(row, parameters, transposed, values, deltas, span, sizes):
-        if row.code == own:
-            rule(row, parameters, transposed, values, deltas, span, sizes)
-        else:
-            following(row, parameters, transposed, values, deltas, span, sizes)
-
-    return backward
-
-
-def _gradients_link(own: int, rule: Any, following: Any) -> Any:
-    @inline(references=False)
-    def gradients(row, block, gradients, values, deltas, ones, sizes):
-        if row.code == own:
-            rule(row, block, gradients, values, deltas, ones, sizes)
-        else:
-            following(row, block, gradients, values, deltas, ones, sizes)
-
-    return gradients
-
-
-def _turn_link(own: int, rule: Any, following: Any) -> Any:
-    @inline(references=False)
-    def turn(row, block, parameters, transposed, sizes):
-        if row.code == own:
-            rule(row, block, parameters, transposed, sizes)
-        else:
-            following(row, block, parameters, transposed, sizes)
-
-    return turn
-
-
 def rules_of(operations: Sequence[Operation]) -> Rules:
     """The chains of a table, in which an operation's code is its place.
 
@@ -110,16 +66,12 @@ def rules_of(operations: Sequence[Operation]) -> Rules:
     ----------
     operations : sequence of Operation
     """
-    end = inline(nothing, references=False)
-    chains: list[Any] = []
-    for name, link in (
-        ("forward", _forward_link),
-        ("backward", _backward_link),
-        ("gradients", _gradients_link),
-        ("turn", _turn_link),
-    ):
-        chain = end
-        for code, operation in reversed(list(enumerate(operations))):
-            chain = link(code, inline(getattr(operation, name), references=False), chain)
-        chains.append(chain)
-    return Rules(*chains)
+    return Rules(
+        *(
+            switch(
+                [inline(getattr(one, rule), references=False) for one in operations],
+                references=False,
+            )
+            for rule in Rules._fields
+        )
+    )

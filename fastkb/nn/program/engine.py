@@ -127,7 +127,7 @@ class Engine:
     def _sizes(self, capacity: int) -> Sizes:
         blocking = self.program.blocking
         rows = -(-capacity // blocking.mr) * blocking.mr
-        return Sizes(blocking.mr, blocking.nr, blocking.width, blocking.kc, rows, 0)
+        return Sizes(blocking.mr, blocking.nr, blocking.width, rows, 0)
 
     @contextlib.contextmanager
     def _rooms(self, count: int, capacity: int, training: bool) -> Iterator[list[Scratch]]:

@@ -14,7 +14,6 @@ class Sizes(NamedTuple):
     mr: int
     nr: int
     width: int
-    kc: int
     capacity: int  # observations that the buffers hold: a multiple of mr
     observations: int  # of this batch
 

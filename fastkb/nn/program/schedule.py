@@ -301,7 +301,7 @@ def _do(run, member, outputs, control, task, alone):
     parameters = run.state.parameters[member]
     moments = run.state.first[member], run.state.second[member]
     kind, current = control[KIND], scratch.current
-    now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, control[COUNT])
+    now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.capacity, control[COUNT])
     if kind == OBSERVATIONS:
         _observe(run, member, outputs, control, task, now)
     elif kind == UPDATES and alone:
@@ -381,7 +381,7 @@ def evaluate(parameters, layers, scratch, inputs, sizes, out):
     stride = layers[0].source_stride
     for begin in range(0, len(inputs), sizes.capacity):
         count = min(sizes.capacity, len(inputs) - begin)
-        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.kc, sizes.capacity, count)
+        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.capacity, count)
         for i in range(count):
             copy(values[i * stride : i * stride + inputs.shape[1]], inputs[begin + i])
         span = Span(0, (count + sizes.mr - 1) // sizes.mr * sizes.mr)

@@ -139,7 +139,7 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "each": types.NamedTuple(
             (types.Array(real, 1, "C"), *[types.Array(types.int64, 1, "C")] * 2), Each
         ),
-        "sizes": types.NamedUniTuple(whole, 6, Sizes),
+        "sizes": types.NamedUniTuple(whole, 5, Sizes),
         "losses": types.Array(real, 2, "C"),
     }
     run = types.NamedTuple(tuple(members[name] for name in Run._fields), Run)
@@ -180,7 +180,7 @@ def gather(inputs, chosen, values, stride):
 def run_forward(layers, parameters, values, span, sizes):
     """All layers' values of some observations."""
     for k in range(len(layers)):
-        forward(layers[k], parameters, values, span, sizes)
+        forward(layers[k].code, layers[k], parameters, values, span, sizes)
         activate_row(layers[k], values, span, sizes)
 
 
@@ -193,8 +193,9 @@ def run_backward(layers, parameters, scratch, span, sizes):
             differentiate(row, scratch.values, scratch.deltas, span, sizes)
         if row.trained_before:
             backward(
-                row, parameters, scratch.transposed, scratch.values, scratch.deltas, span, sizes
-            )
+                row.code, row, parameters, scratch.transposed, scratch.values, scratch.deltas, span,
+                sizes,
+            )  # fmt: skip
 
 
 @inline(references=False)
@@ -202,14 +203,9 @@ def run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
     """The gradient of one block, clipped by value; in `squares` what clipping by norm must know of it."""
     block = rows.blocks[b]
     gradients = scratch.gradients
+    row = rows.layers[block.layer]
     gradients_of(
-        rows.layers[block.layer],
-        block,
-        gradients,
-        scratch.values,
-        scratch.deltas,
-        scratch.ones,
-        sizes,
+        row.code, row, block, gradients, scratch.values, scratch.deltas, scratch.ones, sizes
     )
     weights = gradients[block.begin : block.end]
     biases = gradients[block.bias_begin : block.bias_end]
@@ -339,6 +335,7 @@ def update_tensor(layers, k, parameters, scratch, moments, factor, hyper):
 def turn(rows, b, parameters, scratch, l2, sizes):
     """What the next step wants of a block's new weights: their transpose, and their norm."""
     block = rows.blocks[b]
-    turn_block(rows.layers[block.layer], block, parameters, scratch.transposed, sizes)
+    row = rows.layers[block.layer]
+    turn_block(row.code, row, block, parameters, scratch.transposed, sizes)
     if l2 > 0.0:
         scratch.norms[b] = squared_norm(parameters[block.begin : block.end])

@@ -35,14 +35,14 @@ class Row(NamedTuple):
 
 @jit(cache=False, references=False)
 def _run(row, values, deltas, span, sizes):
-    forward(row, values, values, span, sizes)
-    backward(row, values, values, values, deltas, span, sizes)
+    forward(row.code, row, values, values, span, sizes)
+    backward(row.code, row, values, values, values, deltas, span, sizes)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])
 def test_values_and_deltas_are_handed_on(accumulate):
     """From source to target and back, of some observations."""
-    sizes, stride = Sizes(2, 4, 2, 8, 6, 5), 4
+    sizes, stride = Sizes(2, 4, 2, 6, 5), 4
     values, deltas = np.arange(48.0), np.arange(48.0) + 100
     row = Row(CODE, accumulate, 0, stride, stride)
     before, derivatives = values.copy(), deltas.copy()

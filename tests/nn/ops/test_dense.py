@@ -19,8 +19,10 @@ def _backward(layers, blocks, parameters, scratch, span, sizes):
     row = layers[1]
     for b in range(len(blocks)):
         if blocks[b].layer == 1:
-            turn(row, blocks[b], parameters, scratch.transposed, sizes)
-    backward(row, parameters, scratch.transposed, scratch.values, scratch.deltas, span, sizes)
+            turn(row.code, row, blocks[b], parameters, scratch.transposed, sizes)
+    backward(
+        row.code, row, parameters, scratch.transposed, scratch.values, scratch.deltas, span, sizes
+    )
 
 
 @pytest.mark.parametrize("outputs", [1, 3, 4, 40])
@@ -36,7 +38,7 @@ def test_deltas_replace_or_are_added(outputs, accumulate, dtype):
     program.layers["accumulate"] = accumulate
     blocking = program.blocking
     capacity = -(-N // blocking.mr) * blocking.mr
-    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, blocking.kc, capacity, N)
+    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, N)
     scratch = new_scratch(program, capacity)
     row, rng = program.layers[1], np.random.default_rng(0)
 

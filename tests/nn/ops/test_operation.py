@@ -36,10 +36,10 @@ forward, backward, gradients_of, turn = RULES
 
 @jit(cache=False, references=False)
 def _run(row, values, deltas):
-    forward(row, values, values, 0, 0)
-    backward(row, values, values, values, deltas, 0, 0)
-    gradients_of(row, 0, values, values, deltas, values, 0)
-    turn(row, 0, values, values, 0)
+    forward(row.code, row, values, values, 0, 0)
+    backward(row.code, row, values, values, values, deltas, 0, 0)
+    gradients_of(row.code, row, 0, values, values, deltas, values, 0)
+    turn(row.code, row, 0, values, values, 0)
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def prepare(case):
         case.targets if labelled else np.zeros(0, np.int64),
         np.zeros((1, 0), case.dtype) if case.weights is None else case.weights[None, :],
     )
-    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, blocking.kc, capacity, 0)
+    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, 0)
     return Ours(case, program, parameters, scratch, data, sizes)
 
 

@@ -150,7 +150,7 @@ def scratch_for(program, batch):
     """Scratch, and the sizes that belong to it."""
     blocking = program.blocking
     capacity = -(-batch // blocking.mr) * blocking.mr
-    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, blocking.kc, capacity, 0)
+    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, 0)
     return new_scratch(program, capacity), sizes
 
 
