@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -17,6 +18,7 @@ from fastkb import bootstrap_band, schemes
 from fastkb.bands.models import refits
 from fastkb.bands.ridge import replicates, smoother
 from fastkb.bands.ridge.lowrank import BATCH
+from fastkb.gram import engine
 from fastkb.random.streams import bootstrap_counts, key_from_rng
 from fastkb.reference import prediction_error as reference
 from fastkb.runtime.threads import n_threads
@@ -353,16 +355,19 @@ def test_new_responses_of_kernel_ridge_go_on(data, tmp_path, monkeypatch, scheme
 
     whole = draw()
     monkeypatch.setattr(smoother, "_VALUES", 2 * 30)
-    multiply, asked = smoother.linear_kernel, []
+    asked = []
 
-    def interrupted(responses, matrix):
+    def compute(kernel, parameters, responses, matrix):
+        asked.append(len(responses))
+        return engine.compute(kernel, parameters, responses, matrix)
+
+    def interrupted(*arguments):
         if len(asked) == 3:
             raise KeyboardInterrupt
-        asked.append(len(responses))
-        return multiply(responses, matrix)
+        return compute(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(smoother, "linear_kernel", interrupted)
+        patch.setattr(smoother, "engine", SimpleNamespace(compute=interrupted))
         with pytest.raises(KeyboardInterrupt):
             draw(checkpoint=path)
     done = sum(asked)
@@ -370,9 +375,7 @@ def test_new_responses_of_kernel_ridge_go_on(data, tmp_path, monkeypatch, scheme
         saved = content["array/responses"]
     np.testing.assert_array_equal(saved[..., 0], whole.distribution[:done])
     asked.clear()
-    monkeypatch.setattr(
-        smoother, "linear_kernel", lambda r, m: asked.append(len(r)) or multiply(r, m)
-    )
+    monkeypatch.setattr(smoother, "engine", SimpleNamespace(compute=compute))
     assert_same(draw(checkpoint=path), whole)
     assert sum(asked) == 11 - done
 
