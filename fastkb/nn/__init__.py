@@ -10,6 +10,7 @@ of their learning rate: :class:`Constant`, :class:`Step`, :class:`Cosine`, :clas
 `network.py`      :class:`Sequential`
 `ensemble.py`     :class:`Ensemble` and :func:`bootstrap_fit`
 `loading.py`      :func:`load`; `files.py` has the formats, `description.py` their text
+`earlier.py`      what version 0.1.0 pickled
 `checks.py`       layers, data, losses, and how networks are trained
 `ops/`            layers and losses
 `program/`        the compiled program of a network: its steps and passes

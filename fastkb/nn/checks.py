@@ -12,6 +12,7 @@ from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.checks.values import check_dense, real_array, real_values
+from fastkb.nn.ops.operation import Layer
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
 INITIALIZATIONS = ("torch", "he", "glorot")
@@ -55,7 +56,7 @@ def check_network(network: Any) -> Any:
 
 
 def check_layers(layers: Sequence[Any]) -> None:
-    """Layers whose widths fit together, one Linear at least."""
+    """Layers whose widths fit together, one with parameters at least."""
     width = None
     for place, layer in enumerate(layers):
         if isinstance(layer, type):
@@ -63,18 +64,18 @@ def check_layers(layers: Sequence[Any]) -> None:
                 f"layer {place} must be an instance, got the class {layer.__name__}: write "
                 f"{layer.__name__}(...)"
             )
-        if not getattr(layer, "fastkb_layer", False):
+        if not isinstance(layer, Layer):
             raise TypeError(
                 f"layer {place} must be one of fastkb.nn's layers, got {type(layer).__name__}"
             )
-        if hasattr(layer, "in_features"):
-            if width is not None and layer.in_features != width:
+        if layer.widths is not None:
+            inputs, outputs = layer.widths
+            if width is not None and inputs != width:
                 raise ValueError(
-                    f"layer {place} takes {layer.in_features} inputs, and the layers before it give "
-                    f"{width}"
+                    f"layer {place} takes {inputs} inputs, and the layers before it give {width}"
                 )
-            width = layer.out_features
-    if width is None:
+            width = outputs
+    if width is None or not any(layer.shapes() for layer in layers):
         raise ValueError(
             f"a network needs a Linear layer at least, got {len(layers)} layers without"
         )

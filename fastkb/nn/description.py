@@ -1,7 +1,8 @@
-"""Layers, optimisers and schedules as JSON: the name of a class of this package, and its arguments.
+"""Layers, optimisers and schedules as JSON: the name of a class, and its arguments.
 
 So nothing that stands in a file is executed: a name picks one of the classes below, its arguments pass
-the checks of any call, and what is made of them must describe itself in the same words.
+the checks of any call, and what is made of them must describe itself in the same words. Layers of other
+packages are among the classes once they are defined; a file imports nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastkb.checks.choices import check_choice
-from fastkb.nn.ops import layers
+from fastkb.nn.ops.operation import CLASSES
 from fastkb.nn.optim import optimizers, schedules
 from fastkb.storage.checks import check_entries
 
@@ -22,9 +23,14 @@ def _named(module: Any, names: str) -> dict[str, type]:
     return {name: getattr(module, name) for name in names.split()}
 
 
-LAYERS = _named(layers, "Linear Identity ReLU LeakyReLU ELU Sigmoid Tanh Softplus GELU Sign")
 OPTIMIZERS = _named(optimizers, "SGD Adagrad RMSprop Adam AdamW LAMB")
 SCHEDULES = _named(schedules, "Constant Step Cosine WarmUp InverseScaling ReduceOnPlateau")
+
+
+def layer_classes() -> dict[str, type]:
+    """All layers that a file can describe, by the names that files have for them."""
+    return {name: kind for name, kind in CLASSES.items() if "__dataclass_params__" in vars(kind)}
+
 
 # Arguments that are schedules.
 _NESTED = ("schedule", "then")
@@ -39,7 +45,8 @@ def describe(what: str, thing: Any, known: Mapping[str, type]) -> dict[str, Any]
         What the thing is, for errors.
     thing : object
     known : mapping of str to type
-        The classes that it may be of: :data:`LAYERS`, :data:`OPTIMIZERS` or :data:`SCHEDULES`.
+        The classes that it may be of, by their names: :func:`layer_classes`, :data:`OPTIMIZERS` or
+        :data:`SCHEDULES`.
 
     Raises
     ------
@@ -54,7 +61,8 @@ def describe(what: str, thing: Any, known: Mapping[str, type]) -> dict[str, Any]
     {'name': 'Step', 'arguments': {'step_size': 9, 'gamma': 0.1}}
     """
     kind = type(thing)
-    if known.get(kind.__name__) is not kind:
+    called = next((name for name, each in known.items() if each is kind), None)
+    if called is None:
         raise TypeError(
             f"{what} must be one of fastkb.nn's own to be saved: {', '.join(known)}; got {thing!r}"
         )
@@ -66,7 +74,7 @@ def describe(what: str, thing: Any, known: Mapping[str, type]) -> dict[str, Any]
         elif isinstance(value, np.generic):
             value = value.item()
         arguments[name] = list(value) if isinstance(value, tuple) else value
-    return {"name": kind.__name__, "arguments": arguments}
+    return {"name": called, "arguments": arguments}
 
 
 def make(what: str, text: Any, known: Mapping[str, type]) -> Any:

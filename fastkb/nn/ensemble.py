@@ -10,6 +10,7 @@ import numpy as np
 from fastkb.checks.requests import check_n_resamples, check_rng
 from fastkb.checks.scalars import check_progress
 from fastkb.nn.checks import FitParams, check_inputs, check_member
+from fastkb.nn.earlier import tensors_of
 from fastkb.nn.network import Sequential
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.training.members import Members
@@ -76,7 +77,7 @@ class Ensemble:
     def __setstate__(self, state: dict[str, Any]) -> None:
         named, old = state["_parameters"], state["_engine"]
         if old is not None:  # version 0.1.0 kept the engine, and its form of the parameters
-            named = _by_name(old, named)
+            named = tensors_of(old, named)
         network = state["network"]
         engine = Engine(network.layers, network.dtype)
         count = len(next(iter(named.values())))

@@ -26,8 +26,8 @@ import numpy as np
 from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import LARGEST_WHOLE, check_whole
 from fastkb.nn.checks import check_layers
-from fastkb.nn.description import LAYERS, OPTIMIZERS, describe, make
-from fastkb.nn.ops.layers import Linear
+from fastkb.nn.description import OPTIMIZERS, describe, layer_classes, make
+from fastkb.nn.ops.operation import Layer
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State
 from fastkb.nn.training.fitting import Progress
@@ -155,12 +155,11 @@ def _prefixes(optimizer: Any) -> list[str]:
     return [prefix for prefix, is_used in zip(_PREFIXES, used, strict=True) if is_used]
 
 
-def parameter_shapes(layers: Sequence[Any]) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
     """The parameters of layers, by torch's names."""
     return {
         f"{place}.{name}": shape
         for place, layer in enumerate(layers)
-        if isinstance(layer, Linear)
         for name, shape in layer.shapes().items()
     }
 
@@ -197,10 +196,11 @@ def _text(saved: Saved) -> str:
     if saved.arrays:
         _check_headers(saved, saved.arrays)
         _check_numbers(saved.arrays)
+    classes = layer_classes()
     about = {
         "format": _FORMAT,
         "version": _VERSION,
-        "layers": [describe(f"layer {k}", each, LAYERS) for k, each in enumerate(saved.layers)],
+        "layers": [describe(f"layer {k}", each, classes) for k, each in enumerate(saved.layers)],
         "dtype": None if saved.dtype is None else saved.dtype.name,
         "drawn": bool(saved.arrays),
         "first_seed": None if saved.first_seed is None else saved.first_seed.tolist(),
@@ -228,7 +228,8 @@ def _described(text: str | None, headers: Mapping[str, Header]) -> Saved:
             f"{_VERSION}: load it with the fastkb that saved it, or with a newer one"
         )
     check_entries("the description", about, _ENTRIES)
-    layers = [make(f"layer {k}", each, LAYERS) for k, each in enumerate(about["layers"])]
+    classes = layer_classes()
+    layers = [make(f"layer {k}", each, classes) for k, each in enumerate(about["layers"])]
     check_layers(layers)
     dtype, optimizer = about["dtype"], about["optimizer"]
     if dtype is not None or about["drawn"]:

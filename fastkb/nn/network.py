@@ -25,7 +25,7 @@ from fastkb.nn.checks import (
     check_validation,
 )
 from fastkb.nn.files import Saved, parameter_shapes, put_arrays, take_arrays, write
-from fastkb.nn.ops.layers import Linear
+from fastkb.nn.ops.layers import widths_of
 from fastkb.nn.optim.optimizers import SGD, find_optimizer
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State
@@ -99,12 +99,12 @@ class Sequential:
     @property
     def in_features(self) -> int:
         """Columns of the inputs."""
-        return next(layer.in_features for layer in self.layers if isinstance(layer, Linear))
+        return widths_of(self.layers)[0]
 
     @property
     def out_features(self) -> int:
         """Columns of the outputs."""
-        return [layer for layer in self.layers if isinstance(layer, Linear)][-1].out_features
+        return widths_of(self.layers)[1]
 
     @property
     def dtype(self) -> np.dtype | None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fastkb import nn
 from fastkb.nn.checks import LOSSES
+from fastkb.nn.ops.operation import Rules
 from fastkb.nn.program import step
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.passes import Sizes, Span
@@ -159,13 +160,13 @@ def test_work_grows_with_the_layers_alone(depth, monkeypatch):
             places[int(next(one for one in given if hasattr(one, "target")).target)]
         )
 
-    for name in seen:
-        monkeypatch.setattr(step, name, counted(name))
+    rules = Rules(counted("forward"), counted("backward"), None, None)
+    monkeypatch.setattr(step, "differentiate", counted("differentiate"))
     monkeypatch.setattr(step, "activate_row", lambda *_: None)
     sizes, span = Sizes(8, 16, 8, 8, 8), Span(0, 8)
     parameters = np.zeros(engine.program.parameters)
-    step.run_forward.py_func(rows, parameters, scratch.values, span, sizes)
-    step.run_backward.py_func(rows, parameters, scratch, span, sizes)
+    step.run_forward.py_func(rules, rows, parameters, scratch.values, span, sizes)
+    step.run_backward.py_func(rules, rows, parameters, scratch, span, sizes)
     assert len(rows) == depth  # a layer with its activation is one row
     assert seen["forward"] == list(range(depth))
     assert seen["differentiate"] == list(range(depth))[::-1]

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastkb.checks.scalars import check_number
-from fastkb.nn.ops.operation import Operation, nothing
+from fastkb.nn.ops.operation import Layer, Operation, nothing
 from fastkb.nn.program.passes import add, copy
 
 
-class Activation:
+class Activation(Layer):
     """An element-wise function; see :mod:`fastkb.scalar.activations` for the formulas."""
 
-    fastkb_layer: ClassVar[bool] = True
     name: ClassVar[str]
 
     @property
@@ -194,10 +193,10 @@ def backward(row, parameters, transposed, values, deltas, span, sizes):
     source, target = row.source * sizes.capacity, row.target * sizes.capacity
     begin, end = span.begin * row.target_stride, span.stop * row.target_stride
     mine, theirs = deltas[source + begin : source + end], deltas[target + begin : target + end]
-    if row.accumulate == 0:
-        copy(mine, theirs)
-    else:
+    if row.accumulate & 1:
         add(mine, theirs)
+    else:
+        copy(mine, theirs)
 
 
-ELEMENTWISE = Operation("elementwise", forward, backward, nothing, nothing)
+ELEMENTWISE = Operation("elementwise", forward, backward, nothing, nothing, hands_on=True)

@@ -12,28 +12,36 @@ backward  D Wᵀ                            observations         outputs: a pane
 gradients Aᵀ D                            inputs               observations: of D
 ========= =============================== ==================== ============================
 
-A layer of very few outputs is *thin*: its weights stand output by output, and each output is an inner
-product of two rows (:mod:`fastkb.nn.program.layout`).
+Weights stand in *panels* of `nr` outputs, input by input, as the micro-kernel reads them, then biases::
+
+    weight (output o, input i)  at  weights + (o // nr) · padded inputs · nr + i · nr + o % nr
+
+A layer of very few outputs would waste most of a panel: it is *thin*, its weights stand output by output
+as PyTorch has them, and each output is an inner product of two rows::
+
+    weight (output o, input i)  at  weights + o · padded inputs + i
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastkb.checks.scalars import check_flag, check_whole
 from fastkb.nn.checks import check_initialization
-from fastkb.nn.ops.operation import Operation
+from fastkb.nn.ops.operation import BIAS, WEIGHT, Layer, Operation, Piece, Row, Size, Storage
 from fastkb.runtime import inline
 from fastkb.tile import vector as simd
+from fastkb.tile.blocking import NetworkBlocking
 from fastkb.tile.multiply import Operand, Part, multiply_layers, multiply_rows
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Layer):
     r"""A dense layer: :math:`a = W x + b`.
 
     Parameters
@@ -58,7 +66,7 @@ class Linear:
     Linear(in_features=10, out_features=64, bias=True, initialization='torch')
     """
 
-    fastkb_layer: ClassVar[bool] = True
+    evenly_drawn: ClassVar[bool] = True
 
     in_features: int
     out_features: int
@@ -71,20 +79,27 @@ class Linear:
         object.__setattr__(self, "bias", check_flag("bias", self.bias))
         check_initialization(self.initialization)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of its parameters, by name."""
-        weight: dict[str, tuple[int, ...]] = {"weight": (self.out_features, self.in_features)}
-        return weight | ({"bias": (self.out_features,)} if self.bias else {})
+    @property
+    def widths(self) -> tuple[int, int]:
+        return self.in_features, self.out_features
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
-        """Initial weights and intercepts.  # shapes: (out_features, in_features), (out_features,)"""
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        weight: dict[str, tuple[int, ...]] = {WEIGHT: (self.out_features, self.in_features)}
+        return weight | ({BIAS: (self.out_features,)} if self.bias else {})
+
+    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         n, m = self.in_features, self.out_features
         squared = {"torch": 1 / n, "he": 6 / n, "glorot": 6 / (n + m)}[self.initialization]
         r = math.sqrt(squared)
-        weights = rng.uniform(-r, r, (m, n))
-        if not self.bias:
-            return weights, None
-        return weights, rng.uniform(-r, r, m) if self.initialization == "torch" else np.zeros(m)
+        drawn = {WEIGHT: rng.uniform(-r, r, (m, n))}
+        if self.bias:
+            even = self.initialization == "torch"
+            drawn[BIAS] = rng.uniform(-r, r, m) if even else np.zeros(m)
+        return drawn
+
+    def rows(self, read: int, width: int, following: int) -> list[Row]:
+        work = self.in_features * self.out_features
+        return [Row(DENSE, (read,), self.out_features, self.shapes(), work=work)]
 
 
 # --- rules --------------------------------------------------------------------------------------
@@ -146,7 +161,7 @@ def backward(row, parameters, transposed, values, deltas, span, sizes):
         row.outputs,
         Part(span.begin, span.stop, 0, stride // sizes.nr),
         (sizes.observations, row.inputs),
-        row.accumulate == 0,
+        row.accumulate & 1 == 0,
         parameters,
     )
 
@@ -199,7 +214,7 @@ def gradients_of(row, block, gradients, values, deltas, ones, sizes):
 
 def transpose(row, block, parameters, transposed, sizes):
     """The transpose of a block of weights, if the deltas of the inputs are wanted."""
-    if row.trained_before and not row.thin:
+    if row.wanted & 1 and not row.thin:
         height = row.panels * sizes.nr * sizes.nr
         column = row.transposed + block.panel * sizes.nr * sizes.nr
         start = block.begin - block.input * sizes.nr
@@ -216,4 +231,89 @@ def transpose(row, block, parameters, transposed, sizes):
                 )
 
 
-DENSE = Operation("dense", forward, backward, gradients_of, transpose)
+# --- storage ------------------------------------------------------------------------------------
+
+# Outputs up to which a layer is thin: with four, a panel's half costs no more.
+_THIN = 3
+
+# Inputs of a block, about: 16 to 32 KB of weights and their gradients stay in the first-level cache.
+_BLOCK = 256
+
+
+def _up(count: int, unit: int) -> int:
+    return -(-count // unit) * unit
+
+
+def _tile(sizes: NetworkBlocking) -> int:
+    """Rows of a gradient come in micro-tiles of mr, which may be more than a vector."""
+    return max(sizes.width, sizes.mr)
+
+
+class Panels(Storage):
+    """Weights in panels, see above, and a bias for each of their columns."""
+
+    def place(
+        self, row: Any, shapes: Mapping[str, tuple[int, ...]], sizes: NetworkBlocking
+    ) -> Size:
+        thin = row["outputs"] <= _THIN
+        row["thin"] = thin
+        row["inputs_padded"] = row["source_stride"] if thin else _up(row["inputs"], _tile(sizes))
+        across = int(row["panels"]) * sizes.nr
+        columns = int(row["outputs"]) if thin else across
+        transposed = 0 if thin else int(row["source_stride"]) * across
+        return Size(columns * int(row["inputs_padded"]), across, transposed)
+
+    def pieces(self, row: Any, sizes: NetworkBlocking) -> Iterator[Piece]:
+        nr = sizes.nr
+        start, padded, biases = (int(row[name]) for name in ("weights", "inputs_padded", "biases"))
+        if row["thin"]:
+            panels, inputs = 1, biases - start  # one block
+            height = inputs
+        else:
+            panels, inputs = int(row["panels"]), padded
+            height = _up(-(-inputs // -(-inputs // _BLOCK)), _tile(sizes))
+        for panel in range(panels):
+            for first in range(0, inputs, height):
+                stop = min(first + height, inputs)
+                unit = 1 if row["thin"] else nr
+                begin = start + panel * padded * nr + first * unit
+                bias = biases + panel * nr
+                width = nr if row["has_biases"] and first == 0 else 0
+                end = begin + (stop - first) * unit
+                yield Piece(panel, first, stop, begin, end, bias, bias + width)
+
+    def put(
+        self, row: Any, name: str, buffer: np.ndarray, tensor: np.ndarray, sizes: NetworkBlocking
+    ) -> None:
+        if name == BIAS:
+            super().put(row, name, buffer, tensor, sizes)
+            return
+        part = self._weights(row, buffer, sizes)
+        panels, inputs = part.shape[:2]
+        whole = np.zeros((panels * (1 if row["thin"] else sizes.nr), inputs), buffer.dtype)
+        whole[: row["outputs"], : row["inputs"]] = tensor
+        if not row["thin"]:
+            whole = whole.reshape(panels, -1, inputs).transpose(0, 2, 1)
+        part[...] = whole
+
+    def take(
+        self, row: Any, name: str, buffer: np.ndarray, shape: Sequence[int], sizes: NetworkBlocking
+    ) -> np.ndarray:
+        if name == BIAS:
+            return super().take(row, name, buffer, shape, sizes)
+        part = self._weights(row, buffer, sizes)
+        whole = part if row["thin"] else part.transpose(0, 2, 1).reshape(-1, part.shape[1])
+        return np.array(whole[: shape[0], : shape[1]])
+
+    def _weights(self, row: Any, buffer: np.ndarray, sizes: NetworkBlocking) -> np.ndarray:
+        """A view of the weights as they stand.
+
+        # shape: (panels, inputs, nr); (outputs, inputs) of a thin layer
+        """
+        part, inputs = self.run(row, WEIGHT, buffer), int(row["inputs_padded"])
+        return part.reshape((-1, inputs) if row["thin"] else (-1, inputs, sizes.nr))
+
+
+DENSE = Operation(
+    "dense", forward, backward, gradients_of, transpose, Panels(), inner_products=True
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastkb.nn.ops.activation import (
     ELEMENTWISE,
@@ -19,8 +18,7 @@ from fastkb.nn.ops.activation import (
     Tanh,
 )
 from fastkb.nn.ops.dense import DENSE, Linear
-from fastkb.nn.ops.operation import rules_of
-from fastkb.nn.program.layout import Layer
+from fastkb.nn.ops.operation import Layer, Row, rules_of
 from fastkb.scalar.activations import activation_code, find
 
 __all__ = [
@@ -39,6 +37,7 @@ __all__ = [
     "Softplus",
     "Tanh",
     "lower",
+    "widths_of",
 ]
 
 #: An operation's code is its place here.
@@ -48,37 +47,45 @@ RULES = rules_of(OPERATIONS)
 IDENTITY = activation_code(find("identity"))
 
 
-def lower(layers: Sequence[Any]) -> tuple[list[Layer], dict[int, int]]:
-    """The rows of a program, and which row each Linear layer became.
+def widths_of(layers: Sequence[Layer]) -> tuple[int, int]:
+    """Inputs and outputs of a network, of which one layer at least has widths of its own."""
+    known = [layer.widths for layer in layers if layer.widths is not None]
+    return known[0][0], known[-1][1]
 
-    An activation behind a Linear layer is computed with it; further ones are rows of their own.
+
+def lower(layers: Sequence[Layer]) -> tuple[list[Row], dict[int, int]]:
+    """The rows of a program, and which row has the tensors of which layer.
+
+    An activation behind another layer is computed with it; further ones are rows of their own.
 
     Parameters
     ----------
-    layers : sequence of Linear and Activation
+    layers : sequence of Layer
         Checked: widths fit together.
     """
-    rows: list[Layer] = []
+    rows: list[Row] = []
     places: dict[int, int] = {}
-    width = next(layer.in_features for layer in layers if isinstance(layer, Linear))
+    width = widths_of(layers)[0]
     for place, layer in enumerate(layers):
-        if isinstance(layer, Linear):
-            places[place] = len(rows)
-            width = layer.out_features
-            dense = OPERATIONS.index(DENSE)
-            rows.append(
-                Layer(layer.in_features, width, True, layer.bias, IDENTITY, 0.0, True, dense)
-            )
+        read = len(rows)
+        if not isinstance(layer, Activation):
+            for row in layer.rows(read, width, read + 1):
+                if row.shapes:
+                    places[place] = len(rows)
+                rows.append(row)
+            width = rows[-1].outputs
             continue
         found = find(layer.name)
         code = activation_code(found)
         if code == IDENTITY:
             continue
-        about = (code, layer.parameter, found.from_output)
         if rows and rows[-1].activation == IDENTITY:
-            rows[-1] = rows[-1]._replace(
-                activation=about[0], parameter=about[1], from_output=about[2]
-            )
+            behind = rows.pop()
         else:
-            rows.append(Layer(width, width, False, False, *about, OPERATIONS.index(ELEMENTWISE)))
+            behind = Row(ELEMENTWISE, (read,), width, {})
+        rows.append(
+            behind._replace(
+                activation=code, parameter=layer.parameter, from_output=found.from_output
+            )
+        )
     return rows, places

@@ -1,10 +1,11 @@
 """A network as a program that compiled code runs for whole epochs.
 
 ================ ================================================================================
-`layout.py`       a row for each layer, with its places in flat buffers
-`passes.py`       forward and backward rules of layers
+`layout.py`       a row for each operation, with its places in flat buffers
+`passes.py`       what all rows have in common: the function behind an operation
 `step.py`         a step of training, in parts
 `schedule.py`     phases and their tasks, for one thread and for several
+`interpreter.py`  the compiled functions, for this package's operations and for others
 `engine.py`       from layers to the interpreter: buffers and calls
 ================ ================================================================================
 
@@ -12,6 +13,6 @@ Begin with `layout.py`.
 """
 
 # (Pickles of version 0.1.0 look for it here.)
-from fastkb.nn.program.layout import Program
+from fastkb.nn.earlier import Program
 
 __all__ = ["Program"]

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from fastkb.nn.checks import Observations
-from fastkb.nn.ops.layers import Linear, lower
+from fastkb.nn.ops.layers import lower, widths_of
 from fastkb.nn.ops.losses import Loss
+from fastkb.nn.ops.operation import Layer
 from fastkb.nn.optim.updates import Hyper
-from fastkb.nn.program.layout import (
-    Program,
-    biases_of,
-    make_program,
-    set_weights,
-    weights_of,
-)
+from fastkb.nn.program.interpreter import interpreter
+from fastkb.nn.program.layout import Program, make_program, put_tensor, take_tensor
 from fastkb.nn.program.passes import Sizes
-from fastkb.nn.program.schedule import MOST_TASKS, evaluate, new_control, run_steps
+from fastkb.nn.program.schedule import MOST_TASKS, new_control
 from fastkb.nn.program.step import (
     BY_NOTHING,
     GRADIENTS_ONLY,
@@ -59,26 +55,26 @@ class Engine:
 
     Parameters
     ----------
-    layers : sequence of layers
+    layers : sequence of Layer
         Checked.
     dtype : numpy.dtype
     """
 
-    def __init__(self, layers: Sequence[Any], dtype: np.dtype) -> None:
+    def __init__(self, layers: Sequence[Layer], dtype: np.dtype) -> None:
         self._layers = tuple(layers)
         rows, self._places = lower(layers)
         self.dtype = np.dtype(dtype)
         # Before the rows are laid out, which takes long for a network that no memory holds: its
         # parameters, and a copy of the largest tensor on its way into them or out.
-        tensors = [
-            layer.in_features * layer.out_features for layer in layers if isinstance(layer, Linear)
-        ]
+        tensors = [math.prod(shape) for layer in layers for shape in layer.shapes().values()]
         self._largest = max(tensors)
         size = (sum(tensors) + self._largest) * self.dtype.itemsize
         require(size, "a network of these widths")
-        self.program: Program = make_program(rows, self.dtype.name)
-        linear = self.program.layers[self.program.layers["has_weights"] == 1]
-        self._weights = int((linear["inputs"] * linear["outputs"]).sum())
+        self._interpreter = interpreter(frozenset(row.operation for row in rows))
+        self.program: Program = make_program(
+            widths_of(layers)[0], rows, self.dtype.name, self._interpreter.operations
+        )
+        self._work = sum(row.work for row in rows)
         self._kept: dict[tuple[int, int, bool], list[Scratch]] = {}
 
     def empty_state(self, members: int, first: bool, second: bool) -> State:
@@ -93,23 +89,18 @@ class Engine:
     def put(self, name: str, value: np.ndarray, buffer: np.ndarray) -> None:
         """Store a parameter of a member under its name in :meth:`take`."""
         place, _, kind = name.partition(".")
-        row = self._places[int(place)]
-        if kind == "weight":
-            set_weights(self.program, row, buffer, value)
-        else:
-            biases_of(self.program, row, buffer)[:] = value
+        put_tensor(self.program, self._places[int(place)], kind, buffer, value)
 
     def take(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
         """What a buffer of the parameters' form holds, by torch's names: copies.
 
         ``"0.weight"`` (out, in) and ``"0.bias"`` (out,) for a Linear layer at place 0.
         """
-        found = {}
-        for place, row in self._places.items():
-            found[f"{place}.weight"] = weights_of(self.program, row, buffer)
-            if self.program.layers[row]["has_biases"]:
-                found[f"{place}.bias"] = biases_of(self.program, row, buffer).copy()
-        return found
+        return {
+            f"{place}.{kind}": take_tensor(self.program, row, kind, buffer)
+            for place, row in self._places.items()
+            for kind in self.program.made_of[row].shapes
+        }
 
     def initialize(self, key: np.ndarray, member: int, buffer: np.ndarray) -> None:
         """Draw a member's first parameters, layer by layer, from its own stream."""
@@ -118,11 +109,8 @@ class Engine:
         require(size, "drawing a network's first parameters")
         rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
         for place, layer in enumerate(self._layers):
-            if isinstance(layer, Linear):
-                weights, biases = layer.draw(rng)
-                self.put(f"{place}.weight", weights, buffer)
-                if biases is not None:
-                    self.put(f"{place}.bias", biases, buffer)
+            for kind, tensor in layer.draw(rng).items():
+                self.put(f"{place}.{kind}", tensor, buffer)
 
     def _sizes(self, capacity: int) -> Sizes:
         blocking = self.program.blocking
@@ -144,9 +132,6 @@ class Engine:
         # (Training and validation take turns.)
         self._kept = dict([*self._kept.items(), (wanted, rooms)][-_KEPT:])
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": {}}
-
     def forward(self, parameters: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """Outputs of one member.  # shape: (n, outputs)"""
         n = len(inputs)
@@ -156,7 +141,7 @@ class Engine:
         spans = deal(n, n_threads() if large else 1)
         with self._rooms(len(spans), sizes.capacity, False) as rooms:
             call_each(
-                evaluate,
+                self._interpreter.evaluate,
                 [
                     (parameters, self.program.layers, room, inputs[part], sizes, out[part])
                     for room, part in zip(rooms, spans, strict=True)
@@ -196,7 +181,7 @@ class Engine:
                 data_of(observations, 1), np.arange(n)[None, :], steps, Hyper(LOSS_ONLY, 0.0),
                 each_of(1), sizes, losses,
             )  # fmt: skip
-            run_steps(run, 0, new_control())
+            self._interpreter.run_steps(run, 0, new_control())
         return float(losses[0] @ batch_sizes(n, batch)) / n
 
     def losses(
@@ -213,7 +198,7 @@ class Engine:
                 data_of(observations, members), chosen, steps, Hyper(LOSS_ONLY, 0.0),
                 each_of(members), sizes, losses,
             )  # fmt: skip
-            run_steps(run, 0, new_control())
+            self._interpreter.run_steps(run, 0, new_control())
         return losses[:, 0]
 
     def train(
@@ -246,7 +231,7 @@ class Engine:
                     (some_of(run, part, room), 0, new_control())
                     for room, part in zip(rooms, spans, strict=True)
                 ]
-                call_each(run_steps, parts)
+                call_each(self._interpreter.run_steps, parts)
         return losses
 
     def one(self, run: Run) -> None:
@@ -254,10 +239,10 @@ class Engine:
         threads = self.threads(min(run.steps.batch, run.order.shape[1]))
         if threads > 1:
             # Compiled before there are others: an interrupt of the compiler leaves no thread at work.
-            shared = run_steps.compiled(self.dtype)
+            shared = self._interpreter.run_steps.compiled(self.dtype)
             call_together(shared, (run, _PARTS * threads, new_control()), threads)
         else:
-            run_steps(run, 0, new_control())
+            self._interpreter.run_steps(run, 0, new_control())
 
     def threads(self, batch: int) -> int:
         """Threads that share a step."""
@@ -267,7 +252,7 @@ class Engine:
 
     def work(self, batch: int) -> int:
         """Multiply-adds of a step."""
-        return 3 * batch * self._weights
+        return 3 * batch * self._work
 
 
 def deal(n: int, threads: int) -> list[slice]:

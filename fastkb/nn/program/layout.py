@@ -1,62 +1,70 @@
-"""The program of a network: a row for each layer, with the places of all that it reads and writes.
+"""The program of a network: a row for each operation, with the places of all that it reads and writes.
 
 Three flat buffers hold everything. **Parameters** (and, of the same form, gradients and the optimiser's
-state): for each layer its weights in *panels* of `nr` outputs, input by input, as the micro-kernel reads
-them, then its biases::
-
-    weight (output o, input i)  at  weights + (o // nr) · padded inputs · nr + i · nr + o % nr
-
-A layer of very few outputs would waste most of a panel: its weights stand as PyTorch has them, output
-by output (it is *thin*)::
-
-    weight (output o, input i)  at  weights + o · padded inputs + i
-
-**Values**: for each layer its outputs, a row for each observation of the batch, `stride` apart.
-**Deltas**: of the same form, the loss's derivatives with respect to what a layer adds up, before its
+state): for each row its weights, as its operation stores them, then its biases. **Values**: for the
+network's inputs and for each row what it gives, a row for each observation of the batch, `stride` apart.
+**Deltas**: of the same form, the loss's derivatives with respect to what a row adds up, before its
 activation.
 
-Rows are padded to whole micro-tiles, so that no loop needs a remainder. Padding holds zeros: its weights,
-values and deltas are zero, hence its gradients, and an optimiser leaves it there.
+A value may be read by several rows. The program is reversed for the deltas: of a value's readers the last
+one comes first, which writes the value's deltas, and each other one adds its own.
+
+Widths are padded to whole micro-tiles, so that no loop needs a remainder. Padding holds zeros: its
+weights, values and deltas are zero, hence its gradients, and an optimiser leaves it there.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from fastkb.nn.ops.operation import BIAS, WEIGHT, Operation, Row
 from fastkb.tile.blocking import NetworkBlocking, network_blocking
 
 _I = np.int64
 
-#: One layer: activation(input · weights + biases), or an activation alone.
+#: Numbers of its own that a row can hold.
+_NUMBERS = 8
+
+#: One row: activation(operation), such as activation(input · weights + biases).
 LAYER = np.dtype(
     [
-        ("code", _I),  # place in fastkb.nn.ops.layers.OPERATIONS
-        ("accumulate", _I),  # 1: what it reads has other readers, to whose deltas it adds its own
+        ("code", _I),  # place of its operation in the interpreter's table
+        # Bits, of the first value that it reads and of the second: whether something before it has
+        # parameters, so that the value's deltas are wanted; whether they are added to others.
+        ("wanted", _I),
+        ("accumulate", _I),
+        ("differentiated", _I),  # 1: it has parameters, or its deltas are wanted by a row that has
         ("has_weights", _I),
         ("has_biases", _I),
-        ("inputs", _I),
+        ("bounded", _I),  # 1: norms bound its gradients, see Operation.inner_products
+        ("inputs", _I),  # width of the first value that it reads
         ("outputs", _I),
         ("activation", _I),  # code: place in fastkb.scalar.activations.ACTIVATIONS
         ("parameter", np.float64),  # of the activation: slope, alpha
-        ("thin", _I),  # 1: weights stand output by output
         ("from_output", _I),  # 1: the derivative is computed from the activation's output
-        ("trained_before", _I),  # 1: a layer before has parameters, and so needs this one's deltas
+        ("apart", _I),  # 1: what it adds up is kept beside its values, for the derivative
+        ("numbers", np.float64, (_NUMBERS,)),  # of the operation's own
         # places in the parameters
         ("weights", _I),
         ("biases", _I),
+        ("biases_end", _I),
+        # of dense layers
+        ("thin", _I),  # 1: weights stand output by output
         ("inputs_padded", _I),  # rows of a panel
         ("panels", _I),
         # places in the values and deltas of one observation
-        ("source", _I),  # what the layer reads
+        ("source", _I),  # the first value that it reads
         ("source_stride", _I),
+        ("other", _I),  # the second one, or the first again
+        ("other_stride", _I),
         ("target", _I),  # what it writes; its deltas stand at the same place
         ("target_stride", _I),
         ("kept", _I),  # where the activation's input is kept; `target` if it need not be
-        # place of the transposed weights: panels of nr inputs, output by output
-        ("transposed", _I),
+        ("transposed", _I),  # place of what it wants of its weights turned
     ],
     align=True,
 )
@@ -65,8 +73,9 @@ LAYER = np.dtype(
 BLOCK = np.dtype(
     [
         ("layer", _I),
+        # of dense layers: the panel, and its inputs
         ("panel", _I),
-        ("input", _I),  # the first one
+        ("input", _I),
         ("input_stop", _I),
         # places in the parameters: a run of weights, and a run of biases (or none)
         ("begin", _I),
@@ -77,29 +86,11 @@ BLOCK = np.dtype(
     align=True,
 )
 
-# Outputs up to which a layer is thin: with four, a panel's half costs no more.
-_THIN = 3
-
-# Inputs of a block, about: 16 to 32 KB of weights and their gradients stay in the first-level cache.
-_BLOCK = 256
-
-
-class Layer(NamedTuple):
-    """What a row is made of."""
-
-    inputs: int
-    outputs: int
-    has_weights: bool
-    has_biases: bool
-    activation: int
-    parameter: float
-    from_output: bool
-    code: int  # place in fastkb.nn.ops.layers.OPERATIONS
-
 
 class Program(NamedTuple):
     """The rows, and the sizes of the buffers."""
 
+    made_of: tuple[Row, ...]
     layers: np.ndarray  # of LAYER
     blocks: np.ndarray  # of BLOCK
     parameters: int  # elements
@@ -127,135 +118,124 @@ def _up(count: int, unit: int) -> int:
     return -(-count // unit) * unit
 
 
-def make_program(layers: Sequence[Layer], dtype: str) -> Program:
+class _Value(NamedTuple):
+    """What rows read: the network's inputs, or what a row gives."""
+
+    place: int
+    width: int
+    stride: int
+    trained: bool  # whether parameters stand behind it
+
+
+def make_program(
+    inputs: int, rows: Sequence[Row], dtype: str, operations: Sequence[Operation]
+) -> Program:
     """Lay out the buffers of a network.
 
     Parameters
     ----------
-    layers : sequence of Layer
-        Whose widths fit together.
+    inputs : int
+        Columns of the network's inputs.
+    rows : sequence of Row
+        Of which the first reads the inputs, and each other one is read by a later one but for the last.
     dtype : {"float32", "float64"}
+    operations : sequence of Operation
+        The interpreter's table, with those of the rows.
 
     Examples
     --------
-    >>> from fastkb.nn.program.layout import Layer, make_program
-    >>> program = make_program([Layer(8, 3, True, True, 0, 0.0, True, 0)], "float64")
+    >>> from fastkb.nn.ops.layers import OPERATIONS, Linear, lower
+    >>> from fastkb.nn.program.layout import make_program
+    >>> program = make_program(8, lower([Linear(8, 3)])[0], "float64", OPERATIONS)
     >>> program.inputs, program.outputs, len(program.layers)
     (8, 3, 1)
     """
     sizes = network_blocking(dtype)
-    # Rows of a gradient and of a batch come in micro-tiles of mr, which may be more than a vector.
-    tile, across = max(sizes.width, sizes.mr), max(sizes.nr, sizes.mr)
-    rows = np.zeros(len(layers), LAYER)
-    stride = _up(layers[0].inputs, across)
-    parameters = transposed = source = 0
-    values = stride
-    trained = False
-    for row, layer in zip(rows, layers, strict=True):
-        row["code"] = layer.code
-        row["has_weights"], row["has_biases"] = layer.has_weights, layer.has_biases
-        row["inputs"], row["outputs"] = layer.inputs, layer.outputs
-        row["activation"], row["parameter"] = layer.activation, layer.parameter
-        row["from_output"], row["trained_before"] = layer.from_output, trained
-        trained |= layer.has_weights
-        row["source"], row["source_stride"] = source, stride
-        if layer.has_weights:
-            thin = layer.outputs <= _THIN
-            row["thin"] = thin
-            row["inputs_padded"] = stride if thin else _up(layer.inputs, tile)
-            row["panels"] = _up(layer.outputs, across) // sizes.nr
-            row["weights"] = parameters
-            columns = layer.outputs if thin else int(row["panels"]) * sizes.nr
-            parameters += columns * int(row["inputs_padded"])
-            row["biases"] = parameters
-            parameters += int(row["panels"]) * sizes.nr
-            row["transposed"] = transposed
-            if not thin:
-                transposed += _up(layer.inputs, across) * int(row["panels"]) * sizes.nr
-            stride = int(row["panels"]) * sizes.nr
-        row["panels"] = stride // sizes.nr
-        row["target"], row["target_stride"] = values, stride
-        row["kept"] = values
-        if not layer.from_output and not layer.has_weights:
-            row["kept"] = source  # an activation alone: its input is there
-        source = values
-        values += stride
-        if not layer.from_output and layer.has_weights:
-            row["kept"] = values
-            values += stride
-    blocks = _blocks(rows, sizes.nr, tile)
-    ends = layers[0].inputs, layers[-1].outputs
-    return Program(rows, blocks, parameters, values, transposed, *ends, sizes, np.dtype(dtype))
+    across = max(sizes.nr, sizes.mr)
+    layers = np.zeros(len(rows), LAYER)
+    values = [_Value(0, inputs, _up(inputs, across), False)]
+    end = values[0].stride
+    parameters = transposed = 0
+    for layer, row, accumulate in zip(layers, rows, _accumulated(rows), strict=True):
+        read = [values[number] for number in row.reads]
+        layer["code"] = operations.index(row.operation)
+        layer["wanted"] = sum(value.trained << j for j, value in enumerate(read))
+        layer["accumulate"] = accumulate
+        layer["has_weights"], layer["has_biases"] = WEIGHT in row.shapes, BIAS in row.shapes
+        trained = bool(row.shapes) or any(value.trained for value in read)
+        layer["differentiated"], layer["bounded"] = trained, row.operation.inner_products
+        layer["inputs"], layer["outputs"] = read[0].width, row.outputs
+        layer["activation"], layer["parameter"] = row.activation, row.parameter
+        layer["from_output"] = row.from_output
+        layer["numbers"][: len(row.numbers)] = row.numbers
+        layer["source"], layer["source_stride"] = read[0].place, read[0].stride
+        layer["other"], layer["other_stride"] = read[-1].place, read[-1].stride
+        stride = _up(row.outputs, across)
+        layer["panels"] = stride // sizes.nr
+        if row.shapes:
+            size = row.operation.storage.place(layer, row.shapes, sizes)
+            layer["weights"], layer["transposed"] = parameters, transposed
+            layer["biases"] = layer["biases_end"] = parameters + size.weights
+            layer["biases_end"] += math.prod(row.shapes.get(BIAS, (0,)))
+            parameters += size.weights + size.biases
+            transposed += size.transposed
+        layer["target"] = layer["kept"] = end
+        layer["target_stride"] = stride
+        values.append(_Value(end, row.outputs, stride, trained))
+        end += stride
+        if not row.from_output and row.operation.hands_on:
+            layer["kept"] = read[0].place  # what it adds up is there
+        elif not row.from_output:
+            layer["kept"], layer["apart"] = end, True
+            end += stride
+    pieces = [
+        (k, *piece)
+        for k, row in enumerate(rows)
+        if row.shapes
+        for piece in row.operation.storage.pieces(layers[k], sizes)
+    ]
+    blocks = np.array(pieces, BLOCK)
+    outputs = rows[-1].outputs
+    return Program(
+        tuple(rows),
+        layers,
+        blocks,
+        parameters,
+        end,
+        transposed,
+        inputs,
+        outputs,
+        sizes,
+        np.dtype(dtype),
+    )
 
 
-def _blocks(rows: np.ndarray, nr: int, tile: int) -> np.ndarray:
-    """Cut the layers' parameters into blocks, the same for any number of threads."""
+def put_tensor(
+    program: Program, index: int, name: str, buffer: np.ndarray, tensor: np.ndarray
+) -> None:
+    """Store a tensor of a row, of PyTorch's shape, in a buffer of the parameters' form."""
+    storage = program.made_of[index].operation.storage
+    storage.put(program.layers[index], name, buffer, tensor, program.blocking)
+
+
+def take_tensor(program: Program, index: int, name: str, buffer: np.ndarray) -> np.ndarray:
+    """What :func:`put_tensor` has stored: a copy."""
+    row = program.made_of[index]
+    shape, storage = row.shapes[name], row.operation.storage
+    return storage.take(program.layers[index], name, buffer, shape, program.blocking)
+
+
+def _accumulated(rows: Sequence[Row]) -> list[int]:
+    """For each row the bits of what it reads whose deltas a reader before it has written.
+
+    Before: in the reversed program, and of one row in the order of what it reads.
+    """
+    written: set[int] = set()
     found = []
-    for k, row in enumerate(rows):
-        if not row["has_weights"]:
-            continue
-        start, padded, biases = (int(row[name]) for name in ("weights", "inputs_padded", "biases"))
-        if row["thin"]:
-            panels, inputs = 1, biases - start  # one block
-            height = inputs
-        else:
-            panels, inputs = int(row["panels"]), padded
-            height = _up(-(-inputs // -(-inputs // _BLOCK)), tile)
-        for panel in range(panels):
-            for first in range(0, inputs, height):
-                stop = min(first + height, inputs)
-                unit = 1 if row["thin"] else nr
-                begin = start + panel * padded * nr + first * unit
-                bias = biases + panel * nr
-                width = nr if row["has_biases"] and first == 0 else 0
-                found.append(
-                    (
-                        k,
-                        panel,
-                        first,
-                        stop,
-                        begin,
-                        begin + (stop - first) * unit,
-                        bias,
-                        bias + width,
-                    )
-                )
-    return np.array(found, BLOCK)
-
-
-def weights_of(program: Program, index: int, buffer: np.ndarray) -> np.ndarray:
-    """The weights of one layer in a buffer of the parameters' form, as torch has them: a copy.
-
-    # shape: (outputs, inputs)
-    """
-    row, part = program.layers[index], _weights_in(program, index, buffer)
-    whole = part if row["thin"] else part.transpose(0, 2, 1).reshape(-1, part.shape[1])
-    return np.array(whole[: row["outputs"], : row["inputs"]])
-
-
-def _weights_in(program: Program, index: int, buffer: np.ndarray) -> np.ndarray:
-    """A view of one layer's weights, as they stand.
-
-    # shape: (panels, inputs, nr); (outputs, inputs) of a thin layer
-    """
-    row, nr = program.layers[index], program.blocking.nr
-    part = buffer[int(row["weights"]) : int(row["biases"])]
-    inputs = int(row["inputs_padded"])
-    return part.reshape((-1, inputs) if row["thin"] else (-1, inputs, nr))
-
-
-def set_weights(program: Program, index: int, buffer: np.ndarray, weights: np.ndarray) -> None:
-    """Put weights of shape (outputs, inputs) where the micro-kernel reads them."""
-    row, part = program.layers[index], _weights_in(program, index, buffer)
-    panels, inputs = part.shape[:2]
-    whole = np.zeros((panels if row["thin"] else panels * part.shape[2], inputs), buffer.dtype)
-    whole[: row["outputs"], : row["inputs"]] = weights
-    if not row["thin"]:
-        whole = whole.reshape(panels, -1, inputs).transpose(0, 2, 1)
-    part[...] = whole
-
-
-def biases_of(program: Program, index: int, buffer: np.ndarray) -> np.ndarray:
-    """The biases of one layer in a buffer of the parameters' form: a view.  # shape: (outputs,)"""
-    row = program.layers[index]
-    return buffer[row["biases"] : row["biases"] + row["outputs"]]
+    for row in reversed(rows):
+        bits = 0
+        for j, number in enumerate(row.reads):
+            bits |= (number in written) << j
+            written.add(number)
+        found.append(bits)
+    return found[::-1]

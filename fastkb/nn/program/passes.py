@@ -30,16 +30,15 @@ def activate_row(row, values, span, sizes):
     """A row's function, of what its rule has left at `kept`."""
     kept, target = row.kept * sizes.capacity, row.target * sizes.capacity
     stride = row.target_stride
-    apart = row.has_weights and kept != target
     begin, end = span.begin * stride, span.stop * stride
-    if apart:
+    if row.apart:
         copy(values[target + begin : target + end], values[kept + begin : kept + end])
     if row.activation != 0:
         activate(row.activation, values[target + begin : target + end], row.parameter)
         if row.outputs < stride:  # g(0) need not be zero, infinity · 0 is not, and padding is.
             for r in range(span.begin, span.stop):
                 _clear(values[target + r * stride + row.outputs : target + (r + 1) * stride])
-                if apart:
+                if row.apart:
                     _clear(values[kept + r * stride + row.outputs : kept + (r + 1) * stride])
 
 

@@ -23,11 +23,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba.core import types
 
 from fastkb.nn.ops.losses import Answers, losses_and_deltas, share_of_one
 from fastkb.nn.optim.updates import Hyper, scale
-from fastkb.nn.program.passes import Sizes, Span, copy
+from fastkb.nn.program.passes import Sizes, Span
 from fastkb.nn.program.step import (
     BY_OBSERVATIONS,
     BY_WEIGHTS,
@@ -44,11 +43,10 @@ from fastkb.nn.program.step import (
     scale_of,
     total_of,
     turn,
-    types_of,
     update_all,
     update_tensor,
 )
-from fastkb.runtime import inline, jit
+from fastkb.runtime import inline
 from fastkb.runtime.atomics import atomic_add, atomic_load, atomic_store, give_way, relax
 from fastkb.runtime.memory import zeros
 
@@ -268,7 +266,7 @@ def _go_on(run, member, outputs, control, parts):
 
 
 @inline(references=False)
-def _observe(run, member, outputs, control, task, now):
+def _observe(rules, run, member, outputs, control, task, now):
     """Run a piece of the batch forward, take its losses, and run its deltas back."""
     scratch, data, steps = run.scratch, run.data, run.steps
     layers, parameters = run.rows.layers, run.state.parameters[member]
@@ -281,21 +279,21 @@ def _observe(run, member, outputs, control, task, now):
     stride = layers[0].source_stride
     mine = chosen[span.begin : min(span.stop, count)]
     gather(data.inputs, mine, scratch.values[span.begin * stride :], stride)
-    run_forward(layers, parameters, scratch.values, span, now)
+    run_forward(rules, layers, parameters, scratch.values, span, now)
     losses_and_deltas(
         steps.loss, outputs, scratch.values, scratch.deltas,
         Answers(data.targets, data.labels, data.weights[member], chosen), scratch.current[SHARE],
         span, scratch.losses, scratch.room,
     )  # fmt: skip
     if run.hyper.code != LOSS_ONLY:
-        run_backward(layers, parameters, scratch, span, now)
+        run_backward(rules, layers, parameters, scratch, span, now)
         if len(parameters) >= _LARGE:
             before, after = reach_of(layers, scratch.values, scratch.deltas, span, now)
             scratch.reach[2 * task], scratch.reach[2 * task + 1] = before, after
 
 
 @inline(references=False)
-def _do(run, member, outputs, control, task, alone):
+def _do(rules, run, member, outputs, control, task, alone):
     """One task of the open phase."""
     scratch, steps, hyper, sizes = run.scratch, run.steps, run.hyper, run.sizes
     parameters = run.state.parameters[member]
@@ -303,7 +301,7 @@ def _do(run, member, outputs, control, task, alone):
     kind, current = control[KIND], scratch.current
     now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.capacity, control[COUNT])
     if kind == OBSERVATIONS:
-        _observe(run, member, outputs, control, task, now)
+        _observe(rules, run, member, outputs, control, task, now)
     elif kind == UPDATES and alone:
         if current[FACTOR] < 1.0:
             scale(scratch.gradients, current[FACTOR])
@@ -314,33 +312,18 @@ def _do(run, member, outputs, control, task, alone):
         update_tensor(run.rows.layers, task, parameters, scratch, moments, current[FACTOR], at_step)
     elif kind != BEGIN:
         if kind == GRADIENTS:
-            run_gradients(run.rows, task, parameters, scratch, current[PENALTY], steps, now)
+            run_gradients(rules, run.rows, task, parameters, scratch, current[PENALTY], steps, now)
         used = kind == UPDATES or (kind == GRADIENTS and control[AT_ONCE] == 1)
         if used:
             at_step = _at_step(hyper, current)
             run_updates(run.rows, task, parameters, scratch, moments, current[FACTOR], at_step)
         if used or kind == TURN:
-            turn(run.rows, task, parameters, scratch, steps.l2, now)
+            turn(rules, run.rows, task, parameters, scratch, steps.l2, now)
 
 
-def _signature(T):
-    return types_of(T)["run"], types.intp, types.Array(types.intp, 1, "C")
-
-
-@jit(references=False, signature=_signature)
-def run_steps(run, parts, control):
-    """Run the steps of each member on this thread, or those of one member on all threads that call this.
-
-    When one of several threads returns, all is done.
-
-    Parameters
-    ----------
-    run : Run
-    parts : int
-        Into how many pieces a batch is cut, if it has as many micro-tiles. 0: this thread is alone.
-    control : array of int64
-        From :func:`new_control`.  # shape: (CONTROL,)
-    """
+@inline(references=False)
+def run_members(rules, run, parts, control):
+    """What :func:`fastkb.nn.program.interpreter.run_steps` does, by these rules."""
     outputs, alone = outputs_of(run.rows.layers, run.sizes), parts == 0
     from_end = False if alone else atomic_add(control, COME, 1) % 2 == 1
     for member in range(len(run.state.parameters)):
@@ -351,41 +334,15 @@ def run_steps(run, parts, control):
             task = _next(control) if alone else _claim(control, from_end)
             if task < 0:
                 break
-            _do(run, member, outputs, control, task, alone)
+            _do(rules, run, member, outputs, control, task, alone)
             if _is_last(control, control[TASKS], alone):
                 _go_on(run, member, outputs, control, parts)
 
 
 def new_control() -> np.ndarray:
-    """What threads agree by on their tasks, for one call of :func:`run_steps`."""
+    """What threads agree by on their tasks, for one call of :func:`run_members`."""
     control = zeros((CONTROL,), np.int64, "the threads' control")
     control[STEP] = -1
     control[KIND], control[TASKS] = BEGIN, 1
     control[PHASE] = 1 << (2 * _BITS)
     return control
-
-
-def _evaluation(T):
-    known = types_of(T)
-    read = types.Array(T, 1, "C", readonly=True)
-    return (read, *(known[name] for name in ("layers", "scratch", "read", "sizes", "matrix")))
-
-
-@jit(references=False, signature=_evaluation)
-def evaluate(parameters, layers, scratch, inputs, sizes, out):
-    """The network's outputs for all rows of `inputs`, some rows at a time, on this thread.
-
-    # shapes: (n, inputs), out (n, outputs)
-    """
-    values, last = scratch.values, layers[len(layers) - 1]
-    stride = layers[0].source_stride
-    for begin in range(0, len(inputs), sizes.capacity):
-        count = min(sizes.capacity, len(inputs) - begin)
-        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.capacity, count)
-        for i in range(count):
-            copy(values[i * stride : i * stride + inputs.shape[1]], inputs[begin + i])
-        span = Span(0, (count + sizes.mr - 1) // sizes.mr * sizes.mr)
-        run_forward(layers, parameters, values, span, now)
-        for i in range(count):
-            start = last.target * sizes.capacity + i * last.target_stride
-            copy(out[begin + i], values[start : start + last.outputs])

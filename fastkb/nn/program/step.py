@@ -13,7 +13,6 @@ import numpy as np
 from numba import from_dtype
 from numba.core import types
 
-from fastkb.nn.ops.layers import RULES
 from fastkb.nn.ops.losses import Outputs
 from fastkb.nn.optim.updates import (
     Hyper,
@@ -29,8 +28,6 @@ from fastkb.nn.program.layout import BLOCK, LAYER, Program, Rows
 from fastkb.nn.program.passes import Sizes, activate_row, copy, differentiate
 from fastkb.runtime import inline
 from fastkb.runtime.memory import zeros
-
-forward, backward, gradients_of, turn_block = RULES
 
 LAMB = int(Rule.LAMB)
 GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
@@ -177,34 +174,34 @@ def gather(inputs, chosen, values, stride):
 
 
 @inline(references=False)
-def run_forward(layers, parameters, values, span, sizes):
+def run_forward(rules, layers, parameters, values, span, sizes):
     """All layers' values of some observations."""
     for k in range(len(layers)):
-        forward(layers[k].code, layers[k], parameters, values, span, sizes)
+        rules.forward(layers[k].code, layers[k], parameters, values, span, sizes)
         activate_row(layers[k], values, span, sizes)
 
 
 @inline(references=False)
-def run_backward(layers, parameters, scratch, span, sizes):
+def run_backward(rules, layers, parameters, scratch, span, sizes):
     """All deltas of some observations, from the derivatives of their losses."""
     for back in range(len(layers)):
         row = layers[len(layers) - 1 - back]
-        if row.has_weights or row.trained_before:
+        if row.differentiated:
             differentiate(row, scratch.values, scratch.deltas, span, sizes)
-        if row.trained_before:
-            backward(
+        if row.wanted:
+            rules.backward(
                 row.code, row, parameters, scratch.transposed, scratch.values, scratch.deltas, span,
                 sizes,
             )  # fmt: skip
 
 
 @inline(references=False)
-def run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
+def run_gradients(rules, rows, b, parameters, scratch, l2, steps, sizes):
     """The gradient of one block, clipped by value; in `squares` what clipping by norm must know of it."""
     block = rows.blocks[b]
     gradients = scratch.gradients
     row = rows.layers[block.layer]
-    gradients_of(
+    rules.gradients(
         row.code, row, block, gradients, scratch.values, scratch.deltas, scratch.ones, sizes
     )
     weights = gradients[block.begin : block.end]
@@ -229,13 +226,16 @@ def run_gradients(rows, b, parameters, scratch, l2, steps, sizes):
 def reach_of(layers, values, deltas, span, sizes):
     """Sums of squares of what some observations bring to the gradients: inputs, and deltas.
 
-    The product of the roots of the batch's two sums bounds every gradient (Cauchy and Schwarz). They are
-    infinite where they overflow.
+    The product of the roots of the batch's two sums bounds every gradient that is an inner product of
+    both (Cauchy and Schwarz). They are infinite where they overflow, and where a gradient is something
+    else.
     """
     before, after = 0.0, 0.0
     for k in range(len(layers)):
         row = layers[k]
-        if row.has_weights:
+        if row.differentiated and not row.bounded and (row.has_weights or row.has_biases):
+            before = math.inf
+        elif row.has_weights:
             source, stride = row.source * sizes.capacity, row.source_stride
             before += rough_squares(
                 values[source + span.begin * stride : source + span.stop * stride]
@@ -305,7 +305,7 @@ def update_all(layers, parameters, gradients, moments, hyper):
         if not at_once:
             row, decayed = layers[k // 2], k % 2 == 0
             begin = row.weights if decayed else row.biases
-            end = row.biases if decayed else row.biases + row.outputs * row.has_biases
+            end = row.biases if decayed else row.biases_end
         update_run(begin, end, decayed, parameters, gradients, moments, hyper)
 
 
@@ -325,17 +325,17 @@ def update_tensor(layers, k, parameters, scratch, moments, factor, hyper):
     """The optimiser's step of one tensor, weights and biases in turn: LAMB's, which takes their norms."""
     row, decayed = layers[k // 2], k % 2 == 0
     begin = row.weights if decayed else row.biases
-    end = row.biases if decayed else row.biases + row.outputs * row.has_biases
+    end = row.biases if decayed else row.biases_end
     if factor < 1.0:
         scale(scratch.gradients[begin:end], factor)
     update_run(begin, end, decayed, parameters, scratch.gradients, moments, hyper)
 
 
 @inline(references=False)
-def turn(rows, b, parameters, scratch, l2, sizes):
+def turn(rules, rows, b, parameters, scratch, l2, sizes):
     """What the next step wants of a block's new weights: their transpose, and their norm."""
     block = rows.blocks[b]
     row = rows.layers[block.layer]
-    turn_block(row.code, row, block, parameters, scratch.transposed, sizes)
+    rules.turn(row.code, row, block, parameters, scratch.transposed, sizes)
     if l2 > 0.0:
         scratch.norms[b] = squared_norm(parameters[block.begin : block.end])

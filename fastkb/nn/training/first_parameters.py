@@ -3,7 +3,8 @@
 Each member has a stream of its own, a child of the key's ``numpy.random.SeedSequence``. NumPy makes one
 child at a time, from the beginning, and a call for each tensor costs more than its numbers. Here the
 children's seeds are computed side by side, neighbouring tensors of one range are drawn by one call, and
-those of all members are put in their places together: a quarter of the time.
+those of all members are put in their places together: a quarter of the time. A layer that draws in
+another way is drawn member by member.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from fastkb.nn.ops.layers import Linear
+from fastkb.nn.ops.operation import Layer
 from fastkb.nn.program.engine import Engine
 
 # Of numpy.random.SeedSequence, which mixes words into a pool of four and then draws words from it.
@@ -104,19 +105,20 @@ class FirstParameters:
     Parameters
     ----------
     engine : Engine
-    layers : sequence of layers
+    layers : sequence of Layer
         The engine's.
     """
 
-    def __init__(self, engine: Engine, layers: Sequence[Any]) -> None:
+    def __init__(self, engine: Engine, layers: Sequence[Layer]) -> None:
+        self._engine = engine
+        self._together = all(layer.evenly_drawn for layer in layers if layer.shapes())
+        if not self._together:
+            return
         seen: Any = _Places()
         places = np.zeros(engine.program.parameters, np.int64)
         for place, layer in enumerate(layers):
-            if isinstance(layer, Linear):
-                weights, biases = layer.draw(seen)
-                engine.put(f"{place}.weight", weights, places)
-                if biases is not None:
-                    engine.put(f"{place}.bias", biases, places)
+            for kind, tensor in layer.draw(seen).items():
+                engine.put(f"{place}.{kind}", tensor, places)
         self._count = seen.count
         self._ranges = [
             (low, high, sum(count for _, count in same))
@@ -130,6 +132,10 @@ class FirstParameters:
 
         # shape: (members, parameters)
         """
+        if not self._together:
+            for member, row in enumerate(parameters, first):
+                self._engine.initialize(key, member, row)
+            return
         drawn = np.empty((len(parameters), self._count))
         for row, rng in zip(drawn, children(key, 0, first, len(parameters)), strict=True):
             begin = 0

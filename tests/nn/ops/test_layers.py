@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastkb import nn
+from fastkb.nn.ops.activation import ELEMENTWISE
+from fastkb.nn.ops.dense import DENSE
 from fastkb.nn.ops.layers import lower
 from fastkb.scalar.activations import ACTIVATIONS
 
@@ -17,7 +19,7 @@ from fastkb.scalar.activations import ACTIVATIONS
 # of another seed is beyond it once in 1.7 million cases.
 Z = 5.0
 
-ELEMENTWISE = {
+FUNCTIONS = {
     nn.Identity(): ("identity", 0.0),
     nn.ReLU(): ("relu", 0.0),
     nn.LeakyReLU(0.3): ("leaky_relu", 0.3),
@@ -92,7 +94,7 @@ def test_layers_never_change():
         nn.LeakyReLU().negative_slope = 1.0
 
 
-@pytest.mark.parametrize("layer", [nn.Linear(2, 3, False, "he"), *ELEMENTWISE], ids=repr)
+@pytest.mark.parametrize("layer", [nn.Linear(2, 3, False, "he"), *FUNCTIONS], ids=repr)
 def test_the_name_of_a_layer_makes_it_again(layer):
     assert eval(repr(layer), vars(nn)) == layer
 
@@ -105,7 +107,7 @@ def test_moments_of_the_draws(initialization):
     """Even from -r to r: mean 0, variance r²/3, fourth moment r⁴/5."""
     n, m = 60, 80
     layer = nn.Linear(n, m, initialization=initialization)
-    weights, _ = layer.draw(np.random.default_rng(1))
+    weights = layer.draw(np.random.default_rng(1))["weight"]
     assert weights.shape == (m, n)
     scaled = weights / limit(initialization, n, m)
     count = n * m
@@ -119,7 +121,7 @@ def test_moments_of_the_draws(initialization):
 
 def test_torchs_biases_have_the_range_of_the_weights():
     n, m = 9, 5000
-    _, biases = nn.Linear(n, m).draw(np.random.default_rng(2))
+    biases = nn.Linear(n, m).draw(np.random.default_rng(2))["bias"]
     scaled = biases * 3
     assert biases.shape == (m,)
     assert 0.99 < np.abs(scaled).max() <= 1
@@ -128,7 +130,8 @@ def test_torchs_biases_have_the_range_of_the_weights():
 
 @pytest.mark.parametrize("initialization", ["he", "glorot"])
 def test_other_biases_begin_at_zero(initialization):
-    _, biases = nn.Linear(4, 7, initialization=initialization).draw(np.random.default_rng(0))
+    layer = nn.Linear(4, 7, initialization=initialization)
+    biases = layer.draw(np.random.default_rng(0))["bias"]
     assert biases.shape == (7,)
     assert not biases.any()
 
@@ -142,28 +145,32 @@ def test_other_biases_begin_at_zero(initialization):
 )
 def test_shapes_and_ranges(n, m, initialization, bias, seed):
     layer = nn.Linear(n, m, bias, initialization)
-    weights, biases = layer.draw(np.random.default_rng(seed))
+    drawn = layer.draw(np.random.default_rng(seed))
+    weights = drawn["weight"]
+    assert {name: tensor.shape for name, tensor in drawn.items()} == layer.shapes()
     assert weights.shape == (m, n)
     assert np.abs(weights).max() <= limit(initialization, n, m)
-    assert (biases is None) == (not bias)
+    assert ("bias" in drawn) == bias
     if bias:
+        biases = drawn["bias"]
         assert biases.shape == (m,)
         assert np.abs(biases).max() <= limit(initialization, n, m)
-    again, _ = layer.draw(np.random.default_rng(seed))
+    again = layer.draw(np.random.default_rng(seed))["weight"]
     np.testing.assert_array_equal(again, weights)
 
 
 # --- rows of a program --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ELEMENTWISE, ids=repr)
+@pytest.mark.parametrize("activation", FUNCTIONS, ids=repr)
 def test_an_activation_is_computed_with_the_layer_before(activation):
     rows, places = lower([nn.Linear(3, 5), activation])
-    name, parameter = ELEMENTWISE[activation]
+    name, parameter = FUNCTIONS[activation]
     assert places == {0: 0}
     assert len(rows) == 1
     (row,) = rows
-    assert (row.inputs, row.outputs, row.has_weights, row.has_biases) == (3, 5, True, True)
+    assert (row.operation, row.reads, row.outputs) == (DENSE, (0,), 5)
+    assert row.shapes == {"weight": (5, 3), "bias": (5,)}
     assert (row.activation, row.parameter) == (code(name), parameter)
     assert row.from_output == ACTIVATIONS[code(name)].from_output
 
@@ -172,7 +179,7 @@ def test_identities_leave_nothing_behind():
     bare, places = lower([nn.Linear(3, 5), nn.Linear(5, 2, bias=False)])
     assert places == {0: 0, 1: 1}
     assert [row.activation for row in bare] == [code("identity")] * 2
-    assert [row.has_biases for row in bare] == [True, False]
+    assert [list(row.shapes) for row in bare] == [["weight", "bias"], ["weight"]]
     some = nn.Identity()
     rows, places = lower([some, nn.Linear(3, 5), some, some, nn.Linear(5, 2, bias=False), some])
     assert rows == bare
@@ -184,9 +191,9 @@ def test_identities_leave_nothing_behind():
 def test_an_activation_in_front_is_a_row_of_its_own():
     rows, places = lower([nn.Tanh(), nn.Linear(3, 5)])
     assert places == {1: 1}
-    assert [(row.inputs, row.outputs, row.has_weights, row.has_biases) for row in rows] == [
-        (3, 3, False, False),
-        (3, 5, True, True),
+    assert [(row.operation, row.reads, row.outputs) for row in rows] == [
+        (ELEMENTWISE, (0,), 3),
+        (DENSE, (1,), 5),
     ]
     assert [row.activation for row in rows] == [code("tanh"), code("identity")]
 
@@ -197,11 +204,11 @@ def test_of_two_activations_in_a_row_the_second_is_a_row_of_its_own():
     assert [row.activation for row in rows] == [
         code(name) for name in ("relu", "elu", "tanh", "identity")
     ]
-    assert [(row.inputs, row.outputs, row.has_weights) for row in rows] == [
-        (3, 5, True),
-        (5, 5, False),
-        (5, 5, False),
-        (5, 1, True),
+    assert [(row.operation, row.reads, row.outputs) for row in rows] == [
+        (DENSE, (0,), 5),
+        (ELEMENTWISE, (1,), 5),
+        (ELEMENTWISE, (2,), 5),
+        (DENSE, (3,), 1),
     ]
     assert rows[1].parameter == 0.5
 

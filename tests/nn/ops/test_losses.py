@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb.nn.ops.losses import Answers, Loss, Outputs, losses_and_deltas, share_of_one
-from fastkb.nn.program.layout import Layer, make_program
 from fastkb.nn.program.passes import Span
 from fastkb.reference import networks
 from fastkb.runtime import jit
+from tests.nn.program.chains import Link, chain
 
 FLOATS = ("float32", "float64")
 each_dtype = pytest.mark.parametrize("dtype", FLOATS)
@@ -31,7 +31,7 @@ def ours(loss, z, y, weights=None, chosen=None):
     """Loss and deltas of the rows of z, which are those of the chosen observations of y and weights."""
     n, k = z.shape
     dtype = z.dtype
-    program = make_program([Layer(3, k, True, True, 0, 0.0, True, 0)], dtype.name)
+    program = chain([Link(3, k, True, True)], dtype.name)
     row = program.layers[0]
     stride, start = int(row["target_stride"]), int(row["target"]) * CAPACITY
     values = np.full(program.values * CAPACITY, np.nan, dtype)

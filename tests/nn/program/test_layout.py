@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb.nn.program import layout as module
-from fastkb.nn.program.layout import Layer, biases_of, make_program, set_weights, weights_of
+from fastkb.nn.program.layout import put_tensor, take_tensor
 from fastkb.runtime.cpu import cpu
 from fastkb.tile import blocking as tables
 from fastkb.tile.blocking import network_blocking
+from tests.nn.program.chains import Link, chain
 
 FLOATS = ("float32", "float64")
 each_dtype = pytest.mark.parametrize("dtype", FLOATS)
@@ -35,7 +36,7 @@ def program_on(machine, layers, dtype):
         patch.setattr(tables, "cpu", lambda: fake)
         patch.setattr(tables, "blocking", tables.blocking.__wrapped__)  # as no cache knows it
         patch.setattr(module, "network_blocking", tables.network_blocking.__wrapped__)
-        return make_program(layers, dtype)
+        return chain(layers, dtype)
 
 
 def edges(dtype):
@@ -46,7 +47,7 @@ def edges(dtype):
 
 
 def linear(inputs, outputs, biases=True):
-    return Layer(inputs, outputs, True, biases, 0, 0.0, True, 0)
+    return Link(inputs, outputs, True, biases)
 
 
 @st.composite
@@ -59,8 +60,7 @@ def stacks(draw):
         has_weights, has_biases, from_output = (draw(st.booleans()) for _ in range(3))
         outputs = draw(widths) if has_weights else width
         has_biases = has_biases and has_weights
-        code = 0 if has_weights else 1
-        layers.append(Layer(width, outputs, has_weights, has_biases, 2, 0.0, from_output, code))
+        layers.append(Link(width, outputs, has_weights, has_biases, 2, 0.0, from_output))
         width = outputs
     return layers
 
@@ -120,8 +120,10 @@ def test_rows_are_chained_and_whole_micro_tiles(machine, dtype, layers):
         if before is not None:
             assert row["source"] == before["target"]
             assert row["source_stride"] == before["target_stride"]
-        assert row["trained_before"] == trained
+        assert row["wanted"] == trained
+        assert row["accumulate"] == 0
         trained |= layer.has_weights
+        assert row["differentiated"] == trained
         assert (row["kept"] == row["target"]) == layer.from_output
         assert row["target_stride"] == row["panels"] * sizes.nr
         assert row["outputs"] <= row["target_stride"] < row["outputs"] + max(sizes.nr, sizes.mr)
@@ -189,14 +191,14 @@ def test_round_trip_in_any_stack(layers, dtype, data):
 
 
 def check_round_trip(layers, index, dtype):
-    program = make_program(layers, dtype)
+    program = chain(layers, dtype)
     row, sizes = program.layers[index], program.blocking
     outputs, inputs = layers[index].outputs, layers[index].inputs
     rng = np.random.default_rng(inputs * 100 + outputs)
     weights = rng.uniform(1, 2, (outputs, inputs)).astype(dtype)
     biases = rng.uniform(1, 2, outputs).astype(dtype)
     buffer = np.full(program.parameters, np.nan, dtype)
-    set_weights(program, index, buffer, weights)
+    put_tensor(program, index, "weight", buffer, weights)
 
     here = np.zeros(len(buffer), bool)
     here[row["weights"] : row["biases"]] = True
@@ -211,30 +213,30 @@ def check_round_trip(layers, index, dtype):
         place = panel + i * sizes.nr + o % sizes.nr
     np.testing.assert_array_equal(buffer[place], weights)
 
-    taken = weights_of(program, index, buffer)
+    taken = take_tensor(program, index, "weight", buffer)
     assert taken.dtype == dtype
     np.testing.assert_array_equal(taken, weights)
     taken[...] = -1  # a copy
-    np.testing.assert_array_equal(weights_of(program, index, buffer), weights)
+    np.testing.assert_array_equal(take_tensor(program, index, "weight", buffer), weights)
 
     before = buffer.copy()
-    view = biases_of(program, index, buffer)
-    assert view.shape == (outputs,)
-    view[:] = biases
-    np.testing.assert_array_equal(biases_of(program, index, buffer), biases)
+    if not layers[index].has_biases:
+        return
+    put_tensor(program, index, "bias", buffer, biases)
+    np.testing.assert_array_equal(take_tensor(program, index, "bias", buffer), biases)
     here = np.zeros(len(buffer), bool)
     here[row["biases"] : row["biases"] + outputs] = True
     np.testing.assert_array_equal(buffer[here], biases)
     np.testing.assert_array_equal(buffer[~here], before[~here])
-    np.testing.assert_array_equal(weights_of(program, index, buffer), weights)
+    np.testing.assert_array_equal(take_tensor(program, index, "weight", buffer), weights)
 
 
 @each_dtype
 @pytest.mark.parametrize("outputs", [3, 6])
 def test_weights_are_overwritten_padding_included(dtype, outputs):
-    program = make_program([linear(5, outputs)], dtype)
+    program = chain([linear(5, outputs)], dtype)
     buffer = np.full(program.parameters, 7, dtype)
-    set_weights(program, 0, buffer, np.ones((outputs, 5)))  # of another type
+    put_tensor(program, 0, "weight", buffer, np.ones((outputs, 5)))  # of another type
     weights = buffer[: program.layers[0]["biases"]]
     assert weights.sum() == 5 * outputs
     assert (buffer[len(weights) :] == 7).all()
@@ -243,6 +245,6 @@ def test_weights_are_overwritten_padding_included(dtype, outputs):
 @pytest.mark.parametrize("outputs", [3, 6])
 @pytest.mark.parametrize("shape", [(5, 3), (3, 4), (4, 5), (5, 6), (6, 4)])
 def test_weights_of_another_shape_do_not_fit(shape, outputs):
-    program = make_program([linear(5, outputs)], "float64")
+    program = chain([linear(5, outputs)], "float64")
     with pytest.raises(ValueError, match="broadcast"):
-        set_weights(program, 0, np.zeros(program.parameters), np.ones(shape))
+        put_tensor(program, 0, "weight", np.zeros(program.parameters), np.ones(shape))

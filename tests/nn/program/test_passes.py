@@ -8,20 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastkb.nn.ops.activation import ELEMENTWISE
-from fastkb.nn.ops.dense import DENSE
-from fastkb.nn.ops.layers import OPERATIONS
 from fastkb.nn.ops.losses import Loss
 from fastkb.nn.optim.optimizers import LAMB, SGD, Adam, AdamW
 from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.program.engine import each_of
-from fastkb.nn.program.layout import Layer, biases_of, make_program, set_weights, weights_of
+from fastkb.nn.program.interpreter import run_steps
+from fastkb.nn.program.layout import put_tensor, take_tensor
 from fastkb.nn.program.passes import Sizes
-from fastkb.nn.program.schedule import new_control, run_steps
+from fastkb.nn.program.schedule import new_control
 from fastkb.nn.program.step import GRADIENTS_ONLY, Data, Run, Scratch, State, Steps, new_scratch
 from fastkb.reference import networks
 from fastkb.runtime.workers import call_together
 from fastkb.scalar.activations import ACTIVATIONS
+from tests.nn.program.chains import Link, chain
 
 FLOATS = ("float32", "float64")
 # What both drivers leave in the scratch.
@@ -149,9 +148,9 @@ class Ours(NamedTuple):
 
 
 def prepare(case):
-    program = make_program(
+    program = chain(
         [
-            Layer(
+            Link(
                 row.inputs,
                 row.outputs,
                 row.weights is not None,
@@ -159,7 +158,6 @@ def prepare(case):
                 CODES[row.activation],
                 row.parameter,
                 ACTIVATIONS[CODES[row.activation]].from_output,
-                OPERATIONS.index(ELEMENTWISE if row.weights is None else DENSE),
             )
             for row in case.rows
         ],
@@ -170,9 +168,9 @@ def prepare(case):
     parameters = np.zeros(program.parameters, case.dtype)
     for index, row in enumerate(case.rows):
         if row.weights is not None:
-            set_weights(program, index, parameters, row.weights)
+            put_tensor(program, index, "weight", parameters, row.weights)
         if row.biases is not None:
-            biases_of(program, index, parameters)[:] = row.biases
+            put_tensor(program, index, "bias", parameters, row.biases)
 
     scratch = new_scratch(program, capacity)
     labelled = case.loss == "cross_entropy"
@@ -343,7 +341,7 @@ def check(got, expected, exact=None):
 def has_deltas(program, index):
     """Whether a row's deltas are needed: the last one's, and where something before is trained."""
     rows = program.layers
-    return index == len(rows) - 1 or bool(rows[index + 1]["trained_before"])
+    return index == len(rows) - 1 or bool(rows[index + 1]["wanted"])
 
 
 @settings(max_examples=300)
@@ -366,12 +364,13 @@ def test_values_deltas_and_gradients(case):
             check(deltas[:, : row.outputs], expected.deltas[index])
         if row.weights is not None:
             dW, db = gradients.pop(0)
-            got = weights_of(ours.program, index, ours.scratch.gradients)
+            got = take_tensor(ours.program, index, "weight", ours.scratch.gradients)
             check(got, expected.gradients[index][0], dW)
-            got = biases_of(ours.program, index, ours.scratch.gradients)
             if row.biases is None:
-                assert not got.any()
+                place = ours.program.layers[index]["biases"]
+                assert not ours.scratch.gradients[place : place + row.outputs].any()
             else:
+                got = take_tensor(ours.program, index, "bias", ours.scratch.gradients)
                 check(got[None, :], expected.gradients[index][1], db[None, :])
 
 
@@ -446,9 +445,9 @@ def test_padding_stays_zero(case, optimizer, clip_norm):
     used = np.zeros(ours.program.parameters, case.dtype)
     for index, row in enumerate(case.rows):
         if row.weights is not None:
-            set_weights(ours.program, index, used, np.ones_like(row.weights))
+            put_tensor(ours.program, index, "weight", used, np.ones_like(row.weights))
         if row.biases is not None:
-            biases_of(ours.program, index, used)[:] = 1
+            put_tensor(ours.program, index, "bias", used, np.ones_like(row.biases))
     for _ in range(2):
         _, *state, gradients, values, deltas, ones, _, _ = step(
             ours, optimizer, clip_norm=clip_norm
@@ -484,8 +483,8 @@ def test_more_terms_than_are_added_up_at_a_time():
         oracle, _ = networks.loss_and_gradients(case.layers, *case.observations[:2], case.loss)
         assert abs(run(ours) - oracle) <= 2 * expected.loss_error
         for index, (dW, _) in enumerate(expected.gradients):
-            check(weights_of(ours.program, index, ours.scratch.gradients), dW)
-        db = biases_of(ours.program, 0, ours.scratch.gradients)
+            check(take_tensor(ours.program, index, "weight", ours.scratch.gradients), dW)
+        db = take_tensor(ours.program, 0, "bias", ours.scratch.gradients)
         check(db[None, :], expected.gradients[0][1])
         whole = step(prepare(case), Adam(0.1))
         cut = step(prepare(case), Adam(0.1), on_threads(4))

@@ -16,7 +16,8 @@ from fastkb.nn.optim.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.program import engine as engine_module
 from fastkb.nn.program.engine import Engine, each_of, loss_code
-from fastkb.nn.program.layout import Layer, biases_of, make_program, set_weights, weights_of
+from fastkb.nn.program.interpreter import evaluate, run_steps
+from fastkb.nn.program.layout import put_tensor, take_tensor
 from fastkb.nn.program.passes import Sizes
 from fastkb.nn.program.schedule import (
     BEGIN,
@@ -26,9 +27,7 @@ from fastkb.nn.program.schedule import (
     TASKS,
     _claim,
     _open,
-    evaluate,
     new_control,
-    run_steps,
 )
 from fastkb.nn.program.step import (
     BY_NOTHING,
@@ -45,6 +44,7 @@ from fastkb.reference import networks
 from fastkb.runtime import jit
 from fastkb.runtime.workers import call_together
 from fastkb.scalar.activations import ACTIVATIONS
+from tests.nn.program.chains import Link, chain
 
 FLOATS = ("float32", "float64")
 each_dtype = pytest.mark.parametrize("dtype", FLOATS)
@@ -104,11 +104,11 @@ def make_network(architecture, dtype, n=53, weighted=False, seed=0):
     widths, activation, loss = ARCHITECTURES[architecture]
     last = len(widths) - 2
     names = [activation if k < last else "identity" for k in range(last + 1)]
-    program = make_program(
+    program = chain(
         [
-            Layer(
+            Link(
                 widths[k], widths[k + 1], True, k != 1, CODES[name], 1.0,
-                ACTIVATIONS[CODES[name]].from_output, 0,
+                ACTIVATIONS[CODES[name]].from_output,
             )
             for k, name in enumerate(names)
         ],
@@ -131,9 +131,9 @@ def draw_parameters(network, member=0):
     for k, row in enumerate(network.program.layers):
         shape = row["outputs"], row["inputs"]
         weights = rng.normal(0, 1 / math.sqrt(shape[1]), shape)
-        set_weights(network.program, k, buffer, weights)
+        put_tensor(network.program, k, "weight", buffer, weights)
         if row["has_biases"]:
-            biases_of(network.program, k, buffer)[:] = rng.normal(size=shape[0])
+            put_tensor(network.program, k, "bias", buffer, rng.normal(size=shape[0]))
     return buffer
 
 
@@ -218,8 +218,10 @@ def oracle_train(network, order, optimizer, batch, l2, l2_shared):
     buffer, rows = draw_parameters(network), network.program.layers
     parameters = [
         (
-            weights_of(network.program, k, buffer).astype(float),
-            biases_of(network.program, k, buffer).astype(float) if row["has_biases"] else None,
+            take_tensor(network.program, k, "weight", buffer).astype(float),
+            take_tensor(network.program, k, "bias", buffer).astype(float)
+            if row["has_biases"]
+            else None,
         )
         for k, row in enumerate(rows)
     ]
@@ -270,10 +272,10 @@ def test_ten_steps_of_the_oracle(architecture, optimizer, weighted, l2, l2_share
     assert len(expected) == 10
     np.testing.assert_allclose(losses[0], expected, rtol=1e-9)
     for k, (weights, biases) in enumerate(parameters):
-        got = weights_of(network.program, k, state.parameters[0])
+        got = take_tensor(network.program, k, "weight", state.parameters[0])
         np.testing.assert_allclose(got, weights, rtol=1e-9, atol=1e-10)
         if biases is not None:
-            got = biases_of(network.program, k, state.parameters[0])
+            got = take_tensor(network.program, k, "bias", state.parameters[0])
             np.testing.assert_allclose(got, biases, rtol=1e-9, atol=1e-10)
     if optimizer.clip_norm or optimizer.clip_value:
         assert clipped > 5  # the limits are felt
@@ -293,7 +295,9 @@ def test_float32_follows_float64(architecture, optimizer):
         state = new_state(network, optimizer)
         losses = train(network, state, np.arange(40), optimizer)
         layers = range(len(network.program.layers))
-        found = [weights_of(network.program, k, state.parameters[0]).ravel() for k in layers]
+        found = [
+            take_tensor(network.program, k, "weight", state.parameters[0]).ravel() for k in layers
+        ]
         results.append((losses[0], np.concatenate(found)))
     for single, double in zip(*results, strict=True):
         np.testing.assert_allclose(single, double, rtol=1e-4, atol=1e-4)
@@ -456,10 +460,10 @@ def test_infinite_values_behind_a_finite_loss_do_no_harm_to_the_next(dtype, opti
     """The first member's hidden layer overflows, and the last activation hides it from its loss."""
     optimizer = OPTIMIZERS[optimizer]
     codes = [CODES["relu"], CODES[activation]]
-    program = make_program(
+    program = chain(
         [
-            Layer(3, 4, True, True, codes[0], 0.0, True, 0),
-            Layer(4, 3, True, True, codes[1], 0.0, ACTIVATIONS[codes[1]].from_output, 0),
+            Link(3, 4, True, True, codes[0]),
+            Link(4, 3, True, True, codes[1], 0.0, ACTIVATIONS[codes[1]].from_output),
         ],
         dtype,
     )
@@ -469,8 +473,8 @@ def test_infinite_values_behind_a_finite_loss_do_no_harm_to_the_next(dtype, opti
     network = Network(program, "squared_error", "relu", inputs, targets, np.zeros(0, dtype))
     state = new_state(network, optimizer, [0, 1])
     large = np.finfo(dtype).max / 2
-    set_weights(program, 0, state.parameters[0], np.full((4, 3), large))
-    set_weights(program, 1, state.parameters[0], -np.ones((3, 4)))
+    put_tensor(program, 0, "weight", state.parameters[0], np.full((4, 3), large))
+    put_tensor(program, 1, "weight", state.parameters[0], -np.ones((3, 4)))
     order = np.tile(np.arange(24), (2, 1))
     losses = train(network, state, order, optimizer)
     assert np.isnan(losses[0, 0])  # as its gradient is
@@ -486,13 +490,13 @@ def test_a_gradient_that_overflows_changes_nothing(dtype, optimizer, parts):
     """Outputs of some ten, from inputs near the largest number: so is each part of the gradient."""
     optimizer = OPTIMIZERS[optimizer]
     large = np.finfo(dtype).max / 4
-    program = make_program([Layer(4, 5, True, True, 0, 0.0, True, 0)], dtype)
+    program = chain([Link(4, 5, True, True)], dtype)
     inputs = np.full((30, 4), large, dtype)
     network = Network(
         program, "squared_error", "", inputs, np.zeros((30, 5), dtype), np.zeros(0, dtype)
     )
     state = new_state(network, optimizer)
-    set_weights(program, 0, state.parameters[0], np.full((5, 4), 10 / large))
+    put_tensor(program, 0, "weight", state.parameters[0], np.full((5, 4), 10 / large))
     before = [array.copy() for array in state]
     losses = train(network, state, np.arange(30), optimizer, batch=30, parts=parts)
     assert np.isnan(losses).all()
@@ -526,8 +530,8 @@ def test_evaluation(dtype, architecture, n, capacity):
     out = outputs_of(some, capacity)
     layers = []
     for k, row in enumerate(network.program.layers):
-        biases = biases_of(network.program, k, parameters) if row["has_biases"] else None
-        weights = weights_of(network.program, k, parameters).astype(float)
+        biases = take_tensor(network.program, k, "bias", parameters) if row["has_biases"] else None
+        weights = take_tensor(network.program, k, "weight", parameters).astype(float)
         layers += [("linear", weights, biases), ("activation", network.activation, 1.0)]
     expected = networks.forward(layers[:-1], some.astype(float))[-1]
     # Up to four sums of at most 129 terms behind each other, none of which is above some ten.
