@@ -10,6 +10,7 @@ from fastkb.bands.kinds import KINDS
 from fastkb.bands.models.checks import fits_its_own_way, is_classifier
 from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import check_flag, check_number
+from fastkb.resample.index_schemes import IndexScheme
 from fastkb.resample.response_schemes import ResponseScheme
 from fastkb.ridge.checks import check_kernel
 from fastkb.ridge.kernel_matrix import KernelChoice
@@ -74,7 +75,7 @@ def check_kind_of_model(estimator: Any, kind: str, scheme: Any) -> None:
             f"kind='prediction' holds new observations that are numbers, and {_name(estimator)} is a "
             "classifier: take 'percentile' or 'simultaneous'"
         )
-    if isinstance(scheme, ResponseScheme) or (scheme is not None and not hasattr(scheme, "bounds")):
+    if scheme is not None and not isinstance(scheme, IndexScheme):
         raise ValueError(f"kind='prediction': scheme {scheme!r} leaves no row out")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.requests import check_level
 from fastkb.checks.scalars import as_whole
+from fastkb.resample.scheme import Scheme
 from fastkb.runtime.memory import check_available
 
 ALTERNATIVES = ("two-sided", "less", "greater")
@@ -328,7 +329,7 @@ def check_combination(
         )
     if scheme is None:
         return
-    if isinstance(scheme, type) or not hasattr(scheme, "prepare"):
+    if isinstance(scheme, type) or not isinstance(scheme, Scheme):
         hint = f": write {scheme.__name__}(…)" if isinstance(scheme, type) else ""
         raise TypeError(f"scheme must be None or one of fastkb.schemes, got {scheme!r}{hint}")
     if random_state:

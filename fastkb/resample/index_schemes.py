@@ -17,7 +17,35 @@ from fastkb.resample.scheme import Block, Scheme, rows_together
 
 
 class IndexScheme(Scheme):
-    """How rows of indices are made from bounded random numbers."""
+    """How rows of indices are made from bounded random numbers.
+
+    Attributes
+    ----------
+    n : int
+        Observations of the first sample; :meth:`prepare` stores them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb import bootstrap, schemes
+    >>> class Pairs(schemes.IndexScheme):
+    ...     # Neighbours stay together: pairs are drawn with replacement.
+    ...     def prepare(self, samples, paired, axis=-1):
+    ...         prepared = Pairs()
+    ...         prepared.n = samples[0].shape[-1]
+    ...         return prepared
+    ...     def bounds(self):
+    ...         return np.full(self.n // 2, self.n // 2)
+    ...     def rows(self, drawn):
+    ...         both = 2 * drawn[:, :, None] + np.arange(2, dtype=np.uint32)
+    ...         return list(both.reshape(len(drawn), -1))
+    >>> x = np.array([1.0, -1.0, 2.0, -2.0, 5.0, -5.0])  # each pair has a mean of 0
+    >>> result = bootstrap((x,), np.mean, scheme=Pairs(), method="percentile", rng=0)
+    >>> float(result.standard_error)
+    0.0
+    """
+
+    n: int
 
     @abstractmethod
     def bounds(self) -> np.ndarray:
@@ -40,9 +68,7 @@ class IndexScheme(Scheme):
     def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
         """How often each observation is drawn, from replicate `first` on.  # shape: (count, n)"""
         rows = self.rows(bounded_rows(key, first, count, self.bounds()))
-        return np.array([np.bincount(row, minlength=self._n) for row in rows])
-
-    _n: int  # observations
+        return np.array([np.bincount(row, minlength=self.n) for row in rows])
 
 
 class _Grouped(IndexScheme):
@@ -60,7 +86,7 @@ class _Grouped(IndexScheme):
         codes = check_labels(type(self).__name__, self.labels, n)
         order = np.argsort(codes, kind="stable").astype(np.uint32)
         sizes = np.bincount(codes)
-        prepared._n, prepared._order, prepared._sizes = n, order, sizes
+        prepared.n, prepared._order, prepared._sizes = n, order, sizes
         prepared._starts = np.cumsum(sizes) - sizes
         return prepared
 
@@ -148,7 +174,7 @@ class _Blocks(IndexScheme):
             length = max(1.0, max(automatic))
             length = length if isinstance(self, StationaryBlocks) else math.ceil(length)
         prepared = type(self)(check_length(type(self).__name__, length, n, self._whole))
-        prepared._n = n
+        prepared.n = n
         return prepared
 
     _whole = True
@@ -157,18 +183,18 @@ class _Blocks(IndexScheme):
         return optimal_block_length(series)[1]
 
     def _count(self) -> int:
-        return math.ceil(self._n / int(self.length or 1))
+        return math.ceil(self.n / int(self.length or 1))
 
     def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
         steps = np.arange(int(self.length or 1), dtype=np.uint32)
-        whole = (drawn[:, :, None] + steps) % np.uint32(self._n)
-        return list(whole.reshape(len(drawn), -1)[:, : self._n])
+        whole = (drawn[:, :, None] + steps) % np.uint32(self.n)
+        return list(whole.reshape(len(drawn), -1)[:, : self.n])
 
     def left_out(self) -> list[Iterator[np.ndarray]]:
         """Without each of the blocks that lie side by side."""
         length = max(1, round(float(self.length or 1)))
-        everything = np.arange(self._n, dtype=np.uint32)
-        starts = range(0, self._n - length + 1, length)
+        everything = np.arange(self.n, dtype=np.uint32)
+        starts = range(0, self.n - length + 1, length)
         return [(np.delete(everything, np.s_[start : start + length]) for start in starts)]
 
 
@@ -192,7 +218,7 @@ class MovingBlocks(_Blocks):
     """
 
     def bounds(self) -> np.ndarray:
-        return np.full(self._count(), self._n - int(self.length or 1) + 1)
+        return np.full(self._count(), self.n - int(self.length or 1) + 1)
 
 
 class CircularBlocks(_Blocks):
@@ -213,7 +239,7 @@ class CircularBlocks(_Blocks):
     """
 
     def bounds(self) -> np.ndarray:
-        return np.full(self._count(), self._n)
+        return np.full(self._count(), self.n)
 
 
 class StationaryBlocks(_Blocks):
@@ -241,21 +267,22 @@ class StationaryBlocks(_Blocks):
 
     def bounds(self) -> np.ndarray:
         # For each place: where a block would begin, and whether one does.
-        return np.tile([self._n, self._EVERY], self._n)
+        return np.tile([self.n, self._EVERY], self.n)
 
     def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
         starts, lots = drawn[:, 0::2].astype(np.int64), drawn[:, 1::2]
         begins = lots < self._EVERY / float(self.length or 1)
         begins[:, 0] = True
-        places = np.arange(self._n)
+        places = np.arange(self.n)
         last = np.maximum.accumulate(np.where(begins, places, 0), axis=1)
         start = np.take_along_axis(starts, last, axis=1)
-        return list(((start + places - last) % self._n).astype(np.uint32))
+        return list(((start + places - last) % self.n).astype(np.uint32))
 
 
 class _Fewer(IndexScheme):
     """Fewer observations than there are; deviations are scaled down to the size of all."""
 
+    draws_fewer = True
     knows_bca = False
 
     def __init__(self, m: int, rate: float = 0.5) -> None:
@@ -268,11 +295,11 @@ class _Fewer(IndexScheme):
         n = samples[0].shape[-1]
         m, rate = check_fraction_of(type(self).__name__, self.m, self.rate, n)
         prepared = type(self)(m, rate)
-        prepared._n = n
+        prepared.n = n
         return prepared
 
     def scale(self) -> float:
-        return (self.m / self._n) ** self.rate
+        return (self.m / self.n) ** self.rate
 
 
 class MOutOfN(_Fewer):
@@ -299,7 +326,7 @@ class MOutOfN(_Fewer):
     """
 
     def bounds(self) -> np.ndarray:
-        return np.full(self.m, self._n)
+        return np.full(self.m, self.n)
 
     def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
         return list(drawn)
@@ -329,7 +356,7 @@ class Subsampling(_Fewer):
     """
 
     def bounds(self) -> np.ndarray:
-        return self._n - np.arange(self.m)
+        return self.n - np.arange(self.m)
 
     def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
         """Fisher and Yates: the j-th draw is exchanged with place j."""

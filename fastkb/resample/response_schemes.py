@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Generator, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,39 @@ from fastkb.resample.scheme import Block, Scheme, equal_blocks, rows_together
 
 
 class ResponseScheme(Scheme):
-    """New responses around fitted values."""
+    """New responses around fitted values.
+
+    Parameters
+    ----------
+    fitted : array_like, optional
+        Fitted values ŷ of the response. :func:`fastkb.bootstrap_band` takes those of its estimator where
+        none are given.  # shape: (n,)
+    leverage : array_like, optional
+        Diagonal h of the hat matrix: residuals are divided by √(1 - h).  # shape: (n,)
+
+    Attributes
+    ----------
+    fitted_values, residuals : ndarray
+        Of the last sample; :meth:`prepare` stores them.  # shape: (…, n)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb import bootstrap, schemes
+    >>> class Same(schemes.ResponseScheme):
+    ...     # The responses as they were.
+    ...     def responses(self, key, first, count):
+    ...         return np.repeat((self.fitted_values + self.residuals)[..., None, :], count, axis=-2)
+    >>> y = np.array([3.0, 8.0, 1.0])
+    >>> result = bootstrap(
+    ...     (y,), np.mean, scheme=Same([4.0, 4.0, 4.0]), method="percentile", n_resamples=2
+    ... )
+    >>> result.bootstrap_distribution.tolist()
+    [4.0, 4.0]
+    """
+
+    fitted_values: np.ndarray
+    residuals: np.ndarray
 
     knows_bca = False
 
@@ -41,21 +74,14 @@ class ResponseScheme(Scheme):
         name = type(self).__name__
         y = np.asarray(samples[-1], np.float64)
         check_response(name, y)
-        prepared = self._twin()
-        prepared._fitted = check_fitted(name, self.fitted, y.shape, axis)
-        prepared._residuals = y - prepared._fitted
+        prepared = copy(self)
+        prepared.fitted_values = check_fitted(name, self.fitted, y.shape, axis)
+        prepared.residuals = y - prepared.fitted_values
         if self.leverage is not None:
             h = check_leverage(name, self.leverage, y.shape[-1])
-            prepared._residuals /= np.sqrt(1.0 - h)
-        prepared._set_up(y.shape[-1])
+            prepared.residuals /= np.sqrt(1.0 - h)
+        prepared.set_up(y.shape[-1])
         return prepared
-
-    _fitted: np.ndarray  # shape: (…, n)
-    _residuals: np.ndarray  # shape: (…, n)
-
-    @abstractmethod
-    def _twin(self) -> ResponseScheme:
-        """A scheme with the same arguments."""
 
     def around(self, y: np.ndarray, fitted: np.ndarray) -> ResponseScheme:
         """Prepared for responses of a model, around `fitted` unless it was given others.
@@ -69,13 +95,12 @@ class ResponseScheme(Scheme):
         """
         scheme = self
         if self.fitted is None:
-            scheme = self._twin()
+            scheme = copy(self)
             scheme.fitted = fitted
         return scheme.prepare([y.T], True, axis=0)
 
-    @abstractmethod
-    def _set_up(self, n: int) -> None:
-        """What drawing needs, once the residuals are known."""
+    def set_up(self, n: int) -> None:
+        """What drawing needs, once the residuals are known; arguments are checked here."""
 
     @abstractmethod
     def responses(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
@@ -84,7 +109,7 @@ class ResponseScheme(Scheme):
     def blocks(
         self, key: np.ndarray, n_resamples: int, largest: int
     ) -> Generator[Block, None, None]:
-        together = rows_together(largest, self._fitted.size)
+        together = rows_together(largest, self.fitted_values.size)
         return equal_blocks(
             lambda first, count: [self.responses(key, first, count)], n_resamples, together
         )
@@ -122,18 +147,15 @@ class Residual(ResponseScheme):
     True
     """
 
-    def _twin(self) -> Residual:
-        return Residual(self.fitted, leverage=self.leverage)
-
-    def _set_up(self, n: int) -> None:
-        self._residuals -= self._residuals.mean(axis=-1, keepdims=True)
+    def set_up(self, n: int) -> None:
+        self.residuals -= self.residuals.mean(axis=-1, keepdims=True)
         self._bounds = np.full(n, n)
 
     _bounds: np.ndarray
 
     def responses(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
         drawn = bounded_rows(key, first, count, self._bounds)
-        return self._fitted[..., None, :] + self._residuals[..., drawn]
+        return self.fitted_values[..., None, :] + self.residuals[..., drawn]
 
 
 # Mammen's distribution on two points has mean 0, variance 1 and third moment 1.
@@ -195,15 +217,7 @@ class Wild(ResponseScheme):
         own += [] if self.labels is None else [("labels", self.labels)]
         return super()._arguments() + own
 
-    def _twin(self) -> Wild:
-        return Wild(
-            self.fitted,
-            leverage=self.leverage,
-            distribution=self.distribution,
-            labels=self.labels,
-        )
-
-    def _set_up(self, n: int) -> None:
+    def set_up(self, n: int) -> None:
         if self.distribution not in tuple(_DISTRIBUTIONS):
             raise ValueError(
                 f"Wild: distribution must be one of {', '.join(_DISTRIBUTIONS)}, got "
@@ -226,4 +240,4 @@ class Wild(ResponseScheme):
         factors = np.where(drawn < self._lots, self._low, self._high)
         if self._groups is not None:
             factors = factors[:, self._groups]
-        return self._fitted[..., None, :] + self._residuals[..., None, :] * factors
+        return self.fitted_values[..., None, :] + self.residuals[..., None, :] * factors

@@ -35,6 +35,8 @@ class Scheme(ABC):
     knows_bca = True
     # Whether several samples that are not paired can be drawn.
     draws_unpaired = False
+    # Whether a resample has fewer rows than there are.
+    draws_fewer = False
 
     @abstractmethod
     def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> Scheme:

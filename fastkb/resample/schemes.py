@@ -15,6 +15,10 @@ scheme                     valid where
 :class:`Wild`              regression, inputs held fixed: errors independent, of any spread
 =========================  ==========================================================================
 
+A scheme of one's own is a class derived from :class:`IndexScheme` (which rows a resample has),
+:class:`WeightScheme` (how much each observation weighs) or :class:`ResponseScheme` (which responses it
+has), with the methods that are abstract there.
+
 References
 ----------
 Künsch (1989), Annals of Statistics 17 (moving blocks). Politis, Romano (1992), in: Exploring the Limits
@@ -31,27 +35,31 @@ from fastkb.resample.block_length import optimal_block_length
 from fastkb.resample.index_schemes import (
     CircularBlocks,
     Clusters,
+    IndexScheme,
     MOutOfN,
     MovingBlocks,
     StationaryBlocks,
     Stratified,
     Subsampling,
 )
-from fastkb.resample.response_schemes import Residual, Wild
+from fastkb.resample.response_schemes import Residual, ResponseScheme, Wild
 from fastkb.resample.scheme import Scheme
-from fastkb.resample.weight_schemes import Bayesian
+from fastkb.resample.weight_schemes import Bayesian, WeightScheme
 
 __all__ = [
     "Bayesian",
     "CircularBlocks",
     "Clusters",
+    "IndexScheme",
     "MOutOfN",
     "MovingBlocks",
     "Residual",
+    "ResponseScheme",
     "Scheme",
     "StationaryBlocks",
     "Stratified",
     "Subsampling",
+    "WeightScheme",
     "Wild",
     "optimal_block_length",
 ]

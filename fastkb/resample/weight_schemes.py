@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Generator, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -10,7 +12,55 @@ from fastkb.random.dirichlet import dirichlet_rows
 from fastkb.resample.scheme import Block, Scheme, equal_blocks, rows_together
 
 
-class Bayesian(Scheme):
+class WeightScheme(Scheme):
+    """How rows of weights are drawn, which sum to 1 in each sample.
+
+    Attributes
+    ----------
+    lengths : list of int
+        Observations of each sample that has weights of its own; :meth:`prepare` stores them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb import bootstrap, schemes
+    >>> class First(schemes.WeightScheme):
+    ...     # All weight on the first observation.
+    ...     def weights(self, key, first, count):
+    ...         return [np.tile(np.arange(n) == 0.0, (count, 1)) * 1.0 for n in self.lengths]
+    >>> x = np.array([3.0, 8.0, 1.0])
+    >>> result = bootstrap((x,), np.mean, scheme=First(), method="percentile", n_resamples=2)
+    >>> result.bootstrap_distribution.tolist()
+    [3.0, 3.0]
+    """
+
+    knows_bca = False
+    draws_unpaired = True
+    lengths: list[int]
+
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> WeightScheme:
+        prepared = copy(self)
+        prepared.lengths = [sample.shape[-1] for sample in samples][: 1 if paired else None]
+        return prepared
+
+    @abstractmethod
+    def weights(self, key: np.ndarray, first: int, count: int) -> list[np.ndarray]:
+        """Weights of each sample, from replicate `first` on.  # shapes: (count, n_j)"""
+
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
+        together = rows_together(largest, sum(self.lengths))
+        return equal_blocks(
+            lambda first, count: self.weights(key, first, count), n_resamples, together
+        )
+
+    def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
+        """Weights of the first sample that sum to n, from replicate `first` on.  # shape: (count, n)"""
+        return self.lengths[0] * self.weights(key, first, count)[0]
+
+
+class Bayesian(WeightScheme):
     """Weights from the uniform distribution on the simplex, Dirichlet(1, …, 1) (Rubin 1981).
 
     The replicates are draws from the posterior of the statistic under a non-informative prior that knows
@@ -32,26 +82,5 @@ class Bayesian(Scheme):
     True
     """
 
-    knows_bca = False
-    draws_unpaired = True
-
-    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> Bayesian:
-        prepared = Bayesian()
-        prepared._lengths = [sample.shape[-1] for sample in samples][: 1 if paired else None]
-        return prepared
-
-    _lengths: list[int]
-
-    def blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
-    ) -> Generator[Block, None, None]:
-        together = rows_together(largest, sum(self._lengths))
-        return equal_blocks(
-            lambda first, count: dirichlet_rows(key, first, count, self._lengths),
-            n_resamples,
-            together,
-        )
-
-    def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
-        """Weights of the first sample that sum to n, from replicate `first` on.  # shape: (count, n)"""
-        return self._lengths[0] * dirichlet_rows(key, first, count, self._lengths[:1])[0]
+    def weights(self, key: np.ndarray, first: int, count: int) -> list[np.ndarray]:
+        return dirichlet_rows(key, first, count, self.lengths)

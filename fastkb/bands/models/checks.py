@@ -13,6 +13,8 @@ import numpy as np
 from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_flag, unexpected
+from fastkb.resample.index_schemes import IndexScheme
+from fastkb.resample.scheme import Scheme
 
 SOLVERS = ("auto", "lowrank", "cholesky", "search", "ensemble", "weights", "rows")
 RESPONSE_METHODS = ("auto", "predict", "predict_proba", "decision_function")
@@ -211,10 +213,10 @@ def check_scheme_of_band(scheme: Any) -> Any:
     """None, or a scheme whose resamples are as large as the data."""
     if scheme is None:
         return None
-    if isinstance(scheme, type) or not hasattr(scheme, "prepare"):
+    if isinstance(scheme, type) or not isinstance(scheme, Scheme):
         hint = f": write {scheme.__name__}(…)" if isinstance(scheme, type) else ""
         raise TypeError(f"scheme must be None or one of fastkb.schemes, got {scheme!r}{hint}")
-    if hasattr(scheme, "rate"):
+    if scheme.draws_fewer:
         raise ValueError(
             f"scheme {scheme!r} draws fewer rows than there are, and a fit to fewer rows is another "
             "model: it serves fastkb.bootstrap alone"
@@ -225,7 +227,7 @@ def check_scheme_of_band(scheme: Any) -> Any:
 def check_out_of_bag(out_of_bag: Any, scheme: Any) -> bool:
     """Whether the error at rows that were left out is asked for, and can be had."""
     out_of_bag = check_flag("out_of_bag", out_of_bag)
-    if out_of_bag and scheme is not None and not hasattr(scheme, "bounds"):
+    if out_of_bag and scheme is not None and not isinstance(scheme, IndexScheme):
         raise ValueError(f"out_of_bag=True: scheme {scheme!r} leaves no row out")
     return out_of_bag
 

@@ -21,7 +21,7 @@ from fastkb.bands.models.refits import Draws, Refits, refit
 from fastkb.bands.networks.perceptron_refits import SIDE_BY_SIDE, refit_side_by_side
 from fastkb.random.streams import bootstrap_counts
 from fastkb.resample.response_schemes import ResponseScheme
-from fastkb.resample.weight_schemes import Bayesian
+from fastkb.resample.weight_schemes import WeightScheme
 from fastkb.runtime.progress import ProgressLike
 from fastkb.storage.checkpoint import Checkpoint
 from fastkb.storage.identity import describe_estimator
@@ -74,9 +74,10 @@ def band_of_model(
         data = data._replace(**check_pairwise(data.X, data.X_eval))
     model, reason = _model(estimator, data, solver, options)
     classifier = not model.is_function and is_classifier(estimator)
-    if isinstance(scheme, Bayesian) and not model.weighted:
+    if isinstance(scheme, WeightScheme) and not model.weighted:
         raise ValueError(
-            f"scheme Bayesian needs an estimator whose fit takes sample_weight, and {reason}"
+            f"scheme {type(scheme).__name__} needs an estimator whose fit takes sample_weight, and "
+            f"{reason}"
         )
     if responses and classifier:
         raise ValueError(

@@ -23,7 +23,7 @@ from fastkb.bootstrap.evaluate.statistics import Code, Statistic, plain_function
 from fastkb.bootstrap.evaluate.weighted_statistic import Weighted
 from fastkb.resample.response_schemes import ResponseScheme
 from fastkb.resample.scheme import Scheme
-from fastkb.resample.weight_schemes import Bayesian
+from fastkb.resample.weight_schemes import WeightScheme
 
 
 class Evaluator(Protocol):
@@ -49,7 +49,7 @@ def make_evaluator(
     """What evaluates the statistic, given as `statistic` and, if it is compiled, as `known`."""
     if known is not None:
         samples = _widened(samples)
-    if isinstance(prepared, Bayesian):
+    if isinstance(prepared, WeightScheme):
         return Weighted(statistic, known, samples, request)
     if isinstance(statistic, str) and known is not None:
         statistic = plain_function(known)
