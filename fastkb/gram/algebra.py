@@ -18,7 +18,6 @@ from fastkb.gram import evaluate, units
 from fastkb.gram.checks import check_length_scales, check_matrices, check_out
 from fastkb.gram.engine import takes_room
 from fastkb.gram.evaluate import Work
-from fastkb.runtime.cuda import is_device_array
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.tile.sinks import Into, Sink
 
@@ -88,8 +87,7 @@ class Kernel:
     def row(self) -> Row:
         """The kernel's row of :data:`fastkb.scalar.kernels.KERNELS`, if it has one."""
         raise TypeError(
-            f"{type(self).__name__} does not say which row of the table it is, nor has it a form and a "
-            "function of its own"
+            f"{type(self).__name__} has no row of the table, and no form and function of its own"
         )
 
     @property
@@ -134,10 +132,7 @@ class Kernel:
             float32 if X is, else float64. Where the kernel's diagonal is 1, the bits of
             ``np.diagonal(k(X))``; else these within rounding errors.
         """
-        X, _ = check_matrices(X)
-        if is_device_array(X):
-            raise TypeError("X must be an array of the CPU for diag; got one on a GPU")
-        return evaluate.diagonal(self, X)
+        return evaluate.diagonal(self, check_matrices(X)[0])
 
     def scaled(self, length_scales: Any) -> Kernel:
         r"""The kernel of :math:`x / \ell`, with a length scale for each column.
@@ -176,12 +171,7 @@ class Kernel:
         if self._buffers(into.sink, work.d):
             work.through_buffer(self, lengths, into)
         elif self.form:
-            if is_device_array(work.X):
-                raise TypeError(
-                    f"X must be an array of the CPU for {self!r}, whose function is NumPy's; got one on "
-                    "a GPU"
-                )
-            work.write_formula(self.form, self.function, lengths, into)
+            work.write_formula(self, lengths, into)
         else:
             work.write_row(self.row, *self.scaled_parameters, lengths, into)
 
@@ -199,16 +189,34 @@ class _OfSeveral(Kernel):
     meet: ClassVar[Sink]
     against: ClassVar[Sink]  # the sink by which the whole cannot be written part by part
 
+    def __post_init__(self) -> None:
+        flat: list[Kernel] = []  # (a + b) + c is the sum of three terms
+        for part in self.parts:
+            flat += part.parts if isinstance(part, type(self)) else [_checked(self.name, part)]
+        if len(flat) < 2:
+            raise ValueError(f"{self.name} must be two kernels or more; got {len(flat)}")
+        object.__setattr__(self, self.name, tuple(flat))
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernels."""
+        return getattr(self, self.name)
+
+    @property
+    def is_positive_semidefinite(self) -> bool:
+        """Whether all parts are."""
+        return all(part.is_positive_semidefinite for part in self.parts)
+
     def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
         if into.sink == self.against:
             work.through_buffer(self, lengths, into)
         else:
-            evaluate.write_in_order(getattr(self, self.name), work, lengths, into, self.meet)
+            evaluate.write_in_order(self.parts, work, lengths, into, self.meet)
 
     def _buffers(self, sink: Sink, d: int) -> int:
         if sink == self.against:
             return 1 + self._buffers(Sink.STORE, d)
-        return evaluate.buffers_in_order(getattr(self, self.name), sink, self.meet, d)
+        return evaluate.buffers_in_order(self.parts, sink, self.meet, d)
 
 
 @dataclass(frozen=True, repr=False)
@@ -234,16 +242,8 @@ class Sum(_OfSeveral):
 
     terms: tuple[Kernel, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "terms", _flat(self.terms, Sum))
-
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.terms))
-
-    @property
-    def is_positive_semidefinite(self) -> bool:
-        """Whether all terms are."""
-        return all(term.is_positive_semidefinite for term in self.terms)
 
     @property
     def has_unit_diagonal(self) -> bool:
@@ -274,19 +274,11 @@ class Product(_OfSeveral):
 
     factors: tuple[Kernel, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "factors", _flat(self.factors, Product))
-
     def __repr__(self) -> str:
         first, *others = self.factors  # a number in front of the first stands where it is read
         return " * ".join(
             [_in_brackets(first, Sum), *(_in_brackets(k, Sum, Multiple) for k in others)]
         )
-
-    @property
-    def is_positive_semidefinite(self) -> bool:
-        """Whether all factors are."""
-        return all(factor.is_positive_semidefinite for factor in self.factors)
 
     @property
     def has_unit_diagonal(self) -> bool:
@@ -402,16 +394,6 @@ def _checked(name: str, value: Any) -> Kernel:
     if not isinstance(value, Kernel):
         raise TypeError(f"{name} must be an object of fastkb.kernels; got {value!r}")
     return value
-
-
-def _flat(parts: Any, kind: type[_OfSeveral]) -> tuple[Kernel, ...]:
-    """(a + b) + c is the sum of three terms."""
-    flat: list[Kernel] = []
-    for part in parts:
-        flat += getattr(part, kind.name) if isinstance(part, kind) else [_checked(kind.name, part)]
-    if len(flat) < 2:
-        raise ValueError(f"{kind.name} must be two kernels or more; got {len(flat)}")
-    return tuple(flat)
 
 
 def _in_brackets(kernel: Kernel, *kinds: type) -> str:

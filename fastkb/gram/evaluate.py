@@ -44,6 +44,8 @@ def gram(kernel: Any, X: Any, Y: Any = None, out: Any = None) -> Any:
 
 def diagonal(kernel: Any, X: np.ndarray) -> np.ndarray:
     """K(x, x) for each row of a checked matrix.  # shape: (n,)"""
+    if is_device_array(X):
+        raise TypeError("X must be an array of the CPU for diag; got one on a GPU")
     out = np.empty(len(X), X.dtype)
     kernel._write(Diagonal(X, None), None, Into(out))
     return out
@@ -67,8 +69,8 @@ class Work:
         """A kernel of the table; it may not be one that :func:`fastkb.gram.engine.takes_room`."""
         raise NotImplementedError
 
-    def write_formula(self, form: str, function: Callable, lengths: Any, into: Into) -> None:
-        """A function of NumPy's of the sums called `form`, stored."""
+    def write_formula(self, kernel: Any, lengths: Any, into: Into) -> None:
+        """A kernel with a function of its own, NumPy's, of the sums called `form`: stored."""
         raise NotImplementedError
 
     def _new(self, like: Any) -> Any:
@@ -97,14 +99,19 @@ class Matrix(Work):
         """See the base class."""
         engine.accumulate(row, parameters, shift, Rows(self.X, self.Y, lengths), into)
 
-    def write_formula(self, form: str, function: Callable, lengths: Any, into: Into) -> None:
+    def write_formula(self, kernel: Any, lengths: Any, into: Into) -> None:
         """See the base class."""
+        if is_device_array(self.X):
+            raise TypeError(
+                f"X must be an array of the CPU for {kernel!r}, whose function is NumPy's; got one on a "
+                "GPU"
+            )
         out = into.out
-        self.write_row(_sums(form), (), 0, lengths, Into(out))
+        self.write_row(_sums(kernel.form), (), 0, lengths, Into(out))
         step = max(1, _BLOCK // out.shape[1])
         for start in range(0, len(out), step):
             block = out[start : start + step]
-            _apply(function, np.ascontiguousarray(block), into.factor, block)
+            _apply(kernel.function, np.ascontiguousarray(block), into.factor, block)
 
     def _new(self, like: Any) -> Any:
         if is_device_array(like):
@@ -124,10 +131,10 @@ class Diagonal(Work):
             found *= min(into.factor, engine.LIMITS[found.dtype].largest)
         _combine(into, found)
 
-    def write_formula(self, form: str, function: Callable, lengths: Any, into: Into) -> None:
+    def write_formula(self, kernel: Any, lengths: Any, into: Into) -> None:
         """See the base class."""
-        self.write_row(_sums(form), (), 0, lengths, Into(into.out))
-        _apply(function, into.out.copy(), into.factor, into.out)
+        self.write_row(_sums(kernel.form), (), 0, lengths, Into(into.out))
+        _apply(kernel.function, into.out.copy(), into.factor, into.out)
 
     def _new(self, like: Any) -> Any:
         return np.empty_like(like)

@@ -2,7 +2,7 @@
 
 For the bootstrap every thread factors its own matrix of a few hundred rows, thousands of times. LAPACK
 does that at the speed of its own kernels (39 GF/s a core for 632 rows, on a Zen 5 whose BLAS has no
-AVX-512 kernels); the micro-kernel of :mod:`fastkb.tile.vector` at two thirds of the processor's peak.
+AVX-512 kernels); the micro-kernels of :mod:`fastkb.tile` at two thirds of the processor's peak.
 
 The lower triangle is kept in the micro-kernel's *b panels*, NR rows each, column by column::
 
@@ -116,8 +116,7 @@ def factor(panels, size, n_right, left):
                 into,
                 into,
                 j,
-                Part(0, BLOCK, j // NR, n_panels),
-                (0, 0),
+                Part(0, BLOCK, j // NR, n_panels, 0, 0),
                 False,
                 left,
             )

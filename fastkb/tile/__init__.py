@@ -19,8 +19,9 @@ function*, stands behind every Gram matrix::
 module             what it holds
 =================  =============================================================================
 :mod:`.blocking`   every size, each with its reason: the only place that knows about hardware
-:mod:`.vector`     the micro-kernel (dot, sqdiff, absdiff), transposition, vector stores: LLVM IR
+:mod:`.vector`     vector loads and stores, transposition: LLVM IR
 :mod:`.pack`       rows of the data laid out as the micro-kernel reads them
+:mod:`.multiply`   the one loop nest around the micro-kernels, which `.micro_kernel` builds
 :mod:`.epilogue`   the switch over the scalar functions of :mod:`fastkb.scalar.kernels`
 :mod:`.cpu`        the driver: tiles over threads, edges, mirrors
 :mod:`.sinks`      what becomes of a tile: stored, mirrored, added, multiplied

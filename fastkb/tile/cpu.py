@@ -54,7 +54,7 @@ def _span(place, tile, lead, n):
 def _from_zero(multiply: Any) -> Any:
     @inline
     def add_up(a, b, c, depth, part, weights):
-        multiply(a, b, c, c, depth, part, (0, 0), True, weights)
+        multiply(a, b, c, c, depth, part, True, weights)
 
     return add_up
 
@@ -73,7 +73,9 @@ def _sums(a, b, values, down, across, task, weights):
         Operand(b, across.origin * d, 0, nr, nr * d),
         Operand(values, 0, TILE, 0, nr),
         d,
-        Part(down.first // mr * mr, down.stop, across.first // nr, (across.stop + nr - 1) // nr),
+        Part(
+            down.first // mr * mr, down.stop, across.first // nr, (across.stop + nr - 1) // nr, 0, 0
+        ),
         weights,
     )
 

@@ -29,6 +29,7 @@ import numpy as np
 from fastkb.runtime import inline
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import blocking, network_blocking
+from fastkb.tile.micro_kernel import ACCUMULATE, micro_kernel
 
 
 class Operand(NamedTuple):
@@ -52,6 +53,9 @@ class Part(NamedTuple):
     row_stop: int
     panel: int
     panel_stop: int
+    # Of the whole result, where there are edges; else not read.
+    rows: int
+    columns: int
 
 
 def _make_nest(
@@ -62,18 +66,17 @@ def _make_nest(
     one_row: bool = False,
     references: bool = True,
 ) -> Any:
-    """A nest ``(a, b, base, c, depth, part, shape, from_zero, weights)``.
+    """A nest ``(a, b, base, c, depth, part, from_zero, weights)``.
 
     Parameters
     ----------
     accumulate : callable
-        One of :data:`fastkb.tile.vector.ACCUMULATE`.
+        One of :data:`fastkb.tile.micro_kernel.ACCUMULATE`.
     sizes : callable
         The blocking, by element type.
     edges : bool, default False
         Whether the last panel, if one vector holds it, and the last micro-tile, if half of it has no
-        rows, have smaller micro-kernels. `shape` has the rows and columns of the result; without
-        edges it is not read.
+        rows, have smaller micro-kernels.
     one_row : bool, default False
         Whether a micro-tile is one row.
     references : bool, default True
@@ -82,16 +85,15 @@ def _make_nest(
     mr = simd.constant("mr", lambda dtype: 1 if one_row else sizes(dtype).mr)
     nr = simd.constant("nr", lambda dtype: sizes(dtype).nr)
     kc = simd.constant("kc", lambda dtype: sizes(dtype).kc)
-    whole = simd.micro_kernel("whole", accumulate, sizes, share=0.0 if one_row else 1.0)
-    narrow = simd.micro_kernel("narrow", accumulate, sizes, vectors=1) if edges else whole
-    half = simd.micro_kernel("half", accumulate, sizes, share=0.5) if edges else whole
+    whole = micro_kernel("whole", accumulate, sizes, share=0.0 if one_row else 1.0)
+    narrow = micro_kernel("narrow", accumulate, sizes, vectors=1) if edges else whole
+    half = micro_kernel("half", accumulate, sizes, share=0.5) if edges else whole
 
     @inline(references=references)
-    def multiply(a, b, base, c, depth, part, shape, from_zero, weights):
-        rows, columns = shape
+    def multiply(a, b, base, c, depth, part, from_zero, weights):
         down, across, deep = mr(c.data), nr(c.data), kc(c.data)
-        last = (columns - 1) // across
-        thin = edges and columns - last * across <= simd.width(c.data)
+        last = (part.columns - 1) // across
+        thin = edges and part.columns - last * across <= simd.width(c.data)
         for k in range(0, depth, deep):
             terms = min(deep, depth - k)
             for panel in range(part.panel, part.panel_stop):
@@ -111,7 +113,7 @@ def _make_nest(
                             a.data, a_start, a.row, a.step, b.data, b_start, b.step, terms,
                             anew, at, at_start, at_row, c.data, c_start, c.row, weights, k,
                         )  # fmt: skip
-                    elif edges and rows - row <= down // 2:
+                    elif edges and part.rows - row <= down // 2:
                         half(
                             a.data, a_start, a.row, a.step, b.data, b_start, b.step, terms,
                             anew, at, at_start, at_row, c.data, c_start, c.row, weights, k,
@@ -126,10 +128,10 @@ def _make_nest(
 
 
 #: Of packed panels, by :class:`fastkb.scalar.kernels.Form`: what Gram matrices are made of.
-OF_FORM = tuple(_make_nest(accumulate, blocking) for accumulate in simd.ACCUMULATE)
+OF_FORM = tuple(_make_nest(accumulate, blocking) for accumulate in ACCUMULATE)
 #: Sums of products of packed panels.
 multiply_panels = OF_FORM[0]
 #: Sums of products for layers of networks: matrices as they stand, with edges.
-multiply_layers = _make_nest(simd.ACCUMULATE[0], network_blocking, edges=True, references=False)
+multiply_layers = _make_nest(ACCUMULATE[0], network_blocking, edges=True, references=False)
 #: The same, a row at a time.
-multiply_rows = _make_nest(simd.ACCUMULATE[0], network_blocking, one_row=True, references=False)
+multiply_rows = _make_nest(ACCUMULATE[0], network_blocking, one_row=True, references=False)

@@ -98,7 +98,7 @@ def test_the_cheapest_polynomial_is_chosen(degree, row):
 
 
 def test_the_base_class_says_what_is_missing():
-    with pytest.raises(TypeError, match="Kernel does not say which row"):
+    with pytest.raises(TypeError, match="Kernel has no row of the table"):
         gram(kernels.Kernel(), [[1.0]])
 
 

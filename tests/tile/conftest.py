@@ -142,3 +142,29 @@ def compile_for_hopper(monkeypatch, tmp_path, fresh_kernels):
         return ptx, done.stderr
 
     return build
+
+
+TERMS = {
+    "product": lambda a, b, w: a * b,
+    "square": lambda a, b, w: (a - b) ** 2,
+    "size": lambda a, b, w: np.abs(a - b),
+    "weighted square": lambda a, b, w: (w * (a - b)) ** 2,
+    "weighted size": lambda a, b, w: w * np.abs(a - b),
+}
+
+
+def placed(matrix, start, row, step=1):
+    """A flat array, else NaN, that holds element [i, k] at start + i·row + k·step."""
+    i, k = np.indices(matrix.shape)
+    places = start + i * row + k * step
+    flat = np.full(places.max(initial=start) + 4, np.nan, matrix.dtype)
+    flat[places] = matrix
+    return flat, places
+
+
+def bound_and_expected(term, a, b, base, weights, dtype):
+    """The sum in extended precision; three roundings in a term, and one for each addition."""
+    a, b, base, weights = (array.astype(np.longdouble) for array in (a, b, base, weights))
+    terms = TERMS[term](a[:, :, None], b[None], weights[1:, None])
+    size = np.abs(base) + np.abs(terms).sum(axis=1)
+    return (a.shape[1] + 4) * np.finfo(dtype).eps * size, base + terms.sum(axis=1)

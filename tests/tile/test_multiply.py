@@ -31,8 +31,8 @@ def compiled(nest):
     multiply = NESTS[nest][0]
 
     @jit(cache=False, references=nest == "panels")
-    def call(a, b, base, c, depth, part, shape, from_zero, weights):
-        multiply(a, b, base, c, depth, part, shape, from_zero, weights)
+    def call(a, b, base, c, depth, part, from_zero, weights):
+        multiply(a, b, base, c, depth, part, from_zero, weights)
 
     return call
 
@@ -70,15 +70,14 @@ class Product:
         return Operand(matrix.ravel(), 0, self.columns, 0, self.nr)
 
     def whole(self):
-        return Part(0, self.rows, 0, self.columns // self.nr)
+        return Part(0, self.rows, 0, self.columns // self.nr, *self.shape)
 
     def run(self, part, into=None, base=None):
         c = np.full_like(self.base, np.nan) if into is None else into
         target = self.operand(c)
         start = target if base is None else self.operand(base)
         compiled(self.nest)(
-            self.first, self.second, start, target, self.depth, part, self.shape, base is None,
-            target.data,
+            self.first, self.second, start, target, self.depth, part, base is None, target.data,
         )  # fmt: skip
         return target.data.reshape(c.shape)
 
@@ -117,7 +116,7 @@ def test_a_part_has_the_bits_of_the_whole_and_touches_nothing_else(nest, dtype, 
     top, left = data.draw(st.integers(0, tiles - 1)), data.draw(st.integers(0, panels - 1))
     bottom = data.draw(st.integers(top + 1, tiles))
     right = data.draw(st.integers(left + 1, panels))
-    part = Part(top * product.mr, bottom * product.mr, left, right)
+    part = Part(top * product.mr, bottom * product.mr, left, right, *shape)
     into = np.full_like(product.base, np.nan)
     found = product.run(part, into)
     inside = np.zeros(found.shape, bool)

@@ -36,7 +36,6 @@ from fastkb.tile.multiply import Operand, Part, multiply_panels
 _RESIDUALS = 3  # times that the true residual is computed, at most
 _STEPS = 60  # of conjugate gradients between them, at most
 
-_WHOLE = (0, 0)  # panels are whole: no edge has a micro-kernel of its own
 
 # Kinds of pass over the rows of Ψ
 INITIAL, RESIDUAL, STEP = range(3)
@@ -73,8 +72,7 @@ def _strong_triangles(columns, sizes, weights, triangles, panel):
                     into,
                     into,
                     depth,
-                    Part(0, MR, 0, PACKS),
-                    _WHOLE,
+                    Part(0, MR, 0, PACKS, 0, 0),
                     start == 0,
                     panel,
                 )
@@ -146,8 +144,7 @@ def _pass_over_rows(problem, sizes, target, work, what):
                 into,
                 into,
                 rank,
-                Part(0, rows, 0, PACKS),
-                _WHOLE,
+                Part(0, rows, 0, PACKS, 0, 0),
                 True,
                 tile,
             )
@@ -169,8 +166,7 @@ def _pass_over_rows(problem, sizes, target, work, what):
             into,
             into,
             rows,
-            Part(0, sizes.rank_padded, 0, PACKS),
-            _WHOLE,
+            Part(0, sizes.rank_padded, 0, PACKS, 0, 0),
             start == 0,
             tile,
         )
@@ -305,8 +301,7 @@ def _predict(problem, sizes, z, tile, out):
             into,
             into,
             sizes.rank,
-            Part(0, MR, 0, PACKS),
-            _WHOLE,
+            Part(0, MR, 0, PACKS, 0, 0),
             True,
             tile,
         )

@@ -137,8 +137,7 @@ def forward(row, parameters, values, span, sizes):
             Operand(parameters, row.biases, 0, 0, sizes.nr),
             Operand(values, row.kept * sizes.capacity, row.target_stride, 0, sizes.nr),
             row.inputs,
-            Part(span.begin, span.stop, 0, row.panels),
-            (sizes.observations, row.outputs),
+            Part(span.begin, span.stop, 0, row.panels, sizes.observations, row.outputs),
             False,
             parameters,
         )
@@ -159,8 +158,7 @@ def backward(row, parameters, transposed, values, deltas, span, sizes):
         into,
         into,
         row.outputs,
-        Part(span.begin, span.stop, 0, stride // sizes.nr),
-        (sizes.observations, row.inputs),
+        Part(span.begin, span.stop, 0, stride // sizes.nr, sizes.observations, row.inputs),
         row.accumulate & 1 == 0,
         parameters,
     )
@@ -178,8 +176,14 @@ def gradients_of(row, block, gradients, values, deltas, ones, sizes):
             into,
             into,
             sizes.observations,
-            Part(0, row.outputs, 0, (row.inputs_padded + sizes.nr - 1) // sizes.nr),
-            (row.outputs, row.inputs_padded),
+            Part(
+                0,
+                row.outputs,
+                0,
+                (row.inputs_padded + sizes.nr - 1) // sizes.nr,
+                row.outputs,
+                row.inputs_padded,
+            ),
             True,
             ones,
         )
@@ -192,8 +196,14 @@ def gradients_of(row, block, gradients, values, deltas, ones, sizes):
             into,
             into,
             sizes.observations,
-            Part(block.input, min(block.input_stop, inputs), block.panel, block.panel + 1),
-            (row.inputs, row.outputs),
+            Part(
+                block.input,
+                min(block.input_stop, inputs),
+                block.panel,
+                block.panel + 1,
+                row.inputs,
+                row.outputs,
+            ),
             True,
             ones,
         )
@@ -205,8 +215,7 @@ def gradients_of(row, block, gradients, values, deltas, ones, sizes):
             into,
             into,
             sizes.observations,
-            Part(0, 1, 0, 1),
-            (1, sizes.nr),
+            Part(0, 1, 0, 1, 1, sizes.nr),
             True,
             ones,
         )

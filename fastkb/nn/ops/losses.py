@@ -120,12 +120,13 @@ def share_of_one(code, outputs, answers):
 
 
 @inline(references=False)
-def losses_and_deltas(code, outputs, values, deltas, answers, share, span, losses, room):
-    """Each observation's part of the loss; its derivatives in the outputs go to `deltas`.
+def losses_and_deltas(code, outputs, answers, share, span, scratch):
+    """Each observation's part of the loss; its derivatives in the outputs go to ``scratch.deltas``.
 
     For the observations of a batch from `span.begin` to `span.stop`, as far as there are any. The sum of
-    all `losses` is the batch's. `room` is of the same length.
+    all ``scratch.losses`` is the batch's.
     """
+    values, deltas, losses, room = scratch.values, scratch.deltas, scratch.losses, scratch.room
     kind = values.dtype.type
     weighted = len(answers.weights) > 0
     end = min(span.stop, len(answers.chosen))

@@ -280,11 +280,8 @@ def _observe(rules, run, member, outputs, control, task, now):
     mine = chosen[span.begin : min(span.stop, count)]
     gather(data.inputs, mine, scratch.values[span.begin * stride :], stride)
     run_forward(rules, layers, parameters, scratch.values, span, now)
-    losses_and_deltas(
-        steps.loss, outputs, scratch.values, scratch.deltas,
-        Answers(data.targets, data.labels, data.weights[member], chosen), scratch.current[SHARE],
-        span, scratch.losses, scratch.room,
-    )  # fmt: skip
+    answers = Answers(data.targets, data.labels, data.weights[member], chosen)
+    losses_and_deltas(steps.loss, outputs, answers, scratch.current[SHARE], span, scratch)
     if run.hyper.code != LOSS_ONLY:
         run_backward(rules, layers, parameters, scratch, span, now)
         if len(parameters) >= _LARGE:

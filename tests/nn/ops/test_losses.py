@@ -1,5 +1,7 @@
 """Losses and their derivatives against the oracle in float64, with extreme logits too."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,14 +19,19 @@ EXTREMES = [0.0, 80.0, -80.0, 1e4, -1e4]
 CAPACITY = 48
 
 
+class Scratch(NamedTuple):
+    values: np.ndarray
+    deltas: np.ndarray
+    losses: np.ndarray
+    room: np.ndarray
+
+
 @jit(cache=False)
 def _loss_and_deltas(code, outputs, values, deltas, answers, spans, losses):
     share = share_of_one(code, outputs, answers)
     for begin, stop in spans:
-        losses_and_deltas(
-            code, outputs, values, deltas, answers, share, Span(begin, stop), losses,
-            np.empty_like(losses),
-        )  # fmt: skip
+        scratch = Scratch(values, deltas, losses, np.empty_like(losses))
+        losses_and_deltas(code, outputs, answers, share, Span(begin, stop), scratch)
 
 
 def ours(loss, z, y, weights=None, chosen=None):
