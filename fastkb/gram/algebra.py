@@ -338,7 +338,7 @@ class Multiple(_OfOne):
         return self.factor == 1.0 and self.kernel.has_unit_diagonal
 
     def _write(self, work: Work, lengths: np.ndarray | None, into: Into) -> None:
-        # (A finite number: engine and NumPy take it into the element type.)
+        # A finite number: engine and NumPy take it into the element type.
         factor = min(into.factor * self.factor, float(np.finfo(np.float64).max))
         self.kernel._write(work, lengths, into._replace(factor=factor))
 

@@ -104,7 +104,7 @@ def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan
     )
 
 
-@functools.cache  # (A type's name is looked up in 3 µs.)
+@functools.cache  # a type's name is looked up in 3 µs
 def _sizes(dtype: np.dtype) -> Blocking:
     return blocking(str(dtype))
 

@@ -46,7 +46,7 @@ def compute(
             keywords = keywords | {"gamma": gamma}
         X, Y, power = _in_range(X, Y)
     if power and "gamma" in keywords and metric == "chi2":
-        # (Beyond the largest number the kernel is 0 where rows differ at all.)
+        # Beyond the largest number the kernel is 0 where rows differ at all.
         with np.errstate(over="ignore"):
             gamma = np.ldexp(np.float64(keywords["gamma"]), power)
         keywords = keywords | {"gamma": float(min(gamma, np.finfo(X.dtype).max))}

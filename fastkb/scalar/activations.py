@@ -38,7 +38,7 @@ class Activation(NamedTuple):
     parameter_name: str  # as PyTorch calls it; empty if p is not used
 
 
-# (type(t)(1) instead of 1.0: a constant of the element type. A float64 would widen float32's loop.)
+# Constants are of the element type, type(t)(1): a float64, 1.0, would widen the loop of float32.
 
 
 def identity(t, p):

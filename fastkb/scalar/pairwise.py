@@ -79,7 +79,7 @@ def _leaf(typing_context, values, start, count):
         whole = builder.sdiv(count, _INDEX(_LANES))
         with cgutils.for_range(builder, builder.sub(whole, _INDEX(1)), intp=_INDEX) as loop:
             offset = builder.mul(builder.add(loop.index, _INDEX(1)), _INDEX(_LANES))
-            # (No flags: nothing may be reordered or fused.)
+            # No flags: nothing may be reordered or fused.
             builder.store(builder.fadd(builder.load(sums), load(offset)), sums)
         parts = [builder.extract_element(builder.load(sums), _INDEX(k)) for k in range(_LANES)]
         while len(parts) > 1:

@@ -17,7 +17,7 @@ from fastkb.scalar.kernels import FUNCTIONS, n_parameters
 from fastkb.tile.cuda_layout import Layout
 from fastkb.tile.sinks import ADD, MULTIPLY
 
-index = np.uint64  # (Why: see fastkb.tile.cuda.)
+index = np.uint64  # see fastkb.tile.cuda for the reason
 
 
 def make_apply(plan: Layout, kind: type) -> Any:

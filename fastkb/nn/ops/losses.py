@@ -68,7 +68,7 @@ def _binary_cross_entropy(z, y, deltas, at, row, outputs, factor):
         small = exp_nonpositive(-abs(logit))
         probability = (z.dtype.type(1.0) if logit >= 0 else small) / (z.dtype.type(1.0) + small)
         deltas[at + j] = factor * (probability - y[row, j])
-        # (In this order: near the right answer the first two cancel without a rounding error.)
+        # In this order: near the right answer the first two cancel without a rounding error.
         total += (max(logit, 0.0) - y[row, j] * logit) + math.log1p(small)
     return total
 

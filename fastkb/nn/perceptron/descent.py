@@ -132,7 +132,7 @@ class Training:
         self._batch_size = batch_size
         weights = objective.data.weights
         self._weights = weights if weights.ndim == 2 else weights[None, :]
-        # (Of Adam's two rates, that of its `rule` is the objective's.)
+        # Of Adam's two rates, that of its `rule` is the objective's.
         self._scale = objective.scale if isinstance(rule, SGD) else 1
         pace = Pace(engine.work(batch_size))
         self._job = Fit(

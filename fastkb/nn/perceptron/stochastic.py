@@ -65,7 +65,7 @@ class Runner:
             check_aside(len(aside), len(rows.X), model.validation_fraction)
             weights = None if rows.weights is None else rows.weights[aside]
             self._aside = Rows(rows.X[aside], rows.y[aside], weights)
-        own = isinstance(model.random_state, Integral)  # (then `random` was made for this fit)
+        own = isinstance(model.random_state, Integral)  # then `random` was made for this fit
         self._orders = Orders(random, self.order, own=own) if model.shuffle else None
 
     def begin(self, parameters: np.ndarray) -> None:

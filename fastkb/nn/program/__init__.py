@@ -12,7 +12,7 @@
 Begin with `layout.py`.
 """
 
-# (Pickles of version 0.1.0 look for it here.)
+# Pickles of version 0.1.0 look for it here.
 from fastkb.nn.earlier import Program
 
 __all__ = ["Program"]

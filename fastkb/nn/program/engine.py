@@ -104,7 +104,7 @@ class Engine:
 
     def initialize(self, key: np.ndarray, member: int, buffer: np.ndarray) -> None:
         """Draw a member's first parameters, layer by layer, from its own stream."""
-        # (It is drawn in float64.)
+        # Parameters are drawn in float64.
         size = self._largest * (8 + self.dtype.itemsize)
         require(size, "drawing a network's first parameters")
         rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
@@ -121,7 +121,7 @@ class Engine:
     def _rooms(self, count: int, capacity: int, training: bool) -> Iterator[list[Scratch]]:
         """Scratch for so many threads; kept for the next call like this."""
         wanted = (count, capacity, training)
-        rooms = self._kept.pop(wanted, None)  # (another thread that comes now makes its own)
+        rooms = self._kept.pop(wanted, None)  # another thread that comes now makes its own
         if rooms is None:
             program = self.program
             backward = program.parameters + program.transposed if training else 0
@@ -129,7 +129,7 @@ class Engine:
             check_available(count * size * self.dtype.itemsize, "the values of a network's layers")
             rooms = [new_scratch(program, capacity, training=training) for _ in range(count)]
         yield rooms
-        # (Training and validation take turns.)
+        # Training and validation take turns.
         self._kept = dict([*self._kept.items(), (wanted, rooms)][-_KEPT:])
 
     def forward(self, parameters: np.ndarray, inputs: np.ndarray) -> np.ndarray:

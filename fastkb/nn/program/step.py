@@ -275,7 +275,7 @@ def scale_of(squares, clip_norm):
 def update_run(begin, end, decayed, parameters, gradients, moments, hyper):
     """The optimiser's step of the parameters from `begin` to `end`."""
     if begin < end:
-        first, second = moments  # (of which one or both may be empty)
+        first, second = moments  # one or both may be empty
         update(
             parameters[begin:end],
             gradients[begin:end],
@@ -300,7 +300,7 @@ def update_all(layers, parameters, gradients, moments, hyper):
     """The whole network at once, or tensor by tensor where the rule tells tensors apart."""
     at_once = hyper.weight_decay == 0.0 and hyper.code != LAMB
     for k in range(1 if at_once else 2 * len(layers)):
-        # (Padding has no gradient and stays zero.)
+        # Padding has no gradient and stays zero.
         begin, end, decayed = 0, len(parameters), False
         if not at_once:
             row, decayed = layers[k // 2], k % 2 == 0

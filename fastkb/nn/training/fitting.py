@@ -51,7 +51,7 @@ class Pace:
 
     def measured(self, seconds: float, steps: int) -> None:
         """What a call has taken, for so many steps of all members together."""
-        # (The first call may have compiled: never ten times slower at once.)
+        # The first call may have compiled: never ten times slower at once.
         self._seconds = min(max(seconds / steps, self._seconds / 10), self._seconds * 10)
 
 
@@ -127,10 +127,10 @@ def fit(
             if not one_by_one:
                 most = min(end - progress.epochs, job.optimizer.rate_lasts(finished))
                 count = job.together(1, len(data.inputs), most)
-            # (A callback may end the training after any epoch.)
+            # A callback may end the training after any epoch.
             last = progress.epochs + count == end or bool(job.callbacks)
             losses = _train(job, data, state, key, rate, progress, count, last)
-            # (The loss is no longer finite somewhere in these epochs: the error will name it.)
+            # The loss is no longer finite somewhere in these epochs: the error will name it.
             one_by_one |= not losses
             for loss in losses:
                 record = {"loss": loss, "learning_rate": rate}
@@ -167,7 +167,9 @@ def orders(key: np.ndarray, epoch: int, epochs: int, first: int, count: int, n: 
     # shape: (count, epochs, n)
     """
     keys = np.tile(derived_key(key, 1), (epochs, 1))
-    keys[:, 3] += np.arange(epoch, epoch + epochs).astype(np.uint32)  # (of a counter, see streams)
+    keys[:, 3] += np.arange(epoch, epoch + epochs).astype(
+        np.uint32
+    )  # words of a counter, see fastkb.random.streams
     return np.ascontiguousarray(permutations(keys, first, count, n).transpose(1, 0, 2))
 
 

@@ -98,7 +98,7 @@ class Members:
         optimizer = find_optimizer("sgd" if params.optimizer is None else params.optimizer)
         shape = network.in_features, network.out_features
         self.data = check_observations(X, y, params.sample_weight, shape, self.loss, network.dtype)
-        # (Multiplied by counts before they are rounded.)
+        # Multiplied by counts before they are rounded.
         self._weights: np.ndarray | None = None
         if params.sample_weight is not None:
             n = len(self.data.inputs)
