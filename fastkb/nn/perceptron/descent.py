@@ -146,12 +146,12 @@ class Training:
         return self._state.parameters
 
     def epochs(self, order: np.ndarray) -> tuple[np.ndarray, dict[int, Diverged]]:
-        """Take the observations in these orders; means of the steps' losses, and who diverged.
+        """Take the observations in these orders; means of the steps' losses, and members that diverged.
 
         Parameters
         ----------
         order : ndarray of int
-            Of several epochs who diverged in none has losses.  # shape: (members, epochs, n)
+            Of several epochs, a member that diverged in none has losses.  # shape: (members, epochs, n)
 
         Returns
         -------

@@ -1,6 +1,6 @@
 """Perceptrons with scikit-learn's interface that are trained epoch by epoch: one, or many side by side.
 
-Whoever makes no more progress stops, and the others go on without it.
+A perceptron that makes no more progress stops, and the remaining ones go on without it.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class SideBySide:
         return int(min(certain, self._training.most_together(len(self._running[0].order))))
 
     def _end_epoch(self, losses: np.ndarray, diverged: dict[int, Diverged]) -> np.ndarray:
-        """Note down an epoch, and retire whom it was the last for; the others.  # shape: (running,)"""
+        """Note down an epoch, and retire the members that end with it; which go on.  # shape: (running,)"""
         over = np.zeros(len(self._running), bool)
         for member, runner in enumerate(self._running):
             parameters = self._training.parameters[member]

@@ -167,9 +167,8 @@ def orders(key: np.ndarray, epoch: int, epochs: int, first: int, count: int, n: 
     # shape: (count, epochs, n)
     """
     keys = np.tile(derived_key(key, 1), (epochs, 1))
-    keys[:, 3] += np.arange(epoch, epoch + epochs).astype(
-        np.uint32
-    )  # words of a counter, see fastkb.random.streams
+    # The last word of a key counts, see fastkb.random.streams.
+    keys[:, 3] += np.arange(epoch, epoch + epochs).astype(np.uint32)
     return np.ascontiguousarray(permutations(keys, first, count, n).transpose(1, 0, 2))
 
 
@@ -280,7 +279,7 @@ def _check_last_step(
 def sums_of_epochs(losses: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Sums over each epoch's steps of loss times observations.
 
-    One after the other, so that none depends on how an epoch was cut, or on who else was trained.
+    One after the other, so that none depends on how an epoch was cut, or on other members.
 
     Parameters
     ----------
@@ -289,7 +288,7 @@ def sums_of_epochs(losses: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     sizes : ndarray
         # shape: (steps,)
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # whoever asks looks whether they are finite
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether they are finite
         return np.add.accumulate(losses * sizes, axis=-1)[..., -1]
 
 
@@ -319,10 +318,10 @@ class Diverged(Exception):
     def __init__(self, loss: float, member: int, place: int) -> None:
         self.loss, self.member, self.place = loss, member, place
 
-    def error(self, epoch: int, who: str = "the loss") -> FloatingPointError:
+    def error(self, epoch: int, what: str = "the loss") -> FloatingPointError:
         """What users are told."""
         return FloatingPointError(
-            f"{who} became {self.loss} in epoch {epoch + 1}, step {self.place + 1}: it or its gradient "
+            f"{what} became {self.loss} in epoch {epoch + 1}, step {self.place + 1}: it or its gradient "
             "overflowed. A smaller learning rate, clip_norm or scaled inputs may help. The parameters "
             "are the last finite ones"
         )

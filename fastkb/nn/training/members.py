@@ -213,8 +213,8 @@ class Members:
                 try:
                     totals = train_epochs(job, data, state, order[:, :1], rate, progress, last)
                 except Diverged as diverged:
-                    who = f"the loss of network {first + diverged.member}"
-                    raise diverged.error(epoch, who) from None
+                    what = f"the loss of network {first + diverged.member}"
+                    raise diverged.error(epoch, what) from None
             history[epoch : epoch + totals.shape[1]] = totals.T / n
             progress.epochs += totals.shape[1]
         return history
