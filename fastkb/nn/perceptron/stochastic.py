@@ -206,7 +206,7 @@ class SideBySide:
         return int(min(certain, self._training.most_together(len(self._running[0].order))))
 
     def _end_epoch(self, losses: np.ndarray, diverged: dict[int, Diverged]) -> np.ndarray:
-        """Note down an epoch, and retire the members that end with it; which go on.  # shape: (running,)"""
+        """Note down an epoch, retire members that end; which are left.  # shape: (running,)"""
         over = np.zeros(len(self._running), bool)
         for member, runner in enumerate(self._running):
             parameters = self._training.parameters[member]
