@@ -73,6 +73,11 @@ class _Package(types.ModuleType):
             return
         super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Functions that are sent to other processes take modules with them by their type, and do not know
+        # this one.
+        return importlib.import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
 _moved.install()  # pickles of earlier versions name modules that have moved

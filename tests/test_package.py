@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 
@@ -73,3 +74,17 @@ def test_types_are_for_users_checkers_too():
     from importlib.resources import files
 
     assert (files("fastkb") / "py.typed").is_file()
+
+
+def test_a_function_that_names_the_package_can_be_sent_to_another_process():
+    code = (
+        "import joblib, fastkb\n"
+        "def here(x):\n"
+        "    return fastkb.rbf_kernel([[float(x)]], [[0.0]])[0, 0]\n"
+        "print(joblib.Parallel(2)(joblib.delayed(here)(x) for x in (0, 100)))"
+    )
+    assert run(code) in ("[1.0, 0.0]", "[np.float64(1.0), np.float64(0.0)]")
+
+
+def test_the_package_is_pickled_by_its_name():
+    assert pickle.loads(pickle.dumps(fastkb)) is fastkb

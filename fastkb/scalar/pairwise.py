@@ -2,7 +2,8 @@
 
 NumPy halves a row until at most 128 terms are left, adds those in eight interleaved sums, and adds the
 parts up again. The order depends on the number of terms alone, so it is written down once as a list of
-leaves and of the additions that follow each (:func:`summation_tree`).
+leaves and of the additions that follow each (:func:`summation_tree`). NumPy 1 does so with 8192 terms at
+a time, and adds these sums one after the other.
 """
 
 from __future__ import annotations
@@ -32,6 +33,16 @@ class Tree(NamedTuple):
     merges: np.ndarray  # additions of two partial sums that follow a leaf.  shape: (count,)
 
 
+@lru_cache(maxsize=1)
+def _together() -> int:
+    """How many terms this NumPy takes at a time; 0: all."""
+    x = np.zeros(2**13 + 1)
+    # As a whole, the last two numbers meet first: half a unit of the last place each. One after the other
+    # they are rounded away.
+    x[[0, 2**12, 2**13]] = 1.0, 2.0**-53, 2.0**-53
+    return 0 if x.sum() > 1.0 else 2**13
+
+
 @lru_cache(maxsize=8)
 def summation_tree(n: int) -> Tree:
     """The order in which NumPy adds n terms; kept, as every block of resamples asks for it.
@@ -44,7 +55,11 @@ def summation_tree(n: int) -> Tree:
     """
     leaves: list[int] = []
     merges: list[int] = []
-    todo = [n] if n else []
+    together = _together() or max(n, 1)
+    todo: list[int] = []
+    for begin in range(0, n, together):
+        todo += [min(together, n - begin), *([-1] if begin else [])]
+    todo.reverse()
     while todo:
         count = todo.pop()
         if count < 0:  # both halves are there

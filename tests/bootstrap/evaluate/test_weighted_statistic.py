@@ -139,6 +139,8 @@ def test_quantiles_by_their_definition(data, seed, level):
 
 @pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
 @pytest.mark.filterwarnings("ignore::scipy.stats.NearConstantInputWarning")
+# Of SciPy 1.15, beside the warnings above.
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning:scipy")
 @given(samples(2), seeds)
 def test_pearson(data, seed):
     """The errors of the three moments, relative to what is left of them."""
