@@ -11,12 +11,12 @@ import numpy as np
 from fastkb.gram import units
 from fastkb.runtime import cuda
 from fastkb.runtime.cuda import is_device_array
-from fastkb.runtime.memory import ALIGNMENT, empty, scratch
+from fastkb.runtime.memory import ALIGNMENT, empty, scratch, zeros
 from fastkb.runtime.threads import n_threads
 from fastkb.scalar.kernels import N_PARAMETERS, WEIGHTED, Form, epilogue_code
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.tile import cpu
-from fastkb.tile.blocking import STREAMED_FROM, TILES_PER_THREAD, Blocking, blocking
+from fastkb.tile.blocking import STREAMED_FROM, TILES_PER_THREAD, TILES_REDUCED, Blocking, blocking
 from fastkb.tile.pack import pack, packed_length
 from fastkb.tile.sinks import Into, Sink
 
@@ -26,6 +26,9 @@ Parameters = tuple[float, ...]  # of a row's scalar function, in its order
 _SECONDS_A_CHUNK = 0.25
 _SECONDS_A_VALUE = 3e-9
 _SECONDS_A_TERM = 1e-10
+
+# Numbers of the partial results that are reduced at a time: 32 MB in float64.
+_PARTIAL = 2**22
 
 
 class Limits(NamedTuple):
@@ -223,6 +226,65 @@ def accumulate(row: Row, parameters: Parameters, shift: int, rows: Rows, into: I
     if into.factor != 1.0:
         into = into._replace(factor=min(into.factor, LIMITS[X.dtype].largest))
     drive(plan(row, X, Y, into.out), X, Y, into, numbers)
+
+
+def reduce(
+    row: Row, parameters: Parameters, shift: int, rows: Rows, coefficients: np.ndarray
+) -> np.ndarray:
+    """K(X, Y) times coefficients, without the matrix K; not of a product over columns.
+
+    Parameters
+    ----------
+    row, parameters, shift, rows
+        As for :func:`accumulate`, with both matrices.
+    coefficients : ndarray
+        Of the type of X.  # shape: (targets, m)
+
+    Returns
+    -------
+    ndarray
+        The same for any number of threads; a row's does not depend on other rows of X.
+        # shape: (n, targets)
+    """
+    row, parameters, (X, Y, weights) = _prepared(row, parameters, shift, rows)
+    p, dtype = _typed(row, parameters, X.dtype), X.dtype
+    sizes, d, n = _sizes(dtype), X.shape[1], len(X)
+    targets, m = coefficients.shape
+    groups = -(-m // (sizes.tile * TILES_REDUCED))
+    at_once = max(1, _PARTIAL // (groups * targets * sizes.tile)) * sizes.tile
+    seconds = TILES_REDUCED * sizes.tile**2 * (_SECONDS_A_VALUE + d * _SECONDS_A_TERM)
+    chunk = n_threads() * max(1, int(_SECONDS_A_CHUNK / seconds))
+    found = empty((n, targets), dtype, "the product of a kernel and coefficients")
+    what = "the packed form of the data"
+    with scratch("b", packed_length(m, d, sizes.nr, 0), dtype, what) as b:
+        pack(Y, b, sizes.nr, 0)
+        for begin in range(0, n, at_once):
+            some = X[begin : begin + at_once]
+            partial = zeros((groups, len(some), targets), dtype, what)
+            n_tasks = groups * -(-len(some) // sizes.tile)
+            with scratch("a", packed_length(len(some), d, sizes.mr, 0), dtype, what) as a:
+                pack(some, a, sizes.mr, 0)
+                # Between two chunks Ctrl-C is answered.
+                for first in range(0, n_tasks, chunk):
+                    task = cpu.Task(
+                        form=int(row.form),
+                        code=epilogue_code(row),
+                        sink=0,
+                        symmetric=0,
+                        d=d,
+                        streaming=0,
+                        lead=0,
+                        tile=sizes.tile,
+                        first=first,
+                        stop=min(first + chunk, n_tasks),
+                    )
+                    given = a[:0] if weights is None else weights
+                    cpu.reduce_tiles(a, b, given, coefficients, partial, task, p)
+            total = found[begin : begin + at_once]
+            total[...] = partial[0]
+            for part in partial[1:]:
+                total += part
+    return found
 
 
 def diagonal(row: Row, parameters: Parameters, shift: int, rows: Rows) -> np.ndarray:

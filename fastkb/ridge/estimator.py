@@ -109,19 +109,30 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_kinds("X", X)
         with naming("X"):
             X = validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
+        return self._combined(X) + self.intercept_
+
+    def _combined(self, X: Any) -> np.ndarray:
+        """Σᵢ aᵢ K(x, xᵢ) for each row of checked points."""
+        coefficients = self.dual_coef_
+        if coefficients.ndim == 1 or coefficients.shape[1] < _MANY_TARGETS:
+            columns = coefficients.reshape(len(coefficients), -1)
+            if type(self)._get_kernel is KernelModel._get_kernel:
+                values = self._kernel_choice().product(X, self.X_fit_, columns)
+                if values is not None:
+                    return values.reshape(-1, *coefficients.shape[1:])
         step = max(1, _PREDICTION_BYTES // (8 * self.dual_coef_.shape[0]))
         with limit_blas():
             parts = [
-                _combined(to_dense(self._get_kernel(X[start : start + step], self.X_fit_)), self)
+                _product(
+                    to_dense(self._get_kernel(X[start : start + step], self.X_fit_)), coefficients
+                )
                 for start in range(0, X.shape[0], step)
             ]
-        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return values + self.intercept_
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _combined(K: np.ndarray, model: KernelModel) -> np.ndarray:
-    """Σᵢ aᵢ K(x, xᵢ) for each row of `K`; of many targets on the engine, whose threads alter no bit."""
-    coefficients = model.dual_coef_
+def _product(K: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """K times coefficients; of many targets on the engine, whose threads alter no bit."""
     if coefficients.ndim == 1 or coefficients.shape[1] < _MANY_TARGETS:
         return K @ coefficients
     dtype = np.result_type(K, coefficients)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import get_lapack_funcs
 
 from fastkb.gram import pairwise
+from fastkb.gram.products import product
 from fastkb.ridge.checks import is_kernel_object
 from fastkb.runtime.memory import require
 from fastkb.scalar.kernels import ELSEWHERE, named
@@ -51,6 +52,26 @@ class KernelChoice(NamedTuple):
         else:
             parameters = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0}
         return pairwise.pairwise_kernels(X, Y, metric=self.kernel, filter_params=True, **parameters)
+
+    def product(self, X: Any, Y: Any, coefficients: np.ndarray) -> np.ndarray | None:
+        """The Gram matrix times coefficients, without the matrix; None where that is not possible.
+
+        Parameters
+        ----------
+        X, Y : array or sparse matrix
+            # shapes: (n, d), (m, d)
+        coefficients : ndarray
+            # shape: (m, n_targets)
+
+        Returns
+        -------
+        ndarray or None
+            # shape: (n, n_targets)
+        """
+        if not (isinstance(X, np.ndarray) and isinstance(Y, np.ndarray)):
+            return None
+        given = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0}
+        return product(self.kernel, X, Y, coefficients, given)
 
     def fresh_matrix(self, X: Any, dtype: Any) -> np.ndarray:
         """The Gram matrix of `X` in memory of its own, for a solver to overwrite.

@@ -42,6 +42,10 @@ TILES_PER_THREAD = 6
 # they are first touched, and they are then still in the cache.
 TILES_AT_A_TIME = 4
 
+# Tiles side by side whose values one thread reduces, the same for any number of threads: so many that a
+# partial result is nothing beside them, and so few that a single row of tiles is shared by threads.
+TILES_REDUCED = 16
+
 
 class Blocking(NamedTuple):
     """Sizes of the engine for one element type."""

@@ -1,4 +1,4 @@
-"""The CPU driver: a Gram matrix, tile by tile, over all threads."""
+"""The CPU driver: a Gram matrix, or its product with coefficients, tile by tile, over all threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastkb.runtime.stack import stack_array
 from fastkb.scalar.kernels import N_PARAMETERS
 from fastkb.tile import sinks
 from fastkb.tile import vector as simd
-from fastkb.tile.blocking import TILES_AT_A_TIME, blocking
+from fastkb.tile.blocking import TILES_AT_A_TIME, TILES_REDUCED, blocking
 from fastkb.tile.epilogue import apply
 from fastkb.tile.multiply import OF_FORM, Operand, Part
 from fastkb.tile.sinks import AREA, TILE, Place
@@ -81,12 +81,9 @@ def _sums(a, b, values, down, across, task, weights):
 
 
 @inline
-def _tile(a, b, weights, out, place, task, factor, p):
-    """One tile: sums, epilogue, factor, sink."""
-    above = task.lead if task.symmetric == 1 else 0
-    down = _span(place[0], task.tile, above, out.shape[0])
-    across = _span(place[1], task.tile, task.lead, out.shape[1])
-    values = stack_array(AREA, a)
+def _fill(a, b, weights, values, spans, task, factor, p):
+    """values[row, column] = factor · g of the sums of the rows of a and b in the two spans."""
+    down, across = spans
     _sums(a, b, values, down, across, task, weights)
     # A tile of full width is one run of elements; another, one for each row.
     whole = across.stop - across.first == TILE
@@ -98,6 +95,16 @@ def _tile(a, b, weights, out, place, task, factor, p):
         if factor != 1.0:
             for j in range(len(run)):
                 run[j] *= factor
+
+
+@inline
+def _tile(a, b, weights, out, place, task, factor, p):
+    """One tile: values, sink."""
+    above = task.lead if task.symmetric == 1 else 0
+    down = _span(place[0], task.tile, above, out.shape[0])
+    across = _span(place[1], task.tile, task.lead, out.shape[1])
+    values = stack_array(AREA, a)
+    _fill(a, b, weights, values, (down, across), task, factor, p)
     at = Place(
         down.origin + down.first - above, across.origin + across.first - task.lead,
         down.first, down.stop, across.first, across.stop,
@@ -141,3 +148,39 @@ def gram_tiles(a, b, weights, out, task, factor, p):
     for t in prange(task.first, task.stop):
         place = _upper_place(t) if task.symmetric == 1 else (t // across, t % across)
         _tile(a, b, weights, out, place, task, factor, p)
+
+
+@inline
+def _strip(a, b, weights, coefficients, out, place, task, p):
+    """Some tiles side by side, reduced one after the other."""
+    group, row = place
+    m = coefficients.shape[1]
+    down = _span(row, task.tile, 0, out.shape[1])
+    values = stack_array(AREA, a)
+    for column in range(
+        group * TILES_REDUCED,
+        min((group + 1) * TILES_REDUCED, (m + task.tile - 1) // task.tile),
+    ):
+        across = _span(column, task.tile, 0, m)
+        _fill(a, b, weights, values, (down, across), task, values.dtype.type(1), p)
+        at = Place(down.origin, across.origin, 0, down.stop, 0, across.stop)
+        sinks.reduce(values, coefficients, out, group, at)
+
+
+def _reducing(T):
+    whole = types.NamedUniTuple(types.intp, len(Task._fields), Task)
+    parameters = types.UniTuple(T, N_PARAMETERS)
+    read, partial = types.Array(T, 2, "C", readonly=True), types.Array(T, 3, "C")
+    return vector(T), vector(T), vector(T), read, partial, whole, parameters
+
+
+@jit(parallel=True, signature=_reducing, chunk=1)
+def reduce_tiles(a, b, weights, coefficients, out, task, p):
+    """out[group, i, k] = Σ_j g(Σ form(x_i, y_j)) · coefficients[k, j], over the group's columns j.
+
+    A group has TILES_REDUCED tiles; their number, and that of columns in a tile, depends on no thread.
+    ``task.first`` to ``task.stop`` count rows of tiles, group after group. `out` is zero before.
+    """
+    rows = (out.shape[1] + task.tile - 1) // task.tile
+    for t in prange(task.first, task.stop):
+        _strip(a, b, weights, coefficients, out, (t // rows, t % rows), task, p)

@@ -7,6 +7,7 @@ store      out = values
 mirror     the same, and the transposed tile on the other side of the diagonal
 add        out = out + values
 multiply   out = out · values
+reduce     out = out + values · coefficients: the matrix itself is never stored
 ========== ====================================================================================
 
 A symmetric result is mirrored, whatever else is done to it. Adding and multiplying combine the values
@@ -84,6 +85,25 @@ def combine(sink, values, out, place):
             mine = values[row * TILE + place.left : row * TILE + place.right]
             for j in range(len(mine)):
                 mine[j] *= before[j]
+
+
+@inline
+def reduce(values, coefficients, out, group, place):
+    """out[group, row, k] += Σ values[row, j] · coefficients[k, j] over the tile's columns."""
+    end = place.column + place.right - place.left
+    for k in range(len(coefficients)):
+        mine = coefficients[k, place.column : end]
+        for row in range(place.first, place.stop):
+            run = values[row * TILE + place.left : row * TILE + place.right]
+            out[group, place.row + row - place.first, k] += _dot(run, mine)
+
+
+@inline(any_order=True)
+def _dot(values, coefficients):
+    total = values.dtype.type(0)
+    for j in range(len(values)):
+        total += values[j] * coefficients[j]
+    return total
 
 
 @inline
