@@ -23,10 +23,12 @@ from fastkb.scalar.kernels import N_PARAMETERS, epilogue_code, find
 from fastkb.tile import vector as simd
 from fastkb.tile.blocking import blocking
 from fastkb.tile.epilogue import apply
+from fastkb.tile.multiply import OF_FORM, Operand, Part
 
 ROUNDS = 9
 DTYPES = ("float64", "float32")
 FORMS = ("dot", "sqdiff", "absdiff")
+_dot, _sqdiff, _absdiff = OF_FORM[: len(FORMS)]
 # The kernel of the report -> a row of the engine's table with the same scalar function (the
 # polynomial has degree 3). The linear kernel has none: it costs nothing.
 EPILOGUES = {
@@ -215,15 +217,18 @@ def _blas_rate(dtype: str) -> float:
 
 
 @jit(parallel=True, cache=False)
-def _multiply_repeatedly(a, b, c, form, depth, stride, repeats):
+def _multiply_repeatedly(a, b, c, form, sizes, depth, repeats):
+    part = Part(0, sizes.mr, 0, 1, 0, 0)
     for t in prange(a.shape[0]):
+        left, right = Operand(a[t], 0, 1, sizes.mr, 0), Operand(b[t], 0, 0, sizes.nr, 0)
+        into = Operand(c[t], 0, sizes.nr, 0, 0)
         for _ in range(repeats):
             if form == 0:
-                simd.dot(a[t], 0, b[t], 0, depth, c[t], 0, stride, False)
+                _dot(left, right, into, into, depth, part, False, a[t])
             elif form == 1:
-                simd.sqdiff(a[t], 0, b[t], 0, depth, c[t], 0, stride, False)
+                _sqdiff(left, right, into, into, depth, part, False, a[t])
             else:
-                simd.absdiff(a[t], 0, b[t], 0, depth, c[t], 0, stride, False)
+                _absdiff(left, right, into, into, depth, part, False, a[t])
 
 
 def _micro_kernel_rate(form: str, dtype: str) -> float:
@@ -237,7 +242,7 @@ def _micro_kernel_rate(form: str, dtype: str) -> float:
         c = empty((threads, sizes.mr * sizes.nr), dtype, "a micro-tile")
         a[:], b[:], c[:] = 1e-3, 2e-3, 0.0  # the sums stay far from overflow
 
-        run = partial(_multiply_repeatedly, a, b, c, code, depth, sizes.nr)
+        run = partial(_multiply_repeatedly, a, b, c, code, sizes, depth)
         repeats = _repeats(run)
         flops = 2.0 * c.size * depth * repeats
         best = max(best, flops / _fastest(partial(run, repeats)))

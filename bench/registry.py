@@ -16,6 +16,7 @@ from bench.gram import Gram
 from bench.kinds import Prediction, Searched
 from bench.network import JAX, Step
 from bench.perceptron import Fit, Predict
+from bench.product import Product
 from bench.rivals import ARCH, SCIPY, SCIPY_BATCH, SKLEARN
 from bench.work import Work
 
@@ -40,6 +41,8 @@ GRAMS = (
     Gram("rational_quadratic", N, 10),
     Gram("periodic", N, 1),
 )
+
+PRODUCTS = (Product(N, 10), Product(N, 10, "float32"), Product(N, 200))
 
 # σ is a tenth of the interval (some 30 directions carry the kernel) and a quarter of the square's side
 # (some 200); with d = 8 it is 2, so that gamma = 1/d, and the kernel has full rank.
@@ -99,7 +102,7 @@ PERCEPTRONS = (
     *(Predict(dtype) for dtype in ("float64", "float32")),
 )
 
-AnyWork = Gram | Band | Searched | Prediction | Interval | Step | Fit | Predict
+AnyWork = Gram | Product | Band | Searched | Prediction | Interval | Step | Fit | Predict
 
 # The band whose peak memory is reported.
 MEMORY_BAND = "band-n3000-d2"
@@ -130,7 +133,15 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
     ValueError
         If one of `only` matches no work.
     """
-    every: tuple[AnyWork, ...] = (*GRAMS, *BANDS, *KINDS, *INTERVALS, *STEPS, *PERCEPTRONS)
+    every: tuple[AnyWork, ...] = (
+        *GRAMS,
+        *PRODUCTS,
+        *BANDS,
+        *KINDS,
+        *INTERVALS,
+        *STEPS,
+        *PERCEPTRONS,
+    )
     chosen: list[AnyWork] = []
     for pattern in only or ["*"]:
         found = [work for work in every if _matches(work.name, pattern)]
@@ -155,7 +166,7 @@ def _shortened(work: AnyWork) -> AnyWork:
     if isinstance(work, Step):
         members, epochs = min(work.members, QUICK_MEMBERS), min(work.epochs, QUICK_EPOCHS)
         return replace(work, steps=QUICK_STEPS, members=members, epochs=epochs)
-    if isinstance(work, Gram):
+    if isinstance(work, Gram | Product):
         return replace(work, n=QUICK_N)
     if isinstance(work, Prediction):
         return replace(work, n=min(work.n, QUICK_PREDICTIONS))
