@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +29,7 @@ _SECONDS_A_CHUNK = 0.25
 _SECONDS_A_VALUE = 3e-9
 _SECONDS_A_TERM = 1e-10
 
-# Numbers of the partial results that are reduced at a time: 32 MB in float64.
+# Numbers of a packed matrix, or of partial results, in a reduction: 32 MB in float64.
 _PARTIAL = 2**22
 
 
@@ -136,6 +138,7 @@ class Typed(NamedTuple):
 
     parameters: tuple[float, ...]
     weights: np.ndarray | None = None  # of a weighted form.  # shape: (d,)
+    coefficients: np.ndarray | None = None  # of a reduction.  # shape: (targets, m)
 
 
 def drive(chosen: Plan, X: np.ndarray, Y: np.ndarray | None, into: Into, numbers: Typed) -> None:
@@ -144,31 +147,51 @@ def drive(chosen: Plan, X: np.ndarray, Y: np.ndarray | None, into: Into, numbers
     if chosen.transposed:
         out = out.T
         X, Y = (X, None) if Y is None else (Y, X)
-    sizes, d, dtype = chosen.sizes, chosen.d, chosen.dtype
-    Z = X if Y is None else Y
+    sizes, Z = chosen.sizes, X if Y is None else Y
     lead = chosen.lead if chosen.symmetric else 0
-    length_a = packed_length(len(X), d, sizes.mr, lead)
-    length_b = packed_length(len(Z), d, sizes.nr, chosen.lead)
-    what = "the packed form of the data"
-    with scratch("a", length_a, dtype, what) as a, scratch("b", length_b, dtype, what) as b:
-        pack(X, a, sizes.mr, lead)
-        pack(Z, b, sizes.nr, chosen.lead)
-        weights = a[:0] if numbers.weights is None else numbers.weights
-        # Between two chunks Ctrl-C is answered.
-        for first in range(0, chosen.n_tiles, chosen.chunk):
-            task = cpu.Task(
-                form=int(chosen.row.form),
-                code=epilogue_code(chosen.row),
-                sink=int(into.sink),
-                symmetric=int(chosen.symmetric),
-                d=d,
-                streaming=int(chosen.streaming),
-                lead=chosen.lead,
-                tile=chosen.tile,
-                first=first,
-                stop=min(first + chosen.chunk, chosen.n_tiles),
-            )
-            cpu.gram_tiles(a, b, weights, out, task, into.factor, numbers.parameters)
+    task = cpu.Task(
+        form=int(chosen.row.form),
+        code=epilogue_code(chosen.row),
+        sink=int(into.sink),
+        symmetric=int(chosen.symmetric),
+        n=len(X),
+        m=len(Z),
+        d=chosen.d,
+        streaming=int(chosen.streaming),
+        lead=chosen.lead,
+        tile=chosen.tile,
+        first=0,
+        stop=0,
+    )
+    with _packed(X, "a", sizes.mr, lead) as a, _packed(Z, "b", sizes.nr, chosen.lead) as b:
+        _run(a, b, out, task, (chosen.n_tiles, chosen.chunk), into.factor, numbers)
+
+
+@contextlib.contextmanager
+def _packed(X: np.ndarray, name: str, height: int, lead: int = 0) -> Iterator[np.ndarray]:
+    """The rows of X as the micro-kernel reads them, in panels of `height`."""
+    length = packed_length(len(X), X.shape[1], height, lead)
+    with scratch(name, length, X.dtype, "the packed form of the data") as panels:
+        pack(X, panels, height, lead)
+        yield panels
+
+
+def _run(
+    a: np.ndarray,
+    b: np.ndarray,
+    out: np.ndarray,
+    task: cpu.Task,
+    tiles: tuple[int, int],  # all of them, and how many at a time
+    factor: float,
+    numbers: Typed,
+) -> None:
+    """All tiles, some at a time: between two runs Ctrl-C is answered."""
+    count, together = tiles
+    weights = a[:0] if numbers.weights is None else numbers.weights
+    coefficients = a[:0].reshape(0, 0) if numbers.coefficients is None else numbers.coefficients
+    for first in range(0, count, together):
+        some = task._replace(first=first, stop=min(first + together, count))
+        cpu.gram_tiles(a, b, weights, coefficients, out, some, factor, numbers.parameters)
 
 
 def compute(
@@ -247,43 +270,42 @@ def reduce(
         # shape: (n, targets)
     """
     row, parameters, (X, Y, weights) = _prepared(row, parameters, shift, rows)
-    p, dtype = _typed(row, parameters, X.dtype), X.dtype
-    sizes, d, n = _sizes(dtype), X.shape[1], len(X)
+    numbers = Typed(_typed(row, parameters, X.dtype), weights, coefficients)
+    sizes, d, dtype = _sizes(X.dtype), X.shape[1], X.dtype
     targets, m = coefficients.shape
+    assert Y is not None
     groups = -(-m // (sizes.tile * TILES_REDUCED))
-    at_once = max(1, _PARTIAL // (groups * targets * sizes.tile)) * sizes.tile
+    at_once = max(1, _PARTIAL // (max(groups * targets, d) * sizes.tile)) * sizes.tile
     seconds = TILES_REDUCED * sizes.tile**2 * (_SECONDS_A_VALUE + d * _SECONDS_A_TERM)
     chunk = n_threads() * max(1, int(_SECONDS_A_CHUNK / seconds))
-    found = empty((n, targets), dtype, "the product of a kernel and coefficients")
-    what = "the packed form of the data"
-    with scratch("b", packed_length(m, d, sizes.nr, 0), dtype, what) as b:
-        pack(Y, b, sizes.nr, 0)
-        for begin in range(0, n, at_once):
+    what = "the product of a kernel and coefficients"
+    found = empty((len(X), targets), dtype, what)
+    with _packed(Y, "b", sizes.nr) as b:
+        for begin in range(0, len(X), at_once):
             some = X[begin : begin + at_once]
-            partial = zeros((groups, len(some), targets), dtype, what)
-            n_tasks = groups * -(-len(some) // sizes.tile)
-            with scratch("a", packed_length(len(some), d, sizes.mr, 0), dtype, what) as a:
-                pack(some, a, sizes.mr, 0)
-                # Between two chunks Ctrl-C is answered.
-                for first in range(0, n_tasks, chunk):
-                    task = cpu.Task(
-                        form=int(row.form),
-                        code=epilogue_code(row),
-                        sink=0,
-                        symmetric=0,
-                        d=d,
-                        streaming=0,
-                        lead=0,
-                        tile=sizes.tile,
-                        first=first,
-                        stop=min(first + chunk, n_tasks),
-                    )
-                    given = a[:0] if weights is None else weights
-                    cpu.reduce_tiles(a, b, given, coefficients, partial, task, p)
-            total = found[begin : begin + at_once]
-            total[...] = partial[0]
-            for part in partial[1:]:
-                total += part
+            n = len(some)
+            partial = zeros((groups * n, targets), dtype, what)
+            task = cpu.Task(
+                int(row.form),
+                epilogue_code(row),
+                int(Sink.REDUCE),
+                0,
+                n,
+                m,
+                d,
+                0,
+                0,
+                sizes.tile,
+                0,
+                0,
+            )
+            with _packed(some, "a", sizes.mr) as a:
+                _run(a, b, partial, task, (groups * -(-n // sizes.tile), chunk), 1.0, numbers)
+            total = found[begin : begin + n]
+            total[...] = partial[:n]
+            with np.errstate(over="ignore", invalid="ignore"):
+                for group in range(1, groups):
+                    total += partial[group * n : (group + 1) * n]
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastkb.gram import engine
 from fastkb.gram.checks import check_matrices
-from fastkb.gram.engine import Rows
+from fastkb.gram.engine import LIMITS, Rows
 from fastkb.gram.evaluate import Work
 from fastkb.gram.kernels import Kernel, polynomial_row
 from fastkb.gram.pairwise import checked_parameters, with_defaults
@@ -58,10 +58,11 @@ class _Reduced(_Trial):
         """See the base class."""
         rows = Rows(self.X, self.Y, lengths)
         found = engine.reduce(row, parameters, shift, rows, self._coefficients)
-        if into.factor != 1.0:
-            found *= into.factor
-        if into.sink == Sink.ADD:
-            found += into.out
+        with np.errstate(over="ignore", invalid="ignore"):
+            if into.factor != 1.0:
+                found *= min(into.factor, LIMITS[found.dtype].largest)
+            if into.sink == Sink.ADD:
+                found += into.out
         into.out[...] = found
 
 

@@ -42,9 +42,9 @@ TILES_PER_THREAD = 6
 # they are first touched, and they are then still in the cache.
 TILES_AT_A_TIME = 4
 
-# Tiles side by side whose values one thread reduces, the same for any number of threads: so many that a
-# partial result is nothing beside them, and so few that a single row of tiles is shared by threads.
-TILES_REDUCED = 16
+# Tiles side by side whose values are reduced one after the other, the same for any number of threads: so
+# many that a partial result is nothing beside them, so few that threads share a single row of tiles.
+TILES_REDUCED = 4
 
 
 class Blocking(NamedTuple):

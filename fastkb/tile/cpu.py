@@ -16,7 +16,7 @@ from fastkb.tile import vector as simd
 from fastkb.tile.blocking import TILES_AT_A_TIME, TILES_REDUCED, blocking
 from fastkb.tile.epilogue import apply
 from fastkb.tile.multiply import OF_FORM, Operand, Part
-from fastkb.tile.sinks import AREA, TILE, Place
+from fastkb.tile.sinks import AREA, REDUCE, TILE, Place
 
 _mr = simd.constant("mr", lambda dtype: blocking(dtype).mr)
 _nr = simd.constant("nr", lambda dtype: blocking(dtype).nr)
@@ -29,12 +29,22 @@ class Task(NamedTuple):
     code: int  # the epilogue's code
     sink: int  # fastkb.tile.sinks.Sink
     symmetric: int  # 1: b is a, only tiles on and above the diagonal are computed, and mirrored
+    n: int  # rows of the matrix
+    m: int  # columns of the matrix
     d: int  # columns of the data
     streaming: int  # 1: the result goes past the caches
     lead: int  # rows of zeros before b, and before a if symmetric: see gram_tiles
     tile: int  # rows and columns of a tile: at most TILE, a multiple of mr and nr
-    first: int  # the first tile of this run
+    first: int  # the first tile of this run; with REDUCE, the first strip of tiles
     stop: int  # and the one after its last
+
+
+class TilePlace(NamedTuple):
+    """Which tile."""
+
+    row: int  # of tiles
+    column: int
+    group: int  # with REDUCE, the group of columns of tiles
 
 
 class Span(NamedTuple):
@@ -81,9 +91,13 @@ def _sums(a, b, values, down, across, task, weights):
 
 
 @inline
-def _fill(a, b, weights, values, spans, task, factor, p):
-    """values[row, column] = factor · g of the sums of the rows of a and b in the two spans."""
-    down, across = spans
+def _tile(a, b, weights, coefficients, out, place, task, numbers):
+    """One tile: sums, epilogue, factor, sink."""
+    factor, p = numbers
+    above = task.lead if task.symmetric == 1 else 0
+    down = _span(place.row, task.tile, above, task.n)
+    across = _span(place.column, task.tile, task.lead, task.m)
+    values = stack_array(AREA, a)
     _sums(a, b, values, down, across, task, weights)
     # A tile of full width is one run of elements; another, one for each row.
     whole = across.stop - across.first == TILE
@@ -95,22 +109,15 @@ def _fill(a, b, weights, values, spans, task, factor, p):
         if factor != 1.0:
             for j in range(len(run)):
                 run[j] *= factor
-
-
-@inline
-def _tile(a, b, weights, out, place, task, factor, p):
-    """One tile: values, sink."""
-    above = task.lead if task.symmetric == 1 else 0
-    down = _span(place[0], task.tile, above, out.shape[0])
-    across = _span(place[1], task.tile, task.lead, out.shape[1])
-    values = stack_array(AREA, a)
-    _fill(a, b, weights, values, (down, across), task, factor, p)
     at = Place(
         down.origin + down.first - above, across.origin + across.first - task.lead,
         down.first, down.stop, across.first, across.stop,
     )  # fmt: skip
+    if task.sink == REDUCE:
+        sinks.reduce(values, coefficients, out, place.group * task.n, at)
+        return
     sinks.write(task.sink, values, out, at, task.streaming == 1)
-    if task.symmetric == 1 and place[0] != place[1]:
+    if task.symmetric == 1 and place.row != place.column:
         sinks.mirror(values, out, at, task.streaming == 1)
     if task.streaming == 1:
         simd.fence()  # another thread may read the result once this one has reported back
@@ -130,57 +137,34 @@ def _upper_place(t):
 def _signature(T):
     whole = types.NamedUniTuple(types.intp, len(Task._fields), Task)
     parameters = types.UniTuple(T, N_PARAMETERS)
-    return vector(T), vector(T), vector(T), matrix(T, readonly=False), whole, T, parameters
+    read = types.Array(T, 2, "C", readonly=True)
+    return vector(T), vector(T), vector(T), read, matrix(T, readonly=False), whole, T, parameters
 
 
 @jit(parallel=True, signature=_signature, chunk=TILES_AT_A_TIME)
-def gram_tiles(a, b, weights, out, task, factor, p):
+def gram_tiles(a, b, weights, coefficients, out, task, factor, p):
     """out[i, j] = factor · g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d), in some of the tiles.
 
-    Of a weighted form, `weights` has a number for each column; of the others it is not read.
+    Of a weighted form, `weights` has a number for each column; of the others it is not read. With the
+    sink REDUCE `out` has n rows for each group of TILES_REDUCED columns of tiles, zero before, and gets
+    the sums over the group's columns j of the values times ``coefficients[k, j]``, in its column k.
+    Neither the groups nor the order of their tiles depend on threads.
 
     Where the result's first element stands `lead` elements after the beginning of a cache line, so
     does every row's (:func:`fastkb.gram.engine.plan` sees to that), and the tiles are shifted so as to
     begin where a line does: b, and for a symmetric result a, is packed behind `lead` rows of zeros.
     No line is then shared by two tiles, which would have to be read before it is written.
     """
-    across = (out.shape[1] + task.lead + task.tile - 1) // task.tile
+    across = (task.m + task.lead + task.tile - 1) // task.tile
+    down = (task.n + task.tile - 1) // task.tile
     for t in prange(task.first, task.stop):
-        place = _upper_place(t) if task.symmetric == 1 else (t // across, t % across)
-        _tile(a, b, weights, out, place, task, factor, p)
-
-
-@inline
-def _strip(a, b, weights, coefficients, out, place, task, p):
-    """Some tiles side by side, reduced one after the other."""
-    group, row = place
-    m = coefficients.shape[1]
-    down = _span(row, task.tile, 0, out.shape[1])
-    values = stack_array(AREA, a)
-    for column in range(
-        group * TILES_REDUCED,
-        min((group + 1) * TILES_REDUCED, (m + task.tile - 1) // task.tile),
-    ):
-        across = _span(column, task.tile, 0, m)
-        _fill(a, b, weights, values, (down, across), task, values.dtype.type(1), p)
-        at = Place(down.origin, across.origin, 0, down.stop, 0, across.stop)
-        sinks.reduce(values, coefficients, out, group, at)
-
-
-def _reducing(T):
-    whole = types.NamedUniTuple(types.intp, len(Task._fields), Task)
-    parameters = types.UniTuple(T, N_PARAMETERS)
-    read, partial = types.Array(T, 2, "C", readonly=True), types.Array(T, 3, "C")
-    return vector(T), vector(T), vector(T), read, partial, whole, parameters
-
-
-@jit(parallel=True, signature=_reducing, chunk=1)
-def reduce_tiles(a, b, weights, coefficients, out, task, p):
-    """out[group, i, k] = Σ_j g(Σ form(x_i, y_j)) · coefficients[k, j], over the group's columns j.
-
-    A group has TILES_REDUCED tiles; their number, and that of columns in a tile, depends on no thread.
-    ``task.first`` to ``task.stop`` count rows of tiles, group after group. `out` is zero before.
-    """
-    rows = (out.shape[1] + task.tile - 1) // task.tile
-    for t in prange(task.first, task.stop):
-        _strip(a, b, weights, coefficients, out, (t // rows, t % rows), task, p)
+        row, first, count, group = t // across, t % across, 1, 0
+        if task.sink == REDUCE:
+            row, group = t % down, t // down
+            first = group * TILES_REDUCED
+            count = min(TILES_REDUCED, across - first)
+        elif task.symmetric == 1:
+            row, first = _upper_place(t)
+        for column in range(first, first + count):
+            place = TilePlace(row, column, group)
+            _tile(a, b, weights, coefficients, out, place, task, (factor, p))

@@ -35,9 +35,10 @@ class Sink(IntEnum):
     STORE = 0
     ADD = 1
     MULTIPLY = 2
+    REDUCE = 3
 
 
-ADD, MULTIPLY = int(Sink.ADD), int(Sink.MULTIPLY)
+ADD, MULTIPLY, REDUCE = int(Sink.ADD), int(Sink.MULTIPLY), int(Sink.REDUCE)
 
 
 class Into(NamedTuple):
@@ -88,14 +89,14 @@ def combine(sink, values, out, place):
 
 
 @inline
-def reduce(values, coefficients, out, group, place):
-    """out[group, row, k] += Σ values[row, j] · coefficients[k, j] over the tile's columns."""
+def reduce(values, coefficients, out, first, place):
+    """out[first + row, k] += Σ values[row, j] · coefficients[k, j] over the tile's columns."""
     end = place.column + place.right - place.left
     for k in range(len(coefficients)):
         mine = coefficients[k, place.column : end]
         for row in range(place.first, place.stop):
             run = values[row * TILE + place.left : row * TILE + place.right]
-            out[group, place.row + row - place.first, k] += _dot(run, mine)
+            out[first + place.row + row - place.first, k] += _dot(run, mine)
 
 
 @inline(any_order=True)

@@ -35,6 +35,15 @@ class Own(kernels.Kernel):
         return t + 1.0
 
 
+def dots(x, y):
+    return x @ y
+
+
+def called(metric):
+    """The same in every process of the tests."""
+    return getattr(metric, "__name__", str(metric))
+
+
 # Kernels without such a product: of another function, not linear in the parts, not one of the package.
 OTHERS = (
     Own(),
@@ -43,7 +52,7 @@ OTHERS = (
     kernels.Periodic(),
     "chi2",
     "precomputed",
-    lambda x, y: x @ y,
+    dots,
 )
 
 
@@ -87,7 +96,7 @@ def test_kernels(metric, dtype):
     check(found, fastkb.pairwise_kernels(X, Y, metric=metric), A)
 
 
-@pytest.mark.parametrize("metric", OTHERS, ids=str)
+@pytest.mark.parametrize("metric", OTHERS, ids=called)
 def test_kernels_that_have_none(metric):
     X, Y, A = draw(5, 4, 1, "float64")
     assert product(metric, X, Y, A, {}) is None
@@ -156,7 +165,7 @@ def test_what_is_not_a_number_stays_so():
 
 
 @pytest.mark.parametrize("targets", [None, 1, 3, 20])
-@pytest.mark.parametrize("kernel", ["rbf", OBJECTS[3], OTHERS[1], OTHERS[-1]], ids=str)
+@pytest.mark.parametrize("kernel", ["rbf", OBJECTS[3], OTHERS[1], OTHERS[-1]], ids=called)
 def test_estimators_predict_by_it(kernel, targets):
     X, Y, A = draw(60, 50, targets or 1, "float64")
     model = fastkb.KernelRidge(alpha=0.5, kernel=kernel, fit_intercept=True)

@@ -22,11 +22,15 @@ from fastkb.reference import gram as reference
 from fastkb.runtime import cuda as runtime
 from fastkb.scalar import kernels as scalar_kernels
 from fastkb.scalar.kernels import KERNELS, N_PARAMETERS, Form, find
-from fastkb.tile import cuda as tile
 from fastkb.tile import cuda_epilogue
 from fastkb.tile.blocking import CudaBlocking, cuda_blocking
 from fastkb.tile.cuda_layout import SHARED_BYTES, layout
 from fastkb.tile.sinks import Into, Sink
+
+try:
+    from fastkb.tile import cuda as tile
+except runtime.CudaUnavailableError as error:
+    pytest.skip(str(error), allow_module_level=True)
 
 HAS_DEVICE = runtime.state() == "simulated" or runtime.state().startswith("available")
 TYPES = [np.float32, np.float64]

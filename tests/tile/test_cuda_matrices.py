@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from fastkb.runtime import cuda as runtime
-from fastkb.tile import cuda_matrices
 from fastkb.tile.sinks import Sink
+
+try:
+    from fastkb.tile import cuda_matrices
+except runtime.CudaUnavailableError as error:
+    pytest.skip(str(error), allow_module_level=True)
 
 HAS_DEVICE = runtime.state() == "simulated" or runtime.state().startswith("available")
 needs_device = pytest.mark.skipif(not HAS_DEVICE, reason="no CUDA device, and not the simulator")

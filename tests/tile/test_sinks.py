@@ -29,7 +29,7 @@ def a_tile(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("sink", Sink)
+@pytest.mark.parametrize("sink", COMBINED)
 @pytest.mark.parametrize("span", [(0, TILE, 0, TILE), (3, 40, 5, 38), (7, 8, 11, 12)])
 @pytest.mark.parametrize("layout", ["rows", "columns", "strided"])
 def test_values_meet_what_is_there(dtype, sink, span, layout):
@@ -49,6 +49,29 @@ def test_values_meet_what_is_there(dtype, sink, span, layout):
     where = np.s_[2 : 2 + stop - first, 3 : 3 + right - left]
     expected[where] = COMBINED[sink](before[where], mine)
     np.testing.assert_array_equal(out, expected)
+
+
+@jit(cache=False)
+def _reduce(values, coefficients, out, first, place):
+    sinks.reduce(values, coefficients, out, first, place)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("span", [(0, TILE, 0, TILE), (3, 40, 5, 38), (7, 8, 11, 12)])
+@pytest.mark.parametrize("targets", [1, 3])
+def test_values_are_reduced(dtype, span, targets):
+    first, stop, left, right = span
+    rng = np.random.default_rng(1)
+    coefficients = rng.standard_normal((targets, right + 6)).astype(dtype)
+    out = rng.standard_normal((stop + 9, targets)).astype(dtype)
+    before, values = out.copy(), a_tile(dtype)
+    _reduce(values.copy(), coefficients, out, 4, Place(2, 3, first, stop, left, right))
+    mine = values.reshape(TILE, TILE)[first:stop, left:right].astype(float)
+    expected = before.astype(float)
+    expected[6 : 6 + stop - first] += mine @ coefficients[:, 3 : 3 + right - left].T
+    np.testing.assert_allclose(out, expected, atol=50 * np.finfo(dtype).eps)
+    outside = np.r_[0:6, 6 + stop - first : len(out)]
+    np.testing.assert_array_equal(out[outside], before[outside])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
