@@ -71,6 +71,7 @@ def lower(layers: Sequence[Layer]) -> tuple[list[Row], dict[int, int]]:
         if not isinstance(layer, Activation):
             for row in layer.rows(read, width, read + 1):
                 if row.shapes:
+                    assert place not in places, f"{layer}: two of its rows have tensors"
                     places[place] = len(rows)
                 rows.append(row)
             width = rows[-1].outputs

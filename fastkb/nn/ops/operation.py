@@ -237,7 +237,7 @@ class Layer:
         Returns
         -------
         list of Row
-            One of them at most has tensors: the layer's.
+            One of them at most has tensors: those of :meth:`shapes`.
         """
         outputs = width if self.widths is None else self.widths[1]
         return [Row(self.operation, (read,), outputs, self.shapes(), work=max(width, outputs))]
