@@ -1,5 +1,7 @@
 """Products with a Gram matrix that is never stored, against those with the matrix."""
 
+from dataclasses import dataclass
+
 import numba
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ OBJECTS = (
 edges = st.sampled_from([1, 2, TILE - 1, TILE, TILE + 1, 2 * TILE + 5])
 
 
+@dataclass(frozen=True)
 class Own(kernels.Kernel):
     form = "linear"
 
