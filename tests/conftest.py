@@ -11,3 +11,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("fastkb")
+
+
+def pytest_collection_modifyitems(items):
+    """Slow tests come first: of several processes none is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
