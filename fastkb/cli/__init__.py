@@ -18,9 +18,13 @@ with `ci.py`.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from fastkb.cli.errors import CommandError
 
@@ -41,6 +45,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code: 0, 2 for anything that the user can put right, 130 after Ctrl-C.
     """
+    pressed: list[int] = []
+    try:
+        with _noted_interrupts(pressed):
+            return _run(arguments)
+    except BaseException:
+        # Of Ctrl-C some libraries make errors of their own: a compiled module that is being imported
+        # raises an ImportError.
+        if not pressed:
+            raise
+        return _fail("interrupted", INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _noted_interrupts(pressed: list[int]) -> Iterator[None]:
+    """Note Ctrl-C in a list, and raise KeyboardInterrupt as ever."""
+
+    def note(number: int, frame: Any) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    # A program that calls the command may have a handler of its own, or call it from a thread.
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """What :func:`main` does."""
     try:
         # Imported here, so that Ctrl-C during the imports of a slow disk is answered as well.
         from fastkb.cli.parser import build_parser

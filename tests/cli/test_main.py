@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
@@ -118,6 +119,53 @@ def test_control_c_during_the_work_leaves_no_file(tmp_path):
     assert err == "fastkb: interrupted\n"
     assert out == ""
     assert not list(tmp_path.iterdir())
+
+
+def swallow(options):
+    """As NumPy's C interface does while a module is imported."""
+    try:
+        if options.pressed:
+            signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        pass
+    raise ImportError("numpy.core.multiarray failed to import")
+
+
+@pytest.mark.parametrize("pressed", [True, False])
+def test_control_c_that_a_library_turns_into_another_error(monkeypatch, capsys, pressed):
+    class Parser:
+        def parse_args(self, arguments):
+            return types.SimpleNamespace(run=swallow, pressed=pressed)
+
+    monkeypatch.setattr(parser, "build_parser", Parser)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if pressed:
+            assert main([]) == 130
+            assert capsys.readouterr().err == "fastkb: interrupted\n"
+        else:
+            with pytest.raises(ImportError, match="multiarray"):
+                main([])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda number, frame: None])
+def test_a_handler_of_the_callers_stays(monkeypatch, handler):
+    seen = []
+
+    class Parser:
+        def parse_args(self, arguments):
+            return types.SimpleNamespace(run=lambda _: seen.append(signal.getsignal(signal.SIGINT)))
+
+    monkeypatch.setattr(parser, "build_parser", Parser)
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        assert main([]) == 0
+        assert seen == [handler]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals and pipes as POSIX has them")
