@@ -13,10 +13,10 @@ steps of one large network: each claims tasks until the phase has none left, and
 completes the last task does what is to be done between phases, and opens the next. So no thread waits
 for one that the operating system has not started yet, or holds up, but for the tasks that it has claimed;
 and between two phases pass some hundred nanoseconds, where an empty parallel region takes 2.7 µs on two
-threads: four of them would cost as much as sharing a step of (10, 64, 64, 1) saves. Tasks
-are claimed from both ends: of two threads each meets the same part again and again, whose numbers its
-own cache holds. What a task computes does not depend on the thread that does it: the numbers are the
-same for any number of threads.
+threads: four of them would cost as much as sharing a step of (10, 64, 64, 1) saves. Tasks are claimed
+from both ends: of two threads each meets the same part again and again, whose numbers its own cache
+holds. What a task computes does not depend on the thread that does it: the numbers are the same for any
+number of threads.
 """
 
 from __future__ import annotations
