@@ -286,18 +286,18 @@ def reduce(
             n = len(some)
             partial = zeros((groups * n, targets), dtype, what)
             task = cpu.Task(
-                int(row.form),
-                epilogue_code(row),
-                int(Sink.REDUCE),
-                0,
-                n,
-                m,
-                d,
-                0,
-                0,
-                sizes.tile,
-                0,
-                0,
+                form=int(row.form),
+                code=epilogue_code(row),
+                sink=int(Sink.REDUCE),
+                symmetric=0,
+                n=n,
+                m=m,
+                d=d,
+                streaming=0,
+                lead=0,
+                tile=sizes.tile,
+                first=0,
+                stop=0,
             )
             with _packed(some, "a", sizes.mr) as a:
                 _run(a, b, partial, task, (groups * -(-n // sizes.tile), chunk), 1.0, numbers)

@@ -74,7 +74,7 @@ def lower(layers: Sequence[Layer]) -> tuple[list[Row], dict[int, int]]:
                     assert place not in places, f"{layer}: two of its rows have tensors"
                     places[place] = len(rows)
                 rows.append(row)
-            width = rows[-1].outputs
+                width = row.outputs
             continue
         found = find(layer.name)
         code = activation_code(found)
