@@ -30,6 +30,8 @@ a value gathered by it from each sample::
 
     B·n · (seconds a drawn index + samples · seconds a gathered value)
 
+By a scheme that draws runs of rows, a mean needs a draw and two partial sums for each run instead.
+
 Both are arithmetic on all cores, so neither hides behind the other. What the statistic does with the
 values beyond adding them up, quantiles and jackknife are not counted.
 

@@ -25,6 +25,7 @@ PACKAGES = (
     "torch",
     "arch",
     "jax",
+    "tsbootstrap",
 )
 
 

@@ -18,6 +18,7 @@ from bench.network import JAX, Step
 from bench.perceptron import Fit, Predict
 from bench.product import Product
 from bench.rivals import ARCH, SCIPY, SCIPY_BATCH, SKLEARN
+from bench.schemes import BLOCKS, SchemeInterval
 from bench.work import Work
 
 N = 4000
@@ -81,6 +82,15 @@ INTERVALS = (
     ),
 )
 
+SCHEMES = (
+    *(SchemeInterval(scheme, 2000, 20) for scheme in ("iid", *BLOCKS)),
+    *(SchemeInterval(scheme, 20_000, 50, arch_part=10) for scheme in ("moving", "stationary")),
+    *(SchemeInterval(scheme, 200, 10, n_resamples=999) for scheme in ("moving", "stationary")),
+    SchemeInterval("moving", 2000, 20, "median", arch_part=10),
+    *(SchemeInterval(scheme, 2000, 20) for scheme in ("stratified", "clusters", "bayesian")),
+    *(SchemeInterval(scheme, 2000, 500) for scheme in ("fewer", "subsampling")),
+)
+
 SMALL, MIDDLE, WIDE, DEEP = (8, 32, 1), (10, 64, 64, 1), (784, 128, 10), (784, 512, 512, 10)
 STEPS = (
     Step(SMALL, 32, steps=5000),
@@ -102,7 +112,9 @@ PERCEPTRONS = (
     *(Predict(dtype) for dtype in ("float64", "float32")),
 )
 
-AnyWork = Gram | Product | Band | Searched | Prediction | Interval | Step | Fit | Predict
+AnyWork = (
+    Gram | Product | Band | Searched | Prediction | Interval | SchemeInterval | Step | Fit | Predict
+)
 
 # The band whose peak memory is reported.
 MEMORY_BAND = "band-n3000-d2"
@@ -139,6 +151,7 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
         *BANDS,
         *KINDS,
         *INTERVALS,
+        *SCHEMES,
         *STEPS,
         *PERCEPTRONS,
     )
@@ -170,6 +183,15 @@ def _shortened(work: AnyWork) -> AnyWork:
         return replace(work, n=QUICK_N)
     if isinstance(work, Prediction):
         return replace(work, n=min(work.n, QUICK_PREDICTIONS))
+    if isinstance(work, SchemeInterval):
+        n, part = min(work.n, QUICK_N), min(work.arch_part, QUICK_PART)
+        return replace(
+            work,
+            n=n,
+            length=min(work.length, n // 5),
+            n_resamples=QUICK_RESAMPLES,
+            arch_part=part,
+        )
     if isinstance(work, Interval):
         return replace(
             work,

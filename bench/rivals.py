@@ -20,6 +20,7 @@ Prepare = Callable[[np.ndarray, "np.ndarray | None", GramParameters], Call]
 SKLEARN, CDIST, ADDMM, NUMPY = "scikit-learn", "torch cdist", "torch addmm", "NumPy"
 REFIT = "scikit-learn + joblib"
 SCIPY, SCIPY_BATCH, ARCH = "SciPy", "SciPy, batch=100", "arch"
+TSBOOTSTRAP = "tsbootstrap, compiled"
 BATCH = 100
 
 
@@ -297,6 +298,51 @@ def arch_interval(
         ends = IIDBootstrap(*data, seed=seed).conf_int(
             statistic, n_resamples, method=method.lower()
         )
+        return Interval(n_resamples, ends.ravel(), drawn_otherwise=True)
+
+    return call
+
+
+def arch_block_interval(
+    x: np.ndarray, scheme: str, length: int, statistic: Callable, n_resamples: int, seed: int
+) -> Call:
+    """arch's bootstrap of a series."""
+    from arch import bootstrap
+
+    if scheme == "iid":
+        resampler = lambda: bootstrap.IIDBootstrap(x, seed=seed)  # noqa: E731
+    else:
+        kind = {
+            "moving": bootstrap.MovingBlockBootstrap,
+            "circular": bootstrap.CircularBlockBootstrap,
+            "stationary": bootstrap.StationaryBootstrap,
+        }[scheme]
+        resampler = lambda: kind(length, x, seed=seed)  # noqa: E731
+
+    def call():
+        ends = resampler().conf_int(statistic, n_resamples, method="percentile")
+        return Interval(n_resamples, ends.ravel(), drawn_otherwise=True)
+
+    return call
+
+
+def tsbootstrap_interval(
+    x: np.ndarray, scheme: str, length: int, statistic: str, n_resamples: int, seed: int
+) -> Call:
+    """tsbootstrap's compiled reducer, and the quantiles of its replicates."""
+    import tsbootstrap
+
+    method = {
+        "iid": lambda: tsbootstrap.IID(),
+        "moving": lambda: tsbootstrap.MovingBlock(block_length=length),
+        "circular": lambda: tsbootstrap.CircularBlock(block_length=length),
+        "stationary": lambda: tsbootstrap.StationaryBlock(avg_block_length=length),
+    }[scheme]()
+    options = {"method": method, "statistic": statistic, "n_bootstraps": n_resamples}
+    options |= {"random_state": seed, "backend": "compiled"}
+
+    def call():
+        ends = tsbootstrap.bootstrap_reduce(x, **options).quantile([0.025, 0.975])
         return Interval(n_resamples, ends.ravel(), drawn_otherwise=True)
 
     return call

@@ -10,8 +10,8 @@ from fastkb.bands.kinds import KINDS
 from fastkb.bands.models.checks import fits_its_own_way, is_classifier
 from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import check_flag, check_number
-from fastkb.resample.index_schemes import IndexScheme
 from fastkb.resample.response_schemes import ResponseScheme
+from fastkb.resample.row_schemes import RowScheme
 from fastkb.ridge.checks import check_kernel
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.path import CRITERIA, check_alphas, check_gammas
@@ -75,7 +75,7 @@ def check_kind_of_model(estimator: Any, kind: str, scheme: Any) -> None:
             f"kind='prediction' holds new observations that are numbers, and {_name(estimator)} is a "
             "classifier: take 'percentile' or 'simultaneous'"
         )
-    if scheme is not None and not isinstance(scheme, IndexScheme):
+    if scheme is not None and not isinstance(scheme, RowScheme):
         raise ValueError(f"kind='prediction': scheme {scheme!r} leaves no row out")
 
 

@@ -6,6 +6,7 @@
 `intervals.py`           percentile, basic, BCa, studentized and cheap intervals
 `nested.py`              standard errors of resamples, by resampling them again
 `checks.py`              what is asked
+`statistic_error.py`     the error of a user's function, with the place where it failed
 `evaluate/`              the statistic of every resample: compiled, jitted, Python, weighted
 ======================= =========================================================================
 

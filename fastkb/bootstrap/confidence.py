@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from fastkb.bootstrap.checks import (
 from fastkb.bootstrap.evaluate.evaluators import Evaluator, make_evaluator
 from fastkb.bootstrap.evaluate.python_function import PythonFunction
 from fastkb.bootstrap.evaluate.response_statistic import OfResponses
+from fastkb.bootstrap.evaluate.run_sums import OverRuns
 from fastkb.bootstrap.evaluate.statistics import NAMED, recognise
 from fastkb.bootstrap.intervals import Ends, acceleration_of, standard_deviation
 from fastkb.bootstrap.nested import Nested, nested_key
@@ -32,6 +33,7 @@ from fastkb.checks.requests import check_rng
 from fastkb.checks.scalars import check_progress
 from fastkb.random.streams import key_from_rng
 from fastkb.resample.index_blocks import index_blocks, row_blocks
+from fastkb.resample.row_schemes import RunScheme
 from fastkb.resample.scheme import Scheme
 from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.progress import ProgressLike, counted
@@ -245,10 +247,11 @@ def _distribution(
         lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
         blocks = index_blocks(generator, lengths, request.n_resamples, request.batch, size, ahead)
     else:
-        blocks = prepared.blocks(key_from_rng(generator), request.n_resamples, size)
+        draw = prepared.run_blocks if _takes_runs(prepared, evaluator, spread) else prepared.blocks
+        blocks = draw(key_from_rng(generator), request.n_resamples, size)
     with contextlib.closing(blocks):  # the generator's lock is given back after errors, too
         for block in blocks:
-            expected = (*evaluator.observed.shape, block.rows[0].shape[-2])
+            expected = (*evaluator.observed.shape, block.n_replicates)
             part = evaluator.replicates(block.rows)
             if part.shape != expected:
                 raise ValueError(
@@ -271,10 +274,19 @@ def _distribution(
     return _Draws(values, errors)
 
 
+def _takes_runs(prepared: Scheme, *evaluators: Evaluator | None) -> TypeGuard[RunScheme]:
+    """Whether a scheme's runs are evaluated as they are, not as rows of indices."""
+    return isinstance(prepared, RunScheme) and all(
+        one is None or isinstance(one, OverRuns) for one in evaluators
+    )
+
+
 def _jackknife(evaluator: Evaluator, prepared: Scheme | None) -> list[np.ndarray]:
     """The statistic without each observation, or without each of a scheme's independent groups."""
     if prepared is None:
         return evaluator.jackknife()
+    if _takes_runs(prepared, evaluator):
+        return [evaluator.replicates(runs) for runs in prepared.runs_left()]
     out = []
     for rows in prepared.left_out():
         parts = [

@@ -9,32 +9,89 @@ from __future__ import annotations
 import numpy as np
 
 from fastkb.random.streams import LANES, fill_words
-from fastkb.runtime import jit, prange
+from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.threads import n_threads
 
-_MASK = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
 
+# Numbers that the words of one fill make, if none is rejected.
+_AT_A_TIME = 4 * LANES
+
+
+@inline
+def _all_at_once(words, bounds, thresholds, highs, out):
+    """The numbers of one fill, in the order of the stream; how many words are rejected."""
+    rejected = 0
+    for i in range(4):
+        word, bound, threshold, high = words[i], bounds[i], thresholds[i], highs[i]
+        for j in range(LANES):
+            product = np.uint64(word[j]) * np.uint64(bound[j])
+            high[j] = np.uint32(product >> _SHIFT)
+            rejected += np.uint32(product) < threshold[j]
+    first, second, third, fourth = highs
+    for j in range(LANES):
+        out[4 * j] = first[j]
+        out[4 * j + 1] = second[j]
+        out[4 * j + 2] = third[j]
+        out[4 * j + 3] = fourth[j]
+    return rejected
+
+
+@inline
+def _one_by_one(words, bounds, thresholds, row, drawn):
+    """The numbers of one fill until the row is full; how many the row then has."""
+    period = bounds.size
+    for j in range(LANES):
+        for i in range(4):
+            if drawn < len(row):
+                at = drawn % period
+                part, lane, place = at // _AT_A_TIME, at % 4, at % _AT_A_TIME // 4
+                product = np.uint64(words[i, j]) * np.uint64(bounds[part, lane, place])
+                if np.uint32(product) >= thresholds[part, lane, place]:
+                    row[drawn] = np.uint32(product >> _SHIFT)
+                    drawn += 1
+    return drawn
+
+
 @jit(parallel=True)
-def _bounded(keys, first, bounds, thresholds, words, out):
+def _bounded(keys, first, bounds, thresholds, words, lasts, out):
     workers, count = len(words), len(out) // len(keys)
     for worker in prange(workers):
-        mine = words[worker]
+        mine, last = words[worker, :4], lasts[worker]
+        highs = words[worker, 4], words[worker, 5], words[worker, 6], words[worker, 7]
         for r in range(worker, len(out), workers):
             row, key, replicate = out[r], keys[r // count], first + r % count
             drawn = 0
             block = 0
-            while drawn < len(bounds):
+            while drawn < len(row):
                 fill_words(mine, key, replicate, block)
                 block += LANES
-                for j in range(LANES):
-                    for i in range(4):
-                        if drawn < len(bounds):
-                            product = np.uint64(mine[i, j]) * np.uint64(bounds[drawn])
-                            if (product & _MASK) >= np.uint64(thresholds[drawn]):
-                                row[drawn] = np.uint32(product >> _SHIFT)
-                                drawn += 1
+                # After a rejection the words and the bounds of a fill no longer stand side by side,
+                # unless all bounds are one.
+                if len(bounds) == 1 or drawn % _AT_A_TIME == 0:
+                    part = drawn // _AT_A_TIME % len(bounds)
+                    missing = len(row) - drawn
+                    some = row[drawn:] if missing >= _AT_A_TIME else last
+                    if _all_at_once(mine, bounds[part], thresholds[part], highs, some) == 0:
+                        for k in range(missing if missing < _AT_A_TIME else 0):
+                            row[drawn + k] = last[k]
+                        drawn += _AT_A_TIME
+                        continue
+                drawn = _one_by_one(mine, bounds, thresholds, row, drawn)
+
+
+def _laid_out(bounds: np.ndarray) -> np.ndarray:
+    """The bounds of one fill after another, in the order of its words; one fill if all are equal.
+
+    # shape: (fills, 4, LANES)
+    """
+    constant = (bounds == bounds[0]).all()
+    fills = 1 if constant else -(-len(bounds) // _AT_A_TIME)
+    padded = np.full(fills * _AT_A_TIME, bounds[0])
+    if not constant:
+        padded[: len(bounds)] = bounds
+    return np.ascontiguousarray(padded.reshape(fills, LANES, 4).transpose(0, 2, 1))
 
 
 def bounded_rows(key: np.ndarray, first: int, count: int, bounds: np.ndarray) -> np.ndarray:
@@ -63,11 +120,12 @@ def bounded_rows(key: np.ndarray, first: int, count: int, bounds: np.ndarray) ->
     array([0, 1, 2], dtype=uint32)
     """
     bounds = np.ascontiguousarray(bounds, np.uint32)
-    thresholds = (2**32 % bounds.astype(np.uint64)).astype(np.uint32)
     keys = np.ascontiguousarray(key.reshape(-1, 4))
-    rows = len(keys) * count
-    words = np.empty((max(1, min(n_threads(), rows)), 4, LANES), np.uint32)
-    out = np.empty((rows, len(bounds)), np.uint32)
+    out = np.empty((len(keys) * count, len(bounds)), np.uint32)
     if out.size:
-        _bounded(keys, first, bounds, thresholds, words, out)
+        laid_out = _laid_out(bounds)
+        thresholds = (2**32 % laid_out.astype(np.uint64)).astype(np.uint32)
+        words = np.empty((min(n_threads(), len(out)), 8, LANES), np.uint32)
+        lasts = np.empty((len(words), _AT_A_TIME), np.uint32)
+        _bounded(keys, first, laid_out, thresholds, words, lasts, out)
     return out.reshape(*key.shape[:-1], count, len(bounds))

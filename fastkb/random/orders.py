@@ -1,4 +1,4 @@
-"""Random orders, addressable by (seed, replicate): Fisher and Yates's shuffle of the package's stream."""
+"""Random orders and choices by Fisher and Yates's shuffle, addressable by (seed, replicate)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from fastkb.random.bounded import bounded_rows
 from fastkb.runtime import jit, prange
+from fastkb.runtime.threads import n_threads
 
 
 @jit(parallel=True)
@@ -53,4 +54,51 @@ def permutations(key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
     drawn = bounded_rows(key, first, count, np.arange(n, 0, -1))
     out = np.empty(drawn.shape, np.int64)
     _shuffle(drawn.reshape(-1, n), out.reshape(-1, n))
+    return out
+
+
+@jit(parallel=True)
+def _partial_shuffle(draws, places, out):
+    workers = len(places)
+    for worker in prange(workers):
+        mine = places[worker]
+        for k in range(len(mine)):
+            mine[k] = k
+        for r in range(worker, len(out), workers):
+            row, drawn = out[r], draws[r]
+            for k in range(len(row)):
+                other = k + np.int64(drawn[k])
+                row[k] = mine[other]
+                mine[other] = mine[k]
+            for k in range(len(row)):  # the places that were written to, as they were
+                other = k + np.int64(drawn[k])
+                mine[other] = other
+
+
+def partial_shuffles(drawn: np.ndarray, n: int) -> np.ndarray:
+    """The first places of a shuffle of n things: for each row of draws, as many different things.
+
+    It takes time for what is drawn, whatever n is.
+
+    Parameters
+    ----------
+    drawn : ndarray of uint32
+        In column k numbers below n - k.  # shape: (rows, m)
+    n : int
+
+    Returns
+    -------
+    ndarray of uint32
+        # shape: (rows, m)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb.random.orders import partial_shuffles
+    >>> partial_shuffles(np.array([[0, 0, 0], [3, 2, 0]], np.uint32), 4)
+    array([[0, 1, 2],
+           [3, 0, 2]], dtype=uint32)
+    """
+    out = np.empty(drawn.shape, np.uint32)
+    _partial_shuffle(drawn, np.empty((max(1, min(n_threads(), len(out))), n), np.uint32), out)
     return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -58,3 +60,24 @@ def dirichlet(key, replicate, lengths):
     k = (high >> np.uint64(6)) * np.uint64(2**26) + (low >> np.uint64(6))
     parts = np.split(-np.log((k + 0.5) * 2.0**-52), np.cumsum(lengths)[:-1])
     return [part / part.sum() for part in parts]
+
+
+def geometric_runs(key, replicate, n, mean):
+    """Starts on a circle and geometric lengths, two words each, until n observations are drawn."""
+    starts: list = []
+    lengths: list = []
+    n_words = 4 * n
+    while sum(lengths) < n:
+        starts, lengths = [], []
+        for one, other in words(key, replicate, n_words).reshape(-1, 2).tolist():
+            if one * n % 2**32 < 2**32 % n:
+                continue
+            length = 1
+            if mean > 1:
+                length += math.floor(math.log((other + 0.5) * 2.0**-32) / math.log1p(-1 / mean))
+            starts.append(one * n >> 32)
+            lengths.append(min(length, n - sum(lengths)))
+            if sum(lengths) == n:
+                break
+        n_words *= 2
+    return starts, lengths

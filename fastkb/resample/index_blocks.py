@@ -135,12 +135,18 @@ def _small_batches(
 
 
 def row_blocks(
-    rows: Iterable[np.ndarray], largest: int, start: int = 0
+    rows: Iterable[np.ndarray] | np.ndarray, largest: int, start: int = 0
 ) -> Generator[Block, None, None]:
-    """Rows of indices, which may differ in length, as blocks of rows of one length.
+    """Rows of indices, which may differ in length unless they are one array, as blocks of one length.
 
     Their places are counted from `start`.
     """
+    if isinstance(rows, np.ndarray):
+        together = rows_together(largest, rows.shape[1])
+        for first in range(0, len(rows), together):
+            part = np.ascontiguousarray(rows[first : first + together], np.uint32)
+            yield Block(start + first + np.arange(len(part)), [part])
+        return
     rows = iter(rows)
     while True:
         some: list[np.ndarray] = []

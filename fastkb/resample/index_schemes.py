@@ -1,77 +1,30 @@
-"""Schemes that draw rows: a resample is a row of indices, made from bounded random numbers."""
+"""Schemes that draw rows of the data: single ones, groups of them, and stretches of a series."""
 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastkb.random.bounded import bounded_rows
+from fastkb.random.orders import partial_shuffles
 from fastkb.resample.block_length import optimal_block_length
 from fastkb.resample.checks import check_fraction_of, check_labels, check_length
-from fastkb.resample.index_blocks import row_blocks
-from fastkb.resample.scheme import Block, Scheme, rows_together
+from fastkb.resample.row_schemes import IndexScheme, RowScheme, RunScheme
+from fastkb.resample.runs import (
+    Runs,
+    equal_runs,
+    geometric_runs,
+    group_runs,
+    most_geometric_runs,
+    runs_without,
+    taken,
+)
 
 
-class IndexScheme(Scheme):
-    """How rows of indices are made from bounded random numbers.
-
-    Attributes
-    ----------
-    n : int
-        Observations of the first sample; :meth:`prepare` stores them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastkb import bootstrap, schemes
-    >>> class Pairs(schemes.IndexScheme):
-    ...     # Neighbours stay together: pairs are drawn with replacement.
-    ...     def prepare(self, samples, paired, axis=-1):
-    ...         prepared = Pairs()
-    ...         prepared.n = samples[0].shape[-1]
-    ...         return prepared
-    ...     def bounds(self):
-    ...         return np.full(self.n // 2, self.n // 2)
-    ...     def rows(self, drawn):
-    ...         both = 2 * drawn[:, :, None] + np.arange(2, dtype=np.uint32)
-    ...         return list(both.reshape(len(drawn), -1))
-    >>> x = np.array([1.0, -1.0, 2.0, -2.0, 5.0, -5.0])  # each pair has a mean of 0
-    >>> result = bootstrap((x,), np.mean, scheme=Pairs(), method="percentile", rng=0)
-    >>> float(result.standard_error)
-    0.0
-    """
-
-    n: int
-
-    @abstractmethod
-    def bounds(self) -> np.ndarray:
-        """Bounds of the random numbers that a resample takes.  # shape: (k,)"""
-
-    @abstractmethod
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        """A resample's indices for each row of random numbers.  # drawn: (rows, k)"""
-
-    def blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
-    ) -> Generator[Block, None, None]:
-        bounds = self.bounds()
-        together = rows_together(largest, len(bounds))
-        for first in range(0, n_resamples, together):
-            count = min(together, n_resamples - first)
-            rows = self.rows(bounded_rows(key, first, count, bounds))
-            yield from row_blocks(rows, largest, first)
-
-    def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
-        """How often each observation is drawn, from replicate `first` on.  # shape: (count, n)"""
-        rows = self.rows(bounded_rows(key, first, count, self.bounds()))
-        return np.array([np.bincount(row, minlength=self.n) for row in rows])
-
-
-class _Grouped(IndexScheme):
+class _Grouped(RowScheme):
     """Rows that carry a label."""
 
     def __init__(self, labels: Any) -> None:
@@ -86,16 +39,18 @@ class _Grouped(IndexScheme):
         codes = check_labels(type(self).__name__, self.labels, n)
         order = np.argsort(codes, kind="stable").astype(np.uint32)
         sizes = np.bincount(codes)
-        prepared.n, prepared._order, prepared._sizes = n, order, sizes
+        prepared.n, prepared.order, prepared._sizes = n, order, sizes
         prepared._starts = np.cumsum(sizes) - sizes
+        prepared.most = len(sizes)
         return prepared
 
-    _order: np.ndarray  # rows, group after group.  # shape: (n,)
+    order: np.ndarray  # rows, group after group.   # shape: (n,)
+    most: int
     _sizes: np.ndarray  # rows of each group.       # shape: (groups,)
     _starts: np.ndarray  # where a group begins.    # shape: (groups,)
 
 
-class Stratified(_Grouped):
+class Stratified(_Grouped, IndexScheme):
     """Rows are drawn within each stratum, as many as it has.
 
     Parameters
@@ -116,18 +71,18 @@ class Stratified(_Grouped):
     def bounds(self) -> np.ndarray:
         return np.repeat(self._sizes, self._sizes)
 
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        return list(self._order[np.repeat(self._starts, self._sizes) + drawn])
+    def rows(self, drawn: np.ndarray) -> np.ndarray:
+        return taken(self.order, np.repeat(self._starts, self._sizes), drawn)
 
     def left_out(self) -> list[Iterator[np.ndarray]]:
         ends = self._starts + self._sizes
         return [
-            (np.delete(self._order, i) for i in range(start, end))
+            (np.delete(self.order, i) for i in range(start, end))
             for start, end in zip(self._starts.tolist(), ends.tolist(), strict=True)
         ]
 
 
-class Clusters(_Grouped):
+class Clusters(_Grouped, RunScheme):
     """Whole clusters are drawn with replacement, as many as there are.
 
     Parameters
@@ -145,20 +100,19 @@ class Clusters(_Grouped):
     True
     """
 
-    def bounds(self) -> np.ndarray:
-        return np.full(len(self._sizes), len(self._sizes))
+    def runs(self, key: np.ndarray, first: int, count: int) -> Runs:
+        drawn = bounded_rows(key, first, count, np.full(self.most, self.most))
+        return group_runs(drawn, self._starts, self._sizes)
 
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        members = np.split(self._order, self._starts[1:])
-        return [np.concatenate([members[g] for g in clusters]) for clusters in drawn]
-
-    def left_out(self) -> list[Iterator[np.ndarray]]:
-        groups = zip(self._starts, self._sizes, strict=True)
-        return [(np.delete(self._order, np.s_[start : start + size]) for start, size in groups)]
+    def runs_left(self) -> list[Runs]:
+        return [runs_without(self._starts, self._sizes, self.n)]
 
 
-class _Blocks(IndexScheme):
+class _Blocks(RunScheme):
     """Stretches of neighbouring observations."""
+
+    _whole = True  # whether the length is a whole number
+    _on_a_circle = True  # whether the first observation follows the last
 
     def __init__(self, length: float | None = None) -> None:
         self.length = length
@@ -174,28 +128,30 @@ class _Blocks(IndexScheme):
             length = max(1.0, max(automatic))
             length = length if isinstance(self, StationaryBlocks) else math.ceil(length)
         prepared = type(self)(check_length(type(self).__name__, length, n, self._whole))
-        prepared.n = n
+        prepared.n, prepared.most = n, prepared._most(n)
+        prepared.order = np.arange(2 * n if self._on_a_circle else n, dtype=np.uint32) % np.uint32(
+            n
+        )
         return prepared
-
-    _whole = True
 
     def _automatic(self, series: np.ndarray) -> float:
         return optimal_block_length(series)[1]
 
-    def _count(self) -> int:
-        return math.ceil(self.n / int(self.length or 1))
+    def _most(self, n: int) -> int:
+        """Blocks of a resample, at most."""
+        return math.ceil(n / int(self.length or 1))
 
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        steps = np.arange(int(self.length or 1), dtype=np.uint32)
-        whole = (drawn[:, :, None] + steps) % np.uint32(self.n)
-        return list(whole.reshape(len(drawn), -1)[:, : self.n])
+    def runs(self, key: np.ndarray, first: int, count: int) -> Runs:
+        length = int(self.length or 1)
+        bound = self.n if self._on_a_circle else self.n - length + 1
+        starts = bounded_rows(key, first, count, np.full(self.most, bound))
+        return equal_runs(starts, length, self.n)
 
-    def left_out(self) -> list[Iterator[np.ndarray]]:
+    def runs_left(self) -> list[Runs]:
         """Without each of the blocks that lie side by side."""
         length = max(1, round(float(self.length or 1)))
-        everything = np.arange(self.n, dtype=np.uint32)
-        starts = range(0, self.n - length + 1, length)
-        return [(np.delete(everything, np.s_[start : start + length]) for start in starts)]
+        starts = np.arange(0, self.n - length + 1, length)
+        return [runs_without(starts, np.full(len(starts), length), self.n)]
 
 
 class MovingBlocks(_Blocks):
@@ -217,8 +173,7 @@ class MovingBlocks(_Blocks):
     True
     """
 
-    def bounds(self) -> np.ndarray:
-        return np.full(self._count(), self.n - int(self.length or 1) + 1)
+    _on_a_circle = False
 
 
 class CircularBlocks(_Blocks):
@@ -238,9 +193,6 @@ class CircularBlocks(_Blocks):
     CircularBlocks(length=10)
     """
 
-    def bounds(self) -> np.ndarray:
-        return np.full(self._count(), self.n)
-
 
 class StationaryBlocks(_Blocks):
     """Blocks on a circle whose lengths are geometrically distributed with mean `length`.
@@ -259,24 +211,17 @@ class StationaryBlocks(_Blocks):
     StationaryBlocks(length=7.5)
     """
 
+    stream = 1
     _whole = False
-    _EVERY = 2**31
 
     def _automatic(self, series: np.ndarray) -> float:
         return optimal_block_length(series)[0]
 
-    def bounds(self) -> np.ndarray:
-        # For each place: where a block would begin, and whether one does.
-        return np.tile([self.n, self._EVERY], self.n)
+    def _most(self, n: int) -> int:
+        return most_geometric_runs(n, float(self.length or 1))
 
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        starts, lots = drawn[:, 0::2].astype(np.int64), drawn[:, 1::2]
-        begins = lots < self._EVERY / float(self.length or 1)
-        begins[:, 0] = True
-        places = np.arange(self.n)
-        last = np.maximum.accumulate(np.where(begins, places, 0), axis=1)
-        start = np.take_along_axis(starts, last, axis=1)
-        return list(((start + places - last) % self.n).astype(np.uint32))
+    def runs(self, key: np.ndarray, first: int, count: int) -> Runs:
+        return geometric_runs(key, first, count, self.n, float(self.length or 1))
 
 
 class _Fewer(IndexScheme):
@@ -328,8 +273,8 @@ class MOutOfN(_Fewer):
     def bounds(self) -> np.ndarray:
         return np.full(self.m, self.n)
 
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        return list(drawn)
+    def rows(self, drawn: np.ndarray) -> np.ndarray:
+        return drawn
 
 
 class Subsampling(_Fewer):
@@ -358,18 +303,8 @@ class Subsampling(_Fewer):
     def bounds(self) -> np.ndarray:
         return self.n - np.arange(self.m)
 
-    def rows(self, drawn: np.ndarray) -> list[np.ndarray]:
-        """Fisher and Yates: the j-th draw is exchanged with place j."""
-        out = []
-        for row in drawn:
-            moved: dict[int, int] = {}
-            chosen = np.empty(self.m, np.uint32)
-            for j, step in enumerate(row.tolist()):
-                place = j + step
-                chosen[j] = moved.get(place, place)
-                moved[place] = moved.get(j, j)
-            out.append(chosen)
-        return out
+    def rows(self, drawn: np.ndarray) -> np.ndarray:
+        return partial_shuffles(drawn, self.n)
 
 
 def _all_series(samples: Sequence[np.ndarray]) -> Iterator[np.ndarray]:

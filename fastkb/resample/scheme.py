@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.resample.runs import Runs
 from fastkb.runtime.threads import n_threads
 
 
@@ -17,7 +18,13 @@ class Block(NamedTuple):
     places: slice | np.ndarray  # which replicates
     # For each sample that is drawn: rows of indices or of weights; of a ResponseScheme, the responses.
     # shapes: (rows, n_j), responses (…, rows, n)
-    rows: list[np.ndarray]
+    # Or, where they are asked for, the runs of all samples, which are paired.
+    rows: Any
+
+    @property
+    def n_replicates(self) -> int:
+        """How many replicates."""
+        return len(self.rows.used) if isinstance(self.rows, Runs) else self.rows[0].shape[-2]
 
 
 class Scheme(ABC):
@@ -37,6 +44,8 @@ class Scheme(ABC):
     draws_unpaired = False
     # Whether a resample has fewer rows than there are.
     draws_fewer = False
+    # Raised when a key and a replicate no longer name the same resample: checkpoints hold it.
+    stream = 0
 
     @abstractmethod
     def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> Scheme:

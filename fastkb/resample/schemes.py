@@ -35,7 +35,6 @@ from fastkb.resample.block_length import optimal_block_length
 from fastkb.resample.index_schemes import (
     CircularBlocks,
     Clusters,
-    IndexScheme,
     MOutOfN,
     MovingBlocks,
     StationaryBlocks,
@@ -43,6 +42,7 @@ from fastkb.resample.index_schemes import (
     Subsampling,
 )
 from fastkb.resample.response_schemes import Residual, ResponseScheme, Wild
+from fastkb.resample.row_schemes import IndexScheme
 from fastkb.resample.scheme import Scheme
 from fastkb.resample.weight_schemes import Bayesian, WeightScheme
 

@@ -13,7 +13,7 @@ import numpy as np
 from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_flag, unexpected
-from fastkb.resample.index_schemes import IndexScheme
+from fastkb.resample.row_schemes import RowScheme
 from fastkb.resample.scheme import Scheme
 
 SOLVERS = ("auto", "lowrank", "cholesky", "search", "ensemble", "weights", "rows")
@@ -227,7 +227,7 @@ def check_scheme_of_band(scheme: Any) -> Any:
 def check_out_of_bag(out_of_bag: Any, scheme: Any) -> bool:
     """Whether the error at rows that were left out is asked for, and can be had."""
     out_of_bag = check_flag("out_of_bag", out_of_bag)
-    if out_of_bag and scheme is not None and not isinstance(scheme, IndexScheme):
+    if out_of_bag and scheme is not None and not isinstance(scheme, RowScheme):
         raise ValueError(f"out_of_bag=True: scheme {scheme!r} leaves no row out")
     return out_of_bag
 

@@ -216,8 +216,9 @@ def _as_data(value: Any) -> Any:
 
 
 def describe_scheme(scheme: Any) -> str:
-    """A scheme with its arguments in full."""
+    """A scheme with its arguments in full, and the version of its stream."""
     if scheme is None:
         return "rows"
     arguments = [f"{name}={np.asarray(value).tolist()!r}" for name, value in scheme._arguments()]
-    return f"{type(scheme).__name__}({', '.join(arguments)})"
+    stream = f", stream {scheme.stream}" if scheme.stream else ""
+    return f"{type(scheme).__name__}({', '.join(arguments)}){stream}"

@@ -38,6 +38,8 @@ class Compiled:
 
     Attributes
     ----------
+    series : list of ndarray
+        The samples as they are computed with.  # shapes: (series, n_j)
     observed : ndarray
         Computed as resamples are: one that holds every observation once must be equal to it, since the
         bias correction counts how many are below.
@@ -51,19 +53,19 @@ class Compiled:
         like: np.ndarray,
     ) -> None:
         self._dtype = like.dtype
-        self._statistic = statistic
+        self.statistic = statistic
         self._paired = paired
-        self._lead = samples[0].shape[:-1]
+        self.lead = samples[0].shape[:-1]
         single = statistic.n_samples == 1 and samples[0].dtype == np.float32
-        self._series = [_series(sample, np.float32 if single else np.float64) for sample in samples]
-        self.largest_block = max(1, INDICES // len(self._series[0]))
+        self.series = [_series(sample, np.float32 if single else np.float64) for sample in samples]
+        self.largest_block = max(1, INDICES // len(self.series[0]))
         nothing = np.zeros((1, 1), np.uint32)
-        nothing = np.broadcast_to(nothing, (len(self._series[0]), 1)).copy()
-        values: list[Any] = list(self._series)
+        nothing = np.broadcast_to(nothing, (len(self.series[0]), 1)).copy()
+        values: list[Any] = list(self.series)
         ranks: list[Any] = [nothing, nothing]
         if statistic.code == Code.PEARSON:
             # It does not depend on location and scale, and sums of squares neither cancel nor overflow.
-            values = self._series = [_centred(x) for x in values]
+            values = self.series = [_centred(x) for x in values]
         elif statistic.code == Code.SPEARMAN:
             ranks = [np.array([np.unique(s, return_inverse=True)[1] for s in x]) for x in values]
         elif statistic.ranked:
@@ -74,22 +76,22 @@ class Compiled:
         self._scratch = Scratch(
             np.empty((0, 0), self._values[0].dtype), np.empty((0, 0), np.uint32)
         )
-        lengths = [x.shape[1] for x in self._series]
+        lengths = [x.shape[1] for x in self.series]
         everything = [np.arange(n, dtype=np.uint32)[None, :] for n in lengths]
         self.observed = self.replicates(everything)[..., 0]
 
     def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
-        return self._finish(self._evaluate(indices), indices[0].shape[1])
+        return self.finish(self._evaluate(indices), indices[0].shape[1])
 
     def _evaluate(self, indices: Sequence[np.ndarray]) -> np.ndarray:
         """The statistic of each series.  # shape: (series, rows)"""
         n = indices[0].shape[1]
-        if self._statistic.code in (Code.DIFFERENCE, Code.RATIO):
+        if self.statistic.code in (Code.DIFFERENCE, Code.RATIO):
             pairs = zip(self._values, (indices[0], indices[-1]), strict=True)
             parts: Any = [self._run(Code.MEAN, (x, x), (rows, rows))[0] for x, rows in pairs]
         else:
-            parts = self._run(self._statistic.code, self._values, (indices[0], indices[-1]))
-        return combine(self._statistic, parts, n, virtual_index(self._statistic, n))
+            parts = self._run(self.statistic.code, self._values, (indices[0], indices[-1]))
+        return combine(self.statistic, parts, n, virtual_index(self.statistic, n))
 
     def _run(
         self,
@@ -102,7 +104,7 @@ class Compiled:
         longest = max(*(x.shape[1] for x in values), *(r.shape[1] for r in rows))
         workers = min(n_threads(), count)
         kind = values[0].dtype
-        out = np.empty((2 if self._statistic.orders else 1, len(values[0]), count), kind)
+        out = np.empty((2 if self.statistic.orders else 1, len(values[0]), count), kind)
         # NumPy adds up the resamples of several series row by row.
         tree = summation_tree(rows[0].shape[1] if len(values[0]) == 1 else 0)
         x, y = (Sample(*one) for one in zip(values, self._ranks, rows, strict=True))
@@ -120,47 +122,47 @@ class Compiled:
         return self._scratch
 
     def _parameter(self, n: int) -> float:
-        if self._statistic.code in (Code.MEDIAN, Code.QUANTILE):
-            return virtual_index(self._statistic, n)
-        if self._statistic.code == Code.TRIMMED_MEAN:
-            return trimmed(self._statistic, n)
-        return self._statistic.parameter
+        if self.statistic.code in (Code.MEDIAN, Code.QUANTILE):
+            return virtual_index(self.statistic, n)
+        if self.statistic.code == Code.TRIMMED_MEAN:
+            return trimmed(self.statistic, n)
+        return self.statistic.parameter
 
     def jackknife(self) -> list[np.ndarray]:
-        statistic, series = self._statistic, self._series
+        statistic, series = self.statistic, self.series
         n = series[0].shape[1]
         if statistic.orders:
             ordered = self._values[0].astype(np.float64, copy=False)
-            return [self._finish(leave_one_rank_out(statistic, ordered, self._ranks[0]), n - 1)]
+            return [self.finish(leave_one_rank_out(statistic, ordered, self._ranks[0]), n - 1)]
         if statistic.n_samples == 1:
-            return [self._finish(leave_one_out(statistic, series[0]), n - 1)]
+            return [self.finish(leave_one_out(statistic, series[0]), n - 1)]
         if self._paired:
             if statistic.code == Code.SPEARMAN:
-                return [self._finish(self._without_each_pair(), n - 1)]
-            return [self._finish(leave_one_pair_out(statistic, *series), n - 1)]
+                return [self.finish(self._without_each_pair(), n - 1)]
+            return [self.finish(leave_one_pair_out(statistic, *series), n - 1)]
         means = [x.mean(axis=1, keepdims=True) for x in series]
         mean = Statistic("mean", Code.MEAN)
         return [
-            self._finish(combine(statistic, [leave_one_out(mean, series[0]), means[1]], n, 0), n),
-            self._finish(combine(statistic, [means[0], leave_one_out(mean, series[1])], n, 0), n),
+            self.finish(combine(statistic, [leave_one_out(mean, series[0]), means[1]], n, 0), n),
+            self.finish(combine(statistic, [means[0], leave_one_out(mean, series[1])], n, 0), n),
         ]
 
     def _without_each_pair(self) -> np.ndarray:
         """Spearman's correlation, whose ranks all change: by the compiled kernel, on n - 1 rows."""
-        n = self._series[0].shape[1]
-        out = np.empty((len(self._series[0]), n))
+        n = self.series[0].shape[1]
+        out = np.empty((len(self.series[0]), n))
         for start, rows in left_out_rows(n, max(n_threads(), VALUES // n)):
             out[:, start : start + len(rows)] = self._evaluate([rows, rows])
         return out
 
-    def _finish(self, values: np.ndarray, n: int) -> np.ndarray:
+    def finish(self, values: np.ndarray, n: int | np.ndarray) -> np.ndarray:
         """From (series, count) to the shape and type of what the user's function returns.
 
-        n is the number of observations that the values come from.
+        n is the number of observations that the values come from, or for each of them its own.
         """
-        shaped = values.reshape((*self._lead, values.shape[-1]))
-        if self._statistic.with_pvalue:
-            shaped = np.stack([shaped, _pvalues(self._statistic, shaped, n)])
+        shaped = values.reshape((*self.lead, values.shape[-1]))
+        if self.statistic.with_pvalue:
+            shaped = np.stack([shaped, _pvalues(self.statistic, shaped, n)])
         return shaped.astype(self._dtype, copy=False)
 
 
@@ -180,15 +182,15 @@ def _centred(x: np.ndarray) -> np.ndarray:
     return np.ldexp(x, -np.frexp(np.abs(x).max(axis=1, keepdims=True))[1])
 
 
-def _pvalues(statistic: Statistic, r: np.ndarray, n: int) -> np.ndarray:
+def _pvalues(statistic: Statistic, r: np.ndarray, n: int | np.ndarray) -> np.ndarray:
     """Two-sided, as scipy.stats computes them."""
     from scipy import special
 
-    if n == 2:
-        return np.where(np.isnan(r), np.nan, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         if statistic.code == Code.PEARSON:
             half = n / 2 - 1
-            return 2 * special.betainc(half, half, (1 - np.abs(r)) / 2)
-        t = r * np.sqrt((n - 2) / ((1 + r) * (1 - r)).clip(0))
-        return 2 * special.stdtr(n - 2, -np.abs(t))
+            values = 2 * special.betainc(half, half, (1 - np.abs(r)) / 2)
+        else:
+            t = r * np.sqrt((n - 2) / ((1 + r) * (1 - r)).clip(0))
+            values = 2 * special.stdtr(n - 2, -np.abs(t))
+    return np.where((n == 2) & ~np.isnan(r), 1.0, values)

@@ -1,7 +1,7 @@
 """What evaluates a statistic, chosen here.
 
-Of rows that are drawn: compiled by this package (`compiled_statistic.py`), by the user with Numba
-(`jitted_function.py`), or any Python function (`python_function.py`). Of weights:
+Of rows that are drawn: compiled by this package (`compiled_statistic.py`; of runs, `run_sums.py`), by the
+user with Numba (`jitted_function.py`), or any Python function (`python_function.py`). Of weights:
 `weighted_statistic.py`. Of new responses: `response_statistic.py`.
 """
 
@@ -19,9 +19,11 @@ from fastkb.bootstrap.evaluate.compiled_statistic import Compiled
 from fastkb.bootstrap.evaluate.jitted_function import JittedFunction, NotANumber, ParallelInside
 from fastkb.bootstrap.evaluate.python_function import PythonFunction
 from fastkb.bootstrap.evaluate.response_statistic import OfResponses
+from fastkb.bootstrap.evaluate.run_sums import over_runs
 from fastkb.bootstrap.evaluate.statistics import Code, Statistic, plain_function
 from fastkb.bootstrap.evaluate.weighted_statistic import Weighted
 from fastkb.resample.response_schemes import ResponseScheme
+from fastkb.resample.row_schemes import RunScheme
 from fastkb.resample.scheme import Scheme
 from fastkb.resample.weight_schemes import WeightScheme
 
@@ -61,7 +63,8 @@ def make_evaluator(
         observed = PythonFunction(
             statistic, samples.arrays, request.paired, _on_arrays(known), None
         ).observed
-        return Compiled(known, samples.arrays, request.paired, observed)
+        compiled = Compiled(known, samples.arrays, request.paired, observed)
+        return over_runs(compiled, prepared) if isinstance(prepared, RunScheme) else compiled
     if _is_jitted(statistic) and not request.vectorized and len(samples.arrays) <= 3:
         # A function that returns an array, needs Python's objects or calls a parallel function runs
         # as a Python function.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba.core.errors import TypingError
 
-from fastkb.bootstrap.evaluate.statistic_error import statistic_error
+from fastkb.bootstrap.statistic_error import statistic_error
 from fastkb.resample.index_blocks import INDICES, VALUES, left_out_rows
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.threads import n_threads

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fastkb.bootstrap.evaluate.statistic_error import statistic_error
+from fastkb.bootstrap.statistic_error import statistic_error
 from fastkb.resample.index_blocks import VALUES, left_out_rows
 
 # Indices that are drawn at a time: the function takes a copy of the data for each.

@@ -303,6 +303,8 @@ def test_numbers_of():
 def test_descriptions(data):
     assert describe_scheme(None) == "rows"
     assert describe_scheme(schemes.Stratified(np.array([0, 1]))) == "Stratified(labels=[0, 1])"
+    # Its resamples are others than those of checkpoints without the number.
+    assert describe_scheme(schemes.StationaryBlocks(4)) == "StationaryBlocks(length=4), stream 1"
     long = np.arange(5000)
     changed = long.copy()
     changed[2500] = 0

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastkb.bootstrap.evaluate.statistic_error import statistic_error
+from fastkb.bootstrap.statistic_error import statistic_error
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def statistic_error(error: Exception, where: str) -> Exception:
 
     Examples
     --------
-    >>> from fastkb.bootstrap.evaluate.statistic_error import statistic_error
+    >>> from fastkb.bootstrap.statistic_error import statistic_error
     >>> made = statistic_error(ZeroDivisionError("division by zero"), "the data")
     >>> isinstance(made, ZeroDivisionError), isinstance(made, ValueError), str(made)
     (True, True, 'statistic failed on the data: ZeroDivisionError: division by zero')

@@ -1,0 +1,143 @@
+"""Schemes whose resamples are rows of the data, given by their indices or as runs of neighbours."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator, Iterator, Sequence
+
+import numpy as np
+
+from fastkb.random.bounded import bounded_rows
+from fastkb.resample.index_blocks import VALUES, row_blocks
+from fastkb.resample.runs import Runs, counts_of_runs, parts_of_runs, rows_of_runs
+from fastkb.resample.scheme import Block, Scheme, rows_together
+
+
+class RowScheme(Scheme):
+    """How rows of the data are drawn.
+
+    Attributes
+    ----------
+    n : int
+        Observations of the first sample; :meth:`prepare` stores them.
+    """
+
+    n: int
+
+    @abstractmethod
+    def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
+        """How often each observation is drawn, from replicate `first` on.  # shape: (count, n)"""
+
+
+class IndexScheme(RowScheme):
+    """How rows of indices are made from bounded random numbers.
+
+    Attributes
+    ----------
+    n : int
+        Observations of the first sample; :meth:`prepare` stores them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb import bootstrap, schemes
+    >>> class Pairs(schemes.IndexScheme):
+    ...     # Neighbours stay together: pairs are drawn with replacement.
+    ...     def prepare(self, samples, paired, axis=-1):
+    ...         prepared = Pairs()
+    ...         prepared.n = samples[0].shape[-1]
+    ...         return prepared
+    ...     def bounds(self):
+    ...         return np.full(self.n // 2, self.n // 2)
+    ...     def rows(self, drawn):
+    ...         both = 2 * drawn[:, :, None] + np.arange(2, dtype=np.uint32)
+    ...         return both.reshape(len(drawn), -1)
+    >>> x = np.array([1.0, -1.0, 2.0, -2.0, 5.0, -5.0])  # each pair has a mean of 0
+    >>> result = bootstrap((x,), np.mean, scheme=Pairs(), method="percentile", rng=0)
+    >>> float(result.standard_error)
+    0.0
+    """
+
+    @abstractmethod
+    def bounds(self) -> np.ndarray:
+        """Bounds of the random numbers that a resample takes.  # shape: (k,)"""
+
+    @abstractmethod
+    def rows(self, drawn: np.ndarray) -> Sequence[np.ndarray] | np.ndarray:
+        """A resample's indices for each row of random numbers.  # drawn: (rows, k)
+
+        One array if all resamples have the same length, else a sequence of arrays.
+        """
+
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
+        bounds = self.bounds()
+        together = rows_together(largest, len(bounds))
+        for first in range(0, n_resamples, together):
+            count = min(together, n_resamples - first)
+            rows = self.rows(bounded_rows(key, first, count, bounds))
+            yield from row_blocks(rows, largest, first)
+
+    def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
+        """How often each observation is drawn, from replicate `first` on.  # shape: (count, n)"""
+        rows = self.rows(bounded_rows(key, first, count, self.bounds()))
+        return np.array([np.bincount(row, minlength=self.n) for row in rows])
+
+
+class RunScheme(RowScheme):
+    """How runs of neighbouring rows are drawn.
+
+    Attributes
+    ----------
+    order : ndarray of uint32
+        The arrangement that runs are stretches of: which observation stands at each place.
+        # shape: (places,)
+    most : int
+        Runs of a resample, at most.
+    """
+
+    order: np.ndarray
+    most: int
+
+    @abstractmethod
+    def runs(self, key: np.ndarray, first: int, count: int) -> Runs:
+        """The runs of replicates `first`, `first` + 1, …."""
+
+    @abstractmethod
+    def runs_left(self) -> list[Runs]:
+        """Runs without each of the independent groups, for each independent part of the data."""
+
+    def run_blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
+        """All replicates as runs, in blocks of roughly `largest` runs."""
+        together = rows_together(largest, self.most)
+        for first in range(0, n_resamples, together):
+            count = min(together, n_resamples - first)
+            yield Block(slice(first, first + count), self.runs(key, first, count))
+
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
+        start = 0
+        for block in self.run_blocks(key, n_resamples, largest):
+            for runs in parts_of_runs(block.rows, largest):
+                yield from row_blocks(self.indices(runs), largest, start)
+                start += len(runs.used)
+
+    def indices(self, runs: Runs) -> Sequence[np.ndarray] | np.ndarray:
+        """The rows of each resample: one array if all have the same length, else a list of arrays."""
+        rows, sizes = rows_of_runs(runs, self.order), runs.sizes
+        if (sizes == sizes[:1]).all():
+            return rows
+        return [row[:size] for row, size in zip(rows, sizes.tolist(), strict=True)]
+
+    def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
+        return counts_of_runs(self.runs(key, first, count), self.order, self.n)
+
+    def left_out(self) -> list[Iterator[np.ndarray]]:
+        return [
+            (row for part in parts_of_runs(runs, VALUES) for row in self.indices(part))
+            for runs in self.runs_left()
+        ]
