@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastkb.random.streams import LANES, fill_words
+from fastkb.random.streams import LANES, fill_words, fill_words_across
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.threads import n_threads
 
 _SHIFT = np.uint64(32)
 
-
 # Numbers that the words of one fill make, if none is rejected.
 _AT_A_TIME = 4 * LANES
+# Rows of so few numbers are drawn side by side: one fill for each would make words that nobody takes.
+_SHORT = _AT_A_TIME // 2
 
 
 @inline
@@ -54,31 +55,64 @@ def _one_by_one(words, bounds, thresholds, row, drawn):
     return drawn
 
 
+@inline
+def _whole_row(key, replicate, bounds, thresholds, words, last, row):
+    """One row, a fill at a time."""
+    mine, highs = words[:4], (words[4], words[5], words[6], words[7])
+    drawn = 0
+    block = 0
+    while drawn < len(row):
+        fill_words(mine, key, replicate, block)
+        block += LANES
+        # After a rejection the words and the bounds of a fill no longer stand side by side, unless all
+        # bounds are one.
+        if len(bounds) == 1 or drawn % _AT_A_TIME == 0:
+            part = drawn // _AT_A_TIME % len(bounds)
+            missing = len(row) - drawn
+            some = row[drawn:] if missing >= _AT_A_TIME else last
+            if _all_at_once(mine, bounds[part], thresholds[part], highs, some) == 0:
+                for k in range(missing if missing < _AT_A_TIME else 0):
+                    row[drawn + k] = last[k]
+                drawn += _AT_A_TIME
+                continue
+        drawn = _one_by_one(mine, bounds, thresholds, row, drawn)
+
+
+@inline
+def _side_by_side(key, replicate, bounds, thresholds, words, rows):
+    """Rows of LANES replicates or fewer, as if no word were rejected; words[8] counts those that are."""
+    mine, high, rejected = words[:4], words[4], words[8]
+    rejected[:] = 0
+    for k in range(rows.shape[1]):
+        i, place = k % 4, k % _AT_A_TIME // 4
+        if i == 0:
+            fill_words_across(mine, key, replicate, k // 4)
+        bound, threshold = np.uint64(bounds[0, i, place]), thresholds[0, i, place]
+        word = mine[i]
+        for j in range(LANES):
+            product = np.uint64(word[j]) * bound
+            high[j] = np.uint32(product >> _SHIFT)
+            rejected[j] += np.uint32(np.uint32(product) < threshold)
+        for j in range(len(rows)):
+            rows[j, k] = high[j]
+
+
 @jit(parallel=True)
 def _bounded(keys, first, bounds, thresholds, words, lasts, out):
     workers, count = len(words), len(out) // len(keys)
+    together = LANES if out.shape[1] <= _SHORT else 1
+    groups = -(-count // together)  # of each key
     for worker in prange(workers):
-        mine, last = words[worker, :4], lasts[worker]
-        highs = words[worker, 4], words[worker, 5], words[worker, 6], words[worker, 7]
-        for r in range(worker, len(out), workers):
-            row, key, replicate = out[r], keys[r // count], first + r % count
-            drawn = 0
-            block = 0
-            while drawn < len(row):
-                fill_words(mine, key, replicate, block)
-                block += LANES
-                # After a rejection the words and the bounds of a fill no longer stand side by side,
-                # unless all bounds are one.
-                if len(bounds) == 1 or drawn % _AT_A_TIME == 0:
-                    part = drawn // _AT_A_TIME % len(bounds)
-                    missing = len(row) - drawn
-                    some = row[drawn:] if missing >= _AT_A_TIME else last
-                    if _all_at_once(mine, bounds[part], thresholds[part], highs, some) == 0:
-                        for k in range(missing if missing < _AT_A_TIME else 0):
-                            row[drawn + k] = last[k]
-                        drawn += _AT_A_TIME
-                        continue
-                drawn = _one_by_one(mine, bounds, thresholds, row, drawn)
+        mine, last = words[worker], lasts[worker]
+        for group in range(worker, groups * len(keys), workers):
+            key, start = keys[group // groups], group % groups * together
+            rows = min(together, count - start)
+            at = group // groups * count + start
+            if together > 1:
+                _side_by_side(key, first + start, bounds, thresholds, mine, out[at : at + rows])
+            for j in range(rows):
+                if together == 1 or mine[8, j] > 0:
+                    _whole_row(key, first + start + j, bounds, thresholds, mine, last, out[at + j])
 
 
 def _laid_out(bounds: np.ndarray) -> np.ndarray:
@@ -125,7 +159,7 @@ def bounded_rows(key: np.ndarray, first: int, count: int, bounds: np.ndarray) ->
     if out.size:
         laid_out = _laid_out(bounds)
         thresholds = (2**32 % laid_out.astype(np.uint64)).astype(np.uint32)
-        words = np.empty((min(n_threads(), len(out)), 8, LANES), np.uint32)
+        words = np.empty((min(n_threads(), len(out)), 9, LANES), np.uint32)
         lasts = np.empty((len(words), _AT_A_TIME), np.uint32)
         _bounded(keys, first, laid_out, thresholds, words, lasts, out)
     return out.reshape(*key.shape[:-1], count, len(bounds))

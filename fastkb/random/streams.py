@@ -98,6 +98,21 @@ def fill_words(words, key, replicate, first_block):
 
 
 @inline
+def fill_words_across(words, key, first_replicate, block):
+    """Words of one block of LANES replicates: word 4·block + i of the j-th stands at words[i, j]."""
+    k0, k1 = np.uint64(key[0]), np.uint64(key[1])
+    k2, k3 = np.uint64(key[2]), np.uint64(key[3])
+    c0 = np.uint64(block)
+    for j in range(LANES):
+        replicate = np.uint64(first_replicate + j) & _MASK
+        w0, w1, w2, w3 = philox_block(c0, replicate, k2, k3, k0, k1)
+        words[0, j] = np.uint32(w0)
+        words[1, j] = np.uint32(w1)
+        words[2, j] = np.uint32(w2)
+        words[3, j] = np.uint32(w3)
+
+
+@inline
 def add_counts(key, replicate, n_draws, n, counts, words):
     """Add to counts[i] how often row i of n is drawn in `n_draws` draws of this replicate.
 

@@ -18,17 +18,25 @@ def test_equal_bounds_give_the_packages_resamples():
     np.testing.assert_array_equal(rows, expected)
 
 
-@pytest.mark.parametrize("k", [1, 7, 127, 128, 129, 400])
-def test_the_oracle(k):
-    bounds = np.random.default_rng(k).integers(1, 2**32, k)
-    words = iter(reference.words(KEY, 9, 4 * k + 100).astype(object))
-    expected = []
-    for bound in bounds.tolist():
-        product = next(words) * bound
-        while product % 2**32 < 2**32 % bound:
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7, 31, 63, 64, 65, 66, 127, 128, 129, 256, 400])
+@pytest.mark.parametrize("kind", ["large", "small", "one large", "one small"])
+def test_the_oracle(k, kind):
+    """Of large bounds many words are rejected, of small ones hardly any."""
+    highest = 2**32 if kind == "large" else 1000
+    bounds = np.random.default_rng(k).integers(1, highest, k)
+    if kind.startswith("one"):
+        bounds[:] = 3 * 2**30 if kind == "one large" else 77
+    for replicate in range(9, 9 + 35):
+        words = iter(reference.words(KEY, replicate, 8 * k + 100).astype(object))
+        expected = []
+        for bound in bounds.tolist():
             product = next(words) * bound
-        expected.append(product >> 32)
-    np.testing.assert_array_equal(bounded_rows(KEY, 9, 1, bounds)[0], expected)
+            while product % 2**32 < 2**32 % bound:
+                product = next(words) * bound
+            expected.append(product >> 32)
+        alone = bounded_rows(KEY, replicate, 1, bounds)[0]
+        np.testing.assert_array_equal(alone, expected)
+        np.testing.assert_array_equal(bounded_rows(KEY, 9, 35, bounds)[replicate - 9], expected)
 
 
 def test_uniform():

@@ -111,7 +111,8 @@ def make_table(code: Code, x: np.ndarray, y: np.ndarray, order: np.ndarray) -> T
     terms = TERMS[code]
     if terms > 1 and not cpu().has_fma:
         return None
-    (x, centres, units), (y, _, _) = _deviations(x), _deviations(y)
+    x, centres, units = _deviations(x)
+    y = _deviations(y)[0] if code == Code.PEARSON else x
     for deviations in (x, y):
         if np.abs(deviations).min(initial=1.0, where=deviations != 0) < _VANISHING:
             return None
