@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import time
 import warnings
 from typing import Any, NamedTuple
 
@@ -61,6 +62,25 @@ class Drawn(NamedTuple):
     weights: np.ndarray  # shape: (members, n)
 
 
+# Each form of a rival is run once, which compiles it, and then for so many seconds, before one is chosen.
+TRIED = 0.2
+
+
+def _fastest(forms: list[Call]) -> Call:
+    """The one whose best run is the shortest."""
+
+    def seconds(call: Call) -> float:
+        call()
+        times: list[float] = []
+        while sum(times) < TRIED:
+            start = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return min(forms, key=seconds)
+
+
 def _tensors(job: Training) -> tuple[Any, Any, dict[str, Any]]:
     """Inputs, targets as torch's losses like them, and first parameters."""
     import torch
@@ -71,7 +91,10 @@ def _tensors(job: Training) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def torch_eager(job: Training) -> Call:
-    """Modules and optimisers, as torch's tutorials have them."""
+    """Modules and optimisers, as torch's tutorials have them.
+
+    The optimiser updates parameter by parameter, all at once, or in one fused kernel: the best counts.
+    """
     import torch
 
     X, y, first = _tensors(job)
@@ -80,19 +103,20 @@ def torch_eager(job: Training) -> Call:
     for inputs, outputs in itertools.pairwise(job.widths):
         layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
 
-    def train() -> list[Parameters]:
+    def train(**form: bool) -> list[Parameters]:
         network = torch.nn.Sequential(*layers[:-1])
         network.load_state_dict(first)
         kind = torch.optim.Adam if job.adam else torch.optim.SGD
-        settings = {"eps": job.eps} if job.adam else {}
-        optimizer = kind(network.parameters(), lr=job.rate, **settings)
+        settings: dict[str, Any] = {"eps": job.eps} if job.adam else {}
+        optimizer = kind(network.parameters(), lr=job.rate, **settings, **form)
         for part in job.batches:
             optimizer.zero_grad()
             loss(network(X[part]), y[part]).backward()
             optimizer.step()
         return [{k: v.numpy().copy() for k, v in network.state_dict().items()}]
 
-    return train
+    forms = ({"foreach": False}, {"foreach": True}, {"fused": True})
+    return _fastest([functools.partial(train, **form) for form in forms])
 
 
 @functools.cache
@@ -154,9 +178,12 @@ def torch_compiled(job: Training) -> Call:
             square = squares[name].mul_(BETAS[1]).add_(slope * slope, alpha=1 - BETAS[1])
             parameters[name].sub_(job.rate / one * mean / ((square / two).sqrt() + job.eps))
 
-    step = torch.compile(adam if job.adam else descend, fullgraph=True, dynamic=False)
+    def compiled(mode: str) -> Any:
+        return torch.compile(
+            adam if job.adam else descend, fullgraph=True, dynamic=False, mode=mode
+        )
 
-    def train() -> list[Parameters]:
+    def train(step: Any) -> list[Parameters]:
         parameters = {name: value.clone() for name, value in first.items()}
         state: tuple[Any, ...] = ()
         if job.adam:
@@ -167,26 +194,30 @@ def torch_compiled(job: Training) -> Call:
                 step(parameters, *state, X[part], y[part])
         return [{name: value.numpy() for name, value in parameters.items()}]
 
-    return train
+    modes = ("default", "max-autotune-no-cudagraphs")
+    return _fastest([functools.partial(train, compiled(mode)) for mode in modes])
 
 
-def _jax_epoch(job: Training) -> Any:
-    """All steps in one loop: a function of first parameters, order and weights, not compiled yet."""
+def _jax_step(job: Training) -> Any:
+    """One step: a function of parameters, the optimiser's state, the step's number and a batch.
+
+    Weights of layers are (inputs, outputs), as JAX's users have them; those of rows may be None.
+    """
     import jax
     import jax.numpy as jnp
 
-    X, y, places = jnp.asarray(job.X), jnp.asarray(job.y), job.places
+    places = job.places
 
     def loss(parameters: Any, x: Any, target: Any, weights: Any) -> Any:
         for place in places:
-            x = x @ parameters[f"{place}.weight"].T + parameters[f"{place}.bias"]
+            x = x @ parameters[f"{place}.weight"] + parameters[f"{place}.bias"]
             x = jnp.maximum(x, 0) if place != places[-1] else x
         if job.classifies:
             picked = jnp.take_along_axis(x, target[:, None], axis=1)[:, 0]
             each = jax.nn.logsumexp(x, axis=1) - picked
         else:
             each = (x[:, 0] - target) ** 2
-        return (weights * each).sum() / weights.sum()
+        return each.mean() if weights is None else (weights * each).sum() / weights.sum()
 
     gradient = jax.grad(loss)
     b1, b2 = BETAS
@@ -204,32 +235,109 @@ def _jax_epoch(job: Training) -> Any:
         )
         return moved, (mean, square)
 
-    def train(parameters: Any, order: Any, weights: Any) -> Any:
-        def step(i: Any, carried: Any) -> Any:
-            parameters, state = carried
-            chosen = order[i]
-            slopes = gradient(parameters, X[chosen], y[chosen], weights[chosen])
-            if job.adam:
-                return adam(parameters, slopes, state, i.astype(jnp.float32))
-            return jax.tree.map(lambda p, g: p - job.rate * g, parameters, slopes), state
+    def step(carried: Any, i: Any, x: Any, target: Any, weights: Any) -> Any:
+        parameters, state = carried
+        slopes = gradient(parameters, x, target, weights)
+        if job.adam:
+            return adam(parameters, slopes, state, i.astype(jnp.float32))
+        return jax.tree.map(lambda p, g: p - job.rate * g, parameters, slopes), state
 
-        zero = jax.tree.map(jnp.zeros_like, parameters)
-        state = (zero, zero) if job.adam else ()
-        return jax.lax.fori_loop(0, job.steps, step, (parameters, state))[0]
+    return step
+
+
+def _jax_start(job: Training, parameters: Any) -> Any:
+    """The parameters, and the optimiser's state before its first step."""
+    import jax
+    import jax.numpy as jnp
+
+    zero = jax.tree.map(jnp.zeros_like, parameters)
+    return parameters, (zero, zero) if job.adam else ()
+
+
+def _jax_gathered(job: Training) -> Any:
+    """All steps in one loop that gathers each batch: of first parameters, order and weights."""
+    import jax
+    import jax.numpy as jnp
+
+    X, y, step = jnp.asarray(job.X), jnp.asarray(job.y), _jax_step(job)
+
+    def train(parameters: Any, order: Any, weights: Any) -> Any:
+        def body(i: Any, carried: Any) -> Any:
+            chosen = order[i]
+            return step(carried, i, X[chosen], y[chosen], weights[chosen])
+
+        start = _jax_start(job, parameters)
+        return jax.lax.fori_loop(0, job.steps, body, start)[0]
 
     return train
 
 
-def jax_one(job: Training) -> Call:
-    """All steps in one ``jit`` of a ``fori_loop``."""
+def _jax_scanned(job: Training) -> Any:
+    """A scan over batches that lie one behind the other: of first parameters, inputs and targets."""
     import jax
     import jax.numpy as jnp
 
-    first = {name: jnp.asarray(value) for name, value in job.first.items()}
-    order = jnp.tile(jnp.arange(len(job.X)), job.epochs).reshape(job.steps, job.batch)
-    ones = jnp.ones(len(job.X), jnp.float32)
-    compiled = jax.jit(_jax_epoch(job))
-    return lambda: [{k: np.asarray(v) for k, v in compiled(first, order, ones).items()}]
+    step, each = _jax_step(job), job.steps // job.epochs
+
+    def train(parameters: Any, X: Any, y: Any) -> Any:
+        def epoch(e: Any, carried: Any) -> Any:
+            def body(carried: Any, batch: Any) -> Any:
+                return step(carried, *batch, None), None
+
+            numbers = e * each + jnp.arange(each)
+            return jax.lax.scan(body, carried, (numbers, X, y))[0]
+
+        return jax.lax.fori_loop(0, job.epochs, epoch, _jax_start(job, parameters))[0]
+
+    return train
+
+
+def _jax_looped(job: Training) -> Any:
+    """A ``fori_loop`` over the same batches."""
+    import jax
+
+    step, each = _jax_step(job), job.steps // job.epochs
+
+    def train(parameters: Any, X: Any, y: Any) -> Any:
+        def body(i: Any, carried: Any) -> Any:
+            return step(carried, i, X[i % each], y[i % each], None)
+
+        return jax.lax.fori_loop(0, job.steps, body, _jax_start(job, parameters))[0]
+
+    return train
+
+
+def _turned(parameters: dict[str, Any]) -> Parameters:
+    """Weights the other way round: torch's are (outputs, inputs)."""
+    arrays = {name: np.asarray(value) for name, value in parameters.items()}
+    return {k: np.swapaxes(v, -1, -2) if k.endswith("weight") else v for k, v in arrays.items()}
+
+
+def jax_one(job: Training) -> Call:
+    """All steps in one ``jit``: of a scan or a loop over batches, with donated parameters or not.
+
+    Which is the fastest depends on the sizes and on the version; each is tried, and the best one counts.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    first = {name: jnp.asarray(value) for name, value in _turned(job.first).items()}
+    shape = job.steps // job.epochs, job.batch
+    used = math.prod(shape)
+    X = jnp.asarray(job.X[:used]).reshape(*shape, -1)
+    y = jnp.asarray(job.y[:used]).reshape(shape)
+
+    def caller(form: Any, donated: bool) -> Call:
+        compiled = jax.jit(form(job), donate_argnums=(0,) if donated else ())
+
+        def train() -> list[Parameters]:
+            start = {k: v.copy() for k, v in first.items()} if donated else first
+            return [_turned(compiled(start, X, y))]
+
+        return train
+
+    forms = itertools.product((_jax_scanned, _jax_looped), (False, True))
+    return _fastest([caller(*form) for form in forms])
 
 
 def jax_many(job: Training, drawn: Drawn, shown: range) -> Call:
@@ -237,13 +345,14 @@ def jax_many(job: Training, drawn: Drawn, shown: range) -> Call:
     import jax
     import jax.numpy as jnp
 
-    first = {k: jnp.asarray(np.stack([each[k] for each in drawn.first])) for k in job.first}
+    stacked = {k: np.stack([each[k] for each in drawn.first]) for k in job.first}
+    first = {k: jnp.asarray(v) for k, v in _turned(stacked).items()}
     orders = jnp.asarray(drawn.orders).reshape(-1, job.steps, job.batch)
     weights = jnp.asarray(drawn.weights)
-    compiled = jax.jit(jax.vmap(_jax_epoch(job)))
+    compiled = jax.jit(jax.vmap(_jax_gathered(job)))
 
     def train() -> list[Parameters]:
-        found = {k: np.asarray(v) for k, v in compiled(first, orders, weights).items()}
+        found = _turned(compiled(first, orders, weights))
         return [{k: v[b] for k, v in found.items()} for b in shown]
 
     return train
