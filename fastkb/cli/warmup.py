@@ -7,9 +7,13 @@ another function for another shape, so there is a job for each side of every suc
 from __future__ import annotations
 
 import argparse
+import contextlib
+import multiprocessing
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,7 @@ import fastkb
 from fastkb.cli.terminal import Line, Report
 from fastkb.gram import pairwise
 from fastkb.runtime.cache import cache_folder
+from fastkb.runtime.threads import n_threads
 
 DTYPES = (np.float32, np.float64)
 KERNELS = ("linear", "polynomial", "rbf", "sigmoid", "laplacian")
@@ -135,17 +140,68 @@ class _Rows:
         return self.data
 
 
+# Processes that compile at a time, at most: each takes half a gigabyte.
+_PROCESSES = 8
+
+
 def run(options: argparse.Namespace, line: Line) -> Report:
     """Run every job, and show the progress on a terminal."""
     start = time.perf_counter()
-    todo = list(jobs())
+    todo, folder = list(jobs()), cache_folder()
     line.say("compiling")
-    for done, (_, job) in enumerate(todo):
-        line("jobs", done, len(todo))
-        job()
+    workers = min(n_threads(), _PROCESSES)
+    left = set(range(len(todo)))
+    # What another process compiles is there for this one only if it is kept.
+    if folder and workers > 1:
+        for done in _done_elsewhere(len(todo), workers):
+            left.discard(done)
+            line("jobs", len(todo) - len(left), len(todo))
+    # None, unless a process has failed: then this one says why.
+    for place in sorted(left):
+        line("jobs", len(todo) - len(left), len(todo))
+        todo[place][1]()
     if options.quiet:
         return Report("")
-    folder = cache_folder()
     kept = f"kept in {folder}" if folder else "kept nowhere: no cache folder can be written to"
     seconds = time.perf_counter() - start
     return Report(f"{len(todo)} jobs in {seconds:.1f} s; compiled code is {kept}")
+
+
+def _done_elsewhere(count: int, workers: int) -> Iterator[int]:
+    """Run the jobs in processes, each its share in order, and give the places of those that are done.
+
+    The first half of all jobs is of one type of numbers and the second of the other, so that two
+    processes compile hardly anything twice.
+    """
+    # A new interpreter: a fork would have none of the threads that compiled code has started here.
+    context = multiprocessing.get_context("spawn")
+    processes, open_ends = [], []
+    for share in np.array_split(np.arange(count), workers):
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_run_share, args=(share.tolist(), theirs), daemon=True)
+        process.start()
+        theirs.close()
+        processes.append(process)
+        open_ends.append(ours)
+    try:
+        while open_ends:
+            ready = wait(open_ends)
+            for one in [end for end in open_ends if end in ready]:
+                try:
+                    yield one.recv()
+                except EOFError:  # it has finished, or failed
+                    open_ends.remove(one)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def _run_share(places: Sequence[int], sender: Connection) -> None:
+    """Run some jobs in a process of their own; one that fails ends it, and is run again elsewhere."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command itself answers Ctrl-C
+    todo = list(jobs())
+    with contextlib.suppress(Exception):
+        for place in places:
+            todo[place][1]()
+            sender.send(place)
