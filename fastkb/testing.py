@@ -90,7 +90,8 @@ def _check_matrix(kernel: Kernel, X: np.ndarray) -> None:
         assert np.abs(diagonal - np.diag(K)).max() <= slack, f"{where}: diag is not the diagonal"
     if kernel.is_positive_semidefinite and X.dtype == np.float64:
         lowest = np.linalg.eigvalsh(K)[0]
-        limit = -10 * n * np.finfo(float).eps * np.abs(K).max()
+        # LAPACK's own rounding: some tens of units of the largest eigenvalue there may be.
+        limit = -30 * n * np.finfo(float).eps * np.abs(K).max()
         assert lowest >= limit, f"{where}: an eigenvalue is {lowest}"
 
 

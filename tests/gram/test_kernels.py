@@ -156,11 +156,15 @@ def test_periodic_agrees_with_scikit_learn_in_one_column():
     np.testing.assert_allclose(kernels.Periodic(1.7, 0.8)(X), theirs(X), rtol=1e-13)
 
 
+def wide(X):
+    """In more digits. (Times a longdouble, a float32 array of NumPy 1 stays what it is.)"""
+    return np.asarray(X, np.longdouble)
+
+
 def exact(name, X, Y, parameters):
     """Values in more digits, and the sizes of the arguments of exp and sin, times what they move."""
-    one = np.longdouble(1)
-    X, Y = X * one, None if Y is None else Y * one
-    a, scale = (one * value for value in parameters)
+    X, Y = wide(X), None if Y is None else wide(Y)
+    a, scale = (np.longdouble(value) for value in parameters)
     if name == "cosine":
         return reference.cosine(X, Y), 0.0
     if name.startswith("matern"):
@@ -234,19 +238,17 @@ def test_values_are_those_of_the_formula(
         kernel = kernel.scaled(lengths)
     got = kernel(X, Y)
     assert got.dtype == dtype
-    one = np.longdouble(1)
-    start = (
-        0.0 if name == "cosine" else X[0]
-    )  # (Quotients of large numbers are rounded, differences not.)
-    wide, reach = exact(
+    # Quotients of large numbers are rounded, differences not.
+    start = 0.0 if name == "cosine" else X[0]
+    right, reach = exact(
         name,
-        (X * one - start) / lengths,
-        None if Y is None else (Y * one - start) / lengths,
+        (wide(X) - start) / lengths,
+        None if Y is None else (wide(Y) - start) / lengths,
         parameters,
     )
     bound = np.finfo(dtype).eps * (4 * d + 8 + 4 * reach)
-    size = np.maximum(np.abs(wide), 1.0 if name == "cosine" else 0.0)
-    assert (np.abs(got - wide) <= bound * size + np.finfo(dtype).tiny).all()
+    size = np.maximum(np.abs(right), 1.0 if name == "cosine" else 0.0)
+    assert (np.abs(got - right) <= bound * size + np.finfo(dtype).tiny).all()
     if Y is None:
         np.testing.assert_array_equal(got, got.T)
         if kernel.has_unit_diagonal:

@@ -1,5 +1,6 @@
 """Gradients of random programs: PyTorch's, finite differences, and work that grows with the layers."""
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,4 +172,6 @@ def test_work_grows_with_the_layers_alone(depth, monkeypatch):
     assert seen["forward"] == list(range(depth))
     assert seen["differentiate"] == list(range(depth))[::-1]
     assert seen["backward"] == list(range(depth - 1, 0, -1))
-    assert [block["layer"] for block in engine.program.blocks] == list(range(depth))
+    # Some processors' blocks are smaller than these layers.
+    blocks = [int(block["layer"]) for block in engine.program.blocks]
+    assert [layer for layer, _ in itertools.groupby(blocks)] == list(range(depth))
