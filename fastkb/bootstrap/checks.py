@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any, NamedTuple
@@ -199,12 +201,24 @@ def check_memory(request: Request, shape: tuple[int, ...], like: Sequence[np.nda
         raise MemoryError(f"{what}: no array holds as many numbers")
 
 
+# What has been asked before: a signature takes as long to read as a hundred small resamples.
+_WITH_AXIS: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+
+
 def takes_axis(statistic: Any) -> bool:
     """Whether a function has a parameter `axis`: then it works on many resamples at once."""
     try:
-        return "axis" in inspect.signature(statistic).parameters
+        return _WITH_AXIS[statistic]
+    except (KeyError, TypeError):
+        # A TypeError: of such objects there are no weak references, or no hashes.
+        pass
+    try:
+        found = "axis" in inspect.signature(statistic).parameters
     except (TypeError, ValueError):
         return False
+    with contextlib.suppress(TypeError):
+        _WITH_AXIS[statistic] = found
+    return found
 
 
 def _previous(result: Any, n_resamples: int) -> np.ndarray | None:

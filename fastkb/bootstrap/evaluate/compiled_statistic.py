@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,9 +77,13 @@ class Compiled:
         self._scratch = Scratch(
             np.empty((0, 0), self._values[0].dtype), np.empty((0, 0), np.uint32)
         )
+
+    @cached_property
+    def observed(self) -> np.ndarray:
+        """See the class; computed when it is asked for."""
         lengths = [x.shape[1] for x in self.series]
         everything = [np.arange(n, dtype=np.uint32)[None, :] for n in lengths]
-        self.observed = self.replicates(everything)[..., 0]
+        return self.replicates(everything)[..., 0]
 
     def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
         return self.finish(self._evaluate(indices), indices[0].shape[1])

@@ -31,8 +31,11 @@ from fastkb.resample.weight_schemes import WeightScheme
 class Evaluator(Protocol):
     """What the bootstrap asks of a statistic. The last axis of the results counts replicates."""
 
-    observed: np.ndarray  # of the data.  # shape: (…)
     largest_block: int  # indices that are evaluated at a time, roughly
+
+    @property
+    def observed(self) -> np.ndarray:
+        """Of the data.  # shape: (…)"""
 
     def replicates(self, rows: Sequence[np.ndarray], /) -> np.ndarray:
         """Of resamples, given by the rows of a :class:`Block`.  # shape: (…, rows)"""
