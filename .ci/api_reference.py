@@ -23,6 +23,7 @@ ROOMS: list[tuple[str, Any, list[str]]] = [
     ("fastkb", fastkb, [name for name in fastkb.__all__ if not name.startswith("_")]),
     ("fastkb.kernels", fastkb.kernels, list(fastkb.kernels.__all__)),
     ("fastkb.schemes", fastkb.schemes, list(fastkb.schemes.__all__)),
+    ("fastkb.statistics", fastkb.statistics, list(fastkb.statistics.__all__)),
     ("fastkb.nn", fastkb.nn, list(fastkb.nn.__all__)),
     ("fastkb.plot", fastkb.plot, list(fastkb.plot.__all__)),
 ]

@@ -68,6 +68,7 @@ INTERVALS = (
             ("trim_mean", 10),
             ("pearsonr", 10),
             ("trimmed", 10),
+            ("selected", 10),
         )
     ),
     *(

@@ -36,6 +36,7 @@ _PUBLIC: dict[str, str | None] = {
     "BandResult": "fastkb.bands.result",
     "kernels": "fastkb.gram.kernels",
     "schemes": "fastkb.resample.schemes",
+    "statistics": "fastkb.linalg.statistics",
     "nn": None,
     "plot": None,
     "reference": None,

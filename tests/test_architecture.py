@@ -200,7 +200,7 @@ def test_no_folder_is_crowded():
 def public_names():
     """Names that users call, and classes whose methods they call."""
     names = set(fastkb.__all__)
-    for room in (fastkb.nn, fastkb.plot, fastkb.schemes, fastkb.kernels):
+    for room in (fastkb.nn, fastkb.plot, fastkb.schemes, fastkb.statistics, fastkb.kernels):
         names |= set(room.__all__)
     return names
 

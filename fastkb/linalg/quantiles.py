@@ -16,7 +16,7 @@ _COLUMNS = 8  # gathered at a time: a cache line of a row of samples
 
 
 @inline
-def _select(values, rank):
+def select(values, rank):
     """Rearrange values so that values[rank] is in its sorted place, smaller ones before.
 
     Hoare's quickselect, the pivot being the median of three.
@@ -46,7 +46,7 @@ def _select(values, rank):
 @inline
 def select_two(values, rank):
     """The order statistics `rank` and `rank` + 1 (or twice the last); rearranges values."""
-    _select(values, rank)
+    select(values, rank)
     lower = upper = values[rank]
     if rank + 1 < len(values):
         # What lies behind is not smaller: its minimum is the next order statistic.
