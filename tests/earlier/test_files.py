@@ -29,18 +29,10 @@ X, Y, LABELS = write_files.problem()
 ROUNDING = 1e-7 * np.ptp(Y)
 
 
-class Unpickler(pickle.Unpickler):
-    """Reads arrays that NumPy 2 has pickled with NumPy 1, too, where their module has another name."""
-
-    def find_class(self, module, name):
-        if np.lib.NumpyVersion(np.__version__) < "2.0.0":
-            module = module.replace("numpy._core", "numpy.core")
-        return super().find_class(module, name)
-
-
 def unpickled(name):
-    with open(FILES / f"{name}.pickle", "rb") as file:
-        return Unpickler(file).load()
+    if np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        pytest.skip("NumPy 2 wrote these pickles, and NumPy 1 does not read all of them")
+    return pickle.loads((FILES / f"{name}.pickle").read_bytes())
 
 
 def test_there_are_files_of_every_kind():
