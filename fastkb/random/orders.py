@@ -58,25 +58,25 @@ def permutations(key: np.ndarray, first: int, count: int, n: int) -> np.ndarray:
 
 
 @jit(parallel=True)
-def _partial_shuffle(draws, places, out):
+def _partial_shuffle(drawn, places, touched):
     workers = len(places)
     for worker in prange(workers):
-        mine = places[worker]
+        mine, others = places[worker], touched[worker]
         for k in range(len(mine)):
             mine[k] = k
-        for r in range(worker, len(out), workers):
-            row, drawn = out[r], draws[r]
+        for r in range(worker, len(drawn), workers):
+            row = drawn[r]
             for k in range(len(row)):
-                other = k + np.int64(drawn[k])
+                other = row[k] + np.uint32(k)
+                others[k] = other
                 row[k] = mine[other]
                 mine[other] = mine[k]
             for k in range(len(row)):  # the places that were written to, as they were
-                other = k + np.int64(drawn[k])
-                mine[other] = other
+                mine[others[k]] = others[k]
 
 
 def partial_shuffles(drawn: np.ndarray, n: int) -> np.ndarray:
-    """The first places of a shuffle of n things: for each row of draws, as many different things.
+    """The first places of a shuffle of n things, in place: for each row of draws, different things.
 
     It takes time for what is drawn, whatever n is.
 
@@ -99,6 +99,7 @@ def partial_shuffles(drawn: np.ndarray, n: int) -> np.ndarray:
     array([[0, 1, 2],
            [3, 0, 2]], dtype=uint32)
     """
-    out = np.empty(drawn.shape, np.uint32)
-    _partial_shuffle(drawn, np.empty((max(1, min(n_threads(), len(out))), n), np.uint32), out)
-    return out
+    workers = max(1, min(n_threads(), len(drawn)))
+    places = np.empty((workers, n), np.uint32)
+    _partial_shuffle(drawn, places, np.empty((workers, drawn.shape[1]), np.uint32))
+    return drawn

@@ -20,7 +20,7 @@ from fastkb.resample.runs import (
     group_runs,
     most_geometric_runs,
     runs_without,
-    taken,
+    take,
 )
 
 
@@ -72,7 +72,7 @@ class Stratified(_Grouped, IndexScheme):
         return np.repeat(self._sizes, self._sizes)
 
     def rows(self, drawn: np.ndarray) -> np.ndarray:
-        return taken(self.order, np.repeat(self._starts, self._sizes), drawn)
+        return take(drawn, self.order, np.repeat(self._starts, self._sizes))
 
     def left_out(self) -> list[Iterator[np.ndarray]]:
         ends = self._starts + self._sizes

@@ -66,7 +66,8 @@ class IndexScheme(RowScheme):
     def rows(self, drawn: np.ndarray) -> Sequence[np.ndarray] | np.ndarray:
         """A resample's indices for each row of random numbers.  # drawn: (rows, k)
 
-        One array if all resamples have the same length, else a sequence of arrays.
+        One array if all resamples have the same length, else a sequence of arrays. What is returned may
+        stand where the numbers stood; others are written there later.
         """
 
     def blocks(
@@ -74,9 +75,10 @@ class IndexScheme(RowScheme):
     ) -> Generator[Block, None, None]:
         bounds = self.bounds()
         together = rows_together(largest, len(bounds))
+        buffer = np.empty(min(together, n_resamples) * len(bounds), np.uint32)
         for first in range(0, n_resamples, together):
             count = min(together, n_resamples - first)
-            rows = self.rows(bounded_rows(key, first, count, bounds))
+            rows = self.rows(bounded_rows(key, first, count, bounds, buffer))
             yield from row_blocks(rows, largest, first)
 
     def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:

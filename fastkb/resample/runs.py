@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numba.core import types
 
 from fastkb.random.dirichlet import log
 from fastkb.random.streams import LANES, fill_words
@@ -33,6 +34,10 @@ class Runs(NamedTuple):
     sizes: np.ndarray  # observations of each resample, intp. shape: (rows,)
 
 
+_WORDS, _PLACES = types.Array(types.uint32, 2, "C"), types.Array(types.intp, 1, "C")
+RUNS = types.NamedTuple((_WORDS, _WORDS, _PLACES, _PLACES), Runs)
+
+
 def equal_runs(starts: np.ndarray, length: int, n: int) -> Runs:
     """Runs of `length` observations each, the last one cut off so that a resample has n.
 
@@ -48,7 +53,7 @@ def equal_runs(starts: np.ndarray, length: int, n: int) -> Runs:
     return Runs(starts, lengths, np.full(rows, most), np.full(rows, n))
 
 
-@jit(parallel=True)
+@jit(parallel=True, signature=lambda T: (_WORDS, _PLACES, _PLACES, _WORDS, _WORDS, _PLACES))
 def _group_runs(groups, starts, sizes, out_starts, out_lengths, totals):
     for r in prange(len(groups)):
         total = 0
@@ -158,18 +163,21 @@ def geometric_runs(key: np.ndarray, first: int, count: int, n: int, mean: float)
     return Runs(starts, lengths, used, np.full(count, n))
 
 
-@jit(parallel=True)
-def _taken(order, offsets, drawn, out):
+@jit(parallel=True, signature=lambda T: (_WORDS, types.Array(T, 1, "C"), _PLACES))
+def _take(drawn, order, offsets):
     for r in prange(len(drawn)):
-        for k in range(drawn.shape[1]):
-            out[r, k] = order[offsets[k] + drawn[r, k]]
+        row = drawn[r]
+        for k in range(len(row)):
+            row[k] = order[offsets[k] + row[k]]
 
 
-def taken(order: np.ndarray, offsets: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Single rows: the observations at offsets + drawn.  # shapes: (places,), (k,), (rows, k)"""
-    out = np.empty(drawn.shape, np.uint32)
-    _taken(order, offsets, drawn, out)
-    return out
+def take(drawn: np.ndarray, order: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Single rows, in place: the observations at offsets + drawn.
+
+    # shapes: (rows, k), (places,), (k,)
+    """
+    _take(drawn, order, offsets)
+    return drawn
 
 
 @jit(parallel=True)

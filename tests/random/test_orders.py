@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fastkb.random.orders import permutations
+from fastkb.random.bounded import bounded_rows
+from fastkb.random.orders import partial_shuffles, permutations
 from fastkb.random.streams import key_from_rng
 from fastkb.reference import streams as reference
 
@@ -102,3 +103,15 @@ def test_other_seeds_and_replicates_give_other_orders():
 
 def test_nothing_to_order():
     assert permutations(KEY, 0, 0, 5).shape == (0, 5)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 5), (5, 2), (1000, 40), (70_000, 300)])
+def test_the_first_places_of_a_shuffle(n, m):
+    drawn = bounded_rows(KEY, 0, 9, n - np.arange(m))
+    expected = []
+    for row in drawn.tolist():
+        order = list(range(n))
+        for k, step in enumerate(row):
+            order[k], order[k + step] = order[k + step], order[k]
+        expected.append(order[:m])
+    np.testing.assert_array_equal(partial_shuffles(drawn, n), expected)

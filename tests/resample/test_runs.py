@@ -19,7 +19,7 @@ from fastkb.resample.runs import (
     parts_of_runs,
     rows_of_runs,
     runs_without,
-    taken,
+    take,
 )
 
 KEY = key_from_rng(3)
@@ -152,4 +152,6 @@ def test_all_but_one_stretch():
 def test_single_rows_of_groups():
     order = np.array([5, 3, 1, 0], np.uint32)
     drawn = np.array([[0, 1, 1], [1, 0, 0]], np.uint32)
-    np.testing.assert_array_equal(taken(order, np.array([0, 0, 2]), drawn), [[5, 3, 0], [3, 5, 1]])
+    rows = take(drawn, order, np.array([0, 0, 2]))
+    np.testing.assert_array_equal(rows, [[5, 3, 0], [3, 5, 1]])
+    assert rows is drawn

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numba.core import types
 
 from fastkb.bootstrap.evaluate.compiled_statistic import Compiled
 from fastkb.bootstrap.evaluate.jackknife import combine
 from fastkb.bootstrap.evaluate.statistics import Code, Statistic
 from fastkb.resample.index_blocks import INDICES, row_blocks
 from fastkb.resample.row_schemes import RunScheme
-from fastkb.resample.runs import Runs, chosen_runs
+from fastkb.resample.runs import RUNS, Runs, chosen_runs
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.cpu import cpu
 from fastkb.runtime.threads import n_threads
@@ -76,7 +77,12 @@ class Table(NamedTuple):
     units: np.ndarray  # half of what x is a multiple of.   shape: (series,)
 
 
-@jit(parallel=True)
+def _table_signature(T):
+    whole = types.Array(T, 2, "C")
+    return whole, whole, types.Array(T, 4, "C"), whole
+
+
+@jit(parallel=True, signature=_table_signature)
 def _fill_table(x, y, sums, sizes):
     for s in prange(len(x)):
         for t in range(sums.shape[1]):
@@ -164,8 +170,16 @@ def _is_unsure(spread, size, n):
     return spread < 4.0 * n * n * size * (_ERROR / _UNSEEN)
 
 
-@jit(parallel=True)
-def _of_runs(code, ddof, table, runs, together, out, unsure):
+def _signature(T):
+    whole, one = types.Array(T, 2, "C"), types.Array(T, 1, "C")
+    table = types.NamedTuple((types.Array(T, 4, "C"), whole, one, one), Table)
+    found = types.Array(types.bool_, 2, "C")
+    return table, RUNS, types.intp, types.float64, types.intp, whole, found
+
+
+@jit(parallel=True, signature=_signature)
+def _of_runs(table, runs, code, ddof, together, out, unsure):
+    """out[series, replicate] = the statistic; `together` replicates are one series' at a time."""
     starts, lengths, used, sizes = runs
     sums, weights, centres, units = table
     count = len(used)
@@ -251,7 +265,8 @@ class OverRuns:
         shape = len(table.sums), len(runs.used)
         out, unsure = np.empty(shape), np.empty(shape, np.bool_)
         together = min(_TOGETHER, -(-shape[1] // n_threads()))
-        _of_runs(int(statistic.code), statistic.parameter, table, runs, together, out, unsure)
+        ddof = float(statistic.parameter)
+        _of_runs(table, runs, int(statistic.code), ddof, together, out, unsure)
         return out, unsure
 
     def _replace(self, out: np.ndarray, runs: Runs, places: np.ndarray, unsure: np.ndarray) -> None:
