@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import math
 import sys
@@ -201,24 +202,34 @@ def check_memory(request: Request, shape: tuple[int, ...], like: Sequence[np.nda
         raise MemoryError(f"{what}: no array holds as many numbers")
 
 
-# What has been asked before: a signature takes as long to read as a hundred small resamples.
+# What has been asked before: a signature takes as long to read as a hundred small resamples. Functions of
+# users are not kept alive by it; those of NumPy have no weak references, and live as long as NumPy.
 _WITH_AXIS: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
 def takes_axis(statistic: Any) -> bool:
     """Whether a function has a parameter `axis`: then it works on many resamples at once."""
+    if type(statistic) is type(np.mean):
+        return _of_numpy_with_axis(statistic)
     try:
         return _WITH_AXIS[statistic]
     except (KeyError, TypeError):
         # A TypeError: of such objects there are no weak references, or no hashes.
         pass
-    try:
-        found = "axis" in inspect.signature(statistic).parameters
-    except (TypeError, ValueError):
-        return False
+    found = _has_axis(statistic)
     with contextlib.suppress(TypeError):
         _WITH_AXIS[statistic] = found
     return found
+
+
+def _has_axis(statistic: Any) -> bool:
+    try:
+        return "axis" in inspect.signature(statistic).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+_of_numpy_with_axis = functools.lru_cache(maxsize=None)(_has_axis)
 
 
 def _previous(result: Any, n_resamples: int) -> np.ndarray | None:
