@@ -11,6 +11,7 @@ of threads, and matrices that are never formed.
 `lanes.py`        small systems, one in each lane of a vector
 `lapack.py`       LAPACK and BLAS, called from compiled loops
 `quantiles.py`    quantiles of many columns
+`sorting.py`      sorting by digits
 `statistics.py`   sorting, quantiles and trimmed means for functions of users
 ================ ================================================================================
 
