@@ -24,6 +24,7 @@ import numpy as np
 from fastkb.linalg.quantiles import select, select_two
 from fastkb.linalg.sorting import copied, insert, sort
 from fastkb.runtime import inline, jit
+from fastkb.scalar.sums import quick_sum
 
 __all__ = ["median", "quantile", "sort", "trimmed_mean"]
 
@@ -215,14 +216,6 @@ def median(x):
 
 
 @inline(any_order=True)
-def _sum(values):
-    total = 0.0
-    for k in range(len(values)):
-        total += values[k]
-    return total
-
-
-@inline(any_order=True)
 def _sum_between(values, low, high):
     """The sum of what lies strictly between the two."""
     total = 0.0
@@ -238,7 +231,7 @@ def _kept_by_selection(values, cut):
     n = len(values)
     select(values, cut)
     select(values[cut:], n - 2 * cut - 1)
-    return _sum(values[cut : n - cut])
+    return quick_sum(values[cut : n - cut])
 
 
 @inline(any_order=True)
@@ -326,5 +319,5 @@ def trimmed_mean(x, proportion):
         total = _kept_by_ends(x, cut)
     if math.isnan(total):
         values = copied(x)
-        total = _sum(values) if cut == 0 else _kept_by_selection(values, cut)
+        total = quick_sum(values) if cut == 0 else _kept_by_selection(values, cut)
     return total / (n - 2 * cut)

@@ -26,6 +26,7 @@ import numpy as np
 from fastkb.random.streams import LANES, fill_words
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.threads import n_threads
+from fastkb.scalar.sums import quick_sum
 
 # Exponentials that the words of one fill make: two words for each.
 _AT_A_TIME = 2 * LANES
@@ -68,14 +69,6 @@ def _exponential(high, low):
     return -log(upper * 2.0**-26 + (lower + 0.5) * 2.0**-52)
 
 
-@inline(any_order=True)
-def _sum(values):
-    total = 0.0
-    for i in range(len(values)):
-        total += values[i]
-    return total
-
-
 @jit(parallel=True)
 def _dirichlet(key, first, ends, words, scratch, out):
     workers = len(words)
@@ -93,7 +86,7 @@ def _dirichlet(key, first, ends, words, scratch, out):
             begin = 0
             for end in ends:
                 part = row[begin:end]
-                total = _sum(part)
+                total = quick_sum(part)
                 for i in range(len(part)):
                     part[i] /= total
                 begin = end

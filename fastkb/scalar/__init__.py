@@ -5,7 +5,7 @@
 `activations.py`   the table of activations, with their derivatives
 `elementary.py`    exp, tanh, sin(πx), log(1 + x) and powers, which vectorise inline
 `smooth.py`        sigmoid, softplus, GELU and what they are made of
-`pairwise.py`      NumPy's order of summation
+`pairwise.py`      NumPy's order of summation; `sums.py` the quickest one
 `bits.py`          instructions that Numba's language lacks
 `source.py`        one text, other meanings of its names; `cuda.py` those of CUDA
 ================== =====================================================================================

@@ -7,6 +7,7 @@ import math
 from fastkb.bootstrap.evaluate.moment_kernels import gather
 from fastkb.bootstrap.evaluate.statistics import Code
 from fastkb.runtime import inline
+from fastkb.scalar.sums import quick_sum
 
 PEARSON = int(Code.PEARSON)
 
@@ -20,14 +21,6 @@ def _is_constant(values):
     for k in range(len(values)):
         different += values[k] != values[0]
     return different == 0
-
-
-@inline(any_order=True)
-def _sum(values):
-    total = 0.0
-    for k in range(len(values)):
-        total += values[k]
-    return total
 
 
 @inline(any_order=True)
@@ -54,14 +47,14 @@ def _pearson(a, b):
     n = len(a)
     if _is_constant(a) or _is_constant(b):
         return math.nan
-    a_mean, b_mean = _sum(a) / n, _sum(b) / n
+    a_mean, b_mean = quick_sum(a) / n, quick_sum(b) / n
     a_norm = math.sqrt(_sum_of_products(a, a_mean, a, a_mean))
     b_norm = math.sqrt(_sum_of_products(b, b_mean, b, b_mean))
     if min(a_norm, b_norm) < _SMALL:
         # The deviations were scaled by a huge observation that was not drawn: their squares vanish.
         _enlarge(a, a_mean)
         _enlarge(b, b_mean)
-        a_mean, b_mean = _sum(a) / n, _sum(b) / n
+        a_mean, b_mean = quick_sum(a) / n, quick_sum(b) / n
         a_norm = math.sqrt(_sum_of_products(a, a_mean, a, a_mean))
         b_norm = math.sqrt(_sum_of_products(b, b_mean, b, b_mean))
     r = _sum_of_products(a, a_mean, b, b_mean) / a_norm / b_norm

@@ -47,6 +47,8 @@ TERMS = {
 _ERROR = 2.0**-104
 # Replicates whose runs are read again and again while one series' table is in the caches, at most.
 _TOGETHER = 64
+# A larger table than of so many numbers, a gigabyte, is not made: resamples take rows of indices then.
+_LARGEST_TABLE = 2**27
 # The square of a smaller deviation would lose digits, or vanish.
 _VANISHING = 2.0**-400
 # What an error may be of the result: it is not seen in the last bit then.
@@ -103,7 +105,9 @@ def _fill_table(x, y, sums, sizes):
 
 
 def make_table(code: Code, x: np.ndarray, y: np.ndarray, order: np.ndarray) -> Table | None:
-    """The partial sums of what a statistic is made of; None if products could not be summed exactly.
+    """The partial sums of what a statistic is made of.
+
+    None if products could not be summed exactly, or if they would take too much memory.
 
     Parameters
     ----------
@@ -115,15 +119,15 @@ def make_table(code: Code, x: np.ndarray, y: np.ndarray, order: np.ndarray) -> T
         The arrangement.  # shape: (places,)
     """
     terms = TERMS[code]
-    if terms > 1 and not cpu().has_fma:
+    shape = len(x), terms, len(order) + 1, 2
+    if math.prod(shape) > _LARGEST_TABLE or (terms > 1 and not cpu().has_fma):
         return None
     x, centres, units = _deviations(x)
     y = _deviations(y)[0] if code == Code.PEARSON else x
     for deviations in (x, y):
         if np.abs(deviations).min(initial=1.0, where=deviations != 0) < _VANISHING:
             return None
-    sums = np.empty((len(x), terms, len(order) + 1, 2))
-    sizes = np.empty((len(x), terms))
+    sums, sizes = np.empty(shape), np.empty(shape[:2])
     arranged = [np.ascontiguousarray(one[:, order]) for one in (x, y)]
     _fill_table(*arranged, sums, sizes)
     return Table(sums, sizes, centres, units)
@@ -167,7 +171,7 @@ def _spread(a, b, product, n):
 @inline
 def _is_unsure(spread, size, n):
     """Whether n·Σx² - (Σx)² may show the errors of the table, whose Σx² over all data is `size`."""
-    return spread < 4.0 * n * n * size * (_ERROR / _UNSEEN)
+    return spread <= 4.0 * n * n * size * (_ERROR / _UNSEEN)
 
 
 def _signature(T):

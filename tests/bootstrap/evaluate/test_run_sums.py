@@ -72,6 +72,7 @@ DATA = {
     "offset": lambda rng, n: 1e12 + rng.normal(size=n),
     "huge": lambda rng, n: 1e307 * rng.uniform(-1, 1, n),
     "tiny": lambda rng, n: 1e-306 * rng.normal(size=n),
+    "constant": lambda rng, n: np.full(n, 0.1),
     "whole": lambda rng, n: rng.integers(-2, 3, n).astype(float),
     "outlier": lambda rng, n: np.where(np.arange(n) == 3, 1e25, rng.normal(size=n)),
     "far outlier": lambda rng, n: np.where(np.arange(n) == 3, 1e90, rng.normal(size=n)),
@@ -188,6 +189,12 @@ def test_what_cannot_be_seen_is_computed_from_the_rows():
     assert unsure[0, without].all()
     values = got.replicates(runs)
     np.testing.assert_allclose(values[without], x[rows[without]].std(axis=1), rtol=1e-14)
+
+
+def test_a_large_table_is_not_made(monkeypatch):
+    monkeypatch.setattr(run_sums, "_LARGEST_TABLE", 100)
+    x = np.random.default_rng(0).normal(size=100)
+    assert isinstance(evaluator("mean", [x], schemes.MovingBlocks(2))[0], Compiled)
 
 
 def test_squares_that_would_vanish_are_left_to_the_rows():
