@@ -14,6 +14,7 @@ from bench import machine, memory, registry, startup, table
 from bench.bootstrap import Interval
 from bench.rivals import SKLEARN, stop_processes
 from bench.run import Row, run_all
+from bench.schemes import SchemeInterval
 from bench.work import Work
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,7 +133,7 @@ def _measure(options: Options, works: Sequence[Any], threads: int) -> Report:
 def _budget(work: Work, quick: bool) -> float:
     if quick:
         return QUICK_BUDGET
-    return INTERVAL_BUDGET if isinstance(work, Interval) else BUDGET
+    return INTERVAL_BUDGET if isinstance(work, Interval | SchemeInterval) else BUDGET
 
 
 def _say(line: str) -> None:
