@@ -45,7 +45,14 @@ def test_the_first_band_of_a_later_process_compiles_nothing(tmp_path):
 
 
 def test_shares_of_several_processes_are_all_jobs():
-    assert sorted(warmup._done_elsewhere(5, 2)) == list(range(5))
+    assert sorted(warmup._done_elsewhere([[0, 1, 2], [4, 3]])) == list(range(5))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_every_job_is_in_one_share(workers):
+    shared = warmup.shares(workers)
+    assert sorted(place for share in shared for place in share) == list(range(len(list(jobs()))))
+    assert len(shared) == min(workers, len(warmup.groups()))
 
 
 def failing(done):
@@ -70,7 +77,7 @@ def test_a_process_ends_with_the_job_that_fails(monkeypatch):
 def test_what_failed_elsewhere_is_run_again_and_says_why(monkeypatch):
     done = []
     monkeypatch.setattr(warmup, "jobs", lambda: failing(done))
-    monkeypatch.setattr(warmup, "_done_elsewhere", lambda count, workers: iter([0]))
+    monkeypatch.setattr(warmup, "_done_elsewhere", lambda shared: iter([0]))
     monkeypatch.setattr(warmup, "n_threads", lambda: 2)
     with pytest.raises(ZeroDivisionError, match="of the second job"):
         main(["warmup"])
