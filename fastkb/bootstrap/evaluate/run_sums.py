@@ -128,8 +128,9 @@ def make_table(code: Code, x: np.ndarray, y: np.ndarray, order: np.ndarray) -> T
         if np.abs(deviations).min(initial=1.0, where=deviations != 0) < _VANISHING:
             return None
     sums, sizes = np.empty(shape), np.empty(shape[:2])
-    arranged = [np.ascontiguousarray(one[:, order]) for one in (x, y)]
-    _fill_table(*arranged, sums, sizes)
+    first = np.ascontiguousarray(x[:, order])
+    second = first if y is x else np.ascontiguousarray(y[:, order])
+    _fill_table(first, second, sums, sizes)
     return Table(sums, sizes, centres, units)
 
 
