@@ -153,6 +153,29 @@ def drawn_interval_disagreement(
     return worst
 
 
+def panel_disagreement(
+    ours: np.ndarray,  # low and high of each series.  # shape: (2, series)
+    errors: np.ndarray,  # standard errors of each.    # shape: (series,)
+    theirs: np.ndarray,  # low and high.               # shape: (2, series)
+    n_resamples: int,
+) -> float:
+    """How far 95% percentile intervals of means stand from those of other resamples.
+
+    Each series' ends, and the ends' mean over all series, in standard deviations of what resampling
+    leaves open, for replicates that are nearly normal.
+    """
+    from scipy.special import ndtri
+
+    if ours.shape != theirs.shape or not np.isfinite(theirs).all():
+        return np.inf
+    p = 0.025
+    density = np.exp(-(ndtri(p) ** 2) / 2) / np.sqrt(2 * np.pi)
+    deviation = np.sqrt(2 * p * (1 - p) / n_resamples) / density
+    apart = (ours - theirs) / (errors * deviation)
+    together = np.abs(apart.mean(axis=1)) * np.sqrt(apart.shape[1])
+    return float(max(np.abs(apart).max(), together.max()) / DEVIATIONS)
+
+
 def _levels(ordered: np.ndarray, end: float) -> tuple[float, float]:
     """The shares of replicates below and up to an end, but for rounding errors."""
     rounding = INTERVAL_TOLERANCE * float(np.max(np.abs(ordered)))

@@ -15,6 +15,7 @@ from bench.bootstrap import Interval
 from bench.gram import Gram
 from bench.kinds import Prediction, Searched
 from bench.network import JAX, Step
+from bench.panel import PanelIntervals
 from bench.perceptron import Fit, Predict
 from bench.product import Product
 from bench.rivals import ARCH, SCIPY, SCIPY_BATCH, SKLEARN
@@ -92,6 +93,13 @@ SCHEMES = (
     *(SchemeInterval(scheme, 2000, 500) for scheme in ("fewer", "subsampling")),
 )
 
+PANELS = (
+    PanelIntervals("moving"),
+    PanelIntervals("moving", ragged=True),
+    PanelIntervals("stationary"),
+    PanelIntervals("iid", n_series=1000),
+)
+
 SMALL, MIDDLE, WIDE, DEEP = (8, 32, 1), (10, 64, 64, 1), (784, 128, 10), (784, 512, 512, 10)
 STEPS = (
     Step(SMALL, 32, steps=5000),
@@ -114,7 +122,17 @@ PERCEPTRONS = (
 )
 
 AnyWork = (
-    Gram | Product | Band | Searched | Prediction | Interval | SchemeInterval | Step | Fit | Predict
+    Gram
+    | Product
+    | Band
+    | Searched
+    | Prediction
+    | Interval
+    | SchemeInterval
+    | PanelIntervals
+    | Step
+    | Fit
+    | Predict
 )
 
 # The band whose peak memory is reported.
@@ -153,6 +171,7 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
         *KINDS,
         *INTERVALS,
         *SCHEMES,
+        *PANELS,
         *STEPS,
         *PERCEPTRONS,
     )
@@ -184,6 +203,8 @@ def _shortened(work: AnyWork) -> AnyWork:
         return replace(work, n=QUICK_N)
     if isinstance(work, Prediction):
         return replace(work, n=min(work.n, QUICK_PREDICTIONS))
+    if isinstance(work, PanelIntervals):
+        return replace(work, n_series=min(work.n_series, QUICK_N), n_resamples=QUICK_RESAMPLES)
     if isinstance(work, SchemeInterval):
         n, part = min(work.n, QUICK_N), min(work.arch_part, QUICK_PART)
         return replace(

@@ -332,12 +332,7 @@ def tsbootstrap_interval(
     """tsbootstrap's compiled reducer, and the quantiles of its replicates."""
     import tsbootstrap
 
-    method = {
-        "iid": lambda: tsbootstrap.IID(),
-        "moving": lambda: tsbootstrap.MovingBlock(block_length=length),
-        "circular": lambda: tsbootstrap.CircularBlock(block_length=length),
-        "stationary": lambda: tsbootstrap.StationaryBlock(avg_block_length=length),
-    }[scheme]()
+    method = _tsbootstrap_method(scheme, length)
     options = {"method": method, "statistic": statistic, "n_bootstraps": n_resamples}
     options |= {"random_state": seed, "backend": "compiled"}
 
@@ -346,6 +341,33 @@ def tsbootstrap_interval(
         return Interval(n_resamples, ends.ravel(), drawn_otherwise=True)
 
     return call
+
+
+def tsbootstrap_panel(
+    series: list[np.ndarray], scheme: str, length: int, n_resamples: int, seed: int
+) -> Call:
+    """tsbootstrap's compiled intervals of the means of many series: low and high of each."""
+    import tsbootstrap
+
+    options = {"method": _tsbootstrap_method(scheme, length), "n_bootstraps": n_resamples}
+    options |= {"random_state": seed, "backend": "compiled"}
+
+    def call():
+        ends = tsbootstrap.conf_int_panel(series, "mean", **options)
+        return np.stack([np.ravel(one) for one in ends[-2:]])
+
+    return call
+
+
+def _tsbootstrap_method(scheme: str, length: int) -> Any:
+    import tsbootstrap
+
+    return {
+        "iid": lambda: tsbootstrap.IID(),
+        "moving": lambda: tsbootstrap.MovingBlock(block_length=length),
+        "circular": lambda: tsbootstrap.CircularBlock(block_length=length),
+        "stationary": lambda: tsbootstrap.StationaryBlock(avg_block_length=length),
+    }[scheme]()
 
 
 def stop_processes() -> None:

@@ -31,6 +31,8 @@ _PUBLIC: dict[str, str | None] = {
     "MLPRegressor": "fastkb.nn.perceptron.regressor",
     "bootstrap": "fastkb.bootstrap.confidence",
     "BootstrapResult": "fastkb.bootstrap.bootstrap_result",
+    "bootstrap_panel": "fastkb.bootstrap.panel",
+    "PanelResult": "fastkb.bootstrap.panel_result",
     "bootstrap_band": "fastkb.bands.band",
     "sampling_band": "fastkb.bands.sampling",
     "BandResult": "fastkb.bands.result",

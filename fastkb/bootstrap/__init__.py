@@ -1,8 +1,12 @@
-"""Floor 5: intervals of a statistic, by :func:`fastkb.bootstrap`.
+"""Floor 5: intervals of a statistic, by :func:`fastkb.bootstrap` and :func:`fastkb.bootstrap_panel`.
 
 ======================= =========================================================================
 `confidence.py`          :func:`fastkb.bootstrap`: SciPy's signature, and schemes
 `bootstrap_result.py`    :class:`fastkb.BootstrapResult`
+`panel.py`               :func:`fastkb.bootstrap_panel`: intervals of many series
+`panel_data.py`          many series, as arrays, lists, mappings or data frames
+`panel_result.py`        :class:`fastkb.PanelResult`
+`distribution.py`        from a statistic and resamples to a distribution and its interval
 `intervals.py`           percentile, basic, BCa, studentized and cheap intervals
 `nested.py`              standard errors of resamples, by resampling them again
 `checks.py`              what is asked

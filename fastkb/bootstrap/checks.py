@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.bootstrap.evaluate.statistics import Statistic
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.requests import check_level
 from fastkb.checks.scalars import as_whole
@@ -58,9 +59,7 @@ def _flag(name: str, value: Any, allowed: tuple) -> Any:
 
 def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
     """A sequence of samples, each with two observations or more along `axis`."""
-    whole = as_whole(axis)
-    if whole is None:
-        raise _no_number(axis)(f"`axis` must be an integer, got {axis!r}")
+    as_axis(axis, None, "")
     try:
         # A loop over a table, a mapping or a text would give names or letters, and no samples.
         if isinstance(data, str | bytes | Mapping | Set) or hasattr(data, "columns"):
@@ -73,18 +72,14 @@ def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
         ) from None
     if count == 0:
         raise ValueError("`data` must contain at least one sample, got none")
-    arrays = [_numbers(sample, j) for j, sample in enumerate(data)]
+    arrays = [as_numbers(sample, f"data[{j}]") for j, sample in enumerate(data)]
     for j, array in enumerate(arrays):
         if array.ndim == 0:
             raise ValueError(
                 "each sample in `data` must contain two or more observations along `axis`: data["
                 f"{j}] is a single number (for one sample x write (x,))"
             )
-    most = max(array.ndim for array in arrays)
-    if not -most <= whole < most:
-        raise np.exceptions.AxisError(
-            f"`axis` is {whole}, and the samples in `data` have {most} axes"
-        )
+    whole = as_axis(axis, max(array.ndim for array in arrays), "the samples in `data`")
     arrays = _broadcast(arrays, whole)
     for j, array in enumerate(arrays):
         if array.shape[-1] < 2:
@@ -107,21 +102,32 @@ def check_samples(data: Any, axis: Any, paired: bool) -> Samples:
     return Samples(tuple(arrays), finite)
 
 
-def _numbers(sample: Any, j: int) -> np.ndarray:
-    check_unmasked(f"data[{j}]", sample)
+def as_axis(axis: Any, ndim: int | None, whose: str) -> int:
+    """A whole number that names one of `ndim` axes, as it is given; None: of whatever many axes."""
+    whole = as_whole(axis)
+    if whole is None:
+        raise _no_number(axis)(f"`axis` must be an integer, got {axis!r}")
+    if ndim is not None and not -ndim <= whole < ndim:
+        raise np.exceptions.AxisError(f"`axis` is {whole}, and {whose} have {ndim} axes")
+    return whole
+
+
+def as_numbers(sample: Any, name: str) -> np.ndarray:
+    """A sample as an array of numbers of this machine's byte order; `name` is for errors."""
+    check_unmasked(name, sample)
     if hasattr(sample, "toarray"):
         raise ValueError(
-            f"data[{j}] must be a dense array, got {type(sample).__name__}: write `toarray()`"
+            f"{name} must be a dense array, got {type(sample).__name__}: write `toarray()`"
         )
     try:
         array = np.asarray(sample)
     except ValueError as error:
-        raise ValueError(f"data[{j}] is not an array of numbers: {error}") from None
+        raise ValueError(f"{name} is not an array of numbers: {error}") from None
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
         example = f", such as {array.flat[0]!r}" if array.size else ""
-        raise ValueError(f"data[{j}] must be numbers, got {array.dtype}{example}")
+        raise ValueError(f"{name} must be numbers, got {array.dtype}{example}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -329,6 +335,25 @@ def check_previous(previous: np.ndarray | None, shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"`bootstrap_result` has a distribution of shape {previous.shape}, and this data and "
             f"statistic give {shape} before the last axis"
+        )
+
+
+def check_known(known: Statistic, lengths: Sequence[int], request: Request) -> None:
+    """Samples of these lengths are those that a compiled statistic takes."""
+    if len(lengths) != known.n_samples:
+        raise ValueError(
+            f"statistic {known.name} takes {known.n_samples} sample{'s' * (known.n_samples > 1)}, and "
+            f"`data` has {len(lengths)}"
+        )
+    if known.pair and len(set(lengths)) > 1:
+        raise ValueError(
+            f"statistic {known.name} takes two samples of the same length, and those of `data` have "
+            f"{lengths[0]} and {lengths[1]}"
+        )
+    if known.pair and request.method == "bca" and not request.paired:
+        raise ValueError(
+            f"method='BCa' takes statistic {known.name} with paired=True alone: without an observation "
+            "of one sample the two differ in length"
         )
 
 

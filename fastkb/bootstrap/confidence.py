@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any
 
-import numpy as np
-
-from fastkb.bootstrap.bootstrap_result import BootstrapResult, one_sided
+from fastkb.bootstrap.bootstrap_result import BootstrapResult
 from fastkb.bootstrap.checks import (
     Request,
-    Samples,
     check_combination,
     check_memory,
-    check_previous,
     check_request,
     check_rng_of_numpy,
     check_samples,
     check_statistic,
-    takes_axis,
 )
-from fastkb.bootstrap.evaluate.evaluators import Evaluator, make_evaluator
-from fastkb.bootstrap.evaluate.python_function import PythonFunction
-from fastkb.bootstrap.evaluate.response_statistic import OfResponses
-from fastkb.bootstrap.evaluate.run_sums import OverRuns
+from fastkb.bootstrap.distribution import Estimate, resampled, warn_of_no_interval
 from fastkb.bootstrap.evaluate.statistics import NAMED, recognise
-from fastkb.bootstrap.intervals import Ends, acceleration_of, standard_deviation
-from fastkb.bootstrap.nested import Nested, nested_key
 from fastkb.checks.requests import check_rng
 from fastkb.checks.scalars import check_progress
-from fastkb.random.streams import key_from_rng
-from fastkb.resample.index_blocks import index_blocks, row_blocks
-from fastkb.resample.row_schemes import RunScheme
-from fastkb.resample.scheme import Scheme
-from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.progress import ProgressLike, counted
-from fastkb.runtime.threads import limit_blas
 
 
 class _NotGiven:
@@ -182,163 +163,8 @@ def bootstrap(
     else:
         prepared = scheme.prepare(samples.arrays, request.paired, axis)
         generator = check_rng(None if rng is _NOT_GIVEN else rng)
-    # Sums of numbers near the largest one overflow, and the result says so. NumPy's warnings in
-    # a user's function are left to the user.
-    ours = known is not None and (standard_error is None or recognise(standard_error) is not None)
-    with contextlib.ExitStack() as context:
-        if ours:
-            context.enter_context(np.errstate(all="ignore"))
-        evaluator = make_evaluator(statistic, known, samples, request, prepared)
-        check_previous(request.previous, evaluator.observed.shape)
-        check_memory(request, evaluator.observed.shape, [evaluator.observed])
-        spread = _spread(standard_error, samples, request, prepared, evaluator, generator)
-        # Idle threads of BLAS would disturb the compiled loops; a Python function may want them.
-        python = any(isinstance(one, PythonFunction | OfResponses) for one in (evaluator, spread))
-        if not python:
-            context.enter_context(limit_blas(1))
-        with counted(progress, "resamples", request.n_resamples) as bar:
-            draws = _distribution(
-                evaluator, spread, prepared, samples, request, generator, python, bar.update
-            )
-        return _result(evaluator, spread, draws, prepared, request)
-
-
-class _Draws(NamedTuple):
-    """What the resamples gave."""
-
-    values: np.ndarray  # of the statistic.             # shape: (…, B)
-    errors: np.ndarray | None  # its standard errors.   # shape: (…, B)
-
-
-def _spread(
-    standard_error: Any,
-    samples: Samples,
-    request: Request,
-    prepared: Scheme | None,
-    evaluator: Evaluator,
-    generator: Any,
-) -> Evaluator | None:
-    """What evaluates a resample's own standard error, if the method needs it."""
-    if request.method != "studentized":
-        return None
-    if standard_error is None:
-        lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
-        return Nested(evaluator, lengths, nested_key(generator))
-    check_statistic(standard_error, NAMED)
-    options = request._replace(vectorized=takes_axis(standard_error))
-    return make_evaluator(standard_error, recognise(standard_error), samples, options, prepared)
-
-
-def _distribution(
-    evaluator: Evaluator,
-    spread: Evaluator | None,
-    prepared: Scheme | None,
-    samples: Samples,
-    request: Request,
-    generator: Any,
-    ahead: bool,
-    advance: Callable[[int], Any],
-) -> _Draws:
-    shape = (*evaluator.observed.shape, request.n_resamples)
-    values: np.ndarray | None = None
-    errors = None if spread is None else np.empty(shape)
-    size = evaluator.largest_block
-    if prepared is None:
-        lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
-        blocks = index_blocks(generator, lengths, request.n_resamples, request.batch, size, ahead)
-    else:
-        draw = prepared.run_blocks if _takes_runs(prepared, evaluator, spread) else prepared.blocks
-        blocks = draw(key_from_rng(generator), request.n_resamples, size)
-    with contextlib.closing(blocks):  # the generator's lock is given back after errors, too
-        for block in blocks:
-            expected = (*evaluator.observed.shape, block.n_replicates)
-            part = evaluator.replicates(block.rows)
-            if part.shape != expected:
-                raise ValueError(
-                    f"statistic returned shape {part.shape} for {expected[-1]} resamples, expected "
-                    f"{expected}: it must reduce `axis` and no other"
-                )
-            if values is None:
-                values = np.empty(shape, part.dtype)
-            elif not np.can_cast(part.dtype, values.dtype):
-                # A function that returned whole numbers before.
-                values = values.astype(np.result_type(part, values))
-            values[..., block.places] = part
-            if spread is not None and errors is not None:
-                errors[..., block.places] = spread.replicates(block.rows)
-            advance(part.shape[-1])
-    if values is None:
-        values = np.empty(shape, evaluator.observed.dtype)
-    if request.previous is not None:
-        values = np.concatenate([request.previous, values], axis=-1)
-    return _Draws(values, errors)
-
-
-def _takes_runs(prepared: Scheme, *evaluators: Evaluator | None) -> TypeGuard[RunScheme]:
-    """Whether a scheme's runs are evaluated as they are, not as rows of indices."""
-    return isinstance(prepared, RunScheme) and all(
-        one is None or isinstance(one, OverRuns) for one in evaluators
-    )
-
-
-def _jackknife(evaluator: Evaluator, prepared: Scheme | None) -> list[np.ndarray]:
-    """The statistic without each observation, or without each of a scheme's independent groups."""
-    if prepared is None:
-        return evaluator.jackknife()
-    if _takes_runs(prepared, evaluator):
-        return [evaluator.replicates(runs) for runs in prepared.runs_left()]
-    out = []
-    for rows in prepared.left_out():
-        parts = [
-            (block.places, evaluator.replicates(block.rows))
-            for block in row_blocks(rows, evaluator.largest_block)
-        ]
-        places = np.concatenate([place for place, _ in parts])
-        values = np.concatenate([value for _, value in parts], axis=-1)
-        out.append(values[..., np.argsort(places)])
-    return out
-
-
-def _result(
-    evaluator: Evaluator,
-    spread: Evaluator | None,
-    draws: _Draws,
-    prepared: Scheme | None,
-    request: Request,
-) -> BootstrapResult:
-    observed, distribution = evaluator.observed, draws.values
-    if observed.dtype.kind != "f":  # small whole numbers would wrap around
-        observed = observed.astype(np.float64)
-    ends = Ends(request.method, observed, 1.0 if prepared is None else prepared.scale())
-    error = np.full(observed.shape, np.nan)
-    if distribution.shape[-1] > 1:
-        error = standard_deviation(ends.scaled(distribution))
-    if request.method == "bca":
-        ends = ends._replace(acceleration=acceleration_of(_jackknife(evaluator, prepared)))
-    elif request.method == "studentized":
-        own = error if isinstance(spread, Nested) or spread is None else spread.observed
-        ends = ends._replace(errors=draws.errors, own=own)
-    low, high = ends.at(distribution, request.level, request.alternative)
-    if np.isnan(low).any() or np.isnan(high).any():
-        _warn_of_nan()
-    return BootstrapResult(
-        confidence_interval=one_sided(low, high, request.alternative),
-        bootstrap_distribution=distribution,
-        standard_error=error[()],
-        observed=evaluator.observed[()],
-        confidence_level=request.level,
-        alternative=request.alternative,
-        method=request.method,
-        scheme=prepared,
-        _ends=ends,
-    )
-
-
-def _warn_of_nan() -> None:
-    from scipy.stats import DegenerateDataWarning
-
-    message = (
-        "The BCa confidence interval cannot be calculated. This problem is known to occur when the "
-        "distribution is degenerate or the statistic is np.min."
-    )
-    warnings.warn(DegenerateDataWarning(message), stacklevel=stacklevel())
+    estimate = Estimate(statistic, known, standard_error, request)
+    count = counted(progress, "resamples", request.n_resamples)
+    result = resampled(estimate, samples, prepared, generator, count)
+    warn_of_no_interval(result.confidence_interval)
+    return result

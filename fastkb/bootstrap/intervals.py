@@ -133,7 +133,7 @@ def acceleration_of(jackknife: Sequence[np.ndarray]) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         influences = [
             (x.shape[-1] - 1) * (x.mean(axis=-1, keepdims=True) - x)
-            for x in (np.asarray(values, np.float64) for values in jackknife)
+            for x in (np.ascontiguousarray(values, np.float64) for values in jackknife)
         ]
         # The acceleration does not depend on the scale, and cubes shall neither be infinite nor 0. A
         # factor that is a power of two rounds nothing.

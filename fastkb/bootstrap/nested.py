@@ -62,7 +62,12 @@ class Nested:
 
 
 def nested_key(generator: Any) -> np.ndarray:
-    """A key for the inner resamples that leaves the generator as it is.  # shape: (4,)"""
+    """A key for the inner resamples that leaves the generator as it is.  # shape: (4,)
+
+    Of a key, it is one whose streams are independent of the key's own.
+    """
+    if isinstance(generator, np.ndarray):
+        return generator ^ np.array([0, 0, 2**31, 0], np.uint32)
     twin = copy.deepcopy(generator)
     if isinstance(twin, np.random.RandomState):
         return twin.randint(0, 2**32, 4, dtype=np.uint32)

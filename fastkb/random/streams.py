@@ -45,18 +45,50 @@ def key_from_rng(rng: Any = None) -> np.ndarray:
 
     Parameters
     ----------
-    rng : None, int, numpy.random.SeedSequence or numpy.random.Generator
-        None draws fresh entropy from the system; a Generator is advanced by four draws.
+    rng : None, int, numpy.random.SeedSequence, numpy.random.Generator or ndarray
+        None draws fresh entropy from the system; a Generator is advanced by four draws. An array is a
+        key already.
 
     Returns
     -------
     ndarray of uint32
         # shape: (4,)
     """
+    if isinstance(rng, np.ndarray):
+        return rng
     if isinstance(rng, np.random.Generator):
         return rng.integers(0, 2**32, size=4, dtype=np.uint32)
     sequence = rng if isinstance(rng, np.random.SeedSequence) else np.random.SeedSequence(rng)
     return sequence.generate_state(4, np.uint32)
+
+
+def keys_of_members(key: np.ndarray, first: int, count: int) -> np.ndarray:
+    """Keys of `count` families whose streams are independent of each other, from the `first` on.
+
+    They differ in k3 alone, and so in the counters that are encrypted.
+
+    Parameters
+    ----------
+    key : ndarray of uint32
+        # shape: (4,)
+    first, count : int
+        Below 2**32 together.
+
+    Returns
+    -------
+    ndarray of uint32
+        # shape: (count, 4)
+
+    Examples
+    --------
+    >>> from fastkb.random.streams import key_from_rng, keys_of_members
+    >>> keys = keys_of_members(key_from_rng(0), 0, 3)
+    >>> (keys[:, 3] - keys[0, 3]).tolist(), len(set(map(tuple, keys[:, :3].tolist())))
+    ([0, 1, 2], 1)
+    """
+    keys = np.tile(key, (count, 1))
+    keys[:, 3] += np.arange(first, first + count, dtype=np.uint64).astype(np.uint32)
+    return keys
 
 
 @inline

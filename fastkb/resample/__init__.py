@@ -8,6 +8,7 @@ Resample b depends on the seed and on b alone. So results depend neither on thre
 `row_schemes.py`        what schemes that draw rows have in common: indices, or runs
 `index_schemes.py`      rows that are drawn: strata, clusters, blocks, fewer rows than there are
 `runs.py`               stretches of neighbouring rows: drawn, as rows, counted
+`members.py`            resamples of many series, each with draws of its own
 `index_blocks.py`       many resamples' rows at once, for compiled code
 `weight_schemes.py`     weights instead of counts: the Bayesian bootstrap
 `response_schemes.py`   new responses around a fit: residuals, the wild bootstrap

@@ -27,6 +27,8 @@ from fastkb.resample.runs import (
 class _Grouped(RowScheme):
     """Rows that carry a label."""
 
+    reads_values = False
+
     def __init__(self, labels: Any) -> None:
         self.labels = labels
 
@@ -102,13 +104,13 @@ class Clusters(_Grouped, RunScheme):
 
     def runs(self, key: np.ndarray, first: int, count: int) -> Runs:
         drawn = bounded_rows(key, first, count, np.full(self.most, self.most))
-        return group_runs(drawn, self._starts, self._sizes)
+        return group_runs(drawn.reshape(-1, self.most), self._starts, self._sizes)
 
     def runs_left(self) -> list[Runs]:
         return [runs_without(self._starts, self._sizes, self.n)]
 
 
-class _Blocks(RunScheme):
+class BlockScheme(RunScheme):
     """Stretches of neighbouring observations."""
 
     _whole = True  # whether the length is a whole number
@@ -120,7 +122,12 @@ class _Blocks(RunScheme):
     def _arguments(self) -> list[tuple[str, Any]]:
         return [("length", self.length)]
 
-    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> _Blocks:
+    @property
+    def reads_values(self) -> bool:  # type: ignore[override]
+        """The automatic length is that of the series."""
+        return self.length is None
+
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> BlockScheme:
         n = samples[0].shape[-1]
         length = self.length
         if length is None:
@@ -145,7 +152,7 @@ class _Blocks(RunScheme):
         length = int(self.length or 1)
         bound = self.n if self._on_a_circle else self.n - length + 1
         starts = bounded_rows(key, first, count, np.full(self.most, bound))
-        return equal_runs(starts, length, self.n)
+        return equal_runs(starts.reshape(-1, self.most), length, self.n)
 
     def runs_left(self) -> list[Runs]:
         """Without each of the blocks that lie side by side."""
@@ -154,7 +161,7 @@ class _Blocks(RunScheme):
         return [runs_without(starts, np.full(len(starts), length), self.n)]
 
 
-class MovingBlocks(_Blocks):
+class MovingBlocks(BlockScheme):
     """Blocks of `length` neighbours, from anywhere in the series, until n observations are drawn.
 
     Parameters
@@ -176,7 +183,7 @@ class MovingBlocks(_Blocks):
     _on_a_circle = False
 
 
-class CircularBlocks(_Blocks):
+class CircularBlocks(BlockScheme):
     """:class:`MovingBlocks` on a circle: the first observation follows the last.
 
     Parameters
@@ -194,7 +201,7 @@ class CircularBlocks(_Blocks):
     """
 
 
-class StationaryBlocks(_Blocks):
+class StationaryBlocks(BlockScheme):
     """Blocks on a circle whose lengths are geometrically distributed with mean `length`.
 
     Parameters
@@ -229,6 +236,7 @@ class _Fewer(IndexScheme):
 
     draws_fewer = True
     knows_bca = False
+    reads_values = False
 
     def __init__(self, m: int, rate: float = 0.5) -> None:
         self.m, self.rate = m, rate

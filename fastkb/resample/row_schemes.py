@@ -10,7 +10,7 @@ import numpy as np
 from fastkb.random.bounded import bounded_rows
 from fastkb.resample.index_blocks import VALUES, row_blocks
 from fastkb.resample.runs import Runs, counts_of_runs, parts_of_runs, rows_of_runs
-from fastkb.resample.scheme import Block, Scheme, rows_together
+from fastkb.resample.scheme import Block, Scheme, equal_blocks, rows_together
 
 
 class RowScheme(Scheme):
@@ -27,6 +27,46 @@ class RowScheme(Scheme):
     @abstractmethod
     def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
         """How often each observation is drawn, from replicate `first` on.  # shape: (count, n)"""
+
+
+class SingleRows(Scheme):
+    """Row by row with replacement, from streams that a key names.
+
+    Attributes
+    ----------
+    lengths : list of int
+        Observations of each sample that is drawn by itself; :meth:`prepare` stores them.
+    """
+
+    row_by_row = True
+    reads_values = False
+    draws_unpaired = True
+    lengths: list[int]
+
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> SingleRows:
+        prepared = SingleRows()
+        prepared.lengths = [sample.shape[-1] for sample in samples][: 1 if paired else None]
+        return prepared
+
+    def rows(
+        self, key: np.ndarray, first: int, count: int, buffer: np.ndarray | None = None
+    ) -> list[np.ndarray]:
+        """Indices into each sample; of several keys, those of one after the other.
+
+        # shapes: (rows, n_j)
+        """
+        drawn = bounded_rows(key, first, count, np.repeat(self.lengths, self.lengths), buffer)
+        drawn = drawn.reshape(-1, sum(self.lengths))
+        ends = np.cumsum(self.lengths)[:-1]
+        return [np.ascontiguousarray(part) for part in np.split(drawn, ends, axis=1)]
+
+    def blocks(
+        self, key: np.ndarray, n_resamples: int, largest: int
+    ) -> Generator[Block, None, None]:
+        together = rows_together(largest, sum(self.lengths))
+        return equal_blocks(
+            lambda first, count: self.rows(key, first, count), n_resamples, together
+        )
 
 
 class IndexScheme(RowScheme):
@@ -104,7 +144,10 @@ class RunScheme(RowScheme):
 
     @abstractmethod
     def runs(self, key: np.ndarray, first: int, count: int) -> Runs:
-        """The runs of replicates `first`, `first` + 1, …."""
+        """The runs of replicates `first`, `first` + 1, …; of several keys, those of one after the other.
+
+        # shape of key: (4,) or (keys, 4)
+        """
 
     @abstractmethod
     def runs_left(self) -> list[Runs]:

@@ -102,16 +102,17 @@ def _starts_and_lengths(words, n, rate, starts, lengths):
 
 
 @jit(parallel=True)
-def _geometric_runs(key, first, n, rate, words, starts, lengths, used):
-    workers, most = len(words), starts.shape[1]
+def _geometric_runs(keys, first, n, rate, words, starts, lengths, used):
+    workers, most, together = len(words), starts.shape[1], len(starts) // len(keys)
     threshold = np.uint32(np.uint64(2**32) % np.uint64(n))
     for worker in prange(workers):
         mine, fill_starts, fill_lengths = words[worker, :4], words[worker, 4:6], words[worker, 6:]
         for r in range(worker, len(starts), workers):
             row, row_lengths = starts[r], lengths[r]
+            key, replicate = keys[r // together], first + r % together
             missing, count, block = n, 0, 0
             while missing > 0:
-                fill_words(mine, key, first + r, block)
+                fill_words(mine, key, replicate, block)
                 block += LANES
                 rejected = _starts_and_lengths(mine, n, rate, fill_starts, fill_lengths)
                 for j in range(LANES):
@@ -144,7 +145,8 @@ def geometric_runs(key: np.ndarray, first: int, count: int, n: int, mean: float)
     Parameters
     ----------
     key : ndarray of uint32
-        From :func:`fastkb.random.streams.key_from_rng`.  # shape: (4,)
+        From :func:`fastkb.random.streams.key_from_rng`; of several keys, the resamples of one stand
+        after those of the other.  # shape: (4,) or (keys, 4)
     first, count : int
         Replicates.
     n : int
@@ -153,14 +155,16 @@ def geometric_runs(key: np.ndarray, first: int, count: int, n: int, mean: float)
     """
     # 0 where every length is 1: the logarithm of 0 has no place in a product.
     rate = 0.0 if mean == 1 else 1.0 / math.log1p(-1.0 / mean)
-    words = np.empty((max(1, min(n_threads(), count)), 8, LANES), np.uint32)
-    used = np.empty(count, np.intp)
+    keys = np.ascontiguousarray(key.reshape(-1, 4))
+    rows = len(keys) * count
+    words = np.empty((max(1, min(n_threads(), rows)), 8, LANES), np.uint32)
+    used = np.empty(rows, np.intp)
     for most in (most_geometric_runs(n, mean), n):
-        starts, lengths = np.empty((count, most), np.uint32), np.empty((count, most), np.uint32)
-        _geometric_runs(key, first, n, rate, words, starts, lengths, used)
+        starts, lengths = np.empty((rows, most), np.uint32), np.empty((rows, most), np.uint32)
+        _geometric_runs(keys, first, n, rate, words, starts, lengths, used)
         if used.max(initial=0) <= most:
             break
-    return Runs(starts, lengths, used, np.full(count, n))
+    return Runs(starts, lengths, used, np.full(rows, n))
 
 
 @jit(parallel=True, signature=lambda T: (_WORDS, types.Array(T, 1, "C"), _PLACES))

@@ -44,6 +44,10 @@ class Scheme(ABC):
     draws_unpaired = False
     # Whether a resample has fewer rows than there are.
     draws_fewer = False
+    # Whether each row is drawn by itself from all of them, so that the jackknife leaves out single rows.
+    row_by_row = False
+    # Whether `prepare` looks at more than the lengths of the samples.
+    reads_values = True
     # Raised when a key and a replicate no longer name the same resample: checkpoints hold it.
     stream = 0
 

@@ -82,5 +82,7 @@ class Bayesian(WeightScheme):
     True
     """
 
+    reads_values = False
+
     def weights(self, key: np.ndarray, first: int, count: int) -> list[np.ndarray]:
         return dirichlet_rows(key, first, count, self.lengths)

@@ -50,6 +50,19 @@ class _Told(_Silent):
             self._tell(self._what, self._done, self._total)
 
 
+class _Part(_Silent):
+    def __init__(self, advance: Callable[[int], Any], times: int) -> None:
+        self._advance, self._times = advance, times
+
+    def update(self, n: int, /) -> None:
+        self._advance(n * self._times)
+
+
+def part_of(advance: Callable[[int], Any], times: int = 1) -> Count:
+    """A context in which a part of a longer job is counted: each of its steps is `times` of the job's."""
+    return _Part(advance, times)
+
+
 def counted(
     progress: ProgressLike, what: str, total: int | None = None, *, leave: bool = True
 ) -> Count:

@@ -1,7 +1,7 @@
 """Threads that are kept: all calls are made, errors are told, and nobody waits for who came too late."""
 
-import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -125,19 +125,27 @@ def test_one_thread_needs_no_pool(monkeypatch):
     assert calls == [1, 2]
 
 
-def _in_child(queue):
-    call_each(time.sleep, [(0.0,)] * 3)
-    queue.put(os.getpid())
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_has_workers_of_its_own():
     call_each(time.sleep, [(0.0,)] * 3)
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    child = context.Process(target=_in_child, args=(queue,))
-    child.start()
-    assert queue.get(timeout=60) == child.pid
-    child.join(60)
-    assert child.exitcode == 0
+    child = os.fork()
+    if child == 0:
+        # Nothing of what this process loaded before has a say in how the child ends.
+        failed = 1
+        try:
+            meeting = threading.Barrier(3, timeout=30)  # of calls at the same time
+            call_each(meeting.wait, [()] * 3)
+            failed = 0
+        finally:
+            os._exit(failed)
+    until = time.monotonic() + 60
+    ended, status = os.waitpid(child, os.WNOHANG)
+    while not ended and time.monotonic() < until:
+        time.sleep(0.01)
+        ended, status = os.waitpid(child, os.WNOHANG)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended, "the child waits for workers that it does not have"
+    assert os.waitstatus_to_exitcode(status) == 0

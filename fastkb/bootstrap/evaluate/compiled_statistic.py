@@ -16,7 +16,7 @@ from fastkb.bootstrap.evaluate.jackknife import (
     trimmed,
     virtual_index,
 )
-from fastkb.bootstrap.evaluate.statistic_kernels import Formula, Sample, Scratch, resample
+from fastkb.bootstrap.evaluate.statistic_kernels import EVERY, Formula, Sample, Scratch, resample
 from fastkb.bootstrap.evaluate.statistics import Code, Statistic
 from fastkb.linalg.quantiles import sorted_with_places
 from fastkb.resample.index_blocks import INDICES, VALUES, left_out_rows
@@ -36,6 +36,9 @@ class Compiled:
         One row of indices serves both samples.
     like : ndarray
         What the user's own function says of the data, which has the type of all results.
+    alone : bool, default False
+        Whether the sums of each series are formed as if there were no other: pairwise, as NumPy adds
+        up a contiguous row. Resamples of several series it adds up row by row.
 
     Attributes
     ----------
@@ -52,6 +55,7 @@ class Compiled:
         samples: Sequence[np.ndarray],
         paired: bool,
         like: np.ndarray,
+        alone: bool = False,
     ) -> None:
         self._dtype = like.dtype
         self.statistic = statistic
@@ -60,6 +64,7 @@ class Compiled:
         single = statistic.n_samples == 1 and samples[0].dtype == np.float32
         self.series = [_series(sample, np.float32 if single else np.float64) for sample in samples]
         self.largest_block = max(1, INDICES // len(self.series[0]))
+        self._pairwise = alone or len(self.series[0]) == 1
         nothing = np.zeros((1, 1), np.uint32)
         nothing = np.broadcast_to(nothing, (len(self.series[0]), 1)).copy()
         values: list[Any] = list(self.series)
@@ -85,17 +90,31 @@ class Compiled:
         everything = [np.arange(n, dtype=np.uint32)[None, :] for n in lengths]
         return self.replicates(everything)[..., 0]
 
-    def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
-        return self.finish(self._evaluate(indices), indices[0].shape[1])
+    def replicates(self, indices: Sequence[np.ndarray], of: np.ndarray = EVERY) -> np.ndarray:
+        """The statistic of every series over each row of indices, or of one series over each.
 
-    def _evaluate(self, indices: Sequence[np.ndarray]) -> np.ndarray:
-        """The statistic of each series.  # shape: (series, rows)"""
+        Parameters
+        ----------
+        indices : sequence of ndarray
+            # shapes: (rows, n_j)
+        of : ndarray of intp, optional
+            The series that each row is drawn for.  # shape: (rows,)
+
+        Returns
+        -------
+        ndarray
+            # shape: (…, rows); with `of` without the series' axes
+        """
+        return self.finish(self._evaluate(indices, of), indices[0].shape[1], len(of) > 0)
+
+    def _evaluate(self, indices: Sequence[np.ndarray], of: np.ndarray = EVERY) -> np.ndarray:
+        """The statistic of each series.  # shape: (series, rows), or (1, rows)"""
         n = indices[0].shape[1]
         if self.statistic.code in (Code.DIFFERENCE, Code.RATIO):
             pairs = zip(self._values, (indices[0], indices[-1]), strict=True)
-            parts: Any = [self._run(Code.MEAN, (x, x), (rows, rows))[0] for x, rows in pairs]
+            parts: Any = [self._run(Code.MEAN, (x, x), (rows, rows), of)[0] for x, rows in pairs]
         else:
-            parts = self._run(self.statistic.code, self._values, (indices[0], indices[-1]))
+            parts = self._run(self.statistic.code, self._values, (indices[0], indices[-1]), of)
         return combine(self.statistic, parts, n, virtual_index(self.statistic, n))
 
     def _run(
@@ -103,18 +122,19 @@ class Compiled:
         code: Code,
         values: tuple[np.ndarray, np.ndarray],
         rows: tuple[np.ndarray, np.ndarray],
+        of: np.ndarray,
     ) -> np.ndarray:
-        """The kernel's one or two numbers.  # shape: (1 or 2, series, rows)"""
+        """The kernel's one or two numbers.  # shape: (1 or 2, series or 1, rows)"""
         count = len(rows[0])
         longest = max(*(x.shape[1] for x in values), *(r.shape[1] for r in rows))
         workers = min(n_threads(), count)
         kind = values[0].dtype
-        out = np.empty((2 if self.statistic.orders else 1, len(values[0]), count), kind)
-        # NumPy adds up the resamples of several series row by row.
-        tree = summation_tree(rows[0].shape[1] if len(values[0]) == 1 else 0)
+        n_series = 1 if len(of) else len(values[0])
+        out = np.empty((2 if self.statistic.orders else 1, n_series, count), kind)
+        tree = summation_tree(rows[0].shape[1] if self._pairwise else 0)
         x, y = (Sample(*one) for one in zip(values, self._ranks, rows, strict=True))
         formula = Formula(int(code), float(self._parameter(rows[0].shape[1])), *tree)
-        resample(x, y, formula, self._scratch_of(workers, longest), out)
+        resample(x, y, of, formula, self._scratch_of(workers, longest), out)
         return out
 
     def _scratch_of(self, workers: int, longest: int) -> Scratch:
@@ -160,12 +180,14 @@ class Compiled:
             out[:, start : start + len(rows)] = self._evaluate([rows, rows])
         return out
 
-    def finish(self, values: np.ndarray, n: int | np.ndarray) -> np.ndarray:
+    def finish(self, values: np.ndarray, n: int | np.ndarray, single: bool = False) -> np.ndarray:
         """From (series, count) to the shape and type of what the user's function returns.
 
-        n is the number of observations that the values come from, or for each of them its own.
+        n is the number of observations that the values come from, or for each of them its own. `single`
+        values are each of one series: (1, count).
         """
-        shaped = values.reshape((*self.lead, values.shape[-1]))
+        lead = () if single else self.lead
+        shaped = values.reshape((*lead, values.shape[-1]))
         if self.statistic.with_pvalue:
             shaped = np.stack([shaped, _pvalues(self.statistic, shaped, n)])
         return shaped.astype(self._dtype, copy=False)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numba.core.errors import TypingError
 
-from fastkb.bootstrap.checks import Request, Samples, takes_axis
+from fastkb.bootstrap.checks import Request, Samples, check_known, takes_axis
 from fastkb.bootstrap.evaluate.compiled_statistic import Compiled
 from fastkb.bootstrap.evaluate.jitted_function import JittedFunction, NotANumber, ParallelInside
 from fastkb.bootstrap.evaluate.python_function import PythonFunction
@@ -50,8 +50,12 @@ def make_evaluator(
     samples: Samples,
     request: Request,
     prepared: Scheme | None = None,
+    alone: bool = False,
 ) -> Evaluator:
-    """What evaluates the statistic, given as `statistic` and, if it is compiled, as `known`."""
+    """What evaluates the statistic, given as `statistic` and, if it is compiled, as `known`.
+
+    `alone`: the sums of each series are formed as if there were no other.
+    """
     if known is not None:
         samples = _widened(samples)
     if isinstance(prepared, WeightScheme):
@@ -66,7 +70,7 @@ def make_evaluator(
         observed = PythonFunction(
             statistic, samples.arrays, request.paired, _on_arrays(known), None
         ).observed
-        compiled = Compiled(known, samples.arrays, request.paired, observed)
+        compiled = Compiled(known, samples.arrays, request.paired, observed, alone)
         return over_runs(compiled, prepared) if isinstance(prepared, RunScheme) else compiled
     if _is_jitted(statistic) and not request.vectorized and len(samples.arrays) <= 3:
         # A function that returns an array, needs Python's objects or calls a parallel function runs
@@ -93,22 +97,7 @@ def _on_arrays(known: Statistic) -> bool:
 
 def _compiled_serves(known: Statistic, samples: Samples, request: Request) -> bool:
     arrays = samples.arrays
-    if len(arrays) != known.n_samples:
-        raise ValueError(
-            f"statistic {known.name} takes {known.n_samples} sample{'s' * (known.n_samples > 1)}, and "
-            f"`data` has {len(arrays)}"
-        )
-    lengths = {array.shape[-1] for array in arrays}
-    if known.pair and len(lengths) > 1:
-        raise ValueError(
-            f"statistic {known.name} takes two samples of the same length, and those of `data` have "
-            f"{arrays[0].shape[-1]} and {arrays[1].shape[-1]}"
-        )
-    if known.pair and request.method == "bca" and not request.paired:
-        raise ValueError(
-            f"method='BCa' takes statistic {known.name} with paired=True alone: without an observation "
-            "of one sample the two differ in length"
-        )
+    check_known(known, [array.shape[-1] for array in arrays], request)
     for j, array in enumerate(arrays):
         missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
         if missing.any(axis=-1).all():

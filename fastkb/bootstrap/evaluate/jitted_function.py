@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numba.core.errors import TypingError
 
+from fastkb.bootstrap.evaluate.statistic_kernels import EVERY
 from fastkb.bootstrap.statistic_error import statistic_error
 from fastkb.resample.index_blocks import INDICES, VALUES, left_out_rows
 from fastkb.runtime import inline, jit, prange
@@ -69,20 +70,21 @@ class JittedFunction:
             raise NotANumber
         return float(value)
 
-    def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
-        rows, out, failed = self._run(indices, n_threads())
-        for s, b in np.argwhere(failed):
+    def replicates(self, indices: Sequence[np.ndarray], of: np.ndarray = EVERY) -> np.ndarray:
+        """As :meth:`Compiled.replicates`."""
+        rows, out, failed = self._run(indices, n_threads(), of)
+        for place, b in np.argwhere(failed):
             # Threads cannot pass an exception on: the function raises it here, again.
             try:
-                out[s, b] = self._call(s, [r[b] for r in rows])
+                out[place, b] = self._call(of[b] if len(of) else place, [r[b] for r in rows])
             except Exception as error:
                 raise statistic_error(error, "a resample") from error
-        return out.reshape((*self._lead, len(rows[0])))
+        return out.reshape((*(() if len(of) else self._lead), len(rows[0])))
 
     def _run(
-        self, indices: Sequence[np.ndarray], workers: int
+        self, indices: Sequence[np.ndarray], workers: int, of: np.ndarray = EVERY
     ) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
-        """Each sample's rows, the results, and which ones failed.  # shapes: (series, rows)"""
+        """Each sample's rows, the results, and which ones failed.  # shapes: (series or 1, rows)"""
         rows = (
             tuple(indices)
             if len(indices) == len(self._series)
@@ -90,9 +92,9 @@ class JittedFunction:
         )
         total = sum(r.shape[1] for r in rows)
         scratch = np.empty((min(workers, len(rows[0])), total), self._series[0].dtype)
-        out = np.empty((len(self._series[0]), len(rows[0])))
+        out = np.empty((1 if len(of) else len(self._series[0]), len(rows[0])))
         failed = np.zeros(out.shape, np.bool_)
-        self._loop(self._series, rows, scratch, out, failed)
+        self._loop(self._series, rows, of, scratch, out, failed)
         return rows, out, failed
 
     def jackknife(self) -> list[np.ndarray]:
@@ -150,7 +152,7 @@ def _loop(function: Any, n_samples: int) -> tuple[Any, Any]:
             return 0.0, True
 
     @jit(parallel=True, cache=False)
-    def loop(series, rows, scratch, out, failed):
+    def loop(series, rows, of, scratch, out, failed):
         workers = len(scratch)
         starts = np.zeros(n_samples + 1, np.int64)
         for j in range(n_samples):
@@ -158,11 +160,12 @@ def _loop(function: Any, n_samples: int) -> tuple[Any, Any]:
         for worker in prange(workers):
             values = scratch[worker]
             for b in range(worker, out.shape[1], workers):
-                for s in range(out.shape[0]):
+                for place in range(out.shape[0]):
+                    s = of[b] if len(of) else place
                     for j in range(n_samples):
                         for k in range(rows[j].shape[1]):
                             values[starts[j] + k] = series[j][s, rows[j][b, k]]
-                    out[s, b], failed[s, b] = guarded(values, starts)
+                    out[place, b], failed[place, b] = guarded(values, starts)
 
     return loop, guarded
 

@@ -21,6 +21,7 @@ from numba.core import types
 
 from fastkb.bootstrap.evaluate.compiled_statistic import Compiled
 from fastkb.bootstrap.evaluate.jackknife import combine
+from fastkb.bootstrap.evaluate.statistic_kernels import EVERY
 from fastkb.bootstrap.evaluate.statistics import Code, Statistic
 from fastkb.resample.index_blocks import INDICES, row_blocks
 from fastkb.resample.row_schemes import RunScheme
@@ -179,19 +180,24 @@ def _signature(T):
     whole, one = types.Array(T, 2, "C"), types.Array(T, 1, "C")
     table = types.NamedTuple((types.Array(T, 4, "C"), whole, one, one), Table)
     found = types.Array(types.bool_, 2, "C")
-    return table, RUNS, types.intp, types.float64, types.intp, whole, found
+    series = types.Array(types.intp, 1, "C")
+    return table, RUNS, series, types.intp, types.float64, types.intp, whole, found
 
 
 @jit(parallel=True, signature=_signature)
-def _of_runs(table, runs, code, ddof, together, out, unsure):
-    """out[series, replicate] = the statistic; `together` replicates are one series' at a time."""
+def _of_runs(table, runs, of, code, ddof, together, out, unsure):
+    """out[series, replicate] = the statistic; `together` replicates are one series' at a time.
+
+    If `of` names the one series of each replicate, that is out[0, replicate].
+    """
     starts, lengths, used, sizes = runs
     sums, weights, centres, units = table
     count = len(used)
     for group in prange(-(-count // together)):
-        for s in range(len(sums)):
-            unit = units[s]
+        for place in range(len(out)):
             for b in range(group * together, min(count, (group + 1) * together)):
+                s = of[b] if len(of) else place
+                unit = units[s]
                 n = np.float64(sizes[b])
                 mine, long, many = starts[b], lengths[b % len(lengths)], used[b]
                 x = _sum_of_runs(sums[s, 0], mine, long, many)
@@ -199,28 +205,28 @@ def _of_runs(table, runs, code, ddof, together, out, unsure):
                     # Of a pair the second is at most half a unit of the first's last place.
                     value = centres[s] + x[0] / n if code == MEAN else fma(centres[s], n, x[0])
                     seen = max(abs(x[0]), abs(centres[s]) * n)
-                    out[s, b] = value * unit * 2.0
-                    unsure[s, b] = 2.0 * n * _ERROR * weights[s, 0] > _UNSEEN * seen
+                    out[place, b] = value * unit * 2.0
+                    unsure[place, b] = 2.0 * n * _ERROR * weights[s, 0] > _UNSEEN * seen
                 elif code in (VARIANCE, DEVIATION):
                     squares = _sum_of_runs(sums[s, 1], mine, long, many)
                     spread = _spread(x, x, squares, n)
-                    unsure[s, b] = _is_unsure(spread, weights[s, 1], n)
+                    unsure[place, b] = _is_unsure(spread, weights[s, 1], n)
                     if x[0] == 0.0 and squares[0] == 0.0:  # all observations are the centre
-                        spread, unsure[s, b] = 0.0, False
+                        spread, unsure[place, b] = 0.0, False
                     variance = spread / n / max(n - ddof, 0.0)
                     if code == VARIANCE:
-                        out[s, b] = variance * unit * unit * 4.0
+                        out[place, b] = variance * unit * unit * 4.0
                     else:
-                        out[s, b] = math.sqrt(variance) * unit * 2.0
+                        out[place, b] = math.sqrt(variance) * unit * 2.0
                 else:
                     y = _sum_of_runs(sums[s, 1], mine, long, many)
                     xx = _spread(x, x, _sum_of_runs(sums[s, 2], mine, long, many), n)
                     yy = _spread(y, y, _sum_of_runs(sums[s, 3], mine, long, many), n)
                     xy = _spread(x, y, _sum_of_runs(sums[s, 4], mine, long, many), n)
-                    unsure[s, b] = _is_unsure(xx, weights[s, 2], n) or _is_unsure(
+                    unsure[place, b] = _is_unsure(xx, weights[s, 2], n) or _is_unsure(
                         yy, weights[s, 3], n
                     )
-                    out[s, b] = min(max(xy / math.sqrt(xx) / math.sqrt(yy), -1.0), 1.0)
+                    out[place, b] = min(max(xy / math.sqrt(xx) / math.sqrt(yy), -1.0), 1.0)
 
 
 class OverRuns:
@@ -242,45 +248,49 @@ class OverRuns:
         everything = np.zeros((1, 1), np.uint32), n[None].astype(np.uint32), np.ones(1, np.intp), n
         self.observed = self.replicates(Runs(*everything))[..., 0]
 
-    def replicates(self, rows: Runs | Sequence[np.ndarray]) -> np.ndarray:
+    def replicates(self, rows: Runs | Sequence[np.ndarray], of: np.ndarray = EVERY) -> np.ndarray:
+        """As :meth:`Compiled.replicates`, and of runs."""
         if not isinstance(rows, Runs):
-            return self._compiled.replicates(rows)
+            return self._compiled.replicates(rows, of)
         statistic = self._compiled.statistic
         if len(self._tables) == 1:
-            values, unsure = self._evaluate(statistic, self._tables[0], rows)
+            values, unsure = self._evaluate(statistic, self._tables[0], rows, of)
         else:
             mean = Statistic("mean", Code.MEAN)
-            parts = [self._evaluate(mean, table, rows) for table in self._tables]
+            parts = [self._evaluate(mean, table, rows, of) for table in self._tables]
             unsure = parts[0][1] | parts[1][1]
             values = combine(statistic, [part[0] for part in parts], 0, 0)
         n = rows.sizes
-        out = self._compiled.finish(values, n[0] if (n == n[0]).all() else n)
+        out = self._compiled.finish(values, n[0] if (n == n[0]).all() else n, len(of) > 0)
         (places,) = np.nonzero(unsure.any(axis=0))
         if len(places):
-            self._replace(out, rows, places, unsure)
+            self._replace(out, rows, of, places, unsure)
         return out
 
     def jackknife(self) -> list[np.ndarray]:
         return self._compiled.jackknife()
 
     def _evaluate(
-        self, statistic: Statistic, table: Table, runs: Runs
+        self, statistic: Statistic, table: Table, runs: Runs, of: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Values, and which ones are unsure.  # shapes: (series, rows)"""
-        shape = len(table.sums), len(runs.used)
+        """Values, and which ones are unsure.  # shapes: (series or 1, rows)"""
+        shape = 1 if len(of) else len(table.sums), len(runs.used)
         out, unsure = np.empty(shape), np.empty(shape, np.bool_)
         together = min(_TOGETHER, -(-shape[1] // n_threads()))
         ddof = float(statistic.parameter)
-        _of_runs(table, runs, int(statistic.code), ddof, together, out, unsure)
+        _of_runs(table, runs, of, int(statistic.code), ddof, together, out, unsure)
         return out, unsure
 
-    def _replace(self, out: np.ndarray, runs: Runs, places: np.ndarray, unsure: np.ndarray) -> None:
+    def _replace(
+        self, out: np.ndarray, runs: Runs, of: np.ndarray, places: np.ndarray, unsure: np.ndarray
+    ) -> None:
         """Compute those replicates again that are unsure, from the rows themselves."""
-        again = unsure.reshape((*self._compiled.lead, -1))
+        lead = () if len(of) else self._compiled.lead
+        again = unsure.reshape((*lead, -1))
         rows = self._scheme.indices(chosen_runs(runs, places))
         for block in row_blocks(rows, self._compiled.largest_block):
             mine = places[block.places]
-            values = self._compiled.replicates(block.rows)
+            values = self._compiled.replicates(block.rows, of[mine] if len(of) else of)
             out[..., mine] = np.where(again[..., mine], values, out[..., mine])
 
 

@@ -17,6 +17,9 @@ from fastkb.bootstrap.evaluate.rank_kernels import neighbours, trimmed_mean
 from fastkb.bootstrap.evaluate.statistics import Code
 from fastkb.runtime import jit, prange
 
+# Where rows are drawn for every series, and not each for one of them.
+EVERY = np.empty(0, np.intp)
+
 DEVIATION, MEDIAN, SUM = int(Code.DEVIATION), int(Code.MEDIAN), int(Code.SUM)
 TRIMMED_MEAN = int(Code.TRIMMED_MEAN)
 
@@ -59,16 +62,19 @@ def _signature(T):
     sample = types.NamedTuple((values, words, words), Sample)
     formula = types.NamedTuple((types.intp, types.float64, order, order), Formula)
     scratch = types.NamedTuple((values, words), Scratch)
-    return sample, sample, formula, scratch, types.Array(T, 3, "C")
+    return sample, sample, order, formula, scratch, types.Array(T, 3, "C")
 
 
 @jit(parallel=True, signature=_signature)
-def resample(x, y, formula, scratch, out):
+def resample(x, y, of, formula, scratch, out):
     """out[:, series, replicate] = the statistic of one series over the rows of one resample.
 
     Parameters
     ----------
     x, y : Sample
+    of : array of intp
+        The one series that each resample is of, in out[:, 0, replicate]; or :data:`EVERY`.
+        # shape: (replicates,)
     formula : Formula
     scratch : Scratch
     out : array of the type of the values
@@ -81,15 +87,16 @@ def resample(x, y, formula, scratch, out):
         mine, words = scratch.numbers[worker], scratch.words[worker]
         for b in range(worker, len(x.indices), workers):
             rows = x.indices[b]
-            for s in range(len(x.values)):
+            for place in range(out.shape[1]):
+                s = of[b] if len(of) else place
                 values, ranks = x.values[s], x.ranks[s]
                 if code <= DEVIATION or code == SUM:
-                    out[0, s, b] = moment(values, rows, formula, mine)
+                    out[0, place, b] = moment(values, rows, formula, mine)
                 elif code <= MEDIAN:
                     low, high = neighbours(values, ranks, rows, code, parameter, words)
-                    out[0, s, b] = low
-                    out[1, s, b] = high
+                    out[0, place, b] = low
+                    out[1, place, b] = high
                 elif code == TRIMMED_MEAN:
-                    out[0, s, b] = trimmed_mean(values, ranks, rows, int(parameter), words)
+                    out[0, place, b] = trimmed_mean(values, ranks, rows, int(parameter), words)
                 else:
-                    out[0, s, b] = correlation(x, y, s, b, code, mine, words)
+                    out[0, place, b] = correlation(x, y, s, b, code, mine, words)

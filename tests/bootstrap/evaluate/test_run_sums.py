@@ -16,6 +16,7 @@ from fastkb import schemes
 from fastkb.bootstrap.evaluate import run_sums
 from fastkb.bootstrap.evaluate.compiled_statistic import Compiled
 from fastkb.bootstrap.evaluate.run_sums import OverRuns, make_table, over_runs
+from fastkb.bootstrap.evaluate.statistic_kernels import EVERY
 from fastkb.bootstrap.evaluate.statistics import NAMED, Code, plain_function
 from fastkb.random.streams import key_from_rng
 from fastkb.resample.runs import Runs, rows_of_runs
@@ -182,7 +183,7 @@ def test_what_cannot_be_seen_is_computed_from_the_rows():
     x[0] = 1e90
     got, prepared = evaluator("std", [x], schemes.MovingBlocks(4))
     runs = prepared.runs(KEY, 0, 200)
-    _, unsure = got._evaluate(NAMED["std"], got._tables[0], runs)
+    _, unsure = got._evaluate(NAMED["std"], got._tables[0], runs, EVERY)
     rows = rows_of_runs(runs, prepared.order)
     without = ~(rows == 0).any(axis=1)
     assert without.any()
