@@ -354,7 +354,7 @@ def tsbootstrap_panel(
 
     def call():
         ends = tsbootstrap.conf_int_panel(series, "mean", **options)
-        return np.stack([np.ravel(one) for one in ends[-2:]])
+        return np.stack([np.ravel(one) for one in ends[:2]])
 
     return call
 

@@ -272,7 +272,7 @@ def _drawn_apart(source: Any) -> _Drawer:
         advance: Callable[[int], Any],
     ) -> BootstrapResult:
         assert prepared is not None
-        keys = np.concatenate([keys_of_members(key, s, 1) for s in members])
+        keys = keys_of_members(key, members)
         return resampled_members(estimate, samples, prepared, keys, advance)
 
     return draw

@@ -22,6 +22,7 @@ Lemire (2019), Fast random integer generation in an interval, ACM TOMACS 29(1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,8 @@ def key_from_rng(rng: Any = None) -> np.ndarray:
     return sequence.generate_state(4, np.uint32)
 
 
-def keys_of_members(key: np.ndarray, first: int, count: int) -> np.ndarray:
-    """Keys of `count` families whose streams are independent of each other, from the `first` on.
+def keys_of_members(key: np.ndarray, members: Sequence[int]) -> np.ndarray:
+    """Keys of families whose streams are independent of each other, one for each member's number.
 
     They differ in k3 alone, and so in the counters that are encrypted.
 
@@ -71,23 +72,23 @@ def keys_of_members(key: np.ndarray, first: int, count: int) -> np.ndarray:
     ----------
     key : ndarray of uint32
         # shape: (4,)
-    first, count : int
-        Below 2**32 together.
+    members : sequence of int
+        From 0 to 2**32 - 1.
 
     Returns
     -------
     ndarray of uint32
-        # shape: (count, 4)
+        # shape: (members, 4)
 
     Examples
     --------
     >>> from fastkb.random.streams import key_from_rng, keys_of_members
-    >>> keys = keys_of_members(key_from_rng(0), 0, 3)
+    >>> keys = keys_of_members(key_from_rng(0), range(3))
     >>> (keys[:, 3] - keys[0, 3]).tolist(), len(set(map(tuple, keys[:, :3].tolist())))
     ([0, 1, 2], 1)
     """
-    keys = np.tile(key, (count, 1))
-    keys[:, 3] += np.arange(first, first + count, dtype=np.uint64).astype(np.uint32)
+    keys = np.tile(key, (len(members), 1))
+    keys[:, 3] += np.asarray(members, np.uint32)
     return keys
 
 

@@ -16,11 +16,14 @@ import numpy as np
 from numba.core import types
 
 from fastkb.random.dirichlet import log
-from fastkb.random.streams import LANES, fill_words
+from fastkb.random.streams import LANES, fill_words, fill_words_across
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.threads import n_threads
 
 _SHIFT = np.uint64(32)
+
+# Resamples of so few geometric runs on average are drawn side by side: one fill makes 64 of them.
+_SHORT = 48
 
 
 class Runs(NamedTuple):
@@ -101,33 +104,79 @@ def _starts_and_lengths(words, n, rate, starts, lengths):
     return rejected
 
 
-@jit(parallel=True)
-def _geometric_runs(keys, first, n, rate, words, starts, lengths, used):
-    workers, most, together = len(words), starts.shape[1], len(starts) // len(keys)
+@inline
+def _row_of_geometric(key, replicate, n, rate, words, starts, lengths):
+    """The runs of one replicate, a fill of words at a time; how many they are."""
+    mine, fill_starts, fill_lengths = words[:4], words[4:6], words[6:8]
     threshold = np.uint32(np.uint64(2**32) % np.uint64(n))
+    missing, count, block = n, 0, 0
+    while missing > 0:
+        fill_words(mine, key, replicate, block)
+        block += LANES
+        rejected = _starts_and_lengths(mine, n, rate, fill_starts, fill_lengths)
+        for j in range(LANES):
+            for i in range(2):
+                if missing <= 0:
+                    break
+                if rejected and np.uint32(mine[2 * i, j] * np.uint32(n)) < threshold:
+                    continue
+                length = min(int(fill_lengths[i, j]), missing)
+                if count < len(starts):
+                    starts[count] = fill_starts[i, j]
+                    lengths[count] = length
+                count += 1
+                missing -= length
+    return count
+
+
+@inline
+def _rows_of_geometric(key, first, n, rate, words, starts, lengths, used):
+    """The runs of LANES replicates or fewer, a block of words of each at a time."""
+    mine, fill_starts, fill_lengths = words[:4], words[4:6], words[6:8]
+    missing = words[8]
+    threshold = np.uint32(np.uint64(2**32) % np.uint64(n))
+    missing[:] = n
+    used[:] = 0
+    left, block, most = len(used), 0, starts.shape[1]
+    while left > 0:
+        fill_words_across(mine, key, first, block)
+        block += 1
+        rejected = _starts_and_lengths(mine, n, rate, fill_starts, fill_lengths)
+        for i in range(2):
+            for j in range(len(used)):
+                if missing[j] == 0:
+                    continue
+                if rejected and np.uint32(mine[2 * i, j] * np.uint32(n)) < threshold:
+                    continue
+                length = min(fill_lengths[i, j], missing[j])
+                count = used[j]
+                if count < most:
+                    starts[j, count] = fill_starts[i, j]
+                    lengths[j, count] = length
+                used[j] = count + 1
+                missing[j] -= length
+                left -= int(missing[j] == 0)
+
+
+@jit(parallel=True)
+def _geometric_runs(keys, first, n, rate, across, words, starts, lengths, used):
+    workers, count = len(words), len(starts) // len(keys)
+    together = LANES if across else 1
+    groups = -(-count // together)  # of each key
     for worker in prange(workers):
-        mine, fill_starts, fill_lengths = words[worker, :4], words[worker, 4:6], words[worker, 6:]
-        for r in range(worker, len(starts), workers):
-            row, row_lengths = starts[r], lengths[r]
-            key, replicate = keys[r // together], first + r % together
-            missing, count, block = n, 0, 0
-            while missing > 0:
-                fill_words(mine, key, replicate, block)
-                block += LANES
-                rejected = _starts_and_lengths(mine, n, rate, fill_starts, fill_lengths)
-                for j in range(LANES):
-                    for i in range(2):
-                        if missing <= 0:
-                            break
-                        if rejected and np.uint32(mine[2 * i, j] * np.uint32(n)) < threshold:
-                            continue
-                        length = min(int(fill_lengths[i, j]), missing)
-                        if count < most:
-                            row[count] = fill_starts[i, j]
-                            row_lengths[count] = length
-                        count += 1
-                        missing -= length
-            used[r] = count
+        mine = words[worker]
+        for group in range(worker, groups * len(keys), workers):
+            key, start = keys[group // groups], group % groups * together
+            at = group // groups * count + start
+            if across:
+                end = at + min(together, count - start)
+                _rows_of_geometric(
+                    key, first + start, n, rate, mine, starts[at:end], lengths[at:end], used[at:end]
+                )
+            else:
+                used[at] = _row_of_geometric(
+                    key, first + start, n, rate, mine, starts[at], lengths[at]
+                )
 
 
 def most_geometric_runs(n: int, mean: float) -> int:
@@ -157,11 +206,11 @@ def geometric_runs(key: np.ndarray, first: int, count: int, n: int, mean: float)
     rate = 0.0 if mean == 1 else 1.0 / math.log1p(-1.0 / mean)
     keys = np.ascontiguousarray(key.reshape(-1, 4))
     rows = len(keys) * count
-    words = np.empty((max(1, min(n_threads(), rows)), 8, LANES), np.uint32)
+    words = np.empty((max(1, min(n_threads(), rows)), 9, LANES), np.uint32)
     used = np.empty(rows, np.intp)
     for most in (most_geometric_runs(n, mean), n):
         starts, lengths = np.empty((rows, most), np.uint32), np.empty((rows, most), np.uint32)
-        _geometric_runs(keys, first, n, rate, words, starts, lengths, used)
+        _geometric_runs(keys, first, n, rate, n <= _SHORT * mean, words, starts, lengths, used)
         if used.max(initial=0) <= most:
             break
     return Runs(starts, lengths, used, np.full(rows, n))

@@ -35,7 +35,7 @@ def test_members_are_series_with_keys_of_their_own(statistic, scheme):
     if isinstance(scheme, schemes.Bayesian) and statistic is spread:
         statistic = np.std
     estimate = Estimate(statistic, recognise(statistic), None, REQUEST)
-    keys = keys_of_members(key_from_rng(1), 5, 3)
+    keys = keys_of_members(key_from_rng(1), range(5, 5 + 3))
     prepared = scheme.prepare((X[0],), False)
     told = []
     found = resampled_members(estimate, Samples((X,), True), prepared, keys, told.append)

@@ -107,7 +107,7 @@ def test_own_draws_against_the_reference(lengths, n_resamples, offset, kind):
     found = bootstrap_panel((panel,), np.mean, n_resamples=n_resamples, method="percentile", rng=8)
     key = key_from_rng(8)
     for s, series in enumerate(panel):
-        (mine,) = keys_of_members(key, s, 1)
+        (mine,) = keys_of_members(key, [s])
         rows = [[streams.bootstrap_indices(mine, b, len(series)) for b in range(n_resamples)]]
         drawn = reference.distribution([series], np.mean, rows)
         low, high = np.percentile(drawn, [2.5, 97.5])

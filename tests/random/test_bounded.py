@@ -18,7 +18,7 @@ def test_equal_bounds_give_the_packages_resamples():
     np.testing.assert_array_equal(rows, expected)
 
 
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7, 31, 63, 64, 65, 66, 127, 128, 129, 256, 400])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7, 31, 63, 64, 65, 66, 127, 128, 129, 150, 256, 400])
 @pytest.mark.parametrize("kind", ["large", "small", "one large", "one small"])
 def test_the_oracle(k, kind):
     """Of large bounds many words are rejected, of small ones hardly any."""

@@ -42,7 +42,7 @@ SCHEMES = [
 @pytest.mark.parametrize("largest", [1, 20, 100, 10**6])
 def test_every_series_has_what_its_own_key_draws(scheme, largest):
     prepared = scheme.prepare([np.zeros(N)], False)
-    keys = keys_of_members(KEY, 2, SERIES)
+    keys = keys_of_members(KEY, range(2, 2 + SERIES))
     expected = np.zeros((SERIES, RESAMPLES))
     for s, key in enumerate(keys):
         for block in prepared.blocks(key, RESAMPLES, 10**6):
@@ -67,7 +67,7 @@ def digest(rows):
 @pytest.mark.parametrize("scheme", [s for s in SCHEMES if isinstance(s, RunScheme)])
 def test_runs_as_they_are(scheme):
     prepared = scheme.prepare([np.zeros(N)], False)
-    keys = keys_of_members(KEY, 0, SERIES)
+    keys = keys_of_members(KEY, range(SERIES))
     got = np.full((SERIES, RESAMPLES), np.nan)
     for block in member_blocks(prepared, keys, RESAMPLES, 30, True):
         block.store(digest(prepared.indices(block.rows)), got)
@@ -78,7 +78,7 @@ def test_runs_as_they_are(scheme):
 def test_several_samples():
     prepared = SingleRows().prepare([np.zeros(4), np.zeros(6)], False)
     assert prepared.lengths == [4, 6]
-    for block in member_blocks(prepared, keys_of_members(KEY, 0, 2), 3, 1000, False):
+    for block in member_blocks(prepared, keys_of_members(KEY, range(2)), 3, 1000, False):
         assert [rows.shape for rows in block.rows] == [(6, 4), (6, 6)]
         assert [int(rows.max()) < n for rows, n in zip(block.rows, (4, 6), strict=True)] == [
             True
@@ -89,4 +89,4 @@ def test_several_samples():
 def test_what_draws_no_rows_is_refused():
     prepared = schemes.Bayesian().prepare([np.zeros(4)], False)
     with pytest.raises(TypeError, match="Bayesian draws no rows"):
-        next(member_blocks(prepared, keys_of_members(KEY, 0, 2), 3, 1000, False))
+        next(member_blocks(prepared, keys_of_members(KEY, range(2)), 3, 1000, False))
