@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: ``report``, ``accuracy``, ``list`` and ``stress``."""
+"""The command line of the benchmarks: ``report``, ``table``, ``accuracy``, ``list`` and ``stress``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--only", nargs="+", default=[], metavar="NAME", help="works by name, prefix or pattern"
     )
     report.add_argument(
-        "--readme",
+        "--save",
         action="store_true",
-        help="write the README's table, and the raw figures to bench/results/",
+        help="keep the figures of this processor in bench/results/, row by row",
     )
     report.add_argument(
         "--grid", action="store_true", help="also rbf_kernel of all sizes against scikit-learn"
@@ -29,6 +29,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     report.add_argument(
         "--threads", type=int, default=0, help="threads of everybody (default: all cores)"
+    )
+    commands.add_parser(
+        "table", help="write the tables of README.md and docs/benchmarks.md from what is kept"
     )
     accuracy = commands.add_parser(
         "accuracy", help="test accuracies of MLPClassifier() beside scikit-learn's"
@@ -63,8 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
             from bench.accuracy import accuracy
 
             return accuracy(**options)
-        from bench.report import Options, report
+        from bench.report import Options, report, write_pages
 
+        if command == "table":
+            return write_pages()
         return report(Options(**options))
     except ValueError as error:
         print(f"python -m bench: {error}", file=sys.stderr)

@@ -135,6 +135,30 @@ AnyWork = (
     | Predict
 )
 
+# The rows of the README, of all that are in docs/benchmarks.md.
+SHOWN = (
+    "rbf-n4000-d10",
+    "rbf-n4000-d784",
+    "rbf-n4000-d10-float32",
+    "laplacian-n4000-d10",
+    "ridge-predict-n4000-d10",
+    "band-n1000-d1",
+    "band-n1000-d8",
+    "band-search-n400",
+    "ci-mean-n10000-percentile",
+    "ci-median-n10000-percentile",
+    "ci-mean-n10000-bca",
+    "ci-selected-n10000-percentile",
+    "scheme-moving-mean-n2000",
+    "scheme-stationary-mean-n2000",
+    "panel-moving-s10000",
+    "step-sgd-8-32-1",
+    "step-sgd-10-64-64-1",
+    "step-sgd-784-512-512-10",
+    "step-sgd-8-32-1-128",
+    "mlp-fit-float64",
+)
+
 # The band whose peak memory is reported.
 MEMORY_BAND = "band-n3000-d2"
 

@@ -1,24 +1,21 @@
-"""``python -m bench report``: run works, print the table, write the README's and the raw figures."""
+"""``python -m bench report``: run works, print a table, keep figures; ``bench table``: write pages."""
 
 from __future__ import annotations
 
 import datetime
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from bench import machine, memory, registry, startup, table
 from bench.bootstrap import Interval
+from bench.kept import ROOT, Kept, all_kept
+from bench.panel import PanelIntervals
 from bench.rivals import SKLEARN, stop_processes
 from bench.run import Row, run_all
 from bench.schemes import SchemeInterval
 from bench.work import Work
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results"
 # Seconds of timed calls for each work, for each of the many intervals, for each of the grid's sixty, and
 # with --quick. There are some rounds in any case.
 BUDGET, INTERVAL_BUDGET, GRID_BUDGET, QUICK_BUDGET = 10.0, 4.0, 2.0, 0.0
@@ -30,7 +27,7 @@ class Options:
 
     quick: bool = False
     only: Sequence[str] = ()
-    readme: bool = False
+    save: bool = False
     grid: bool = False
     startup: bool = False
     threads: int = 0  # 0: as many as there are cores
@@ -48,6 +45,7 @@ class Report:
     ceilings: Any = None
     memory: dict[str, int] = field(default_factory=dict)
     startup: dict[str, list[float]] = field(default_factory=dict)
+    kept: Kept | None = None  # where the rows go as they come
 
     @property
     def all_rows(self) -> list[Row]:
@@ -58,19 +56,6 @@ class Report:
         """Whether every rival's result was fastkb's."""
         return all(m.agrees for row in self.all_rows for m in row.measured.values())
 
-    def as_dict(self) -> dict[str, Any]:
-        """The raw figures."""
-        return {
-            "date": self.date,
-            "machine": self.machine,
-            "busy": self.busy,
-            "ceilings": self.ceilings.as_dict() if self.ceilings else None,
-            "works": [row.as_dict() for row in self.rows],
-            "grids": {name: [r.as_dict() for r in rows] for name, rows in self.grids.items()},
-            "peak memory": self.memory,
-            "startup": self.startup,
-        }
-
 
 def report(options: Options) -> int:
     """Do all that was asked; the exit status is 1 if a rival's result disagreed.
@@ -78,24 +63,87 @@ def report(options: Options) -> int:
     Raises
     ------
     ValueError
-        If the README's table is asked for from a part of the works.
+        If figures of a quick run are to be kept.
     """
-    if options.readme and (options.quick or options.only):
-        raise ValueError("--readme takes the whole report: leave out --quick and --only")
+    if options.quick and options.save:
+        raise ValueError("--save keeps figures, and those of --quick say nothing: leave one out")
     threads = options.threads or machine.available_cores()
     works = registry.works(options.only, quick=options.quick, processes=threads)
     measured = _measure(options, works, threads)
-    block = _block(measured, options)
-    print("\n" + block)
+    facts = _facts(measured)
+    notes = [*facts.values(), *table.notes(measured.rows)]
+    parts = [table.markdown(measured.rows), "\n".join(f"- {fact}" for fact in notes)]
+    for name, rows in measured.grids.items():
+        grid = table.grid_table(rows, registry.GRID_N, registry.GRID_D, SKLEARN)
+        parts.append(f"rbf {name}, float64, times faster than {SKLEARN}:\n\n{grid}")
+    print("\n" + "\n\n".join(parts))
     print(machine.busy_in_words(measured.busy))
-    if options.readme:
-        path = RESULTS / _file_name(measured)
-        RESULTS.mkdir(exist_ok=True)
-        path.write_text(json.dumps(measured.as_dict(), indent=1) + "\n", encoding="utf-8")
-        block += f"\n\nRaw figures: [{path.name}]({path.relative_to(ROOT).as_posix()})."
-        table.write_between_markers(ROOT / "README.md", block)
-        print(f"written: README.md, {path.relative_to(ROOT)}")
+    if measured.kept:
+        for row in measured.rows:  # with their bounds
+            measured.kept.put(row, measured.date)
+        figures = {"busy": measured.busy, "ceilings": measured.ceilings.as_dict()}
+        if measured.memory:
+            figures["peak memory"] = measured.memory
+        if measured.startup:
+            figures["startup"] = measured.startup
+        if measured.grids:
+            figures["grids"] = {
+                name: [row.as_dict() for row in rows] for name, rows in measured.grids.items()
+            }
+        measured.kept.put_facts(facts, **figures)
+        print(f"kept: {measured.kept.path.name}")
     return 0 if measured.agrees else 1
+
+
+def write_pages() -> int:
+    """Write the tables of README.md and docs/benchmarks.md from the figures that are kept.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or if a work of the README was not measured.
+    """
+    every = all_kept()
+    if not every:
+        raise ValueError("no figures are kept: python -m bench report --save")
+    shown, others = every[0], [kept.rows() for kept in every[1:]]
+    rows = shown.rows()
+    missing = [name for name in registry.SHOWN if name not in rows]
+    if missing:
+        raise ValueError(f"{shown.path.name} has no figures of {', '.join(missing)}")
+    known = [work.name for work in registry.works() if work.name in rows]
+    notes = table.notes(rows[name] for name in known)
+    whose = f"{shown.name}, measured {_days(shown.dates)}"
+    every_name = "; ".join(f"{kept.name}, {_days(kept.dates)}" for kept in every)
+    table.write_between_markers(
+        ROOT / "README.md",
+        "\n\n".join(
+            [
+                table.short([rows[name] for name in registry.SHOWN], others),
+                f"Of {whose}. The least and the largest ratio are those over all kept figures: "
+                f"{every_name}.",
+            ]
+        ),
+    )
+    facts = [*shown.facts.values(), *notes]
+    table.write_between_markers(
+        ROOT / "docs" / "benchmarks.md",
+        "\n\n".join(
+            [
+                f"Of {whose}. Where other processors were measured, too, the range of ratios over all of "
+                f"them stands behind: {every_name}. Raw figures: `bench/results/`.",
+                table.markdown([rows[name] for name in known], others),
+                "\n".join(f"- {fact}" for fact in facts),
+            ]
+        ),
+    )
+    print("written: README.md, docs/benchmarks.md")
+    return 0
+
+
+def _days(dates: Sequence[str]) -> str:
+    """One day, or the first and the last."""
+    return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 
 
 def _measure(options: Options, works: Sequence[Any], threads: int) -> Report:
@@ -109,10 +157,14 @@ def _measure(options: Options, works: Sequence[Any], threads: int) -> Report:
         measured = Report(machine.describe(threads), today, busy)
         for name, value in measured.machine.items():
             print(f"{name}: {value}")
+        if options.save:
+            measured.kept = Kept.of(measured.machine)
         print("\nmeasuring the machine's ceilings", flush=True)
         before = ceilings.measure()
         for work in works:
             measured.rows += run_all([work], _say, _budget(work, options.quick))
+            if measured.kept:
+                measured.kept.put(measured.rows[-1], today)
         if options.grid:
             for name, two in (("K(X, X)", False), ("K(X, Y)", True)):
                 grid = registry.grid(two, quick=options.quick)
@@ -133,45 +185,32 @@ def _measure(options: Options, works: Sequence[Any], threads: int) -> Report:
 def _budget(work: Work, quick: bool) -> float:
     if quick:
         return QUICK_BUDGET
-    return INTERVAL_BUDGET if isinstance(work, Interval | SchemeInterval) else BUDGET
+    return (
+        INTERVAL_BUDGET if isinstance(work, Interval | SchemeInterval | PanelIntervals) else BUDGET
+    )
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _block(measured: Report, options: Options) -> str:
-    """The tables and what belongs beside them."""
-    parts = [table.markdown(measured.rows)]
-    facts = _facts(measured)
-    parts.append("\n".join(f"- {fact}" for fact in facts))
-    for name, rows in measured.grids.items():
-        if not options.readme:
-            grid = table.grid_table(rows, registry.GRID_N, registry.GRID_D, SKLEARN)
-            parts.append(f"rbf {name}, float64, times faster than {SKLEARN}:\n\n{grid}")
-    return "\n\n".join(parts)
-
-
-def _facts(measured: Report) -> list[str]:
+def _facts(measured: Report) -> dict[str, str]:
     c = measured.ceilings
-    facts = [
-        f"{measured.machine['processor']}, {measured.machine['threads']} threads for everybody "
+    facts = {
+        "machine": f"{measured.machine['processor']} ({measured.machine['instruction set']}), "
+        f"{measured.machine['threads']} threads for everybody "
         f"({measured.machine['threading layer']}), {measured.date}; "
         f"{measured.machine['packages']}.",
-        "Medians of interleaved rounds in one process"
-        + ("; every rival's result agreed with fastkb's" if measured.agrees else "")
-        + ". How, and what the ceiling is: [benchmarks](docs/benchmarks.md).",
-        f"Ceilings measured in the same run: {c.flop_rate('float64', 'gemm') / 1e9:.0f} and "
+        "ceilings": f"Ceilings measured in the same run: {c.flop_rate('float64', 'gemm') / 1e9:.0f} and "
         f"{c.flop_rate('float32', 'gemm') / 1e9:.0f} GF/s (float64 and float32; BLAS "
         f"{c.blas['float64'] / 1e9:.0f} and {c.blas['float32'] / 1e9:.0f}), writes of "
         f"{c.write_existing / 1e9:.1f} GB/s into existing and {c.write_fresh / 1e9:.1f} into fresh "
         f"memory, exp {c.epilogue('rbf', 'float64') * 1e9:.2f} ns an element, "
         f"{c.draw * 1e9:.2f} ns a drawn index, {c.gather * 1e9:.2f} ns a gathered value.",
-    ]
-    facts += table.notes(measured.rows)
+    }
     if measured.memory:
         peak, before = (measured.memory[key] / 1e6 for key in ("peak", "before"))
-        facts.append(
+        facts["memory"] = (
             f"Peak memory of a process that computes the band with the most rows: {peak:.0f} MB "
             f"({before:.0f} MB before the call)."
         )
@@ -179,20 +218,14 @@ def _facts(measured: Report) -> list[str]:
         ratios = [(row.ratio(SKLEARN) or 0.0, row) for row in rows]
         least, row = min(ratios, key=lambda pair: pair[0])
         ns = registry.GRID_N[: len(rows) // len(registry.GRID_D)]
-        facts.append(
+        facts[f"grid {name}"] = (
             f"rbf {name} over all n in {_list(ns)} and d in {_list(registry.GRID_D)}: at least "
             f"{least:.2f} × {SKLEARN} ({row.title})."
         )
     if measured.startup:
-        facts.append("; ".join(startup.in_words(measured.startup)) + ".")
+        facts["startup"] = "; ".join(startup.in_words(measured.startup)) + "."
     return facts
 
 
 def _list(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
-
-
-def _file_name(measured: Report) -> str:
-    words = f"{measured.machine['processor']} {measured.machine['threads']} threads"
-    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
-    return f"{measured.date}-{slug}.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ class Row:
         """For the file of raw figures."""
         return {
             "name": self.name,
+            "group": self.group,
             "title": self.title,
             "contenders": {
                 name: asdict(m) | {"median": m.median} for name, m in self.measured.items()
@@ -70,6 +71,23 @@ class Row:
             "bound": self.bound._asdict() if self.bound else None,
             "fraction of ceiling": self.fraction(),
         }
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Row:
+        """What :meth:`as_dict` has made."""
+        measured = {
+            name: Measured(**{key: value for key, value in figures.items() if key != "median"})
+            for name, figures in kept["contenders"].items()
+        }
+        bound = Bound(**kept["bound"]) if kept["bound"] else None
+        texts = (kept[key] for key in ("name", "group", "title"))
+        return cls(*texts, measured, kept["absent"], lambda _: bound, bound)
+
+    def least_ratio(self) -> tuple[str, float] | None:
+        """The quickest rival that agrees, and how many times faster fastkb is."""
+        ratios = [(self.ratio(name), name) for name in self.measured if name != FASTKB]
+        found = [(value, name) for value, name in ratios if value is not None]
+        return min(found)[::-1] if found else None
 
 
 def run(work: Work, budget: float) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.run import Row
@@ -35,15 +35,48 @@ def ratio(value: float) -> str:
     return f"{value:.0f} ×" if value >= 100 else f"{value:.1f} ×"
 
 
-def markdown(rows: Iterable[Row]) -> str:
-    """One table for each group of works."""
+Others = Sequence[Mapping[str, Row]]  # the rows of other processors, by their names
+
+
+def markdown(rows: Iterable[Row], others: Others = ()) -> str:
+    """One table for each group of works; with the range of ratios over `others`, too."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
-    return "\n\n".join(_table(group, members) for group, members in groups.items())
+    return "\n\n".join(_table(group, members, others) for group, members in groups.items())
 
 
-def _table(group: str, rows: Sequence[Row]) -> str:
+def short(rows: Iterable[Row], others: Others) -> str:
+    """One table for all works: the quickest rival alone, and the range of its ratios over `others`."""
+    lines = [["work", FASTKB, "quickest rival", "faster", "least to most", "of the ceiling"]]
+    lines.append(["---", "---:", "---", "---:", "---:", "---:"])
+    for row in rows:
+        found = row.least_ratio()
+        rival, least = found if found else ("", None)
+        took = f"{rival}, {duration(row.measured[rival].median)}" if rival else "none that agrees"
+        every = [one[row.name].least_ratio() for one in others if row.name in one]
+        ratios = [value for value in (found, *every) if value is not None]
+        lines.append(
+            [
+                f"{row.group}: {row.title}",
+                f"**{duration(row.fastkb)}**",
+                took,
+                "" if least is None else ratio(least),
+                _range([value for _, value in ratios]),
+                _ceiling(row),
+            ]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _range(ratios: Sequence[float]) -> str:
+    """The least and the largest of several ratios."""
+    if len(ratios) < 2:
+        return ""
+    return f"{ratio(min(ratios))[:-2]} to {ratio(max(ratios))}"
+
+
+def _table(group: str, rows: Sequence[Row], others: Others) -> str:
     rivals = list(
         dict.fromkeys(
             name for row in rows for name in (*row.measured, *row.absent) if name != FASTKB
@@ -52,12 +85,12 @@ def _table(group: str, rows: Sequence[Row]) -> str:
     lines = [[group, FASTKB, *rivals, "of the ceiling"]]
     lines.append(["---", *["---:"] * (len(rivals) + 2)])
     for row in rows:
-        cells = [_cell(row, rival) for rival in rivals]
+        cells = [_cell(row, rival, others) for rival in rivals]
         lines.append([row.title, f"**{duration(row.fastkb)}**", *cells, _ceiling(row)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _cell(row: Row, rival: str) -> str:
+def _cell(row: Row, rival: str, others: Others) -> str:
     if rival in row.absent:
         return "absent"
     if rival not in row.measured:
@@ -65,7 +98,10 @@ def _cell(row: Row, rival: str) -> str:
     faster = row.ratio(rival)
     if faster is None:
         return "disagrees"
-    return f"{duration(row.measured[rival].median)} ({ratio(faster)})"
+    every = [one[row.name].ratio(rival) for one in others if row.name in one]
+    over = _range([faster, *(value for value in every if value is not None)])
+    beside = f"; {over}" if over else ""
+    return f"{duration(row.measured[rival].median)} ({ratio(faster)}{beside})"
 
 
 def _ceiling(row: Row) -> str:

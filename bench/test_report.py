@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bench.ceilings
-from bench import bounds, registry, report, table
+from bench import bounds, kept, registry, report, table
 from bench.gram import Gram
 from bench.network import Step
 from bench.perceptron import Fit, Predict
@@ -105,40 +105,92 @@ def test_a_page_without_its_markers_is_refused(tmp_path, text):
     assert page.read_text(encoding="utf-8") == text
 
 
-def test_a_report_writes_its_table_and_its_raw_figures(tmp_path, monkeypatch, capsys, ceilings):
+def test_a_report_keeps_its_figures_and_writes_the_pages(tmp_path, monkeypatch, ceilings):
     monkeypatch.setattr(registry, "GRAMS", (Gram("linear", 60, 3), Gram("linear", 60, 3, out=True)))
     monkeypatch.setattr(registry, "BANDS", ())
     monkeypatch.setattr(registry, "INTERVALS", ())
     monkeypatch.setattr(registry, "STEPS", ())
     monkeypatch.setattr(registry, "PERCEPTRONS", ())
+    monkeypatch.setattr(registry, "SCHEMES", ())
+    monkeypatch.setattr(registry, "PANELS", ())
+    monkeypatch.setattr(registry, "PRODUCTS", ())
+    monkeypatch.setattr(registry, "KINDS", ())
+    monkeypatch.setattr(registry, "SHOWN", ("linear-n60-d3",))
     monkeypatch.setattr(report, "ROOT", tmp_path)
-    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(kept, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(bench.ceilings, "measure", lambda: ceilings(1e9))
     monkeypatch.setattr(report, "BUDGET", 0.0)
-    page = tmp_path / "README.md"
-    page.write_text(f"{table.BEGIN}{table.END}", encoding="utf-8")
+    pages = [tmp_path / "README.md", tmp_path / "docs" / "benchmarks.md"]
+    pages[1].parent.mkdir()
+    for page in pages:
+        page.write_text(f"{table.BEGIN}{table.END}", encoding="utf-8")
 
-    assert report.report(report.Options(readme=True, threads=1)) == 0
+    assert report.report(report.Options(save=True, threads=1)) == 0
 
     (raw,) = (tmp_path / "results").iterdir()
     text = raw.read_text(encoding="utf-8")
     figures = json.loads(text)
-    assert [work["name"] for work in figures["works"]] == ["linear-n60-d3", "linear-n60-d3-out"]
-    for work in figures["works"]:
+    assert list(figures["works"]) == ["linear-n60-d3", "linear-n60-d3-out"]
+    for work in figures["works"].values():
         assert work["contenders"][FASTKB]["seconds"]
         assert work["fraction of ceiling"] > 0
         assert set(work["contenders"]) | set(work["absent"]) >= {FASTKB, "scikit-learn", "NumPy"}
     assert {"processor", "threads", "packages"} <= set(figures["machine"])
     for private in (socket.gethostname(), str(Path.home()), str(tmp_path)):
         assert len(private) < 3 or private not in text
-    written = page.read_text(encoding="utf-8")
-    assert "| linear, float64, n = 60, d = 3 | **" in written
-    assert f"results/{raw.name}" in written
-    table_lines = [line for line in written.splitlines() if line.startswith("| ")]
-    assert len(table_lines) == 4
-    assert set(table_lines) <= set(capsys.readouterr().out.splitlines())
+
+    # Another processor, on which everything took twice as long, and scikit-learn four times.
+    for work in figures["works"].values():
+        for name, contender in work["contenders"].items():
+            factor = 4 if name == "scikit-learn" else 2
+            contender["seconds"] = [factor * second for second in contender["seconds"]]
+        work["date"] = "2020-01-01"
+    figures["machine"]["processor"] = "Another"
+    raw.with_name("processor-another.json").write_text(json.dumps(figures), encoding="utf-8")
+    assert report.write_pages() == 0
+    short, full = (page.read_text(encoding="utf-8") for page in pages)
+    (line,) = (line for line in short.splitlines() if "linear, float64" in line)
+    assert line.startswith("| Gram matrix: linear, float64, n = 60, d = 3 | **")
+    assert " to " in line
+    assert "Another" in short
+    assert "2020-01-01" in short
+    assert (
+        sum(line.startswith("| linear, float64, n = 60, d = 3") for line in full.splitlines()) == 2
+    )
+    assert "Ceilings measured in the same run" in full
 
 
-def test_the_readme_takes_whole_reports_only():
-    with pytest.raises(ValueError, match="--readme takes the whole report"):
-        report.report(report.Options(quick=True, readme=True))
+def test_a_row_is_kept_as_soon_as_it_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "RESULTS", tmp_path)
+    machine = {"processor": "Some CPU", "instruction set": "x, vectors of 256 bits", "threads": "2"}
+    first = kept.Kept.of(machine)
+    first.put(some_row(), "2026-01-02")
+    again = kept.Kept.of(machine)
+    assert again.path.name == "processor-some-cpu-x-256-bits-2-threads.json"
+    (row,) = again.rows().values()
+    assert row.as_dict() == some_row().as_dict()
+    again.put(some_row(), "2026-01-03")
+    assert kept.Kept(again.path).dates == ["2026-01-03"]
+    assert [one.path for one in kept.all_kept()] == [again.path]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_pages_need_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "RESULTS", tmp_path)
+    with pytest.raises(ValueError, match="no figures are kept"):
+        report.write_pages()
+    kept.Kept.of({"processor": "x", "instruction set": "y", "threads": "1"}).put(
+        some_row(), "2026-01-02"
+    )
+    with pytest.raises(ValueError, match="has no figures of rbf-n4000-d10"):
+        report.write_pages()
+
+
+def test_the_readme_shows_twenty_rows_at_most():
+    assert len(registry.SHOWN) <= 20
+    assert set(registry.SHOWN) <= {work.name for work in registry.works()}
+
+
+def test_figures_of_a_quick_run_are_not_kept():
+    with pytest.raises(ValueError, match="--save keeps figures"):
+        report.report(report.Options(quick=True, save=True))
