@@ -24,7 +24,7 @@ except ImportError:  # Python 3.10: pip has a copy
 
 ROOT = Path(__file__).resolve().parents[1]
 NEWEST_NAMED = 14  # python3.10 to python3.14 are looked for
-EXTRAS = ("plot", "cli", "safetensors", "test")
+EXTRAS = ("plot", "cli", "dask", "safetensors", "test")
 
 
 def read_project() -> dict:

@@ -33,6 +33,7 @@ _PUBLIC: dict[str, str | None] = {
     "BootstrapResult": "fastkb.bootstrap.bootstrap_result",
     "bootstrap_panel": "fastkb.bootstrap.panel",
     "PanelResult": "fastkb.bootstrap.panel_result",
+    "ExecutorError": "fastkb.executors.parts",
     "bootstrap_band": "fastkb.bands.band",
     "sampling_band": "fastkb.bands.sampling",
     "BandResult": "fastkb.bands.result",

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "fastkb"
 FLOORS = {
     "_version": -1,
     "runtime": 0,
+    "executors": 0.2,
     "checks": 0.4,
     "storage": 0.5,
     "scalar": 1,

@@ -16,8 +16,10 @@ from fastkb.bootstrap.checks import (
 )
 from fastkb.bootstrap.distribution import Estimate, resampled, warn_of_no_interval
 from fastkb.bootstrap.evaluate.statistics import NAMED, recognise
+from fastkb.bootstrap.shards import resampled_on
 from fastkb.checks.requests import check_rng
 from fastkb.checks.scalars import check_progress
+from fastkb.executors.parts import check_executor
 from fastkb.runtime.progress import ProgressLike, counted
 
 
@@ -48,6 +50,7 @@ def bootstrap(
     random_state: Any = _NOT_GIVEN,
     scheme: Any = None,
     standard_error: Any = None,
+    executor: Any = None,
     progress: ProgressLike = False,
 ) -> BootstrapResult:
     r"""Confidence interval of a statistic, from resamples of the data.
@@ -105,6 +108,11 @@ def bootstrap(
         For ``method="studentized"``: the standard error of `statistic`, as a function of the same samples
         (up to a constant factor: for a mean ``"std"`` will do). None: by a nested bootstrap of 50
         resamples for each resample (not with a scheme).
+    executor : concurrent.futures.Executor, dask.distributed.Client or the like, optional
+        Anything with a method ``submit``: resamples are evaluated there in 64 parts, and leaving out
+        observations for a function of yours, too. The data are brought to every worker once, and the
+        result is that of one process to the last bit. `statistic` is pickled with cloudpickle. For
+        processes on this machine, compiled statistics gain nothing: they run on all cores anyway.
     progress : bool or callable, default False
         True shows a bar on standard error. A function is called with what is counted, how many are
         done, and how many there will be.
@@ -119,6 +127,9 @@ def bootstrap(
     ------
     ValueError, TypeError
         Before any work, with the argument and what was expected.
+    fastkb.ExecutorError
+        If the executor breaks, for instance because a process of it was killed. What is finished is
+        kept: ``error.go_on(executor)`` computes the rest.
 
     Warns
     -----
@@ -141,6 +152,7 @@ def bootstrap(
     True
     """
     check_progress(progress)
+    check_executor(executor)
     known = recognise(statistic)
     check_statistic(statistic, NAMED)
     asked = Request(
@@ -165,6 +177,9 @@ def bootstrap(
         generator = check_rng(None if rng is _NOT_GIVEN else rng)
     estimate = Estimate(statistic, known, standard_error, request)
     count = counted(progress, "resamples", request.n_resamples)
-    result = resampled(estimate, samples, prepared, generator, count)
+    if executor is None:
+        result = resampled(estimate, samples, prepared, generator, count)
+    else:
+        result = resampled_on(executor, estimate, samples, prepared, generator, count)
     warn_of_no_interval(result.confidence_interval)
     return result

@@ -90,7 +90,7 @@ def resampled(
         )
         check_previous(request.previous, evaluator.observed.shape)
         check_memory(request, evaluator.observed.shape, [evaluator.observed])
-        spread = _spread(estimate.standard_error, samples, request, prepared, evaluator, source)
+        spread = make_spread(estimate.standard_error, samples, request, prepared, evaluator, source)
         # Idle threads of BLAS would disturb the compiled loops; a Python function may want them.
         python = any(isinstance(one, PythonFunction | OfResponses) for one in (evaluator, spread))
         if not python:
@@ -123,7 +123,7 @@ class Draws(NamedTuple):
     errors: np.ndarray | None  # its standard errors.   # shape: (…, B)
 
 
-def _spread(
+def make_spread(
     standard_error: Any,
     samples: Samples,
     request: Request,
@@ -156,8 +156,20 @@ def _blocks(
     if prepared is None:
         lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
         return index_blocks(source, lengths, request.n_resamples, request.batch, size, ahead)
+    return scheme_blocks(evaluator, spread, prepared, key_from_rng(source), 0, request.n_resamples)
+
+
+def scheme_blocks(
+    evaluator: Evaluator,
+    spread: Evaluator | None,
+    prepared: Scheme,
+    key: np.ndarray,
+    first: int,
+    last: int,
+) -> Generator[Block, None, None]:
+    """A scheme's resamples from `first` to `last` - 1, as the evaluators take them."""
     draw = prepared.run_blocks if takes_runs(prepared, evaluator, spread) else prepared.blocks
-    return draw(key_from_rng(source), request.n_resamples, size)
+    return draw(key, last, evaluator.largest_block, first)
 
 
 def _distribution(
@@ -167,7 +179,27 @@ def _distribution(
     request: Request,
     advance: Callable[[int], Any],
 ) -> Draws:
-    shape = (*evaluator.observed.shape, request.n_resamples)
+    draws = evaluate_blocks(evaluator, spread, blocks, 0, request.n_resamples, advance)
+    return extended(draws, request)
+
+
+def extended(draws: Draws, request: Request) -> Draws:
+    """An earlier result's distribution, and what was drawn now."""
+    if request.previous is None:
+        return draws
+    return draws._replace(values=np.concatenate([request.previous, draws.values], axis=-1))
+
+
+def evaluate_blocks(
+    evaluator: Evaluator,
+    spread: Evaluator | None,
+    blocks: Generator[Block, None, None],
+    first: int,
+    count: int,
+    advance: Callable[[int], Any],
+) -> Draws:
+    """The statistic, and its standard error if it is asked for, of replicates from `first` on."""
+    shape = (*evaluator.observed.shape, count)
     values: np.ndarray | None = None
     errors = None if spread is None else np.empty(shape)
     with contextlib.closing(blocks):  # the generator's lock is given back after errors, too
@@ -184,15 +216,21 @@ def _distribution(
             elif not np.can_cast(part.dtype, values.dtype):
                 # A function that returned whole numbers before.
                 values = values.astype(np.result_type(part, values))
-            values[..., block.places] = part
+            places = _moved(block.places, -first)
+            values[..., places] = part
             if spread is not None and errors is not None:
-                errors[..., block.places] = spread.replicates(block.rows)
+                errors[..., places] = spread.replicates(block.rows)
             advance(part.shape[-1])
     if values is None:
         values = np.empty(shape, evaluator.observed.dtype)
-    if request.previous is not None:
-        values = np.concatenate([request.previous, values], axis=-1)
     return Draws(values, errors)
+
+
+def _moved(places: slice | np.ndarray, by: int) -> slice | np.ndarray:
+    """Places as they are counted from elsewhere."""
+    if isinstance(places, slice):
+        return slice(places.start + by, places.stop + by)
+    return places + by
 
 
 def takes_runs(prepared: Scheme, *evaluators: Evaluator | None) -> TypeGuard[RunScheme]:
@@ -208,16 +246,18 @@ def _jackknife(evaluator: Evaluator, prepared: Scheme | None) -> list[np.ndarray
         return evaluator.jackknife()
     if takes_runs(prepared, evaluator):
         return [evaluator.replicates(runs) for runs in prepared.runs_left()]
-    out = []
-    for rows in prepared.left_out():
-        parts = [
-            (block.places, evaluator.replicates(block.rows))
-            for block in row_blocks(rows, evaluator.largest_block)
-        ]
-        places = np.concatenate([place for place, _ in parts])
-        values = np.concatenate([value for _, value in parts], axis=-1)
-        out.append(values[..., np.argsort(places)])
-    return out
+    return [evaluate_rows(evaluator, rows) for rows in prepared.left_out()]
+
+
+def evaluate_rows(evaluator: Evaluator, rows: Iterable[np.ndarray]) -> np.ndarray:
+    """The statistic of rows of indices, which may differ in length.  # shape: (…, rows)"""
+    parts = [
+        (block.places, evaluator.replicates(block.rows))
+        for block in row_blocks(rows, evaluator.largest_block)
+    ]
+    places = np.concatenate([place for place, _ in parts])
+    values = np.concatenate([value for _, value in parts], axis=-1)
+    return values[..., np.argsort(places)]
 
 
 def result_of(
@@ -226,8 +266,12 @@ def result_of(
     draws: Draws,
     prepared: Scheme | None,
     request: Request,
+    jackknife: list[np.ndarray] | None = None,
 ) -> BootstrapResult:
-    """The interval, the standard error and what else is read off a distribution."""
+    """The interval, the standard error and what else is read off a distribution.
+
+    A `jackknife` that is given is not computed.
+    """
     observed, distribution = evaluator.observed, draws.values
     if observed.dtype.kind != "f":  # small whole numbers would wrap around
         observed = observed.astype(np.float64)
@@ -236,7 +280,8 @@ def result_of(
     if distribution.shape[-1] > 1:
         error = standard_deviation(ends.scaled(distribution))
     if request.method == "bca":
-        ends = ends._replace(acceleration=acceleration_of(_jackknife(evaluator, prepared)))
+        left_out = _jackknife(evaluator, prepared) if jackknife is None else jackknife
+        ends = ends._replace(acceleration=acceleration_of(left_out))
     elif request.method == "studentized":
         own = error if isinstance(spread, Nested) or spread is None else spread.observed
         ends = ends._replace(errors=draws.errors, own=own)
@@ -289,7 +334,7 @@ def resampled_members(
         evaluator = make_evaluator(
             estimate.statistic, estimate.known, samples, request, prepared, alone=True
         )
-        spread = _spread(error, samples, request, prepared, evaluator, keys)
+        spread = make_spread(error, samples, request, prepared, evaluator, keys)
         if not isinstance(evaluator, _OfMembers) or not isinstance(spread, _OfMembers | None):
             return resampled_one_by_one(estimate, samples, prepared, keys, advance)
         context.enter_context(limit_blas(1))

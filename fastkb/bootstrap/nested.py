@@ -34,7 +34,7 @@ class Nested:
         self.largest_block = evaluator.largest_block
         self._evaluator = evaluator
         self._bounds = np.concatenate([np.full(n * self.RESAMPLES, n) for n in lengths])
-        self._key = key
+        self.key = key
         self._done = 0
 
     def replicates(self, indices: Sequence[np.ndarray]) -> np.ndarray:
@@ -43,7 +43,7 @@ class Nested:
         parts = []
         for start in range(0, len(indices[0]), together):
             part = [rows[start : start + together] for rows in indices]
-            drawn = bounded_rows(self._key, self._done, len(part[0]), self._bounds)
+            drawn = bounded_rows(self.key, self._done, len(part[0]), self._bounds)
             self._done += len(part[0])
             inner, at = [], 0
             for rows in part:
@@ -56,6 +56,10 @@ class Nested:
             shape = (*values.shape[:-1], len(part[0]), self.RESAMPLES)
             parts.append(standard_deviation(values.reshape(shape)))
         return np.concatenate(parts, axis=-1)
+
+    def begin_at(self, first: int) -> None:
+        """Of which resample the next one is."""
+        self._done = first
 
     def jackknife(self) -> list[np.ndarray]:
         raise TypeError("a nested standard error has no jackknife")

@@ -131,6 +131,10 @@ def _bootstrap_jobs(dtype: type) -> Iterator[Job]:
         options = {"n_resamples": 200, "rng": np.random.Generator(generator(0))}
         yield f"bootstrap {X.dtype}", partial(fastkb.bootstrap, (x,), np.median, **options)
     yield f"bootstrap {X.dtype}", partial(fastkb.bootstrap, (x, y), "mean_ratio", **options)
+    blocks = partial(
+        fastkb.bootstrap_panel, (X,), np.mean, scheme=fastkb.schemes.StationaryBlocks(2)
+    )
+    yield f"bootstrap_panel {X.dtype}", partial(blocks, **options)
 
 
 def _network_jobs(dtype: type) -> Iterator[Job]:

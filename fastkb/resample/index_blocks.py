@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ INDICES = 2**20
 
 # Values that a statistic gets at a time at most, where that is not a matter of indices.
 VALUES = 2**21
+
+# Of all observations, each is left out once.
+EVERY_ROW = slice(None)
 
 # Indices of a batch below which NumPy draws it as fast as all threads together.
 _SMALL_BATCH = 2**15
@@ -88,6 +91,68 @@ def index_blocks(
             yield from _batch(streams, lengths, start, count, together)
             stream = streams[-1]
         stream.commit(rng)
+
+
+class IndexPart(NamedTuple):
+    """Some of the replicates of one batch, which can be drawn anywhere."""
+
+    start: int  # the first replicate
+    n_replicates: int
+    streams: list[IndexStream]  # of each sample, where its rows begin
+    lengths: Sequence[int]
+
+    def blocks(self, largest: int) -> Generator[Block, None, None]:
+        """Their rows, in blocks of roughly `largest` indices. The part's streams stay where they are."""
+        streams = [one.copy() for one in self.streams]
+        together = rows_together(largest, sum(self.lengths))
+        return _batch(streams, self.lengths, self.start, self.n_replicates, together)
+
+
+def index_parts(
+    rng: np.random.Generator | np.random.RandomState,
+    lengths: Sequence[int],
+    n_resamples: int,
+    batch: int | None,
+    size: int,
+) -> list[list[IndexPart]]:
+    """All replicates of :func:`index_blocks` in parts of roughly `size` replicates.
+
+    All indices are drawn once for it, and none is kept. The generator is then where NumPy would have left
+    it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastkb.resample.index_blocks import index_parts
+    >>> parts = index_parts(np.random.default_rng(0), [10], 5, None, 3)
+    >>> [sum(one.n_replicates for one in part) for part in parts]
+    [3, 2]
+    >>> (block,) = parts[1][0].blocks(1000)
+    >>> expected = np.random.default_rng(0).integers(0, 10, (5, 10))[3:]
+    >>> bool((block.rows[0] == expected).all())
+    True
+    """
+    together = n_resamples if len(lengths) == 1 else batch or n_resamples
+    found: list[list[IndexPart]] = []
+    held = size
+    with _undisturbed(rng):
+        stream = index_stream(rng)
+        for start in range(0, n_resamples, max(1, together)):
+            count = min(together, n_resamples - start)
+            streams = _side_by_side(stream, lengths, count)
+            for first in range(0, count, size):
+                rows = min(size, count - first)
+                copies = [one.copy() for one in streams]
+                if held >= size:
+                    found.append([])
+                    held = 0
+                found[-1].append(IndexPart(start + first, rows, copies, lengths))
+                held += rows
+                for one, n in zip(streams, lengths, strict=True):
+                    one.skip(rows, n)
+            stream = streams[-1]
+        stream.commit(rng)
+    return found
 
 
 def _undisturbed(rng: Any) -> contextlib.AbstractContextManager:
@@ -166,12 +231,13 @@ def row_blocks(
         start += len(some)
 
 
-def left_out_rows(n: int, together: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Rows of the n - 1 indices without i, for i = start, …, `together` at a time.
+def left_out_rows(n: int, together: int, part: slice = EVERY_ROW) -> Iterator[np.ndarray]:
+    """Rows of the n - 1 indices without i, for each i or those of a part, `together` at a time.
 
     # shape: (rows, n - 1), uint32
     """
     base = np.arange(n - 1, dtype=np.uint32)
-    for start in range(0, n, together):
-        omitted = np.arange(start, min(start + together, n), dtype=np.uint32)[:, None]
-        yield start, base + (base >= omitted).astype(np.uint32)
+    first, last, _ = part.indices(n)
+    for start in range(first, last, together):
+        omitted = np.arange(start, min(start + together, last), dtype=np.uint32)[:, None]
+        yield base + (base >= omitted).astype(np.uint32)

@@ -107,11 +107,11 @@ class ResponseScheme(Scheme):
         """Responses of replicates `first`, `first` + 1, ….  # shape: (…, count, n)"""
 
     def blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
+        self, key: np.ndarray, n_resamples: int, largest: int, start: int = 0
     ) -> Generator[Block, None, None]:
         together = rows_together(largest, self.fitted_values.size)
         return equal_blocks(
-            lambda first, count: [self.responses(key, first, count)], n_resamples, together
+            lambda first, count: [self.responses(key, first, count)], n_resamples, together, start
         )
 
 

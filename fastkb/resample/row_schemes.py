@@ -61,11 +61,11 @@ class SingleRows(Scheme):
         return [np.ascontiguousarray(part) for part in np.split(drawn, ends, axis=1)]
 
     def blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
+        self, key: np.ndarray, n_resamples: int, largest: int, start: int = 0
     ) -> Generator[Block, None, None]:
         together = rows_together(largest, sum(self.lengths))
         return equal_blocks(
-            lambda first, count: self.rows(key, first, count), n_resamples, together
+            lambda first, count: self.rows(key, first, count), n_resamples, together, start
         )
 
 
@@ -111,12 +111,12 @@ class IndexScheme(RowScheme):
         """
 
     def blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
+        self, key: np.ndarray, n_resamples: int, largest: int, start: int = 0
     ) -> Generator[Block, None, None]:
         bounds = self.bounds()
         together = rows_together(largest, len(bounds))
-        buffer = np.empty(min(together, n_resamples) * len(bounds), np.uint32)
-        for first in range(0, n_resamples, together):
+        buffer = np.empty(min(together, n_resamples - start) * len(bounds), np.uint32)
+        for first in range(start, n_resamples, together):
             count = min(together, n_resamples - first)
             rows = self.rows(bounded_rows(key, first, count, bounds, buffer))
             yield from row_blocks(rows, largest, first)
@@ -154,19 +154,18 @@ class RunScheme(RowScheme):
         """Runs without each of the independent groups, for each independent part of the data."""
 
     def run_blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
+        self, key: np.ndarray, n_resamples: int, largest: int, start: int = 0
     ) -> Generator[Block, None, None]:
-        """All replicates as runs, in blocks of roughly `largest` runs."""
+        """All replicates from `start` on as runs, in blocks of roughly `largest` runs."""
         together = rows_together(largest, self.most)
-        for first in range(0, n_resamples, together):
+        for first in range(start, n_resamples, together):
             count = min(together, n_resamples - first)
             yield Block(slice(first, first + count), self.runs(key, first, count))
 
     def blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
+        self, key: np.ndarray, n_resamples: int, largest: int, start: int = 0
     ) -> Generator[Block, None, None]:
-        start = 0
-        for block in self.run_blocks(key, n_resamples, largest):
+        for block in self.run_blocks(key, n_resamples, largest, start):
             for runs in parts_of_runs(block.rows, largest):
                 yield from row_blocks(self.indices(runs), largest, start)
                 start += len(runs.used)

@@ -159,7 +159,8 @@ def _rows_of_geometric(key, first, n, rate, words, starts, lengths, used):
 
 
 @jit(parallel=True)
-def _geometric_runs(keys, first, n, rate, across, words, starts, lengths, used):
+def _geometric_runs(keys, first, n, rate, across, words, out):
+    starts, lengths, used = out
     workers, count = len(words), len(starts) // len(keys)
     together = LANES if across else 1
     groups = -(-count // together)  # of each key
@@ -210,7 +211,7 @@ def geometric_runs(key: np.ndarray, first: int, count: int, n: int, mean: float)
     used = np.empty(rows, np.intp)
     for most in (most_geometric_runs(n, mean), n):
         starts, lengths = np.empty((rows, most), np.uint32), np.empty((rows, most), np.uint32)
-        _geometric_runs(keys, first, n, rate, n <= _SHORT * mean, words, starts, lengths, used)
+        _geometric_runs(keys, first, n, rate, n <= _SHORT * mean, words, (starts, lengths, used))
         if used.max(initial=0) <= most:
             break
     return Runs(starts, lengths, used, np.full(rows, n))

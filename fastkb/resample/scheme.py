@@ -60,9 +60,9 @@ class Scheme(ABC):
 
     @abstractmethod
     def blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
+        self, key: np.ndarray, n_resamples: int, largest: int, start: int = 0
     ) -> Generator[Block, None, None]:
-        """All replicates, as blocks of roughly `largest` numbers."""
+        """All replicates from `start` on, as blocks of roughly `largest` numbers."""
 
     def left_out(self) -> list[Iterator[np.ndarray]]:
         """Indices without each of the independent groups, for each independent part of the data."""
@@ -89,9 +89,9 @@ def rows_together(largest: int, each: int) -> int:
 
 
 def equal_blocks(
-    draw: Callable[[int, int], list[np.ndarray]], n_resamples: int, together: int
+    draw: Callable[[int, int], list[np.ndarray]], n_resamples: int, together: int, start: int = 0
 ) -> Generator[Block, None, None]:
     """Blocks of `together` replicates: ``draw(first, count)`` gives those of one."""
-    for first in range(0, n_resamples, together):
+    for first in range(start, n_resamples, together):
         count = min(together, n_resamples - first)
         yield Block(slice(first, first + count), draw(first, count))

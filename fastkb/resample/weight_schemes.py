@@ -48,11 +48,11 @@ class WeightScheme(Scheme):
         """Weights of each sample, from replicate `first` on.  # shapes: (count, n_j)"""
 
     def blocks(
-        self, key: np.ndarray, n_resamples: int, largest: int
+        self, key: np.ndarray, n_resamples: int, largest: int, start: int = 0
     ) -> Generator[Block, None, None]:
         together = rows_together(largest, sum(self.lengths))
         return equal_blocks(
-            lambda first, count: self.weights(key, first, count), n_resamples, together
+            lambda first, count: self.weights(key, first, count), n_resamples, together, start
         )
 
     def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:

@@ -86,6 +86,17 @@ def n_threads() -> int:
     return numba.get_num_threads()
 
 
+@contextlib.contextmanager
+def use_threads(width: int) -> Iterator[None]:
+    """Let parallel regions that this Python thread starts have `width` threads, or all there are."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(width, numba.config.NUMBA_NUM_THREADS))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
 class ParallelFunction:
     """A compiled parallel function that may be called from any thread, before or after a fork."""
 

@@ -176,8 +176,10 @@ class Compiled:
         """Spearman's correlation, whose ranks all change: by the compiled kernel, on n - 1 rows."""
         n = self.series[0].shape[1]
         out = np.empty((len(self.series[0]), n))
-        for start, rows in left_out_rows(n, max(n_threads(), VALUES // n)):
+        start = 0
+        for rows in left_out_rows(n, max(n_threads(), VALUES // n)):
             out[:, start : start + len(rows)] = self._evaluate([rows, rows])
+            start += len(rows)
         return out
 
     def finish(self, values: np.ndarray, n: int | np.ndarray, single: bool = False) -> np.ndarray:

@@ -11,7 +11,7 @@ from numba.core.errors import TypingError
 
 from fastkb.bootstrap.evaluate.statistic_kernels import EVERY
 from fastkb.bootstrap.statistic_error import statistic_error
-from fastkb.resample.index_blocks import INDICES, VALUES, left_out_rows
+from fastkb.resample.index_blocks import EVERY_ROW, INDICES, VALUES, left_out_rows
 from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.threads import n_threads
 
@@ -98,22 +98,23 @@ class JittedFunction:
         return rows, out, failed
 
     def jackknife(self) -> list[np.ndarray]:
-        out = []
-        for j in range(1 if self._paired else len(self._series)):
-            n = self._series[j].shape[1]
-            parts = []
-            for _, left in left_out_rows(n, max(n_threads(), VALUES // n)):
-                rows = [
-                    left
-                    if self._paired or k == j
-                    else np.broadcast_to(
-                        np.arange(x.shape[1], dtype=np.uint32), (len(left), x.shape[1])
-                    ).copy()
-                    for k, x in enumerate(self._series)
-                ]
-                parts.append(self.replicates(rows))
-            out.append(np.concatenate(parts, axis=-1))
-        return out
+        return [self.leave_out(j) for j in range(1 if self._paired else len(self._series))]
+
+    def leave_out(self, j: int, part: slice = EVERY_ROW) -> np.ndarray:
+        """As :meth:`PythonFunction.leave_out`."""
+        n = self._series[j].shape[1]
+        parts = []
+        for left in left_out_rows(n, max(n_threads(), VALUES // n), part):
+            rows = [
+                left
+                if self._paired or k == j
+                else np.broadcast_to(
+                    np.arange(x.shape[1], dtype=np.uint32), (len(left), x.shape[1])
+                ).copy()
+                for k, x in enumerate(self._series)
+            ]
+            parts.append(self.replicates(rows))
+        return np.concatenate(parts, axis=-1)
 
 
 @functools.lru_cache(maxsize=32)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fastkb.bootstrap.statistic_error import statistic_error
-from fastkb.resample.index_blocks import VALUES, left_out_rows
+from fastkb.resample.index_blocks import EVERY_ROW, VALUES, left_out_rows
 
 # Indices that are drawn at a time: the function takes a copy of the data for each.
 _INDICES = 2**18
@@ -66,19 +66,20 @@ class PythonFunction:
         return np.concatenate(parts, axis=-1)
 
     def jackknife(self) -> list[np.ndarray]:
-        out = []
-        for j in range(1 if self._paired else len(self._samples)):
-            parts = []
-            for _, rows in left_out_rows(self._samples[j].shape[-1], self._together):
-                taken = [
-                    s[..., rows]
-                    if self._paired or k == j
-                    else np.broadcast_to(s[..., None, :], (*s.shape[:-1], len(rows), s.shape[-1]))
-                    for k, s in enumerate(self._samples)
-                ]
-                parts.append(np.asarray(self._function(*taken, axis=-1)))
-            out.append(np.concatenate(parts, axis=-1))
-        return out
+        return [self.leave_out(j) for j in range(1 if self._paired else len(self._samples))]
+
+    def leave_out(self, j: int, part: slice = EVERY_ROW) -> np.ndarray:
+        """Without each observation of sample j, or some of them in turn.  # shape: (…, rows)"""
+        parts = []
+        for rows in left_out_rows(self._samples[j].shape[-1], self._together, part):
+            taken = [
+                s[..., rows]
+                if self._paired or k == j
+                else np.broadcast_to(s[..., None, :], (*s.shape[:-1], len(rows), s.shape[-1]))
+                for k, s in enumerate(self._samples)
+            ]
+            parts.append(np.asarray(self._function(*taken, axis=-1)))
+        return np.concatenate(parts, axis=-1)
 
 
 def _checked(function: Callable, samples: Sequence[np.ndarray]) -> np.ndarray:
