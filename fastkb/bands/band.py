@@ -38,6 +38,7 @@ from fastkb.bands.result import BandResult
 from fastkb.bands.ridge.ridge_band import check_ridge, of_ridge
 from fastkb.checks.requests import check_level, check_n_resamples, check_rng
 from fastkb.checks.scalars import check_progress
+from fastkb.executors.parts import check_executor, in_parts
 from fastkb.random.streams import key_from_rng
 from fastkb.ridge.search import KernelRidgeCV
 from fastkb.runtime.callers import stacklevel
@@ -58,6 +59,7 @@ def bootstrap_band(
     solver: str = "auto",
     scheme: Any = None,
     response_method: str = "auto",
+    executor: Any = None,
     n_jobs: int | None = None,
     out_of_bag: bool = False,
     checkpoint: Any = None,
@@ -134,6 +136,11 @@ def bootstrap_band(
     response_method : {"auto", "predict", "predict_proba", "decision_function"}, default "auto"
         What the band is of. Auto: `predict`; for classifiers `predict_proba`, or else
         `decision_function`. Of two classes, the second alone.
+    executor : concurrent.futures.Executor, dask.distributed.Client or the like, optional
+        Anything with a method ``submit``: replicates of models that are refitted, and those of
+        KernelRidge that are factorised one by one, are computed there in 64 parts. The data are brought
+        to every worker once. Low-rank replicates and networks that are trained side by side are
+        computed in this process, on all threads.
     n_jobs : int, optional
         Workers of joblib for models that are refitted: None is 1 unless ``joblib.parallel_config`` says
         otherwise, -1 all processors. Any backend will do (loky, threading, dask); results do not depend
@@ -171,6 +178,8 @@ def bootstrap_band(
         If the loss of a Sequential is no longer finite, naming the member.
     OSError
         If the checkpoint cannot be written.
+    fastkb.ExecutorError
+        If the executor breaks; what is finished is kept, and ``error.go_on(executor)`` computes the rest.
 
     Warns
     -----
@@ -229,6 +238,9 @@ def bootstrap_band(
     n_resamples = check_n_resamples(n_resamples)
     level = check_level("confidence_level", confidence_level)
     check_progress(progress)
+    check_executor(executor)
+    if executor is not None and n_jobs is not None:
+        raise ValueError(f"executor excludes n_jobs, which are joblib's; got n_jobs={n_jobs!r}")
     check_solver(solver)
     rng = check_rng(rng)
     check_solver_of(solver, estimator)
@@ -272,24 +284,28 @@ def bootstrap_band(
     if checkpoint is not None:
         saved = Checkpoint(checkpoint, describe_job(estimator, given, solver, options))
     band = of_ridge if ridge else of_model
-    parts = band(estimator, data, solver, options, saved)
-    curves: dict[str, Any] = dict(zip(("low", "high"), parts.edges(level), strict=True))
-    curves |= {"center": parts.center, "mean": parts.mean}
-    curves = {name: curve.astype(parts.dtype, copy=False) for name, curve in curves.items()}
-    distribution = parts.distribution if keep_distribution else None
-    if distribution is not None:
-        distribution = distribution.astype(parts.dtype, copy=False)
-    return BandResult(
-        x=X_eval if hasattr(X_eval, "iloc") or hasattr(X_eval, "nnz") else np.asarray(X_eval),
-        **curves,
-        confidence_level=level,
-        distribution=distribution,
-        n_resamples=parts.n_resamples,
-        seconds=time.perf_counter() - start,
-        kind=kind,
-        x_names=column_names(X) if hasattr(X, "columns") else column_names(X_eval),
-        y_names=column_names(y),
-        _study=parts.study,
-        _observed=(X, y),
-        **parts.about,
-    )
+
+    def compute(work: Any) -> BandResult:
+        parts = band(estimator, data, solver, options._replace(work=work), saved)
+        curves: dict[str, Any] = dict(zip(("low", "high"), parts.edges(level), strict=True))
+        curves |= {"center": parts.center, "mean": parts.mean}
+        curves = {name: curve.astype(parts.dtype, copy=False) for name, curve in curves.items()}
+        distribution = parts.distribution if keep_distribution else None
+        if distribution is not None:
+            distribution = distribution.astype(parts.dtype, copy=False)
+        return BandResult(
+            x=X_eval if hasattr(X_eval, "iloc") or hasattr(X_eval, "nnz") else np.asarray(X_eval),
+            **curves,
+            confidence_level=level,
+            distribution=distribution,
+            n_resamples=parts.n_resamples,
+            seconds=time.perf_counter() - start,
+            kind=kind,
+            x_names=column_names(X) if hasattr(X, "columns") else column_names(X_eval),
+            y_names=column_names(y),
+            _study=parts.study,
+            _observed=(X, y),
+            **parts.about,
+        )
+
+    return compute(None) if executor is None else in_parts(executor, compute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastkb.bootstrap.bootstrap_result import BootstrapResult
@@ -176,10 +177,9 @@ def bootstrap(
         prepared = scheme.prepare(samples.arrays, request.paired, axis)
         generator = check_rng(None if rng is _NOT_GIVEN else rng)
     estimate = Estimate(statistic, known, standard_error, request)
-    count = counted(progress, "resamples", request.n_resamples)
-    if executor is None:
-        result = resampled(estimate, samples, prepared, generator, count)
-    else:
-        result = resampled_on(executor, estimate, samples, prepared, generator, count)
+    count = partial(counted, progress, "resamples", request.n_resamples)
+    if executor is not None:
+        return resampled_on(executor, estimate, samples, prepared, generator, count)
+    result = resampled(estimate, samples, prepared, generator, count())
     warn_of_no_interval(result.confidence_interval)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -20,13 +20,14 @@ from fastkb.bootstrap.distribution import (
     make_spread,
     result_of,
     scheme_blocks,
+    warn_of_no_interval,
 )
 from fastkb.bootstrap.evaluate.evaluators import Evaluator, make_evaluator
 from fastkb.bootstrap.evaluate.jitted_function import JittedFunction
 from fastkb.bootstrap.evaluate.python_function import PythonFunction
 from fastkb.bootstrap.nested import Nested
 from fastkb.executors.carriers import Job
-from fastkb.executors.parts import run_parts
+from fastkb.executors.parts import Parts, in_parts, spans
 from fastkb.random.streams import key_from_rng
 from fastkb.resample.index_blocks import IndexPart, index_parts
 from fastkb.resample.scheme import Block, Scheme
@@ -42,7 +43,7 @@ def resampled_on(
     samples: Samples,
     prepared: Scheme | None,
     source: Any,
-    count: Count,
+    count: Callable[[], Count],
 ) -> BootstrapResult:
     """As :func:`fastkb.bootstrap.distribution.resampled`, in parts on an executor.
 
@@ -73,15 +74,20 @@ def resampled_on(
             jackknife = [np.concatenate(parts[j], axis=-1) for j in sorted(parts)]
         with np.errstate(all="ignore" if estimate.compiled else None):
             found = extended(Draws(values, errors), request)
-            return result_of(evaluator, spread, found, prepared, request, jackknife)
+            result = result_of(evaluator, spread, found, prepared, request, jackknife)
+        warn_of_no_interval(result.confidence_interval)
+        return result
 
-    with count as bar:
+    def call(parts: Parts) -> BootstrapResult:
+        results = []
+        with count() as bar:
+            for result in parts.results(job, [*draws, *left_out]):
+                results.append(result)
+                if isinstance(result, Draws):
+                    bar.update(result.values.shape[-1])
+        return finish(results)
 
-        def advance(result: Any) -> None:
-            if isinstance(result, Draws):
-                bar.update(result.values.shape[-1])
-
-        return run_parts(executor, job, [*draws, *left_out], finish, advance)
+    return in_parts(executor, call)
 
 
 def _joined(drawn: list[Draws], evaluator: Evaluator) -> tuple[np.ndarray, np.ndarray | None]:
@@ -99,15 +105,15 @@ def _draws(
     """The arguments of :meth:`_Resampler.__call__` for all replicates."""
     request = estimate.request
     n_resamples = request.n_resamples
-    size = max(1, math.ceil(n_resamples / _PARTS))
     if prepared is None:
+        size = max(1, math.ceil(n_resamples / _PARTS))
         lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
         for part in index_parts(source, lengths, n_resamples, request.batch, size):
             yield "indices", part
         return
     key = key_from_rng(source)
-    for first in range(0, n_resamples, size):
-        yield "scheme", key, first, min(first + size, n_resamples)
+    for first, some in spans(n_resamples, _PARTS):
+        yield "scheme", key, first, first + some
 
 
 def _left_out(
@@ -123,9 +129,8 @@ def _left_out(
     else:
         counts = [sum(1 for _ in rows) for rows in prepared.left_out()]
     for j, rows in enumerate(counts):
-        size = max(1, math.ceil(rows / _PARTS))
-        for first in range(0, rows, size):
-            yield "without", j, first, min(first + size, rows)
+        for first, some in spans(rows, _PARTS):
+            yield "without", j, first, first + some
 
 
 class _Resampler:

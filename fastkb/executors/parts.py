@@ -10,6 +10,7 @@ A part depends on its arguments alone, so that results do not depend on who comp
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
@@ -97,70 +98,110 @@ def check_executor(executor: Any) -> None:
         )
 
 
-def run_parts(
-    executor: Any,
-    job: Job,
-    parts: Sequence[tuple],
-    finish: Callable[[list], Any],
-    advance: Callable[[Any], Any],
-) -> Any:
-    """Compute all parts, and make the result of them.
+class Parts:
+    """Computes the parts of a call, and keeps what is finished: the same call can be made again.
 
     Parameters
     ----------
     executor
         None: in this process, one part after another.
-    job : Job
-    parts : sequence of tuple
-        The arguments of each part.
-    finish : callable
-        Of all parts' results, in their order.
-    advance : callable
-        Told of the result of each part, as it comes.
+    finished : dict
+        Of an earlier attempt; what is finished is added.
+    """
+
+    def __init__(self, executor: Any, finished: dict[tuple[int, int], Any]) -> None:
+        self._executor, self._finished = executor, finished
+        self._jobs = 0
+
+    def results(
+        self, job: Job, parts: Sequence[tuple], first: int = 0
+    ) -> Generator[Any, None, None]:
+        """The results of all parts of a job, or of those from the `first` on, in their order.
+
+        Parameters
+        ----------
+        job : Job
+        parts : sequence of tuple
+            The arguments of each part.
+        first : int, default 0
+        """
+        job_number, done = self._jobs, self._finished
+        self._jobs += 1
+        missing = [k for k in range(first, len(parts)) if (job_number, k) not in done]
+        following = first
+        for k, result, error in self._computed(job, parts, missing):
+            if error is not None and not _says_broken(error):
+                raise error
+            if error is not None:
+                raise _Broken(error, len(done), len(parts))
+            done[job_number, k] = result
+            while (job_number, following) in done:
+                yield done[job_number, following]
+                following += 1
+        for k in range(following, len(parts)):  # all of an earlier attempt
+            yield done[job_number, k]
+
+    def _computed(
+        self, job: Job, parts: Sequence[tuple], missing: Sequence[int]
+    ) -> Generator[tuple[int, Any, BaseException | None], None, None]:
+        """(part, result, error) as they come; errors of a broken executor come last."""
+        if self._executor is None:
+            compute = job.build(*job.arguments) if missing else None
+            for k in missing:
+                yield k, compute(*parts[k]), None  # type: ignore[misc]
+            return
+        broken: list[tuple[int, Any, BaseException | None]] = []
+        with (
+            brought(self._executor, job) as handle,
+            contextlib.closing(_submitted(self._executor, handle, parts, missing)) as results,
+        ):
+            for one in results:
+                if one[2] is not None and _says_broken(one[2]):
+                    broken.append(one)
+                else:
+                    yield one
+        yield from broken
+
+
+class _Broken(Exception):
+    """An executor broke."""
+
+    def __init__(self, cause: BaseException, finished: int, total: int) -> None:
+        super().__init__(cause)
+        self.cause, self.finished, self.total = cause, finished, total
+
+
+def in_parts(executor: Any, call: Callable[[Parts], Any]) -> Any:
+    """Make a call whose parts an executor computes.
+
+    Parameters
+    ----------
+    executor
+        None: in this process.
+    call : callable
+        Of :class:`Parts`. Where an executor broke it is called again, and must ask for the same parts.
 
     Raises
     ------
     ExecutorError
         If the executor broke.
     """
-    return _run(executor, job, parts, {}, finish, advance)
+    finished: dict[tuple[int, int], Any] = {}
+
+    def attempt(with_executor: Any) -> Any:
+        try:
+            return call(Parts(with_executor, finished))
+        except _Broken as broken:
+            cause = broken.cause
+            raise ExecutorError(cause, broken.finished, broken.total, attempt) from cause
+
+    return attempt(executor)
 
 
-def _run(
-    executor: Any,
-    job: Job,
-    parts: Sequence[tuple],
-    done: dict[int, Any],
-    finish: Callable[[list], Any],
-    advance: Callable[[Any], Any],
-) -> Any:
-    missing = [k for k in range(len(parts)) if k not in done]
-    if executor is None:
-        compute = job.build(*job.arguments)
-        for k in missing:
-            done[k] = compute(*parts[k])
-            advance(done[k])
-        return finish([done[k] for k in range(len(parts))])
-    broken: BaseException | None = None
-    with (
-        brought(executor, job) as handle,
-        contextlib.closing(_submitted(executor, handle, parts, missing)) as results,
-    ):
-        for k, result, error in results:
-            if error is None:
-                done[k] = result
-                advance(result)
-            elif _says_broken(error):
-                broken = broken or error
-            else:
-                raise error
-    if broken is not None:
-
-        def go_on(other: Any) -> Any:
-            return _run(other, job, parts, done, finish, advance)
-
-        raise ExecutorError(broken, len(done), len(parts), go_on) from broken
-    return finish([done[k] for k in range(len(parts))])
+def spans(count: int, parts: int) -> list[tuple[int, int]]:
+    """(first, how many) of about so many parts of equal size."""
+    together = max(1, math.ceil(count / parts))
+    return [(first, min(together, count - first)) for first in range(0, count, together)]
 
 
 def _submitted(

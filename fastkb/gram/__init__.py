@@ -4,7 +4,9 @@
 `kernels.py`     the kernel objects, one dataclass each: :mod:`fastkb.kernels`
 `algebra.py`     their base; sums, products, multiples, length scales
 `evaluate.py`    how the parts of a kernel are written to one result, and the buffers they need
-`engine.py`      plan and drive of one kernel of the table
+`engine.py`      one kernel of the table: stored, added, or times coefficients
+`plan.py`        what is decided before: tiles, order of writing, and why
+`drive.py`       the tiles of a plan; when distances are made of inner products
 `units.py`       rows in units that keep values in a float's range
 `pairwise.py`    scikit-learn's functions, derived from the table of :mod:`fastkb.scalar.kernels`
 `products.py`    a Gram matrix times coefficients, without the matrix

@@ -1,33 +1,25 @@
-"""Plan and drive of a Gram matrix: which row of the table, which driver, which buffers."""
+"""The engine of Gram matrices: one kernel of the table on checked rows, stored, added or reduced."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastkb.gram import units
+from fastkb.gram.drive import Typed, drive, packed, run_tiles
+from fastkb.gram.plan import SECONDS_A_CHUNK, SECONDS_A_TERM, SECONDS_A_VALUE, plan, sizes_of
 from fastkb.runtime import cuda
 from fastkb.runtime.cuda import is_device_array
-from fastkb.runtime.memory import ALIGNMENT, empty, scratch, zeros
+from fastkb.runtime.memory import empty, zeros
 from fastkb.runtime.threads import n_threads
 from fastkb.scalar.kernels import N_PARAMETERS, WEIGHTED, Form, epilogue_code
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.tile import cpu
-from fastkb.tile.blocking import STREAMED_FROM, TILES_PER_THREAD, TILES_REDUCED, Blocking, blocking
-from fastkb.tile.pack import pack, packed_length
+from fastkb.tile.blocking import TILES_REDUCED
 from fastkb.tile.sinks import Into, Sink
 
 Parameters = tuple[float, ...]  # of a row's scalar function, in its order
-
-# How long a chunk of tiles may take, and what a core needs about (a slow one; only Ctrl-C waits for it).
-_SECONDS_A_CHUNK = 0.25
-_SECONDS_A_VALUE = 3e-9
-_SECONDS_A_TERM = 1e-10
 
 # Numbers of a packed matrix, or of partial results, in a reduction: 32 MB in float64.
 _PARTIAL = 2**22
@@ -47,151 +39,12 @@ LIMITS = {
 _NOTHING = (0.0,) * N_PARAMETERS
 
 
-class Plan(NamedTuple):
-    """All that is decided before a Gram matrix is computed, and why."""
-
-    row: Row  # accumulation and scalar function
-    shape: tuple[int, int]
-    d: int
-    dtype: np.dtype
-    symmetric: bool  # Y is X: half of the tiles are mirrored
-    transposed: bool  # the result's columns are contiguous: K(Y, X) is written into its transpose
-    streaming: bool  # the result is written past the caches
-    lead: int  # elements between the beginning of a cache line and that of a row of the result
-    tile: int  # rows and columns of a tile
-    n_tiles: int  # tiles that are computed
-    chunk: int  # how many of them at a time: about a quarter of a second
-    sizes: Blocking
-    reasons: tuple[str, ...]
-
-
-def plan(row: Row, X: np.ndarray, Y: np.ndarray | None, out: np.ndarray) -> Plan:
-    """Decide how ``out = K(X, Y)`` is computed. Reads shapes, strides and addresses, no data."""
-    symmetric = Y is None
-    item = X.dtype.itemsize
-    transposed = out.strides[0] == item and out.strides[1] != item
-    lines = out.T if transposed else out
-    # Every row must begin at the same place of a cache line: then tiles can begin where lines do.
-    lead, odd = divmod(lines.ctypes.data % ALIGNMENT, item)
-    aligned = odd == 0 and lines.strides[0] % ALIGNMENT == 0 and lines.strides[1] == item
-    sizes = _sizes(X.dtype)
-    streaming = aligned and out.nbytes >= STREAMED_FROM
-    reasons = (
-        f"{row.form.name.lower()} form: distances are summed from differences, so nothing cancels"
-        if row.form.name != "DOT"
-        else "dot form: the kernel is a function of the inner product",
-        "Y is X: the upper triangle of tiles is computed and mirrored"
-        if symmetric
-        else "X and Y differ: every tile is computed",
-        "the result is larger than the caches: written past them"
-        if streaming
-        else "the result may fit the caches, or its rows are not aligned alike: written through them",
-    )
-    lead = lead if streaming else 0
-    tile = _tile_size(lines.shape, symmetric, sizes)
-    across = -(-(lines.shape[1] + lead) // tile)
-    n_tiles = across * (across + 1) // 2 if symmetric else across * -(-lines.shape[0] // tile)
-    seconds = tile**2 * (_SECONDS_A_VALUE + X.shape[1] * _SECONDS_A_TERM) / n_threads()
-    return Plan(
-        row,
-        out.shape,
-        X.shape[1],
-        X.dtype,
-        symmetric,
-        transposed,
-        streaming,
-        lead,
-        tile,
-        n_tiles,
-        max(1, int(_SECONDS_A_CHUNK / seconds)),
-        sizes,
-        reasons,
-    )
-
-
-@functools.cache  # a type's name is looked up in 3 µs
-def _sizes(dtype: np.dtype) -> Blocking:
-    return blocking(str(dtype))
-
-
-def _tile_size(shape: tuple[int, int], symmetric: bool, sizes: Blocking) -> int:
-    """The largest tile that leaves every thread some tiles to do, so that none waits for long."""
-    smallest = math.lcm(sizes.mr, sizes.nr)
-    for tile in (sizes.tile, sizes.tile // 2, sizes.tile // 4):
-        across = [-(-side // tile) for side in shape]
-        count = across[0] * across[1] // (2 if symmetric else 1)
-        if count >= TILES_PER_THREAD * n_threads() or (tile // 2) % smallest:
-            break
-    return tile
-
-
 class Rows(NamedTuple):
     """What a kernel is to be evaluated on: checked matrices, and length scales of their columns."""
 
     X: Any  # shape: (n, d)
     Y: Any = None  # shape: (m, d); None: X
     lengths: np.ndarray | None = None  # shape: (d,); None: ones
-
-
-class Typed(NamedTuple):
-    """The numbers that compiled code reads beside the data."""
-
-    parameters: tuple[float, ...]
-    weights: np.ndarray | None = None  # of a weighted form.  # shape: (d,)
-    coefficients: np.ndarray | None = None  # of a reduction.  # shape: (targets, m)
-
-
-def drive(chosen: Plan, X: np.ndarray, Y: np.ndarray | None, into: Into, numbers: Typed) -> None:
-    """Compute K(X, Y) as planned, into its place."""
-    out = into.out
-    if chosen.transposed:
-        out = out.T
-        X, Y = (X, None) if Y is None else (Y, X)
-    sizes, Z = chosen.sizes, X if Y is None else Y
-    lead = chosen.lead if chosen.symmetric else 0
-    task = cpu.Task(
-        form=int(chosen.row.form),
-        code=epilogue_code(chosen.row),
-        sink=int(into.sink),
-        symmetric=int(chosen.symmetric),
-        n=len(X),
-        m=len(Z),
-        d=chosen.d,
-        streaming=int(chosen.streaming),
-        lead=chosen.lead,
-        tile=chosen.tile,
-        first=0,
-        stop=0,
-    )
-    with _packed(X, "a", sizes.mr, lead) as a, _packed(Z, "b", sizes.nr, chosen.lead) as b:
-        _run(a, b, out, task, (chosen.n_tiles, chosen.chunk), into.factor, numbers)
-
-
-@contextlib.contextmanager
-def _packed(X: np.ndarray, name: str, height: int, lead: int = 0) -> Iterator[np.ndarray]:
-    """The rows of X as the micro-kernel reads them, in panels of `height`."""
-    length = packed_length(len(X), X.shape[1], height, lead)
-    with scratch(name, length, X.dtype, "the packed form of the data") as panels:
-        pack(X, panels, height, lead)
-        yield panels
-
-
-def _run(
-    a: np.ndarray,
-    b: np.ndarray,
-    out: np.ndarray,
-    task: cpu.Task,
-    tiles: tuple[int, int],  # all of them, and how many at a time
-    factor: float,
-    numbers: Typed,
-) -> None:
-    """All tiles, some at a time: between two runs Ctrl-C is answered."""
-    count, together = tiles
-    weights = a[:0] if numbers.weights is None else numbers.weights
-    coefficients = a[:0].reshape(0, 0) if numbers.coefficients is None else numbers.coefficients
-    for first in range(0, count, together):
-        some = task._replace(first=first, stop=min(first + together, count))
-        cpu.gram_tiles(a, b, weights, coefficients, out, some, factor, numbers.parameters)
 
 
 def compute(
@@ -248,7 +101,10 @@ def accumulate(row: Row, parameters: Parameters, shift: int, rows: Rows, into: I
     numbers = Typed(_typed(row, parameters, X.dtype), weights)
     if into.factor != 1.0:
         into = into._replace(factor=min(into.factor, LIMITS[X.dtype].largest))
-    drive(plan(row, X, Y, into.out), X, Y, into, numbers)
+    steepness = None if row.steepness is None else row.steepness(*parameters)
+    if row.form != Form.SQDIFF:  # length scales: the differences have weights
+        steepness = None
+    drive(plan(row, X, Y, into.out), X, Y, into, numbers, steepness)
 
 
 def reduce(
@@ -271,16 +127,16 @@ def reduce(
     """
     row, parameters, (X, Y, weights) = _prepared(row, parameters, shift, rows)
     numbers = Typed(_typed(row, parameters, X.dtype), weights, coefficients)
-    sizes, d, dtype = _sizes(X.dtype), X.shape[1], X.dtype
+    sizes, d, dtype = sizes_of(X.dtype), X.shape[1], X.dtype
     targets, m = coefficients.shape
     assert Y is not None
     groups = -(-m // (sizes.tile * TILES_REDUCED))
     at_once = max(1, _PARTIAL // (max(groups * targets, d) * sizes.tile)) * sizes.tile
-    seconds = TILES_REDUCED * sizes.tile**2 * (_SECONDS_A_VALUE + d * _SECONDS_A_TERM)
-    chunk = n_threads() * max(1, int(_SECONDS_A_CHUNK / seconds))
+    seconds = TILES_REDUCED * sizes.tile**2 * (SECONDS_A_VALUE + d * SECONDS_A_TERM)
+    chunk = n_threads() * max(1, int(SECONDS_A_CHUNK / seconds))
     what = "the product of a kernel and coefficients"
     found = empty((len(X), targets), dtype, what)
-    with _packed(Y, "b", sizes.nr) as b:
+    with packed(Y, "b", sizes.nr) as b:
         for begin in range(0, len(X), at_once):
             some = X[begin : begin + at_once]
             n = len(some)
@@ -296,11 +152,12 @@ def reduce(
                 streaming=0,
                 lead=0,
                 tile=sizes.tile,
+                distances=0,
                 first=0,
                 stop=0,
             )
-            with _packed(some, "a", sizes.mr) as a:
-                _run(a, b, partial, task, (groups * -(-n // sizes.tile), chunk), 1.0, numbers)
+            with packed(some, "a", sizes.mr) as a:
+                run_tiles(a, b, partial, task, (groups * -(-n // sizes.tile), chunk), 1.0, numbers)
             total = found[begin : begin + n]
             total[...] = partial[:n]
             with np.errstate(over="ignore", invalid="ignore"):

@@ -3,8 +3,8 @@
 Every function here is *validate* (:mod:`fastkb.checks.arrays`), *plan* and *drive*
 (:mod:`fastkb.gram.engine`). What is the same as in :mod:`sklearn.metrics.pairwise`: signatures,
 dtypes, accepted inputs, errors. What is better: ``out=``; results symmetric to the last bit; distances
-summed from differences, so that data far from the origin lose no digits, and the diagonal of a
-distance kernel is exactly 1; and the speed.
+summed from differences, or from inner products where these are certified to be as accurate, so that
+data far from the origin lose no digits; the diagonal of a distance kernel is exactly 1; and the speed.
 """
 
 from __future__ import annotations

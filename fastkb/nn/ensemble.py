@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastkb.checks.requests import check_n_resamples, check_rng
 from fastkb.checks.scalars import check_progress
+from fastkb.executors.carriers import Job
+from fastkb.executors.parts import Parts, check_executor, in_parts, spans
 from fastkb.nn.checks import FitParams, check_inputs, check_member
 from fastkb.nn.earlier import tensors_of
 from fastkb.nn.network import Sequential
@@ -18,6 +20,9 @@ from fastkb.random.streams import key_from_rng
 from fastkb.runtime.hooks import hook
 from fastkb.runtime.memory import empty
 from fastkb.runtime.progress import ProgressLike, counted
+
+# Parts of an ensemble that an executor gets.
+_PARTS = 64
 
 REASON = "all networks are trained side by side, on bootstrap weights"
 
@@ -82,9 +87,7 @@ class Ensemble:
         engine = Engine(network.layers, network.dtype)
         count = len(next(iter(named.values())))
         parameters = engine.empty_state(count, False, False).parameters
-        for name, values in named.items():
-            for buffer, value in zip(parameters, values, strict=True):
-                engine.put(name, value, buffer)
+        _put_by_name(engine, named, parameters)
         self.__dict__.update(state, _engine=engine, _parameters=parameters)
 
     def __len__(self) -> int:
@@ -149,6 +152,13 @@ def _by_name(engine: Engine, parameters: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.stack([member[name] for member in members]) for name in members[0]}
 
 
+def _put_by_name(engine: Engine, named: dict[str, np.ndarray], parameters: np.ndarray) -> None:
+    """The inverse of :func:`_by_name`."""
+    for name, values in named.items():
+        for buffer, value in zip(parameters, values, strict=True):
+            engine.put(name, value, buffer)
+
+
 def respond(outputs: np.ndarray, loss: str) -> np.ndarray:
     """Probabilities from the logits of a cross-entropy; other outputs as they are."""
     from scipy.special import expit, softmax
@@ -187,6 +197,7 @@ def bootstrap_fit(
     shuffle: bool = True,
     sample_weight: Any = None,
     rng: Any = None,
+    executor: Any = None,
     progress: ProgressLike = False,
 ) -> Ensemble:
     r"""Train many networks, each on a bootstrap resample, with first weights and orders of its own.
@@ -204,6 +215,9 @@ def bootstrap_fit(
         Members.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
         Seed. Member b depends on the seed and b alone, not on n_resamples.
+    executor : concurrent.futures.Executor, dask.distributed.Client or the like, optional
+        Anything with a method ``submit``: the members are trained there, a few at a time. The network on
+        all data is trained here. The data are brought to every worker once.
     progress : bool or callable, default False
         True shows a bar on standard error. A function is called with what is counted, how many are
         done, and how many there will be.
@@ -218,6 +232,8 @@ def bootstrap_fit(
         For bad input, before any work.
     FloatingPointError
         If a member's loss is no longer finite, naming it.
+    fastkb.ExecutorError
+        If the executor breaks; what is finished is kept, and ``error.go_on(executor)`` trains the rest.
 
     Notes
     -----
@@ -244,6 +260,7 @@ def bootstrap_fit(
     ((9,), True)
     """
     check_progress(progress)
+    check_executor(executor)
     n_resamples = check_n_resamples(n_resamples)
     key = key_from_rng(check_rng(rng))
     params = FitParams(loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight)
@@ -253,11 +270,54 @@ def bootstrap_fit(
     parameters = members.empty(n_resamples)
     history = empty((members.epochs, n_resamples), np.float64, "the members' losses")
     whole = members.fit_center()
+
+    def finish(parts: list[_Trained]) -> Ensemble:
+        for part in parts:
+            some = slice(part.first, part.first + part.history.shape[1])
+            history[:, some] = part.history
+            _put_by_name(members.engine, part.tensors, parameters[some])
+        seconds = time.perf_counter() - start
+        return Ensemble(whole, members.engine, parameters, loss, history, seconds)
+
+    if executor is not None:
+        job = Job(_Trainer, (network, X, y, params, key, members.rates))
+
+        def elsewhere(parts: Parts) -> Ensemble:
+            trained = []
+            with counted(progress, "networks", n_resamples) as bar:
+                for part in parts.results(job, spans(n_resamples, _PARTS)):
+                    trained.append(part)
+                    bar.update(part.history.shape[1])
+            return finish(trained)
+
+        return in_parts(executor, elsewhere)
     with counted(progress, "networks", n_resamples) as bar:
         for first, count in members.groups()(0, n_resamples):
             some = slice(first, first + count)
             counts = members.counts(first, count)
             history[:, some] = members.train(parameters[some], first, counts)
             bar.update(count)
-    seconds = time.perf_counter() - start
-    return Ensemble(whole, members.engine, parameters, loss, history, seconds)
+    return finish([])
+
+
+class _Trained(NamedTuple):
+    """Some members, trained in a worker."""
+
+    first: int
+    tensors: dict[str, np.ndarray]  # by torch's names: the engine's form differs between processors
+    history: np.ndarray  # shape: (epochs, members)
+
+
+class _Trainer:
+    """What trains members in a worker."""
+
+    def __init__(self, *arguments: Any) -> None:
+        *job, rates = arguments
+        self._members = Members(*job)
+        self._members.rates = rates
+
+    def __call__(self, first: int, count: int) -> _Trained:
+        members = self._members
+        parameters = members.empty(count)
+        history = members.train(parameters, first, members.counts(first, count))
+        return _Trained(first, _by_name(members.engine, parameters), history)

@@ -72,6 +72,26 @@ def for_whole_degrees(gamma: float, coef0: float, degree: float) -> bool:
     return coef0 >= 0 and float(degree).is_integer()
 
 
+def steepness_of_rbf(gamma: float) -> float:
+    """|g′/g| of exp(-γt)."""
+    return gamma
+
+
+def steepness_of_matern32(gamma: float) -> float:
+    """The largest |g′/g| of (1 + s)e⁻ˢ, s² = 3γt: that at t = 0."""
+    return 1.5 * gamma
+
+
+def steepness_of_matern52(gamma: float) -> float:
+    """The largest |g′/g| of (1 + s + s²/3)e⁻ˢ, s² = 5γt: that at t = 0."""
+    return 5.0 / 6.0 * gamma
+
+
+def steepness_of_rational_quadratic(gamma: float, alpha: float) -> float:
+    """The largest |g′/g| of (1 + γt/α)^-α: that at t = 0."""
+    return gamma
+
+
 class Kernel(NamedTuple):
     """One row of the table: the name, the accumulation, the scalar function, and what is known of it."""
 
@@ -85,6 +105,9 @@ class Kernel(NamedTuple):
     unit_rows: bool = False  # x and x' are divided by their norms before
     by_column: bool = False  # the product over the columns of g(t of the column)
     slow: bool = False  # where t overflows, g(γt) may still be far from its limit
+    # Of a squared distance t, the largest |g′(t)/g(t)|: by it an error of t becomes a relative one of g.
+    # None: it has no bound, or is not known.
+    steepness: Callable[..., float] | None = None
 
 
 def identity(t):
@@ -196,7 +219,10 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("polynomial_real", Form.DOT, polynomial_real, _POLYNOMIAL, for_whole_degrees),
     Kernel("polynomial2", Form.DOT, square, _POLYNOMIAL, for_whole_degrees),
     Kernel("polynomial3", Form.DOT, cube, _POLYNOMIAL, for_whole_degrees),
-    Kernel("rbf", Form.SQDIFF, exponential, (GAMMA,), always, True, names=("rbf",)),
+    Kernel(
+        "rbf", Form.SQDIFF, exponential, (GAMMA,), always, True, names=("rbf",),
+        steepness=steepness_of_rbf,
+    ),
     Kernel(
         "laplacian", Form.ABSDIFF, exponential, (POSITIVE_GAMMA,), always, True,
         names=("laplacian",),
@@ -204,11 +230,17 @@ KERNELS: tuple[Kernel, ...] = (
     Kernel("sigmoid", Form.DOT, sigmoid, (GAMMA, COEF0), never, names=("sigmoid",)),
     Kernel("cosine", Form.DOT, identity, (), always, names=("cosine",), unit_rows=True),
     Kernel("matern12", Form.SQDIFF, matern12, (POSITIVE_GAMMA,), always, True),
-    Kernel("matern32", Form.SQDIFF, matern32, (POSITIVE_GAMMA,), always, True),
-    Kernel("matern52", Form.SQDIFF, matern52, (POSITIVE_GAMMA,), always, True),
+    Kernel(
+        "matern32", Form.SQDIFF, matern32, (POSITIVE_GAMMA,), always, True,
+        steepness=steepness_of_matern32,
+    ),
+    Kernel(
+        "matern52", Form.SQDIFF, matern52, (POSITIVE_GAMMA,), always, True,
+        steepness=steepness_of_matern52,
+    ),
     Kernel(
         "rational_quadratic", Form.SQDIFF, rational_quadratic, (POSITIVE_GAMMA, ALPHA), always, True,
-        slow=True,
+        slow=True, steepness=steepness_of_rational_quadratic,
     ),
     Kernel("periodic", Form.ABSDIFF, periodic, (FREQUENCY, RATE), always, True, by_column=True),
     Kernel("sqeuclidean", Form.SQDIFF, identity),

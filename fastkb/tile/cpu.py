@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba.core import types
 
 from fastkb.runtime import inline, jit, matrix, prange, vector
@@ -35,6 +36,7 @@ class Task(NamedTuple):
     streaming: int  # 1: the result goes past the caches
     lead: int  # rows of zeros before b, and before a if symmetric: see gram_tiles
     tile: int  # rows and columns of a tile: at most TILE, a multiple of mr and nr
+    distances: int  # 1: inner products become squared distances, of the rows' norms
     first: int  # the first tile of this run; with REDUCE, the first strip of tiles
     stop: int  # and the one after its last
 
@@ -53,6 +55,23 @@ class Span(NamedTuple):
     origin: int
     first: int
     stop: int
+
+
+class Norms(NamedTuple):
+    """Squared norms of all packed rows, where inner products become distances; else empty."""
+
+    a: np.ndarray
+    b: np.ndarray
+
+
+class Packed(NamedTuple):
+    """What the engine reads."""
+
+    a: np.ndarray  # panels of the left rows
+    b: np.ndarray  # panels of the right rows
+    weights: np.ndarray  # of a weighted form, a number for each column; of the others not read
+    coefficients: np.ndarray  # of a reduction.  # shape: (targets, m)
+    norms: Norms
 
 
 @inline
@@ -91,14 +110,35 @@ def _sums(a, b, values, down, across, task, weights):
 
 
 @inline
-def _tile(a, b, weights, coefficients, out, place, task, numbers):
+def _distances(values, norms, down, across):
+    """values[row, column] = ‖x‖² + ‖y‖² - 2·values[row, column]; never below 0.
+
+    Both norms are added first: the distance of x and y is that of y and x to the last bit.
+    """
+    right = norms.b[across.origin + across.first : across.origin + across.stop]
+    for row in range(down.first, down.stop):
+        left, start = norms.a[down.origin + row], row * TILE + across.first
+        run = values[start : start + len(right)]
+        for j in range(len(run)):
+            both = left + right[j]
+            run[j] = max(both - (run[j] + run[j]), run.dtype.type(0))
+
+
+@inline
+def _tile(packed, out, place, task, numbers):
     """One tile: sums, epilogue, factor, sink."""
+    a, b, weights, coefficients, norms = packed
     factor, p = numbers
     above = task.lead if task.symmetric == 1 else 0
     down = _span(place.row, task.tile, above, task.n)
     across = _span(place.column, task.tile, task.lead, task.m)
     values = stack_array(AREA, a)
     _sums(a, b, values, down, across, task, weights)
+    if task.distances == 1:
+        _distances(values, norms, down, across)
+        if task.symmetric == 1 and place.row == place.column:
+            for row in range(down.first, down.stop):
+                values[row * TILE + row] = 0.0
     # A tile of full width is one run of elements; another, one for each row.
     whole = across.stop - across.first == TILE
     length = (down.stop - down.first) * TILE if whole else across.stop - across.first
@@ -138,17 +178,18 @@ def _signature(T):
     whole = types.NamedUniTuple(types.intp, len(Task._fields), Task)
     parameters = types.UniTuple(T, N_PARAMETERS)
     read = types.Array(T, 2, "C", readonly=True)
-    return vector(T), vector(T), vector(T), read, matrix(T, readonly=False), whole, T, parameters
+    norms = types.NamedUniTuple(vector(T), 2, Norms)
+    packed = types.NamedTuple((vector(T), vector(T), vector(T), read, norms), Packed)
+    return packed, matrix(T, readonly=False), whole, T, parameters
 
 
 @jit(parallel=True, signature=_signature, chunk=TILES_AT_A_TIME)
-def gram_tiles(a, b, weights, coefficients, out, task, factor, p):
+def gram_tiles(packed, out, task, factor, p):
     """out[i, j] = factor · g(Σ form(x_i, y_j)) for packed a (n, d) and b (m, d), in some of the tiles.
 
-    Of a weighted form, `weights` has a number for each column; of the others it is not read. With the
-    sink REDUCE `out` has n rows for each group of TILES_REDUCED columns of tiles, zero before, and gets
-    the sums over the group's columns j of the values times ``coefficients[k, j]``, in its column k.
-    Neither the groups nor the order of their tiles depend on threads.
+    With the sink REDUCE `out` has n rows for each group of TILES_REDUCED columns of tiles, zero before,
+    and gets the sums over the group's columns j of the values times ``coefficients[k, j]``, in its column
+    k. Neither the groups nor the order of their tiles depend on threads.
 
     Where the result's first element stands `lead` elements after the beginning of a cache line, so
     does every row's (:func:`fastkb.gram.engine.plan` sees to that), and the tiles are shifted so as to
@@ -167,4 +208,4 @@ def gram_tiles(a, b, weights, coefficients, out, task, factor, p):
             row, first = _upper_place(t)
         for column in range(first, first + count):
             place = TilePlace(row, column, group)
-            _tile(a, b, weights, coefficients, out, place, task, (factor, p))
+            _tile(packed, out, place, task, (factor, p))

@@ -18,6 +18,7 @@ from __future__ import annotations
 from numba.core import types
 
 from fastkb.runtime import jit, matrix, prange, vector
+from fastkb.scalar.sums import two_product, two_sum
 
 
 def packed_length(n: int, d: int, rows: int, lead: int = 0) -> int:
@@ -25,10 +26,12 @@ def packed_length(n: int, d: int, rows: int, lead: int = 0) -> int:
     return -(-(n + lead) // rows) * rows * d
 
 
-@jit(parallel=True, signature=lambda T: (matrix(T), vector(T), types.intp, types.intp))
-def pack(X, packed, rows, lead):
+@jit(parallel=True, signature=lambda T: (matrix(T), vector(T), types.intp, types.intp, vector(T)))
+def pack(X, packed, rows, lead, centre):
     """Write `lead` rows of zeros and X (n, d), any strides, as panels into `packed`
     (:func:`packed_length`).
+
+    A `centre` of d numbers is subtracted from every row; an empty one is not.
     """
     n, d = X.shape
     panels = (n + lead + rows - 1) // rows
@@ -36,9 +39,30 @@ def pack(X, packed, rows, lead):
         start = panel * rows * d
         for i in range(rows):
             row = panel * rows + i - lead
-            if 0 <= row < n:
+            if 0 <= row < n and len(centre):
+                for k in range(d):
+                    packed[start + k * rows + i] = X[row, k] - centre[k]
+            elif 0 <= row < n:
                 for k in range(d):
                     packed[start + k * rows + i] = X[row, k]
             else:
                 for k in range(d):
                     packed[start + k * rows + i] = 0.0
+
+
+@jit(parallel=True, signature=lambda T: (vector(T), types.intp, types.intp, vector(T)))
+def packed_norms(packed, rows, d, out):
+    """Σ_k x_k² of every packed row, with an error of hardly more than its last rounding.
+
+    Products and sums are kept with what they round away (Ogita, Rump, Oishi 2005, Dot2).
+    """
+    for panel in prange(len(out) // rows):
+        start = panel * rows * d
+        for i in range(rows):
+            total, rest = packed.dtype.type(0), packed.dtype.type(0)
+            for k in range(d):
+                x = packed[start + k * rows + i]
+                square, lost = two_product(x, x)
+                total, error = two_sum(total, square)
+                rest += lost + error
+            out[panel * rows + i] = total + rest

@@ -134,7 +134,7 @@ def test_errors_come_before_any_part_and_out_of_parts(monkeypatch):
     with ThreadPoolExecutor(1) as threads:
         with pytest.raises(ZeroDivisionError):
             bootstrap((X,), fails_on_resamples, n_resamples=50, executor=threads)
-        monkeypatch.setattr(shards, "run_parts", None)
+        monkeypatch.setattr(shards, "in_parts", None)
         with pytest.raises(ValueError, match="statistic failed on the data"):
             bootstrap((X,), lambda x: 1 / 0, executor=threads)
     with pytest.raises(TypeError, match="executor must have a method submit"):

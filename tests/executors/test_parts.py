@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numba
@@ -12,7 +12,7 @@ import pytest
 
 from fastkb.executors import carriers
 from fastkb.executors.carriers import Job
-from fastkb.executors.parts import ExecutorError, check_executor, run_parts
+from fastkb.executors.parts import ExecutorError, check_executor, in_parts, spans
 from fastkb.runtime.threads import n_threads
 
 
@@ -32,6 +32,19 @@ class Squares:
         if what == ("fail",):
             raise ZeroDivisionError(f"part {number}")
         return number**2 + self.offset, self.token, n_threads()
+
+
+def run_parts(executor, job, parts, finish, advance):
+    """A call that is made of one job."""
+
+    def call(made):
+        results = []
+        for result in made.results(job, parts):
+            results.append(result)
+            advance(result)
+        return finish(results)
+
+    return in_parts(executor, call)
 
 
 def processes(workers=2):
@@ -57,7 +70,7 @@ def test_parts_come_in_their_order_and_are_told_as_they_come(make):
     parts = [(k,) for k in range(20)]
     found = run_parts(executor, Job(Squares, (5,)), parts, list, lambda part: told.append(part[0]))
     assert numbers(found) == [k**2 + 5 for k in range(20)]
-    assert sorted(told) == numbers(found)
+    assert told == numbers(found)
     built = {token for _, token, _ in found}
     assert len(built) <= {None: 1, Plain: 1}.get(type(executor) if executor else None, 3)
     if hasattr(executor, "shutdown"):
@@ -141,12 +154,9 @@ def test_a_broken_pool_keeps_what_was_finished(tmp_path):
     assert 0 < error.finished < 20
     assert error.total == 20
     assert "error.go_on(executor)" in str(error)
-    first = list(told)
-    assert len(first) == error.finished
+    assert told == [k**2 + 1 for k in range(len(told))]
     with processes(1) as pool:
         assert error.go_on(pool) == [k**2 + 1 for k in range(20)]
-    # Those that were finished were not computed again.
-    assert sorted(told) == [k**2 + 1 for k in range(20)]
 
 
 def test_a_pool_that_was_shut_down_is_broken():
@@ -157,6 +167,35 @@ def test_a_pool_that_was_shut_down_is_broken():
     assert caught.value.go_on() == [2, 5]
     with pytest.raises(TypeError, match="executor must have a method submit"):
         caught.value.go_on(3)
+
+
+def test_what_is_finished_is_not_computed_again():
+    computed, broken = [], [True]
+
+    class Breaks(Plain):
+        def submit(self, function, handle, threads, part):
+            if part == (2,) and broken[0]:
+                raise BrokenExecutor("a worker died")
+            computed.append(part[0])
+            return super().submit(function, handle, threads, part)
+
+    def call(parts):
+        first = list(parts.results(Job(Squares, (0,)), [(k,) for k in range(4)]))
+        return numbers(first), numbers(parts.results(Job(Squares, (100,)), [(1,), (2,)]))
+
+    with pytest.raises(ExecutorError, match="3 of 4 parts") as caught:
+        in_parts(Breaks(), call)
+    with pytest.raises(ExecutorError, match="3 of 4 parts") as caught:
+        caught.value.go_on(Breaks())
+    broken[0] = False
+    assert caught.value.go_on(Breaks()) == ([0, 1, 4, 9], [101, 104])
+    assert computed == [0, 1, 3, 2, 1, 2]
+
+
+def test_spans():
+    assert spans(10, 4) == [(0, 3), (3, 3), (6, 3), (9, 1)]
+    assert spans(3, 64) == [(0, 1), (1, 1), (2, 1)]
+    assert spans(0, 64) == []
 
 
 @pytest.mark.parametrize("wrong", [3, "processes", object()])
@@ -217,7 +256,7 @@ def test_dask_computes_a_lost_part_again_and_no_finished_one(client, tmp_path):
     told = []
     found = run_parts(client, Job(Traced, (str(tmp_path),)), parts, list, told.append)
     assert found == list(range(30))
-    assert sorted(told) == found
+    assert told == found
     computed = {}
     for path in tmp_path.iterdir():
         number = int(path.name.split("-")[0])

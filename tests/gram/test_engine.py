@@ -1,46 +1,44 @@
-"""The plan: what it decides, and that it says why."""
+"""One kernel of the table on checked rows: a reduction, a diagonal and values are those of the matrix."""
 
 import numpy as np
 import pytest
 
-from fastkb.gram.engine import plan
-from fastkb.runtime.memory import empty
+from fastkb.gram import engine
+from fastkb.gram.engine import Rows
 from fastkb.scalar.kernels import find
-from fastkb.tile.blocking import STREAMED_FROM
+from fastkb.tile.sinks import Into, Sink
 
-X = np.ones((3, 2))
-
-
-def test_symmetry():
-    out = np.empty((3, 3))
-    chosen = plan(find("rbf"), X, None, out)
-    assert chosen.symmetric
-    assert "mirrored" in chosen.reasons[1]
-    assert not plan(find("rbf"), X, X, out).symmetric
+X = np.random.default_rng(0).normal(size=(40, 5))
+Y = np.random.default_rng(1).normal(size=(30, 5))
+NAMES = [("rbf", (0.3,)), ("linear", ()), ("polynomial3", (0.2, 1.0)), ("laplacian", (0.1,))]
 
 
-def test_transposed_results():
-    assert plan(find("rbf"), X, None, np.empty((3, 3), order="F")).transposed
-    assert not plan(find("rbf"), X, None, np.empty((3, 3))).transposed
-    assert not plan(find("rbf"), X, X[:1], np.empty((3, 1))).transposed
+@pytest.mark.parametrize(("name", "parameters"), NAMES)
+def test_a_reduction_is_the_matrix_times_coefficients(name, parameters):
+    coefficients = np.random.default_rng(2).normal(size=(3, 30))
+    K = engine.compute(find(name), parameters, X, Y)
+    found = engine.reduce(find(name), parameters, 0, Rows(X, Y), coefficients)
+    np.testing.assert_allclose(found, K @ coefficients.T, rtol=1e-12, atol=1e-12)
 
 
-def test_only_large_results_with_regular_rows_are_streamed():
-    side = int(np.sqrt(STREAMED_FROM / 8)) // 8 * 8 + 8
-    large = empty((side, side), np.float64, "a test")
-    assert plan(find("rbf"), X, None, large).streaming
-    assert "past" in plan(find("rbf"), X, None, large).reasons[2]
-    assert not plan(find("rbf"), X, None, large[:8]).streaming
-    assert plan(find("rbf"), X, None, large).lead == 0
-    # One element into the line, in every row: the tiles are shifted.
-    late = plan(find("rbf"), X, None, large[:, 1:])
-    assert (late.streaming, late.lead) == (True, 1)
-    # Rows that begin at different places of a line, or not contiguous.
-    odd = empty((side, side + 1), np.float64, "a test")
-    assert not plan(find("rbf"), X, None, odd).streaming
-    assert not plan(find("rbf"), X, None, odd[:, ::2]).streaming
+@pytest.mark.parametrize(("name", "parameters"), NAMES)
+def test_a_diagonal_and_values_are_the_matrix(name, parameters):
+    K = engine.compute(find(name), parameters, X)
+    np.testing.assert_allclose(
+        engine.diagonal(find(name), parameters, 0, Rows(X)), np.diag(K), rtol=1e-14
+    )
 
 
-@pytest.mark.parametrize(("name", "word"), [("rbf", "sqdiff"), ("linear", "dot")])
-def test_the_form_is_explained(name, word):
-    assert plan(find(name), X, None, np.empty((3, 3))).reasons[0].startswith(word)
+def test_adding_and_multiplying():
+    K = engine.compute(find("rbf"), (0.3,), X)
+    out = np.ones_like(K)
+    engine.accumulate(find("rbf"), (0.3,), 0, Rows(X), Into(out, Sink.ADD, 2.0))
+    np.testing.assert_array_equal(out, 1.0 + 2.0 * K)
+    engine.accumulate(find("rbf"), (0.3,), 0, Rows(X), Into(out, Sink.MULTIPLY))
+    np.testing.assert_array_equal(out, (1.0 + 2.0 * K) * K)
+
+
+def test_a_shift_is_a_power_of_two():
+    np.testing.assert_array_equal(
+        engine.compute(find("rbf"), (0.3,), X, shift=3), engine.compute(find("rbf"), (2.4,), X)
+    )

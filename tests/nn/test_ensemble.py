@@ -1,12 +1,15 @@
 """Ensembles: every member is a network of its own; bands, means and histories of them."""
 
 import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import numba
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
+import fastkb
 from fastkb import bootstrap_band, nn
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.training import members as module
@@ -420,3 +423,49 @@ def test_a_pickle_holds_tensors_and_no_form_of_the_processor(dtype):
     np.testing.assert_array_equal(again.forward(X), ensemble.forward(X))
     np.testing.assert_array_equal(again.predict(X), ensemble.predict(X))
     assert len(again) == 3
+
+
+@pytest.mark.parametrize("workers", ["threads", "processes"])
+def test_members_trained_on_an_executor_are_those_of_one_process(workers):
+    x = np.random.default_rng(0).uniform(-1, 1, (60, 2))
+    y = np.sin(x[:, 0])
+    net = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1))
+    weights = np.random.default_rng(1).uniform(0.5, 1, 60)
+    options = {"n_resamples": 70, "epochs": 3, "rng": 4, "sample_weight": weights}
+    expected = nn.bootstrap_fit(net, x, y, **options)
+    told = []
+    make = ThreadPoolExecutor if workers == "threads" else ProcessPoolExecutor
+    settings = {} if workers == "threads" else {"mp_context": get_context("spawn")}
+    with make(2, **settings) as pool:
+        found = nn.bootstrap_fit(
+            net, x, y, executor=pool, progress=lambda *a: told.append(a), **options
+        )
+    np.testing.assert_array_equal(found.forward(x), expected.forward(x))
+    np.testing.assert_array_equal(found.history, expected.history)
+    np.testing.assert_array_equal(found.network.forward(x), expected.network.forward(x))
+    for member in (0, 69):
+        for name, value in expected.state_dict(member).items():
+            np.testing.assert_array_equal(found.state_dict(member)[name], value)
+    assert told[-1] == ("networks", 70, 70)
+
+
+def test_an_executor_that_breaks_and_one_that_is_none():
+    x = np.linspace(-1, 1, 30)[:, None]
+    net = nn.Sequential(nn.Linear(1, 3), nn.Tanh(), nn.Linear(3, 1))
+    options = {"n_resamples": 5, "epochs": 2, "rng": 4}
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(fastkb.ExecutorError, match="0 of 5 parts") as caught:
+        nn.bootstrap_fit(net, x, x[:, 0], executor=pool, **options)
+    expected = nn.bootstrap_fit(net, x, x[:, 0], **options)
+    np.testing.assert_array_equal(caught.value.go_on().forward(x), expected.forward(x))
+    with pytest.raises(TypeError, match="executor must have a method submit"):
+        nn.bootstrap_fit(net, x, x[:, 0], executor="dask", **options)
+
+
+def test_a_member_that_diverges_on_an_executor_is_named():
+    x = np.linspace(-1, 1, 30)[:, None]
+    net = nn.Sequential(nn.Linear(1, 3), nn.ReLU(), nn.Linear(3, 1))
+    options = {"n_resamples": 3, "epochs": 30, "rng": 4, "optimizer": nn.SGD(lr=1e3)}
+    with ThreadPoolExecutor(1) as pool, pytest.raises(FloatingPointError, match="the loss"):
+        nn.bootstrap_fit(net, 100 * x, x[:, 0], executor=pool, **options)

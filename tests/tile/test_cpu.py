@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastkb.gram import engine
+from fastkb.gram import plan as planning
 from fastkb.gram.engine import compute
 from fastkb.reference import gram as reference
 from fastkb.runtime.memory import empty
@@ -100,7 +100,7 @@ def test_every_layout_of_out_receives_the_same_bits(n, m, dtype, out_layout, str
     outside = base.copy()
     with pytest.MonkeyPatch.context() as patch:
         if streaming:
-            patch.setattr(engine, "STREAMED_FROM", 0)
+            patch.setattr(planning, "STREAMED_FROM", 0)
         got = compute(find("rbf"), (0.3,), X, Y, out)
     assert got is out
     np.testing.assert_array_equal(out, expected)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,15 +17,20 @@ from fastkb.bands.models.checks import (
     is_network,
     is_pairwise,
 )
-from fastkb.bands.models.models import GivenData, Model
+from fastkb.bands.models.models import GivenData, Model, Prediction, predict_replicates
 from fastkb.bands.models.refits import Draws, Refits, refit
 from fastkb.bands.networks.perceptron_refits import SIDE_BY_SIDE, refit_side_by_side
+from fastkb.executors.carriers import Job
+from fastkb.executors.parts import Parts, spans
 from fastkb.random.streams import bootstrap_counts
 from fastkb.resample.response_schemes import ResponseScheme
 from fastkb.resample.weight_schemes import WeightScheme
 from fastkb.runtime.progress import ProgressLike
 from fastkb.storage.checkpoint import Checkpoint
 from fastkb.storage.identity import describe_estimator
+
+# Parts of a band that an executor gets.
+_PARTS = 64
 
 
 class Options(NamedTuple):
@@ -39,6 +45,9 @@ class Options(NamedTuple):
     progress: ProgressLike
     fit_params: Mapping[str, Any] | None = None
     kind: str = "percentile"  # of band; for prediction bands models are evaluated at the data, too
+    work: Parts | None = (
+        None  # what computes replicates on an executor; None: they are computed here
+    )
 
 
 class ModelBand(NamedTuple):
@@ -90,7 +99,11 @@ def band_of_model(
     if alone == "":
         refits = refit_side_by_side(model, data, draws, n_resamples, loss, checkpoint, progress)
         return ModelBand(refits, "ensemble", SIDE_BY_SIDE, model.classes)
-    refits = refit(model, data, draws, n_resamples, loss, options.n_jobs, checkpoint, progress)
+    elsewhere = None
+    if options.work is not None:
+        elsewhere = partial(_elsewhere, options, model, data, bool(loss))
+    where = options.n_jobs, elsewhere
+    refits = refit(model, data, draws, n_resamples, loss, where, checkpoint, progress)
     solver = "weights" if model.weighted else "rows"
     if responses:
         solver, reason = (
@@ -100,6 +113,41 @@ def band_of_model(
     elif alone:
         reason = f"{reason}, and they are not trained side by side: {alone}"
     return ModelBand(refits, solver, reason, model.classes)
+
+
+class _Refitter:
+    """What refits replicates in a worker."""
+
+    def __init__(
+        self,
+        model: Model,
+        data: GivenData,
+        scheme: Any,
+        key: np.ndarray,
+        at_data: Any,
+        out_of_bag: bool,
+    ) -> None:
+        self._model, self._data, self._out_of_bag = model, data, out_of_bag
+        draws = make_draws(scheme, data.y, key)
+        self._weights = draws.weights
+        self._responses = draws.responses(at_data) if draws.responses else None
+
+    def __call__(self, first: int, count: int) -> list[Prediction]:
+        weights = self._weights(first, count) if self._weights else None
+        new = self._responses(first, count) if self._responses else None
+        return predict_replicates(self._model, self._data, first, weights, new, self._out_of_bag)
+
+
+def _elsewhere(
+    options: Options, model: Model, data: GivenData, out_of_bag: bool, at_data: Any, done: int
+) -> Generator[list[Prediction], None, None]:
+    """The replicates from `done` on, computed on an executor."""
+    assert options.work is not None
+    job = Job(_Refitter, (model, data, options.scheme, options.key, at_data, out_of_bag))
+    parts = spans(options.n_resamples, _PARTS)
+    first = next((k for k, (begin, count) in enumerate(parts) if begin + count > done), len(parts))
+    for k, some in enumerate(options.work.results(job, parts, first), first):
+        yield some[max(0, done - parts[k][0]) :]
 
 
 def _why_alone(estimator: Any, solver: str, responses: bool) -> str | None:

@@ -55,13 +55,16 @@ class Draws(NamedTuple):
     responses: Callable[[np.ndarray], Callable[[int, int], np.ndarray]] | None
 
 
+Where = tuple[int | None, Callable[[Any, int], Generator[list[Prediction], None, None]] | None]
+
+
 def refit(
     model: Model,
     data: GivenData,
     draws: Draws,
     n_resamples: int,
     out_of_bag: str,
-    n_jobs: int | None,
+    where: Where,
     checkpoint: Checkpoint | None,
     progress: ProgressLike,
 ) -> Refits:
@@ -75,8 +78,9 @@ def refit(
     n_resamples : int
     out_of_bag : str
         The loss of the out-of-bag error, or "" for none.
-    n_jobs : int or None
-        joblib's.
+    where : (int or None, callable or None)
+        joblib's number of workers; or what yields the replicates from a number on, from the fitted values
+        at the data and that number.
     checkpoint : Checkpoint or None
         Finished replicates are loaded from it, and saved to it.
     progress : bool
@@ -87,7 +91,11 @@ def refit(
     center = on_all_data(model, data, bool(out_of_bag or draws.responses))
     seconds = time.perf_counter() - start
 
+    n_jobs, elsewhere = where
+
     def predict(first: int) -> Generator[list[Prediction], None, None]:
+        if elsewhere is not None:
+            return elsewhere(center.at_data, first)
         span = first, n_resamples
         return _tasks(model, data, draws, center.at_data, span, bool(out_of_bag), n_jobs, seconds)
 

@@ -14,6 +14,8 @@ from fastkb.bands.ridge.basis import TOLERANCE, Basis, Refused
 from fastkb.bands.ridge.kernel_source import KernelSource
 from fastkb.bands.ridge.lowrank import BATCH, LowRank
 from fastkb.bands.ridge.solver_choice import SolverChoice, choose_solver, largest_useful_rank
+from fastkb.executors import carriers
+from fastkb.executors.parts import Parts, spans
 from fastkb.random.streams import bootstrap_counts
 from fastkb.runtime.callers import stacklevel
 from fastkb.runtime.memory import empty
@@ -29,6 +31,9 @@ _ATTEMPTS = 3
 # Certificates above these are refused: of replicates, and of the fit on all data.
 _LIMIT = _CENTER_LIMIT = TOLERANCE
 
+
+# Parts of a band that an executor gets.
+_PARTS = 64
 
 # Targets below 2 to this power, and above its inverse, have squares in range.
 _SQUARED = 450
@@ -56,6 +61,9 @@ class Job(NamedTuple):
     progress: ProgressLike = False
     scheme: Any = None  # None: rows are drawn one by one
     checkpoint: Checkpoint | None = None  # finished replicates are loaded from it, and saved to it
+    work: Parts | None = (
+        None  # what computes replicates on an executor; None: they are computed here
+    )
 
 
 def compute_replicates(job: Job, solver: str) -> Replicates:
@@ -187,13 +195,48 @@ def _exactly(job: Job, choice: SolverChoice) -> Replicates:
         counted(job.progress, "replicates", job.n_resamples) as bar,
         Saving(job.checkpoint) as saving,
     ):
-        for first, count in _chunks(job.n_resamples, n_threads(), bar, start=done):
-            some = np.arange(first, first + count)
-            distribution[some] = exact.predict(_weights(job, some))
-            saving.finished(exact=distribution[: first + count])
+        for first, values in _exact_parts(job, exact, bar, done):
+            ready = first + len(values)
+            distribution[first:ready] = values
+            saving.finished(exact=distribution[:ready])
     center = exact.center()
     exact.warn()
     return Replicates(center, distribution, choice, None, None, 0)
+
+
+def _exact_parts(job: Job, exact: _Exact, bar: Any, done: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(first replicate, predictions) from `done` on, some at a time: here, or on an executor."""
+    if job.work is None:
+        for first, count in _chunks(job.n_resamples, n_threads(), bar, start=done):
+            yield first, exact.predict(_weights(job, np.arange(first, first + count)))
+        return
+    bar.update(done)
+    task = carriers.Job(_ExactPart, (job._replace(progress=False, checkpoint=None, work=None),))
+    parts = spans(job.n_resamples, _PARTS)
+    k = next((k for k, (begin, count) in enumerate(parts) if begin + count > done), len(parts))
+    for values, singular in job.work.results(task, parts, k):
+        exact.singular += singular
+        first = parts[k][0]
+        skipped = max(0, done - first)
+        yield first + skipped, values[skipped:]
+        bar.update(len(values) - skipped)
+        k += 1
+
+
+class _ExactPart:
+    """Replicates by factorisation, in a worker."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        with limit_blas(1):
+            self._exact = _Exact(job)
+
+    def __call__(self, first: int, count: int) -> tuple[np.ndarray, int]:
+        """Predictions, and how many systems were singular."""
+        exact, before = self._exact, self._exact.singular
+        with limit_blas(1):
+            values = exact.predict(_weights(self._job, np.arange(first, first + count)))
+        return values, exact.singular - before
 
 
 class _Exact:
@@ -207,7 +250,7 @@ class _Exact:
             source.gram(), source.cross(), targets, job.alpha, source.fit_intercept
         )
         self._work = cholesky.workspace(self._problem)
-        self._singular = 0
+        self.singular = 0
 
     def predict(self, weights: np.ndarray) -> np.ndarray:
         """Predictions for rows of weights.  # shape: (len(weights), n_eval, n_targets)"""
@@ -215,7 +258,7 @@ class _Exact:
         values = np.ascontiguousarray(values)
         for b in np.flatnonzero(failed):
             values[b] = self._least_squares(weights[b])
-        self._singular += int(failed.sum())
+        self.singular += int(failed.sum())
         return values
 
     def center(self) -> np.ndarray:
@@ -254,11 +297,11 @@ class _Exact:
 
     def warn(self) -> None:
         """Say how many systems were singular, if any."""
-        if self._singular:
+        if self.singular:
             from scipy.linalg import LinAlgWarning
 
             warnings.warn(
-                f"{self._singular} of {self._job.n_resamples + 1} systems K + alpha·I were singular "
+                f"{self.singular} of {self._job.n_resamples + 1} systems K + alpha·I were singular "
                 "to working precision and solved by least squares. A larger alpha makes them well "
                 "posed.",
                 LinAlgWarning,

@@ -135,6 +135,7 @@ def _percentile(
             options.progress,
             prepared,
             checkpoint,
+            options.work,
         )
         if isinstance(prepared, ResponseScheme):
             replicates = response_replicates(job)

@@ -30,6 +30,7 @@ from fastkb.runtime import inline, jit, prange
 from fastkb.runtime.cpu import cpu
 from fastkb.runtime.threads import n_threads
 from fastkb.scalar.bits import fma
+from fastkb.scalar.sums import two_product, two_sum
 
 MEAN, VARIANCE, SUM, DEVIATION = (
     int(one) for one in (Code.MEAN, Code.VARIANCE, Code.SUM, Code.DEVIATION)
@@ -54,21 +55,6 @@ _LARGEST_TABLE = 2**27
 _VANISHING = 2.0**-400
 # What an error may be of the result: it is not seen in the last bit then.
 _UNSEEN = 2.0**-54
-
-
-@inline
-def _two_sum(a, b):
-    """a + b as rounded, and what was rounded away (Knuth)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
-@inline
-def _two_product(a, b):
-    """a·b as rounded, and what was rounded away."""
-    product = a * b
-    return product, fma(a, b, -product)
 
 
 class Table(NamedTuple):
@@ -96,9 +82,9 @@ def _fill_table(x, y, sums, sizes):
             high, low, size = 0.0, 0.0, 0.0
             sums[s, t, 0, 0] = sums[s, t, 0, 1] = 0.0
             for i in range(x.shape[1]):
-                term, rest = (first[i], 0.0) if single else _two_product(first[i], second[i])
-                high, error = _two_sum(high, term)
-                high, low = _two_sum(high, low + (error + rest))
+                term, rest = (first[i], 0.0) if single else two_product(first[i], second[i])
+                high, error = two_sum(high, term)
+                high, low = two_sum(high, low + (error + rest))
                 sums[s, t, i + 1, 0] = high
                 sums[s, t, i + 1, 1] = low
                 size += abs(term)
@@ -154,18 +140,18 @@ def _sum_of_runs(sums, starts, lengths, used):
     for k in range(used):
         start = np.intp(starts[k])
         end = start + np.intp(lengths[k])
-        difference, error = _two_sum(sums[end, 0], -sums[start, 0])
-        total, lost = _two_sum(total, difference)
+        difference, error = two_sum(sums[end, 0], -sums[start, 0])
+        total, lost = two_sum(total, difference)
         rest += lost + (error + (sums[end, 1] - sums[start, 1]))
-    return _two_sum(total, rest)
+    return two_sum(total, rest)
 
 
 @inline
 def _spread(a, b, product, n):
     """n·Σxy - Σx·Σy from pairs of sums, rounded once."""
-    left, left_error = _two_product(product[0], n)
-    right, right_error = _two_product(a[0], b[0])
-    difference, error = _two_sum(left, -right)
+    left, left_error = two_product(product[0], n)
+    right, right_error = two_product(a[0], b[0])
+    difference, error = two_sum(left, -right)
     error += left_error - right_error
     return difference + (error + (product[1] * n - (a[0] * b[1] + a[1] * b[0])))
 

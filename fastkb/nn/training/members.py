@@ -110,7 +110,8 @@ class Members:
         self._first_parameters = FirstParameters(self.engine, network.layers)
         pace = Pace(self.engine.work(settings.batch_size))
         self._job = Fit(self.engine, optimizer, self.loss, l2, *settings, False, pace)
-        self._rates: list[float] = []
+        #: The learning rate of each epoch, which are those of the network on all data.
+        self.rates: list[float] = []
 
     @property
     def epochs(self) -> int:
@@ -136,7 +137,7 @@ class Members:
         engine, state, key = whole._ready(self.engine.dtype)
         job = self._job._replace(engine=engine)
         whole._state = fit(whole, job, self.data, None, state, whole._progress, key)
-        self._rates = whole.history["learning_rate"]
+        self.rates = whole.history["learning_rate"]
         return whole
 
     def counts(self, first: int, count: int) -> np.ndarray:
@@ -193,8 +194,8 @@ class Members:
         progress, most = Progress(), max(1, _SIDE_BY_SIDE // (count * n))
         while progress.epochs < job.epochs:
             epoch = progress.epochs
-            rate = self._rates[epoch]
-            ahead = self._rates[epoch : epoch + most]
+            rate = self.rates[epoch]
+            ahead = self.rates[epoch : epoch + most]
             alike = next((k for k, other in enumerate(ahead) if other != rate), len(ahead))
             together = job.together(count, n, alike)
             if job.shuffle:

@@ -1,5 +1,8 @@
 """What is asked of a refitted model: solvers, schemes and refusals, before any fit."""
 
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
 import numpy as np
 import pytest
 import sklearn.kernel_ridge
@@ -8,9 +11,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeRegressor
 
 import fastkb
-from fastkb import bootstrap_band, schemes
+from fastkb import ExecutorError, bootstrap_band, schemes
 from fastkb.bands.models.model_band import Options, describe_job, describe_scheme, numbers_of
 from fastkb.bands.models.models import GivenData
 from fastkb.random.streams import key_from_rng
@@ -324,3 +328,75 @@ def test_descriptions(data):
     assert job["scheme"] == "rows"
     assert job["n_resamples"] == 9
     assert "LinearRegression(" in job["estimator"]
+
+
+# --- on an executor -----------------------------------------------------------------------------
+
+ROWS = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+TARGETS = np.sin(3 * ROWS[:, 0]) + 0.1 * np.random.default_rng(1).normal(size=50)
+POINTS = np.random.default_rng(2).uniform(-1, 1, (7, 2))
+
+
+def fit_predict(X, y, w, X_eval):
+    centre = (w[:, None] * X).sum(axis=0) / w.sum()
+    return (X_eval - centre) @ np.ones(X.shape[1]) + np.average(y, weights=w)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (LinearRegression(), {}),
+        (DecisionTreeRegressor(max_depth=3), {"out_of_bag": True}),
+        (DecisionTreeRegressor(max_depth=3), {"solver": "rows"}),
+        (fit_predict, {}),
+        (LinearRegression(), {"scheme": schemes.Wild()}),
+        (LinearRegression(), {"scheme": schemes.Bayesian()}),
+    ],
+)
+def test_refits_on_an_executor_are_those_of_this_process(model, options, processes):
+    options = {"n_resamples": 70, "rng": 3, **options}
+    expected = bootstrap_band(model, ROWS, TARGETS, POINTS, **options)
+    told = []
+    with ThreadPoolExecutor(2) as threads:
+        for executor in (threads, processes):
+            found = bootstrap_band(
+                model, ROWS, TARGETS, POINTS, executor=executor,
+                progress=lambda *a: told.append(a), **options,
+            )  # fmt: skip
+            np.testing.assert_array_equal(found.distribution, expected.distribution)
+            np.testing.assert_array_equal(found.low, expected.low)
+            if options.get("out_of_bag"):
+                assert found.prediction_error == expected.prediction_error
+            assert told[-1] == ("replicates", 70, 70)
+
+
+def test_a_broken_executor_and_a_checkpoint(tmp_path):
+    path = tmp_path / "band.npz"
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    options = {"n_resamples": 40, "rng": 3, "checkpoint": path}
+    with pytest.raises(ExecutorError) as caught:
+        bootstrap_band(LinearRegression(), ROWS, TARGETS, POINTS, executor=pool, **options)
+    expected = bootstrap_band(LinearRegression(), ROWS, TARGETS, POINTS, n_resamples=40, rng=3)
+    found = caught.value.go_on()
+    np.testing.assert_array_equal(found.distribution, expected.distribution)
+    # And from the file that all replicates were saved to.
+    with ThreadPoolExecutor(1) as working:
+        again = bootstrap_band(
+            LinearRegression(), ROWS, TARGETS, POINTS, executor=working, **options
+        )
+    np.testing.assert_array_equal(again.distribution, expected.distribution)
+
+
+def test_an_executor_excludes_workers_of_joblib():
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(ValueError, match="executor excludes n_jobs"):
+            bootstrap_band(LinearRegression(), ROWS, TARGETS, POINTS, executor=pool, n_jobs=2)
+        with pytest.raises(TypeError, match="executor must have a method submit"):
+            bootstrap_band(LinearRegression(), ROWS, TARGETS, POINTS, executor=2)

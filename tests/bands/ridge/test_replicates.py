@@ -1,6 +1,8 @@
 """Chunks, interruptions, and who computes what."""
 
 import itertools
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -187,3 +189,21 @@ def test_noise_around_a_constant_has_the_band_of_its_mean(solver):
     # The kernel's part is at most of the order of n/λ, here 2%.
     np.testing.assert_allclose(band.high - band.low, high - low, rtol=0.05)
     np.testing.assert_allclose(band.mean, means.mean(), atol=0.05 * (high - low))
+
+
+@pytest.mark.parametrize("workers", ["threads", "processes"])
+@pytest.mark.parametrize("alpha", [0.1, 0.0])
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
+def test_factorisations_on_an_executor_are_those_of_this_process(workers, alpha):
+    rng = np.random.default_rng(0)
+    X, points = rng.normal(size=(40, 3)), rng.normal(size=(6, 3))
+    y = np.stack([X[:, 0], X[:, 1] ** 2], axis=1)
+    model = fastkb.KernelRidge(alpha=alpha, kernel="rbf", gamma=0.3)
+    options = {"n_resamples": 70, "rng": 2, "solver": "cholesky"}
+    expected = fastkb.bootstrap_band(model, X, y, points, **options)
+    make = ThreadPoolExecutor if workers == "threads" else ProcessPoolExecutor
+    settings = {} if workers == "threads" else {"mp_context": get_context("spawn")}
+    with make(2, **settings) as pool:
+        found = fastkb.bootstrap_band(model, X, y, points, executor=pool, **options)
+    np.testing.assert_array_equal(found.distribution, expected.distribution)
+    np.testing.assert_array_equal(found.center, expected.center)

@@ -1,0 +1,148 @@
+"""A planned Gram matrix, run on the CPU: rows are packed, and the tiles computed some at a time.
+
+Squared distances of many columns are made of inner products where that is *certified*: differences take
+two operations for each term, inner products one. The rows are centred before, and their largest norm
+bounds what the rounding errors of the products can do to a value of the kernel. The choice reads the
+data, and neither threads nor tiles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from fastkb.gram.plan import Plan
+from fastkb.runtime.cpu import cpu as processor
+from fastkb.runtime.memory import scratch
+from fastkb.scalar.kernels import Form, epilogue_code
+from fastkb.tile import cpu
+from fastkb.tile.blocking import PRODUCTS_FROM, PRODUCTS_OF
+from fastkb.tile.pack import pack, packed_length, packed_norms
+from fastkb.tile.sinks import Into
+
+
+class Typed(NamedTuple):
+    """The numbers that compiled code reads beside the data."""
+
+    parameters: tuple[float, ...]
+    weights: np.ndarray | None = None  # of a weighted form.  # shape: (d,)
+    coefficients: np.ndarray | None = None  # of a reduction.  # shape: (targets, m)
+
+
+def drive(
+    chosen: Plan,
+    X: np.ndarray,
+    Y: np.ndarray | None,
+    into: Into,
+    numbers: Typed,
+    steepness: float | None = None,
+) -> None:
+    """Compute K(X, Y) as planned, into its place.
+
+    With the `steepness` of the scalar function, distances may be made of inner products.
+    """
+    out = into.out
+    if chosen.transposed:
+        out = out.T
+        X, Y = (X, None) if Y is None else (Y, X)
+    sizes, Z = chosen.sizes, X if Y is None else Y
+    lead = chosen.lead if chosen.symmetric else 0
+    task = cpu.Task(
+        form=int(chosen.row.form),
+        code=epilogue_code(chosen.row),
+        sink=int(into.sink),
+        symmetric=int(chosen.symmetric),
+        n=len(X),
+        m=len(Z),
+        d=chosen.d,
+        streaming=int(chosen.streaming),
+        lead=chosen.lead,
+        tile=chosen.tile,
+        distances=0,
+        first=0,
+        stop=0,
+    )
+    tiles = chosen.n_tiles, chosen.chunk
+    if steepness is not None and _worth_products(chosen):
+        centre = _centre(X, Y)
+        with (
+            packed(X, "a", sizes.mr, lead, centre) as a,
+            packed(Z, "b", sizes.nr, chosen.lead, centre) as b,
+        ):
+            norms = cpu.Norms(_norms(a, sizes.mr, chosen.d), _norms(b, sizes.nr, chosen.d))
+            if _certified(steepness, norms, chosen.d):
+                task = task._replace(form=int(Form.DOT), distances=1)
+                run_tiles(a, b, out, task, tiles, into.factor, numbers, norms)
+                return
+    with packed(X, "a", sizes.mr, lead) as a, packed(Z, "b", sizes.nr, chosen.lead) as b:
+        run_tiles(a, b, out, task, tiles, into.factor, numbers)
+
+
+def _worth_products(chosen: Plan) -> bool:
+    """Whether inner products are so much quicker than differences that a look at the data pays."""
+    return (
+        chosen.d >= PRODUCTS_FROM and math.prod(chosen.shape) >= PRODUCTS_OF and processor().has_fma
+    )
+
+
+def _centre(X: np.ndarray, Y: np.ndarray | None) -> np.ndarray:
+    """The mean of all rows.  # shape: (d,)"""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total, count = X.sum(axis=0, dtype=np.float64), len(X)
+        if Y is not None:
+            total, count = total + Y.sum(axis=0, dtype=np.float64), count + len(Y)
+        return (total / count).astype(X.dtype)
+
+
+def _norms(panels: np.ndarray, height: int, d: int) -> np.ndarray:
+    """Squared norms of packed rows.  # shape: (rows,)"""
+    out = np.empty(len(panels) // d, panels.dtype)
+    packed_norms(panels, height, d, out)
+    return out
+
+
+def _certified(steepness: float, norms: cpu.Norms, d: int) -> bool:
+    r"""Whether distances of inner products are right to :math:`2 d \epsilon` of the kernel's values.
+
+    With R² the largest squared norm of a centred row, a sum of d products is wrong by
+    :math:`d \epsilon R^2 / 2` at most, and counts twice; centring, norms and the last sums take some
+    units :math:`\epsilon R^2` more. The scalar function turns an error of the distance into one of its
+    value, relative to it, of no more than its steepness times as much.
+    """
+    largest = max(float(norms.a.max()), float(norms.b.max()))
+    return bool(steepness * largest * (d + 8) <= 2.0 * d)
+
+
+@contextlib.contextmanager
+def packed(
+    X: np.ndarray, name: str, height: int, lead: int = 0, centre: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """The rows of X, less a centre, as the micro-kernel reads them, in panels of `height`."""
+    length = packed_length(len(X), X.shape[1], height, lead)
+    with scratch(name, length, X.dtype, "the packed form of the data") as panels:
+        pack(X, panels, height, lead, np.empty(0, X.dtype) if centre is None else centre)
+        yield panels
+
+
+def run_tiles(
+    a: np.ndarray,
+    b: np.ndarray,
+    out: np.ndarray,
+    task: cpu.Task,
+    tiles: tuple[int, int],  # all of them, and how many at a time
+    factor: float,
+    numbers: Typed,
+    norms: cpu.Norms | None = None,
+) -> None:
+    """All tiles, some at a time: between two runs Ctrl-C is answered."""
+    count, together = tiles
+    weights = a[:0] if numbers.weights is None else numbers.weights
+    coefficients = a[:0].reshape(0, 0) if numbers.coefficients is None else numbers.coefficients
+    packed = cpu.Packed(a, b, weights, coefficients, norms or cpu.Norms(a[:0], a[:0]))
+    for first in range(0, count, together):
+        some = task._replace(first=first, stop=min(first + together, count))
+        cpu.gram_tiles(packed, out, some, factor, numbers.parameters)
