@@ -10,6 +10,7 @@
 `units.py`       rows in units that keep values in a float's range
 `pairwise.py`    scikit-learn's functions, derived from the table of :mod:`fastkb.scalar.kernels`
 `products.py`    a Gram matrix times coefficients, without the matrix
+`lazy.py`        Dask arrays: a lazy Gram matrix, block by block
 `peers.py`       the kernels that scikit-learn computes
 `features.py`    the Taylor features of the RBF kernel
 `checks.py`      matrices, widths, ``out``

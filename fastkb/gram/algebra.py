@@ -14,7 +14,7 @@ import numpy as np
 
 from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import check_number
-from fastkb.gram import evaluate, units
+from fastkb.gram import evaluate, lazy, units
 from fastkb.gram.checks import check_length_scales, check_matrices, check_out
 from fastkb.gram.engine import takes_room
 from fastkb.gram.evaluate import Work
@@ -86,9 +86,7 @@ class Kernel:
     @property
     def row(self) -> Row:
         """The kernel's row of :data:`fastkb.scalar.kernels.KERNELS`, if it has one."""
-        raise TypeError(
-            f"{type(self).__name__} has no row of the table, and no form and function of its own"
-        )
+        raise TypeError(f"{type(self).__name__} has no row of the table, no form and no function")
 
     @property
     def parameters(self) -> tuple[float, ...]:
@@ -114,6 +112,8 @@ class Kernel:
 
     def __call__(self, X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
         """The Gram matrix: see :func:`fastkb.gram`."""
+        if lazy.is_lazy(X, Y):
+            return lazy.gram_of_blocks(self, X, Y, out)
         X, Y = check_matrices(X, Y)
         if out is not None:
             check_out(out, (len(X), len(X if Y is None else Y)), X.dtype, X, Y)

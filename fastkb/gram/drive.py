@@ -16,13 +16,15 @@ from typing import NamedTuple
 import numpy as np
 
 from fastkb.gram.plan import Plan
+from fastkb.runtime import memory
 from fastkb.runtime.cpu import cpu as processor
-from fastkb.runtime.memory import scratch
 from fastkb.scalar.kernels import Form, epilogue_code
 from fastkb.tile import cpu
 from fastkb.tile.blocking import PRODUCTS_FROM, PRODUCTS_OF
-from fastkb.tile.pack import pack, packed_length, packed_norms
+from fastkb.tile.pack import column_sums, pack, packed_length, packed_norms
 from fastkb.tile.sinks import Into
+
+Norms = tuple[np.ndarray, np.ndarray]  # of the packed rows on the left, and on the right
 
 
 class Typed(NamedTuple):
@@ -73,7 +75,9 @@ def drive(
             packed(X, "a", sizes.mr, lead, centre) as a,
             packed(Z, "b", sizes.nr, chosen.lead, centre) as b,
         ):
-            norms = cpu.Norms(_norms(a, sizes.mr, chosen.d), _norms(b, sizes.nr, chosen.d))
+            right = _norms(b, sizes.nr, chosen.d)
+            left = _norms(a, sizes.mr, chosen.d) if Y is not None else right
+            norms = left, right
             if _certified(steepness, norms, chosen.d):
                 task = task._replace(form=int(Form.DOT), distances=1)
                 run_tiles(a, b, out, task, tiles, into.factor, numbers, norms)
@@ -90,22 +94,24 @@ def _worth_products(chosen: Plan) -> bool:
 
 
 def _centre(X: np.ndarray, Y: np.ndarray | None) -> np.ndarray:
-    """The mean of all rows.  # shape: (d,)"""
+    """The mean of all rows, the same for any memory layout, and for Y and X.  # shape: (d,)"""
+    parts = [X] if Y is None else [X, Y]
+    sums = np.empty((len(parts), X.shape[1]))
+    for part, out in zip(parts, sums, strict=True):
+        column_sums(part, out)
     with np.errstate(over="ignore", invalid="ignore"):
-        total, count = X.sum(axis=0, dtype=np.float64), len(X)
-        if Y is not None:
-            total, count = total + Y.sum(axis=0, dtype=np.float64), count + len(Y)
-        return (total / count).astype(X.dtype)
+        return (sums.sum(axis=0) / sum(map(len, parts))).astype(X.dtype)
 
 
 def _norms(panels: np.ndarray, height: int, d: int) -> np.ndarray:
     """Squared norms of packed rows.  # shape: (rows,)"""
-    out = np.empty(len(panels) // d, panels.dtype)
-    packed_norms(panels, height, d, out)
+    rows = len(panels) // d
+    out, scratch = np.empty(rows, panels.dtype), np.empty((rows // height, height), panels.dtype)
+    packed_norms(panels, height, d, out, scratch)
     return out
 
 
-def _certified(steepness: float, norms: cpu.Norms, d: int) -> bool:
+def _certified(steepness: float, norms: Norms, d: int) -> bool:
     r"""Whether distances of inner products are right to :math:`2 d \epsilon` of the kernel's values.
 
     With R² the largest squared norm of a centred row, a sum of d products is wrong by
@@ -113,7 +119,7 @@ def _certified(steepness: float, norms: cpu.Norms, d: int) -> bool:
     units :math:`\epsilon R^2` more. The scalar function turns an error of the distance into one of its
     value, relative to it, of no more than its steepness times as much.
     """
-    largest = max(float(norms.a.max()), float(norms.b.max()))
+    largest = max(float(one.max()) for one in norms)
     return bool(steepness * largest * (d + 8) <= 2.0 * d)
 
 
@@ -123,7 +129,7 @@ def packed(
 ) -> Iterator[np.ndarray]:
     """The rows of X, less a centre, as the micro-kernel reads them, in panels of `height`."""
     length = packed_length(len(X), X.shape[1], height, lead)
-    with scratch(name, length, X.dtype, "the packed form of the data") as panels:
+    with memory.scratch(name, length, X.dtype, "the packed form of the data") as panels:
         pack(X, panels, height, lead, np.empty(0, X.dtype) if centre is None else centre)
         yield panels
 
@@ -136,13 +142,13 @@ def run_tiles(
     tiles: tuple[int, int],  # all of them, and how many at a time
     factor: float,
     numbers: Typed,
-    norms: cpu.Norms | None = None,
+    norms: Norms | None = None,
 ) -> None:
     """All tiles, some at a time: between two runs Ctrl-C is answered."""
     count, together = tiles
     weights = a[:0] if numbers.weights is None else numbers.weights
     coefficients = a[:0].reshape(0, 0) if numbers.coefficients is None else numbers.coefficients
-    packed = cpu.Packed(a, b, weights, coefficients, norms or cpu.Norms(a[:0], a[:0]))
+    packed = cpu.Packed(a, b, weights, coefficients, *(norms or (a[:0], a[:0])))
     for first in range(0, count, together):
         some = task._replace(first=first, stop=min(first + together, count))
         cpu.gram_tiles(packed, out, some, factor, numbers.parameters)

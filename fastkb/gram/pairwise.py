@@ -18,6 +18,7 @@ from fastkb.checks.scalars import check_number
 from fastkb.gram import engine, peers, units
 from fastkb.gram.checks import check_gammas, check_matrices, check_out
 from fastkb.gram.kernels import Kernel, polynomial_row
+from fastkb.gram.lazy import takes_dask
 from fastkb.runtime.cuda import is_device_array
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import find, named, sums
@@ -26,12 +27,14 @@ from fastkb.scalar.kernels import find, named, sums
 _TOGETHER = 2**18
 
 
+@takes_dask
 def linear_kernel(X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
     r"""Linear kernel :math:`K(x, x') = x^T x'`.
 
     Parameters
     ----------
     X : array-like or sparse matrix of shape (n, d)
+        Of a Dask array the result is one, too: lazy, block by block.
     Y : array-like or sparse matrix of shape (m, d), optional
         X if absent.
     out : ndarray of shape (n, m), optional
@@ -59,6 +62,7 @@ def linear_kernel(X: Any, Y: Any = None, *, out: np.ndarray | None = None) -> np
     return _compute(find("linear"), X, Y, out, {})
 
 
+@takes_dask
 def polynomial_kernel(
     X: Any,
     Y: Any = None,
@@ -101,6 +105,7 @@ def polynomial_kernel(
     return _compute(polynomial_row(degree), X, Y, out, given)
 
 
+@takes_dask
 def sigmoid_kernel(
     X: Any,
     Y: Any = None,
@@ -138,6 +143,7 @@ def sigmoid_kernel(
     return _compute(find("sigmoid"), X, Y, out, {"gamma": gamma, "coef0": coef0})
 
 
+@takes_dask
 def rbf_kernel(
     X: Any, Y: Any = None, gamma: float | None = None, *, out: np.ndarray | None = None
 ) -> np.ndarray:
@@ -174,6 +180,7 @@ def rbf_kernel(
     return _compute(find("rbf"), X, Y, out, {"gamma": gamma})
 
 
+@takes_dask
 def laplacian_kernel(
     X: Any, Y: Any = None, gamma: float | None = None, *, out: np.ndarray | None = None
 ) -> np.ndarray:
@@ -324,6 +331,7 @@ def diagonal(metric: Any, X: Any, given: dict[str, Any]) -> np.ndarray | None:
     return engine.diagonal(row, parameters, 0, engine.Rows(X))
 
 
+@takes_dask
 def pairwise_kernels(
     X: Any,
     Y: Any = None,

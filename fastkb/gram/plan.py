@@ -103,6 +103,7 @@ def _reason(row: Row) -> str:
 
 @functools.cache  # a type's name is looked up in 3 µs
 def sizes_of(dtype: np.dtype) -> Blocking:
+    """The blocking of an element type."""
     return blocking(str(dtype))
 
 

@@ -37,8 +37,8 @@ STREAMED_FROM = 16 * 2**20
 # Columns from which distances are made of inner products, where that is certified: below, the rows'
 # scalar function takes most of the time.
 PRODUCTS_FROM = 64
-# Of a smaller result they do not pay for centring.
-PRODUCTS_OF = 2**12
+# Of a smaller result they do not pay for centring the rows and for their norms.
+PRODUCTS_OF = 2**18
 
 # Tiles that every thread should have, if the result is large enough: below, they are made smaller.
 TILES_PER_THREAD = 6

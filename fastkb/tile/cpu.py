@@ -57,13 +57,6 @@ class Span(NamedTuple):
     stop: int
 
 
-class Norms(NamedTuple):
-    """Squared norms of all packed rows, where inner products become distances; else empty."""
-
-    a: np.ndarray
-    b: np.ndarray
-
-
 class Packed(NamedTuple):
     """What the engine reads."""
 
@@ -71,7 +64,9 @@ class Packed(NamedTuple):
     b: np.ndarray  # panels of the right rows
     weights: np.ndarray  # of a weighted form, a number for each column; of the others not read
     coefficients: np.ndarray  # of a reduction.  # shape: (targets, m)
-    norms: Norms
+    # Squared norms of all packed rows, where inner products become distances; else empty.
+    a_norms: np.ndarray
+    b_norms: np.ndarray
 
 
 @inline
@@ -110,14 +105,14 @@ def _sums(a, b, values, down, across, task, weights):
 
 
 @inline
-def _distances(values, norms, down, across):
+def _distances(values, a_norms, b_norms, down, across):
     """values[row, column] = ‖x‖² + ‖y‖² - 2·values[row, column]; never below 0.
 
     Both norms are added first: the distance of x and y is that of y and x to the last bit.
     """
-    right = norms.b[across.origin + across.first : across.origin + across.stop]
+    right = b_norms[across.origin + across.first : across.origin + across.stop]
     for row in range(down.first, down.stop):
-        left, start = norms.a[down.origin + row], row * TILE + across.first
+        left, start = a_norms[down.origin + row], row * TILE + across.first
         run = values[start : start + len(right)]
         for j in range(len(run)):
             both = left + right[j]
@@ -127,7 +122,7 @@ def _distances(values, norms, down, across):
 @inline
 def _tile(packed, out, place, task, numbers):
     """One tile: sums, epilogue, factor, sink."""
-    a, b, weights, coefficients, norms = packed
+    a, b, weights, coefficients, a_norms, b_norms = packed
     factor, p = numbers
     above = task.lead if task.symmetric == 1 else 0
     down = _span(place.row, task.tile, above, task.n)
@@ -135,7 +130,7 @@ def _tile(packed, out, place, task, numbers):
     values = stack_array(AREA, a)
     _sums(a, b, values, down, across, task, weights)
     if task.distances == 1:
-        _distances(values, norms, down, across)
+        _distances(values, a_norms, b_norms, down, across)
         if task.symmetric == 1 and place.row == place.column:
             for row in range(down.first, down.stop):
                 values[row * TILE + row] = 0.0
@@ -178,8 +173,8 @@ def _signature(T):
     whole = types.NamedUniTuple(types.intp, len(Task._fields), Task)
     parameters = types.UniTuple(T, N_PARAMETERS)
     read = types.Array(T, 2, "C", readonly=True)
-    norms = types.NamedUniTuple(vector(T), 2, Norms)
-    packed = types.NamedTuple((vector(T), vector(T), vector(T), read, norms), Packed)
+    one = vector(T)
+    packed = types.NamedTuple((one, one, one, read, one, one), Packed)
     return packed, matrix(T, readonly=False), whole, T, parameters
 
 

@@ -50,19 +50,43 @@ def pack(X, packed, rows, lead, centre):
                     packed[start + k * rows + i] = 0.0
 
 
-@jit(parallel=True, signature=lambda T: (vector(T), types.intp, types.intp, vector(T)))
-def packed_norms(packed, rows, d, out):
+@jit(
+    parallel=True,
+    signature=lambda T: (vector(T), types.intp, types.intp, vector(T), matrix(T, readonly=False)),
+)
+def packed_norms(packed, rows, d, out, scratch):
     """Σ_k x_k² of every packed row, with an error of hardly more than its last rounding.
 
-    Products and sums are kept with what they round away (Ogita, Rump, Oishi 2005, Dot2).
+    Products and sums are kept with what they round away (Ogita, Rump, Oishi 2005, Dot2). `scratch` has
+    `rows` numbers for each panel.
     """
     for panel in prange(len(out) // rows):
-        start = panel * rows * d
+        totals, rests = out[panel * rows : (panel + 1) * rows], scratch[panel]
+        totals[:] = 0.0
+        rests[:] = 0.0
+        for k in range(d):
+            start = (panel * d + k) * rows
+            column = packed[start : start + rows]
+            for i in range(rows):
+                square, lost = two_product(column[i], column[i])
+                totals[i], error = two_sum(totals[i], square)
+                rests[i] += lost + error
         for i in range(rows):
-            total, rest = packed.dtype.type(0), packed.dtype.type(0)
-            for k in range(d):
-                x = packed[start + k * rows + i]
-                square, lost = two_product(x, x)
-                total, error = two_sum(total, square)
-                rest += lost + error
-            out[panel * rows + i] = total + rest
+            totals[i] += rests[i]
+
+
+# Columns whose sums are formed together: a few cache lines of each row.
+_COLUMNS = 64
+
+
+@jit(parallel=True, signature=lambda T: (matrix(T), types.Array(types.float64, 1, "C")))
+def column_sums(X, out):
+    """The sum of each column of X, row after row, in double precision."""
+    n, d = X.shape
+    for block in prange((d + _COLUMNS - 1) // _COLUMNS):
+        first, last = block * _COLUMNS, min(d, (block + 1) * _COLUMNS)
+        mine = out[first:last]
+        mine[:] = 0.0
+        for row in range(n):
+            for k in range(last - first):
+                mine[k] += X[row, first + k]

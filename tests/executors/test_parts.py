@@ -185,10 +185,10 @@ def test_what_is_finished_is_not_computed_again():
 
     with pytest.raises(ExecutorError, match="3 of 4 parts") as caught:
         in_parts(Breaks(), call)
-    with pytest.raises(ExecutorError, match="3 of 4 parts") as caught:
+    with pytest.raises(ExecutorError, match="3 of 4 parts") as again:
         caught.value.go_on(Breaks())
     broken[0] = False
-    assert caught.value.go_on(Breaks()) == ([0, 1, 4, 9], [101, 104])
+    assert again.value.go_on(Breaks()) == ([0, 1, 4, 9], [101, 104])
     assert computed == [0, 1, 3, 2, 1, 2]
 
 

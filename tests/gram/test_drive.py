@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fastkb
@@ -12,6 +12,12 @@ from fastkb.gram import drive
 from fastkb.tile.blocking import PRODUCTS_FROM
 
 D = PRODUCTS_FROM
+
+
+@pytest.fixture(autouse=True)
+def of_small_results(monkeypatch):
+    """Products are taken for matrices that a test can compare."""
+    monkeypatch.setattr(drive, "PRODUCTS_OF", 2**12)
 
 
 @pytest.fixture
@@ -157,7 +163,11 @@ def test_predictions_do_not_depend_on_other_rows():
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     n=st.sampled_from([64, 65, 95, 96, 97, 130, 193]),
     m=st.none() | st.sampled_from([64, 70, 129]),

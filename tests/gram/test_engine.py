@@ -10,7 +10,7 @@ from fastkb.tile.sinks import Into, Sink
 
 X = np.random.default_rng(0).normal(size=(40, 5))
 Y = np.random.default_rng(1).normal(size=(30, 5))
-NAMES = [("rbf", (0.3,)), ("linear", ()), ("polynomial3", (0.2, 1.0)), ("laplacian", (0.1,))]
+NAMES = [("rbf", (0.3,)), ("linear", ()), ("polynomial3", (0.2, 1.0, 3.0)), ("laplacian", (0.1,))]
 
 
 @pytest.mark.parametrize(("name", "parameters"), NAMES)

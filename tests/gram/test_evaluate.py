@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb import gram, kernels
-from fastkb.gram import engine
+from fastkb.gram import engine, plan
 from fastkb.runtime import memory
 from fastkb.tile.blocking import blocking
 from fastkb.tile.cpu import TILE
@@ -123,7 +123,7 @@ def test_every_layout_and_every_part_has_the_same_bits(kernel, n, m, dtype, layo
     columns = n if Y is None else m
     with pytest.MonkeyPatch.context() as patch:
         if streaming:
-            patch.setattr(engine, "STREAMED_FROM", 0)
+            patch.setattr(plan, "STREAMED_FROM", 0)
         expected = kernel(X, Y)
         base = np.full((2 * n, 2 * columns + 8), -1.0, dtype=dtype)
         out = {

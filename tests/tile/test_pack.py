@@ -52,7 +52,7 @@ def test_norms_are_right_to_the_last_rounding(dtype, d):
     X = np.random.default_rng(d).standard_normal((13, d)).astype(dtype)
     packed, out = np.empty(packed_length(13, d, 8, 2), dtype), np.empty(16, dtype)
     pack(X, packed, 8, 2, np.empty(0, dtype))
-    packed_norms(packed, 8, d, out)
+    packed_norms(packed, 8, d, out, np.empty((2, 8), dtype))
     exact = (X.astype(np.longdouble) ** 2).sum(axis=1)
     np.testing.assert_allclose(out[2:15], exact, rtol=0.51 * np.finfo(dtype).eps)
     np.testing.assert_array_equal(out[[0, 1, 15]], 0.0)

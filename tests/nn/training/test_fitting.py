@@ -735,7 +735,7 @@ def test_a_last_step_that_overflows_is_an_error_as_any_other(optimizer, kwargs):
 
 @pytest.mark.parametrize("optimizer", TOO_FAST[:1] + FAR_TOO_FAST[:1], ids=repr)
 def test_the_last_step_of_a_member(optimizer, monkeypatch):
-    monkeypatch.setattr(Members, "fit_center", lambda self: setattr(self, "_rates", [optimizer.lr]))
+    monkeypatch.setattr(Members, "fit_center", lambda self: setattr(self, "rates", [optimizer.lr]))
     X = np.random.default_rng(0).uniform(1, 9, (30, 3))
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
     with pytest.raises(FloatingPointError, match=r"the loss of network 0 became (inf|nan)"):
