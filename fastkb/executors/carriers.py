@@ -82,7 +82,9 @@ def brought(executor: Any, job: Job) -> Iterator[Any]:
         return
     content = cloudpickle.dumps(job)
     if is_dask(executor):
-        yield executor.scatter(_InBytes(content, token), broadcast=True, hash=False)
+        # In a list: of a tuple every element would be scattered by itself.
+        (handle,) = executor.scatter([_InBytes(content, token)], broadcast=True, hash=False)
+        yield handle
     elif isinstance(executor, ProcessPoolExecutor):
         descriptor, path = tempfile.mkstemp(prefix="fastkb-", suffix=".job")
         try:
