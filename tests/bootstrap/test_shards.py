@@ -1,15 +1,20 @@
 """A bootstrap on executors: the same bits as in one process, wherever its parts are computed."""
 
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numba
 import numpy as np
 import pytest
+from numba import cloudpickle
 
 import fastkb
 from fastkb import bootstrap, schemes
 from fastkb.bootstrap import shards
+
+# Workers cannot import this module: what it defines travels by value.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 X = np.random.default_rng(0).normal(size=45)
 Y = 2 * X[:31] + 1

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -9,11 +10,15 @@ from multiprocessing import get_context
 
 import numba
 import pytest
+from numba import cloudpickle
 
 from fastkb.executors import carriers
 from fastkb.executors.carriers import Job
 from fastkb.executors.parts import ExecutorError, check_executor, in_parts, spans
 from fastkb.runtime.threads import n_threads
+
+# Workers cannot import this module: what it defines travels by value.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class Squares:

@@ -1,11 +1,13 @@
 """What is asked of a refitted model: solvers, schemes and refusals, before any fit."""
 
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 import sklearn.kernel_ridge
+from numba import cloudpickle
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
@@ -331,6 +333,9 @@ def test_descriptions(data):
 
 
 # --- on an executor -----------------------------------------------------------------------------
+
+# Workers cannot import this module: what it defines travels by value.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 ROWS = np.random.default_rng(0).uniform(-1, 1, (50, 2))
 TARGETS = np.sin(3 * ROWS[:, 0]) + 0.1 * np.random.default_rng(1).normal(size=50)
