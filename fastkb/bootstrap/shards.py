@@ -27,14 +27,11 @@ from fastkb.bootstrap.evaluate.jitted_function import JittedFunction
 from fastkb.bootstrap.evaluate.python_function import PythonFunction
 from fastkb.bootstrap.nested import Nested
 from fastkb.executors.carriers import Job
-from fastkb.executors.parts import Parts, in_parts, spans
+from fastkb.executors.parts import PARTS, Parts, in_parts, spans
 from fastkb.random.streams import key_from_rng
 from fastkb.resample.index_blocks import IndexPart, index_parts
 from fastkb.resample.scheme import Block, Scheme
 from fastkb.runtime.progress import Count
-
-# Parts of the replicates, whatever the executor is: a part that is lost is a small one.
-_PARTS = 64
 
 
 def resampled_on(
@@ -106,13 +103,13 @@ def _draws(
     request = estimate.request
     n_resamples = request.n_resamples
     if prepared is None:
-        size = max(1, math.ceil(n_resamples / _PARTS))
+        size = max(1, math.ceil(n_resamples / PARTS))
         lengths = [array.shape[-1] for array in samples.arrays][: 1 if request.paired else None]
         for part in index_parts(source, lengths, n_resamples, request.batch, size):
             yield "indices", part
         return
     key = key_from_rng(source)
-    for first, some in spans(n_resamples, _PARTS):
+    for first, some in spans(n_resamples):
         yield "scheme", key, first, first + some
 
 
@@ -129,7 +126,7 @@ def _left_out(
     else:
         counts = [sum(1 for _ in rows) for rows in prepared.left_out()]
     for j, rows in enumerate(counts):
-        for first, some in spans(rows, _PARTS):
+        for first, some in spans(rows):
             yield "without", j, first, first + some
 
 

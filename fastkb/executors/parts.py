@@ -18,6 +18,9 @@ from typing import Any
 
 from fastkb.executors.carriers import Job, brought, compute_part, is_dask, threads_of_each
 
+# Parts of a job, whatever the executor is: a part that is lost is a small one.
+PARTS = 64
+
 # Seconds between two looks at whether the user wants to interrupt.
 _LOOK = 0.2
 
@@ -198,7 +201,7 @@ def in_parts(executor: Any, call: Callable[[Parts], Any]) -> Any:
     return attempt(executor)
 
 
-def spans(count: int, parts: int) -> list[tuple[int, int]]:
+def spans(count: int, parts: int = PARTS) -> list[tuple[int, int]]:
     """(first, how many) of about so many parts of equal size."""
     together = max(1, math.ceil(count / parts))
     return [(first, min(together, count - first)) for first in range(0, count, together)]

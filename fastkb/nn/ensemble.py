@@ -21,9 +21,6 @@ from fastkb.runtime.hooks import hook
 from fastkb.runtime.memory import empty
 from fastkb.runtime.progress import ProgressLike, counted
 
-# Parts of an ensemble that an executor gets.
-_PARTS = 64
-
 REASON = "all networks are trained side by side, on bootstrap weights"
 
 
@@ -285,7 +282,7 @@ def bootstrap_fit(
         def elsewhere(parts: Parts) -> Ensemble:
             trained = []
             with counted(progress, "networks", n_resamples) as bar:
-                for part in parts.results(job, spans(n_resamples, _PARTS)):
+                for part in parts.results(job, spans(n_resamples)):
                     trained.append(part)
                     bar.update(part.history.shape[1])
             return finish(trained)

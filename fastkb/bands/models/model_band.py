@@ -29,9 +29,6 @@ from fastkb.runtime.progress import ProgressLike
 from fastkb.storage.checkpoint import Checkpoint
 from fastkb.storage.identity import describe_estimator
 
-# Parts of a band that an executor gets.
-_PARTS = 64
-
 
 class Options(NamedTuple):
     """What a band is asked for, beside the data."""
@@ -144,7 +141,7 @@ def _elsewhere(
     """The replicates from `done` on, computed on an executor."""
     assert options.work is not None
     job = Job(_Refitter, (model, data, options.scheme, options.key, at_data, out_of_bag))
-    parts = spans(options.n_resamples, _PARTS)
+    parts = spans(options.n_resamples)
     first = next((k for k, (begin, count) in enumerate(parts) if begin + count > done), len(parts))
     for k, some in enumerate(options.work.results(job, parts, first), first):
         yield some[max(0, done - parts[k][0]) :]

@@ -32,9 +32,6 @@ _ATTEMPTS = 3
 _LIMIT = _CENTER_LIMIT = TOLERANCE
 
 
-# Parts of a band that an executor gets.
-_PARTS = 64
-
 # Targets below 2 to this power, and above its inverse, have squares in range.
 _SQUARED = 450
 
@@ -212,7 +209,7 @@ def _exact_parts(job: Job, exact: _Exact, bar: Any, done: int) -> Iterator[tuple
         return
     bar.update(done)
     task = carriers.Job(_ExactPart, (job._replace(progress=False, checkpoint=None, work=None),))
-    parts = spans(job.n_resamples, _PARTS)
+    parts = spans(job.n_resamples)
     k = next((k for k, (begin, count) in enumerate(parts) if begin + count > done), len(parts))
     for values, singular in job.work.results(task, parts, k):
         exact.singular += singular
