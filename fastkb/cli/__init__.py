@@ -7,6 +7,7 @@
 `ci.py`           ``fastkb ci``; `ci_report.py` tells of its intervals
 `info.py`         ``fastkb info``
 `warmup.py`       ``fastkb warmup``
+`ahead.py`        compiling in a second process
 `outputs.py`      the files that are written
 `terminal.py`     what is said on the way
 `errors.py`       the error of a mistake by the user

@@ -18,6 +18,7 @@ from fastkb.bands.coverage.jackknife import place_of
 from fastkb.bands.coverage.levels import through_means
 from fastkb.bands.coverage.neighbourhood import observed_nearby
 from fastkb.bands.coverage.study import choose
+from fastkb.cli.ahead import compiling_ahead
 from fastkb.cli.errors import CommandError
 from fastkb.cli.outputs import check_picture, reserved, write_picture
 from fastkb.cli.reading.table import Table, deviation, read_table, reading_of
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace, line: Line) -> Report:
         points = (grid - center) / scale
         line.say("fitting")
         model = model_of(X, y, options)
-        with _clear_errors():
+        with _clear_errors(), compiling_ahead("band"):
             if options.kind == "percentile":
                 line.say("choosing")
                 model, choice = choose(model, X, y, line)

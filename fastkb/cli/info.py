@@ -15,7 +15,7 @@ def describe() -> dict[str, str]:
     import scipy
     import sklearn
 
-    from fastkb.runtime.cache import cache_folder
+    from fastkb.runtime.compiled.cache import cache_folder
     from fastkb.runtime.cpu import cpu, features
     from fastkb.runtime.threads import blas_libraries, layer, load_tbb, n_threads
     from fastkb.tile.blocking import blocking

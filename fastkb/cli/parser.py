@@ -342,8 +342,8 @@ def _add_resampling(command: argparse.ArgumentParser, resamples: int) -> None:
 _LOADING = "loading"
 # Seconds that a cold cache costs, on two machines of 2024 and 2025.
 _COMPILES = {
-    "band": " (first run only, 20 to 40 s in all)",
-    "ci": " (first run only, 10 to 20 s in all)",
+    "band": " (first run only, 10 to 20 s in all)",
+    "ci": " (first run only, 5 to 10 s in all)",
 }
 
 

@@ -164,8 +164,10 @@ def _fits(text: str, encoding: str) -> bool:
 
 @contextlib.contextmanager
 def compilation(line: Line) -> Iterator[list[float]]:
-    """Tell `line` what Numba compiles in the body, and collect how long that took."""
+    """Tell `line` what is compiled in the body, here or elsewhere, and collect how long that took."""
     from numba.core import event
+
+    from fastkb.runtime.compiled.cache import WAITING
 
     class Listener(event.Listener):
         """Compilations are nested: the innermost is named, the outermost is timed."""
@@ -177,7 +179,8 @@ def compilation(line: Line) -> Iterator[list[float]]:
         def on_start(self, event: Any) -> None:
             if not self.names:
                 self.since = time.perf_counter()
-            self.names.append(event.data["dispatcher"].py_func.__name__.lstrip("_"))
+            function = event.data.get("function") or event.data["dispatcher"].py_func
+            self.names.append(function.__name__.lstrip("_"))
             line.compiling(self.names[-1], self.since - sum(seconds))
 
         def on_end(self, event: Any) -> None:
@@ -189,7 +192,11 @@ def compilation(line: Line) -> Iterator[list[float]]:
                 line.compiling(None)
 
     seconds: list[float] = []
-    with event.install_listener("numba:compile", Listener()):
+    listener = Listener()
+    with (
+        event.install_listener("numba:compile", listener),
+        event.install_listener(WAITING, listener),
+    ):
         yield seconds
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import fastkb
 from fastkb.cli.terminal import Line, Report
 from fastkb.gram import pairwise
-from fastkb.runtime.cache import cache_folder
+from fastkb.runtime.compiled.cache import cache_folder
 from fastkb.runtime.threads import n_threads
 
 DTYPES = (np.float32, np.float64)
@@ -49,7 +49,7 @@ class Group(NamedTuple):
 def groups() -> list[Group]:
     """All jobs, those that take long first."""
     kinds = ((_gram_jobs, _ridge_jobs, _band_jobs), (_network_jobs,), (_bootstrap_jobs,))
-    seconds = {"float64": (65.0, 57.0, 21.0), "float32": (22.0, 40.0, 17.0)}
+    seconds = {"float64": (28.0, 19.0, 11.0), "float32": (7.0, 15.0, 5.0)}
     found = [
         Group(time, [job for make in kind for job in make(dtype)])
         for dtype in DTYPES

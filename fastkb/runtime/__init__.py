@@ -5,7 +5,7 @@ It stands on Numba and NumPy alone; nothing else in the package compiles, starts
 
 ================ ================================================================================
 `jit.py`          the only place that compiles
-`cache.py`        compiled functions on disk
+`compiled/`       machine code: made once, and kept on disk
 `cpu.py`          what the processor offers
 `cuda.py`         the shim around ``numba.cuda``
 `threads.py`      threads of compiled loops

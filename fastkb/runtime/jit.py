@@ -21,7 +21,8 @@ import numba
 from numba.core import types
 
 from fastkb.runtime import threads
-from fastkb.runtime.cache import FunctionCache
+from fastkb.runtime.compiled import late
+from fastkb.runtime.compiled.cache import FunctionCache
 
 FASTMATH = frozenset({"contract", "nsz"})
 
@@ -105,6 +106,7 @@ def _compiled(
         error_model="numpy",
         fastmath=set(FASTMATH),
         _nrt=references,
+        pipeline_class=late.compiler(),
     )
     if cache:
         dispatcher._cache = FunctionCache(function, parallel)
@@ -135,6 +137,11 @@ class ByElementType:
             entry = self._entries[element] = self.dispatcher.compile(declared)
         return entry
 
+    def misses(self, element: Any) -> bool:
+        """Whether the function of one element type could be on disk, and is not."""
+        declared = self._signature(numba.from_dtype(element))
+        return self.dispatcher._cache.misses(declared, self.dispatcher.targetctx)
+
     @property
     def signatures(self) -> list:
         """The signatures compiled so far."""
@@ -156,7 +163,7 @@ def inline(
 ) -> Any:
     """Compile a small function that only other compiled functions call: inlined, never cached.
 
-    The caller's file holds its code, and :func:`fastkb.runtime.cache.source_digest` sees its edits.
+    The caller's file holds its code, and the cache sees its edits, for it reads the whole package.
     With `any_order` its sums are formed in the order that suits the vector unit: the same each time,
     for it depends on the number of terms alone. Only for plain sums, see above. `references` is that of
     :func:`jit`; functions without are called by functions without.
@@ -171,6 +178,7 @@ def inline(
         forceinline=True,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        pipeline_class=late.compiler(),
         **({} if references else {"_nrt": False}),
     )
 

@@ -26,8 +26,20 @@ from __future__ import annotations
 
 import math
 
+from numba import types
+
 from fastkb.bands.ridge import lowrank_problem as slot
-from fastkb.bands.ridge.lowrank_problem import BATCH, DEPTH, MR, NR, PACKS, ROWS, LowRankWorkspace
+from fastkb.bands.ridge.lowrank_problem import (
+    BATCH,
+    DEPTH,
+    MR,
+    NR,
+    PACKS,
+    ROWS,
+    LowRankProblem,
+    LowRankWorkspace,
+    Sizes,
+)
 from fastkb.linalg import lanes
 from fastkb.random.streams import add_counts
 from fastkb.runtime import inline, jit, prange
@@ -322,7 +334,7 @@ def _certify(problem, scalars, bounds):
         bounds[b] = scalars[slot.RHO, b] * (outside + inside) + _error(scalars, b)
 
 
-@jit(cache=False)
+@inline
 def _block(problem, sizes, key, first, work, out, bounds):
     """One block: predictions and certificates of as many replicates as `out` has."""
     _draw_weights(sizes, key, first, work.weights, work.words)
@@ -335,7 +347,16 @@ def _block(problem, sizes, key, first, work, out, bounds):
         _certify(problem, work.scalars, bounds[target])
 
 
-@jit(parallel=True)
+def _signature(T):
+    one, two, three = (types.Array(T, ndim, "C") for ndim in (1, 2, 3))
+    key, words = (types.Array(types.uint32, ndim, "C") for ndim in (1, 3))
+    problem = types.NamedTuple((one, one, one, three, two, one, one, one, two, one), LowRankProblem)
+    sizes = types.NamedUniTuple(types.intp, len(Sizes._fields), Sizes)
+    work = types.NamedTuple((two, two, two, three, two, two, two, three, words), LowRankWorkspace)
+    return problem, sizes, key, types.intp, work, three, two
+
+
+@jit(parallel=True, signature=_signature)
 def solve_blocks(problem, sizes, key, first, work, out, bounds):
     """Predictions and certificates of replicates `first`, …, their blocks dealt out to the workers.
 

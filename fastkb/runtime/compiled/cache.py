@@ -5,7 +5,8 @@ a cold cache can give the same number to different signatures, and a third then 
 under the wrong signature (numba #4807, #10128). Here the *name* of the file is a digest of all that
 the code depends on: signature, machine, versions, and the source of the whole package (an edit in
 another file counts, which Numba's key misses). Files are written beside and renamed, so a reader
-sees a whole file or none, and two writers of one name write the same code.
+sees a whole file or none, and two writers of one name write the same code. Processes that need one
+function at once leave it to one of them (:mod:`fastkb.runtime.compiled.claims`).
 
 The folder is ``$NUMBA_CACHE_DIR/fastkb`` where that is set, else the first writable one of the user's
 cache folder (``$XDG_CACHE_HOME``, ``~/.cache``, ``~/Library/Caches`` or ``%LOCALAPPDATA%``) and a private
@@ -30,12 +31,17 @@ from typing import Any
 
 import llvmlite
 import numba
+from numba.core import event
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from fastkb.runtime.compiled.claims import Claim, claim
+
 _DIGEST_SIZE = hashlib.sha256().digest_size
-_PACKAGE = Path(__file__).resolve().parent.parent
+# What Numba's listeners are told while a process waits for what another one compiles.
+WAITING = "fastkb:wait"
+_PACKAGE = Path(__file__).resolve().parents[2]
 
 
 @functools.cache
@@ -113,6 +119,7 @@ class FunctionCache(_Cache):
         self._function = function
         self._parallel = parallel
         self._enabled = True
+        self._claim: Claim | None = None
 
     @property
     def cache_path(self) -> str | None:
@@ -137,11 +144,33 @@ class FunctionCache(_Cache):
         return folder / f"{self._function.__name__}-{name}.nbc"
 
     def load_overload(self, signature: Any, target_context: Any) -> CompileResult | None:
-        """The compiled `signature`, or None where there is no (readable) file."""
+        """The compiled `signature`, or None where there is no (readable) file: then it is claimed."""
         target_context.refresh()
         path = self._path(signature, target_context.codegen())
         if path is None:
             return None
+        found = self._read(path, target_context)
+        if found is None:
+            self._release()
+            with event.trigger_event(WAITING, data={"function": self._function}):
+                self._claim = claim(path)
+            found = self._read(path, target_context)
+            if found is not None:
+                self._release()
+        return found
+
+    def misses(self, signature: Any, target_context: Any) -> bool:
+        """Whether `signature` could be kept, and is not."""
+        path = self._path(signature, target_context.codegen())
+        return path is not None and not path.exists()
+
+    def _release(self) -> None:
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
+
+    @staticmethod
+    def _read(path: Path, target_context: Any) -> CompileResult | None:
         try:
             payload = path.read_bytes()
         except OSError:
@@ -153,6 +182,12 @@ class FunctionCache(_Cache):
 
     def save_overload(self, signature: Any, data: CompileResult) -> None:
         """Write the compiled `signature` beside its final name, then rename it into place."""
+        try:
+            self._write(signature, data)
+        finally:
+            self._release()
+
+    def _write(self, signature: Any, data: CompileResult) -> None:
         path = self._path(signature, data.target_context.codegen())
         if path is None:
             return

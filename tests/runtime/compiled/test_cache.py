@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastkb.runtime import cache
+from fastkb.runtime.compiled import cache
 
 SCRIPT = """
 import numpy as np, fastkb
