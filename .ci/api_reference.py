@@ -28,7 +28,7 @@ ROOMS: list[tuple[str, Any, list[str]]] = [
     ("fastkb.plot", fastkb.plot, list(fastkb.plot.__all__)),
 ]
 # Bases that are not public, with methods that are.
-BASES = ("KernelModel", "OtherBands", "Perceptron")
+BASES = ("KernelModel", "OtherBands", "Perceptron", "SavedResult")
 # Sections of numpydoc whose entries are a name, a type and sentences.
 LISTS = {"Parameters", "Returns", "Raises", "Attributes", "Yields", "Warns"}
 _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bench.agreement import band_disagreement
+from bench.band_rivals import LOW_RANK, WEIGHTED, low_rank, weighted_cholesky
 from bench.bounds import BandFigures, Bound, band_bound
 from bench.machine import available_cores
 from bench.rivals import REFIT, joblib_refit
@@ -74,7 +75,8 @@ class Band:
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        return (REFIT,)
+        # Where the kernel has full rank, nobody would take a basis of a few directions.
+        return (REFIT, WEIGHTED, LOW_RANK) if self.d <= 2 else (REFIT, WEIGHTED)
 
     @property
     def gamma(self) -> float:
@@ -99,20 +101,29 @@ class Band:
 
     def rival(self, name: str) -> Contender | Absent:
         processes = self.processes or available_cores()
+        data, kernel = tuple(self.data), (self.alpha, self.gamma)
         try:
-            call = joblib_refit(
-                tuple(self.data), self.resampled_rows(), self.alpha, self.gamma, processes
-            )
+            if name == LOW_RANK:
+                return Contender(name, low_rank(data, self.counts(self.n_resamples), *kernel))
+            if name == WEIGHTED:
+                counts = self.counts(self.timed_refits)
+                call = weighted_cholesky(data, counts, *kernel, processes)
+            else:
+                call = joblib_refit(data, self.resampled_rows(), *kernel, processes)
         except ImportError as error:
             return Absent(name, f"{error.name} is not installed")
         scale = self.n_resamples / self.timed_refits
         return Contender(name, call, scale, f"{self.timed_refits} of {self.n_resamples} refits")
 
-    def resampled_rows(self) -> np.ndarray:
-        """The rows of fastkb's first resamples, duplicates and all.  # shape: (timed_refits, n)"""
+    def counts(self, n_resamples: int) -> np.ndarray:
+        """How often fastkb's first resamples hold each row.  # shape: (n_resamples, n)"""
         from fastkb.random.streams import bootstrap_counts, key_from_rng
 
-        counts = bootstrap_counts(key_from_rng(SEED), 0, self.timed_refits, self.n)
+        return bootstrap_counts(key_from_rng(SEED), 0, n_resamples, self.n)
+
+    def resampled_rows(self) -> np.ndarray:
+        """The rows of fastkb's first resamples, duplicates and all.  # shape: (timed_refits, n)"""
+        counts = self.counts(self.timed_refits)
         return np.array([np.repeat(np.arange(self.n), c) for c in counts])
 
     def disagreement(self, ours: Any, theirs: Any) -> float:

@@ -1,6 +1,7 @@
 """How often a nominal 90% interval holds the truth: ``python -m bench.coverage [--out PNG]``.
 
-With ``--bands`` bands of kernel ridge regression instead (:mod:`bench.band_coverage`).
+With ``--bands`` bands of kernel ridge regression instead (:mod:`bench.band_coverage`), with
+``--dependent`` intervals of series and clusters (:mod:`bench.dependent_coverage`).
 
 Each case draws many data sets of which the truth is known, and counts the intervals that hold it. Prints
 a Markdown table; for 2000 data sets the standard error of an entry is 0.7 percentage points at 90%.
@@ -145,6 +146,7 @@ def draw(results: dict[str, dict[str, float]], datasets: int, path: Path) -> Non
 def _main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.coverage", description=__doc__)
     parser.add_argument("--bands", action="store_true", help="bands, for docs/band.md")
+    parser.add_argument("--dependent", action="store_true", help="of series and clusters")
     parser.add_argument("--datasets", type=int, help="of each case (2000; of bands 200)")
     parser.add_argument("--out", type=Path, help="also draw a picture (bands: into docs/)")
     options = parser.parse_args()
@@ -154,6 +156,11 @@ def _main() -> None:
         band_coverage.run(options.datasets or 200)
         return
     datasets = options.datasets or 2000
+    if options.dependent:
+        from bench import dependent_coverage
+
+        dependent_coverage.run(datasets)
+        return
     results = {case.title: coverage(case, datasets) for case in CASES}
     print(table(results))
     if options.out:

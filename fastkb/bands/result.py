@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from fastkb.bands.other_bands import OtherBands
 from fastkb.checks.requests import check_level
 from fastkb.runtime.hooks import hook
 from fastkb.storage.html import html_table
+from fastkb.storage.saved import SavedResult
 
 
 @dataclass(frozen=True)
-class BandResult(OtherBands):
+class BandResult(OtherBands, SavedResult):
     r"""A band of a fitted function.
 
     `kind` says what `low` and `high` hold:
@@ -30,6 +31,10 @@ class BandResult(OtherBands):
     `simultaneous`   the whole true function, at all points at once, with that probability
     `prediction`     new observations, with that probability on average over the inputs
     ================ ===================================================================================
+
+    A file (:meth:`save`) holds no data: :meth:`load` gives the curves, the replicates if they were kept,
+    and confidence and simultaneous bands at any level if they have been computed; prediction bands at
+    another level need the data.
 
     The methods :meth:`confidence`, :meth:`simultaneous` and :meth:`prediction` make bands of the other
     kinds from the same data; how often each holds what it says is measured in docs/band.md.
@@ -123,6 +128,8 @@ class BandResult(OtherBands):
     _observed: tuple[Any, Any] | None = field(default=None, repr=False, compare=False)
     _from_file: bool = field(default=False, repr=False, compare=False)
 
+    _kind: ClassVar[str] = "band"
+
     def __repr__(self) -> str:
         points = " x ".join(map(str, self.center.shape))
         return (
@@ -214,55 +221,12 @@ class BandResult(OtherBands):
         """
         return saved.frame_of(self)
 
-    def save(self, path: Any) -> None:
-        """Write the band to a file, which appears whole or not at all.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            Ending in ``.npz``. Nothing is pickled. The data are not written: :meth:`load` gives the
-            curves, the replicates if they were kept, and confidence and simultaneous bands at any level
-            if they have been computed; prediction bands at another level need the data.
-
-        Raises
-        ------
-        ValueError
-            If a value is a Python object, which no such file can hold.
-        OSError
-            If the file cannot be written.
-        """
-        saved.write_band(self, path)
+    def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return saved.content_of(self)
 
     @classmethod
-    def load(cls, path: Any) -> BandResult:
-        """The band that :meth:`save` has written.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or is something else.
-        OSError
-            If it cannot be read.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> import numpy as np
-        >>> from fastkb import BandResult, KernelRidge, bootstrap_band
-        >>> x = np.linspace(0, 3, 20)[:, None]
-        >>> model = KernelRidge(alpha=0.1, kernel="rbf")
-        >>> band = bootstrap_band(model, x, np.sin(x[:, 0]), x, n_resamples=50, rng=0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     band.save(os.path.join(folder, "band.npz"))
-        ...     again = BandResult.load(os.path.join(folder, "band.npz"))
-        >>> bool((again.low == band.low).all())
-        True
-        """
-        return cls(**saved.read_band(path), _from_file=True)
+    def _made_of(cls, about: dict[str, Any], arrays: dict[str, Any]) -> BandResult:
+        return cls(**saved.fields_of(about, arrays), _from_file=True)
 
     def _repr_html_(self) -> str:
         solver = f"{self.solver}: {self.reason}" if self.reason else self.solver

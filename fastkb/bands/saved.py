@@ -11,8 +11,7 @@ from fastkb.bands.coverage.calibration import Widths
 from fastkb.bands.coverage.study import Choice, Saved
 from fastkb.bands.models.prediction_error import PredictionError
 from fastkb.bands.names import column_names
-from fastkb.storage.checks import check_suffix, check_target
-from fastkb.storage.result_file import read_result, write_result
+from fastkb.storage.saved import require_pandas
 
 _CURVES = ("center", "mean", "low", "high")
 _NUMBERS = ("confidence_level", "solver", "reason", "n_resamples", "seconds", "rank")
@@ -22,10 +21,8 @@ _CHOICE = ("gamma", "criterion", "n_judged")
 _CHOICE_ARRAYS = ("alpha", "gammas", "alphas")
 
 
-def write_band(band: Any, path: Any) -> None:
-    """Write a :class:`~fastkb.BandResult` to a ``.npz`` file."""
-    target = check_target("path", path)
-    check_suffix("path", target, (".npz",))
+def content_of(band: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a file holds of a :class:`~fastkb.BandResult`: texts and numbers, and arrays by name."""
     arrays: dict[str, Any] = {name: getattr(band, name) for name in _CURVES}
     arrays |= {
         "x": _plain(band.x),
@@ -43,30 +40,24 @@ def write_band(band: Any, path: Any) -> None:
     if widths is not None:
         arrays |= {f"widths/{name}": value for name, value in widths._asdict().items()}
         arrays["widths/center"] = band._study.center
-    write_result(target, "band", about, arrays)
+    return about, arrays
 
 
-def read_band(path: Any) -> dict[str, Any]:
-    """The fields of a :class:`~fastkb.BandResult` from a file that :func:`write_band` has written."""
-    about, arrays = read_result(path, "band")
-    try:
-        fields = {name: about[name] for name in _FIELDS}
-        fields |= {name: arrays[name] for name in ("x", *_CURVES)}
-        fields |= {name: arrays.get(name) for name in ("distribution", "classes")}
-        for name in ("x_names", "y_names"):
-            fields[name] = None if about[name] is None else tuple(about[name])
-        if "prediction_error" in about:
-            fields["prediction_error"] = PredictionError(**about["prediction_error"])
-        if "choice" in about:
-            chosen: dict[str, Any] = {name: arrays.get(f"choice/{name}") for name in _CHOICE_ARRAYS}
-            fields["choice"] = Choice(**about["choice"], **chosen)
-        if "widths/center" in arrays:
-            widths = Widths(*(arrays[f"widths/{name}"] for name in Widths._fields))
-            fields["_study"] = Saved(arrays["widths/center"], widths)
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"path {path!r} is not a band that fastkb saved: {error} is missing"
-        ) from None
+def fields_of(about: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a :class:`~fastkb.BandResult` from what :func:`content_of` has given."""
+    fields = {name: about[name] for name in _FIELDS}
+    fields |= {name: arrays[name] for name in ("x", *_CURVES)}
+    fields |= {name: arrays.get(name) for name in ("distribution", "classes")}
+    for name in ("x_names", "y_names"):
+        fields[name] = None if about[name] is None else tuple(about[name])
+    if "prediction_error" in about:
+        fields["prediction_error"] = PredictionError(**about["prediction_error"])
+    if "choice" in about:
+        chosen: dict[str, Any] = {name: arrays.get(f"choice/{name}") for name in _CHOICE_ARRAYS}
+        fields["choice"] = Choice(**about["choice"], **chosen)
+    if "widths/center" in arrays:
+        widths = Widths(*(arrays[f"widths/{name}"] for name in Widths._fields))
+        fields["_study"] = Saved(arrays["widths/center"], widths)
     return fields
 
 
@@ -88,11 +79,7 @@ def _texts(classes: Any) -> np.ndarray | None:
 
 def frame_of(band: Any) -> Any:
     """The columns of :meth:`fastkb.BandResult.to_frame`."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError("to_frame needs pandas: pip install pandas") from error
-
+    pandas = require_pandas()
     x = _plain(band.x)
     x = x[:, None] if x.ndim == 1 else x
     names = band.x_names or column_names(band.x)
@@ -107,7 +94,7 @@ def frame_of(band: Any) -> Any:
             continue
         for t in range(values.shape[1]):
             columns[f"{curve}: {_target(band, t, values.shape[1])}"] = values[:, t]
-    return pd.DataFrame(columns)
+    return pandas.DataFrame(columns)
 
 
 def _target(band: Any, t: int, count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -12,9 +12,8 @@ from fastkb.bootstrap.checks import ALTERNATIVES
 from fastkb.bootstrap.intervals import Ends
 from fastkb.checks.requests import check_level
 from fastkb.runtime.hooks import hook
-from fastkb.storage.checks import check_suffix, check_target
 from fastkb.storage.html import html_table
-from fastkb.storage.result_file import read_result, write_result
+from fastkb.storage.saved import SavedResult, require_pandas
 
 _TEXTS = ("confidence_level", "alternative", "method")
 
@@ -41,8 +40,10 @@ def one_sided(low: np.ndarray, high: np.ndarray, alternative: str) -> Confidence
 
 
 @dataclass
-class BootstrapResult:
+class BootstrapResult(SavedResult):
     """A bootstrap distribution and the interval that was read off it.
+
+    A file holds the text of a scheme.
 
     Parameters
     ----------
@@ -84,6 +85,8 @@ class BootstrapResult:
     method: str = ""
     scheme: Any = None
     _ends: Ends | None = field(default=None, repr=False, compare=False)
+
+    _kind: ClassVar[str] = "bootstrap"
 
     def interval(self, level: float = 0.95, alternative: str | None = None) -> ConfidenceInterval:
         """The interval at another level, from the same resamples and by the same method.
@@ -150,10 +153,6 @@ class BootstrapResult:
         ImportError
             Without pandas.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install pandas") from error
         low, high = self.confidence_interval
         columns = {"observed": self.observed, "standard_error": self.standard_error}
         columns |= {"low": low, "high": high}
@@ -163,25 +162,9 @@ class BootstrapResult:
             for name, value in columns.items()
         }
         about = {"confidence_level": self.confidence_level, "method": self.method}
-        return pd.DataFrame(found).assign(**about)
+        return require_pandas().DataFrame(found).assign(**about)
 
-    def save(self, path: Any) -> None:
-        """Write the result to a file, which appears whole or not at all.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            Ending in ``.npz``. Nothing is pickled. Of a scheme its text alone is kept.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `path` is not what is expected.
-        OSError
-            If the file cannot be written.
-        """
-        target = check_target("path", path)
-        check_suffix("path", target, (".npz",))
+    def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         about: dict[str, Any] = {name: getattr(self, name) for name in _TEXTS}
         about["scheme"] = None if self.scheme is None else str(self.scheme)
         low, high = self.confidence_interval
@@ -191,55 +174,24 @@ class BootstrapResult:
             about["ends"] = {"method": self._ends.method, "scale": self._ends.scale}
             kept = self._ends._asdict().items()
             arrays |= {f"ends/{name}": value for name, value in kept if name not in about["ends"]}
-        write_result(target, "bootstrap", about, arrays)
+        return about, arrays
 
     @classmethod
-    def load(cls, path: Any) -> BootstrapResult:
-        """The result that :meth:`save` has written.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or is something else.
-        OSError
-            If it cannot be read.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> import numpy as np
-        >>> from fastkb import BootstrapResult, bootstrap
-        >>> result = bootstrap((np.arange(30.0),), np.mean, n_resamples=999, rng=0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     result.save(os.path.join(folder, "mean.npz"))
-        ...     again = BootstrapResult.load(os.path.join(folder, "mean.npz"))
-        >>> again.interval(0.9) == result.interval(0.9)
-        True
-        """
-        about, arrays = read_result(path, "bootstrap")
-        try:
-            ends = None
-            if "ends" in about:
-                kept = {name: arrays.get(f"ends/{name}") for name in Ends._fields}
-                ends = Ends(**{**kept, **about["ends"]})
-            found = {name: arrays[name][()] for name in ("low", "high", "standard_error")}
-            return cls(
-                confidence_interval=ConfidenceInterval(found["low"], found["high"]),
-                bootstrap_distribution=arrays["distribution"],
-                standard_error=found["standard_error"],
-                observed=arrays["observed"][()] if "observed" in arrays else None,
-                scheme=about["scheme"],
-                _ends=ends,
-                **{name: about[name] for name in _TEXTS},
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"path {path!r} is not a bootstrap that fastkb saved: {error} is missing"
-            ) from None
+    def _made_of(cls, about: dict[str, Any], arrays: dict[str, Any]) -> BootstrapResult:
+        ends = None
+        if "ends" in about:
+            kept = {name: arrays.get(f"ends/{name}") for name in Ends._fields}
+            ends = Ends(**{**kept, **about["ends"]})
+        found = {name: arrays[name][()] for name in ("low", "high", "standard_error")}
+        return cls(
+            confidence_interval=ConfidenceInterval(found["low"], found["high"]),
+            bootstrap_distribution=arrays["distribution"],
+            standard_error=found["standard_error"],
+            observed=arrays["observed"][()] if "observed" in arrays else None,
+            scheme=about["scheme"],
+            _ends=ends,
+            **{name: about[name] for name in _TEXTS},
+        )
 
     def _repr_html_(self) -> str:
         shape = np.shape(self.bootstrap_distribution)[:-1]

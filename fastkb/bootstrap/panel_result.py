@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastkb.bootstrap.bootstrap_result import ConfidenceInterval
-from fastkb.storage.checks import check_suffix, check_target
 from fastkb.storage.html import html_table
-from fastkb.storage.result_file import read_result, write_result
+from fastkb.storage.saved import SavedResult, require_pandas
 
 _ABOUT = ("confidence_level", "alternative", "method", "n_resamples", "common_draws")
 _ARRAYS = ("observed", "standard_error", "low", "high")
 
 
 @dataclass
-class PanelResult:
+class PanelResult(SavedResult):
     """An interval for each of many series. The resamples' statistics are not kept.
+
+    A file holds the texts of names and schemes.
 
     Parameters
     ----------
@@ -62,6 +63,8 @@ class PanelResult:
     names: tuple | None = None
     schemes: tuple | None = None
 
+    _kind: ClassVar[str] = "panel"
+
     def _arrays(self) -> dict[str, np.ndarray]:
         low, high = self.confidence_interval
         values = (self.observed, self.standard_error, low, high)
@@ -91,82 +94,33 @@ class PanelResult:
         short      3.0
         Name: observed, dtype: float64
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError("to_frame needs pandas: pip install pandas") from error
         columns = {name: values.ravel() for name, values in self._arrays().items()}
         matching = self.names is not None and len(self.names) == len(columns["observed"])
-        return pd.DataFrame(columns, index=list(self.names or ()) if matching else None)
+        return require_pandas().DataFrame(
+            columns, index=list(self.names or ()) if matching else None
+        )
 
-    def save(self, path: Any) -> None:
-        """Write the result to a file, which appears whole or not at all.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            Ending in ``.npz``. Nothing is pickled. Of names and schemes their texts are kept.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If `path` is not what is expected.
-        OSError
-            If the file cannot be written.
-        """
-        target = check_target("path", path)
-        check_suffix("path", target, (".npz",))
+    def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         about: dict[str, Any] = {name: getattr(self, name) for name in _ABOUT}
         for name in ("names", "schemes"):
             kept = getattr(self, name)
             about[name] = None if kept is None else list(map(str, kept))
-        write_result(target, "panel", about, self._arrays())
+        return about, self._arrays()
 
     @classmethod
-    def load(cls, path: Any) -> PanelResult:
-        """The result that :meth:`save` has written.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or is something else.
-        OSError
-            If it cannot be read.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> import numpy as np
-        >>> from fastkb import PanelResult, bootstrap_panel
-        >>> result = bootstrap_panel((np.eye(4),), np.mean, n_resamples=999, rng=0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     result.save(os.path.join(folder, "means.npz"))
-        ...     again = PanelResult.load(os.path.join(folder, "means.npz"))
-        >>> bool((again.confidence_interval.low == result.confidence_interval.low).all())
-        True
-        """
-        about, arrays = read_result(path, "panel")
-        try:
-            found = {name: arrays[name][()] for name in _ARRAYS}
-            names, schemes = (
-                None if about[name] is None else tuple(about[name]) for name in ("names", "schemes")
-            )
-            return cls(
-                confidence_interval=ConfidenceInterval(found["low"], found["high"]),
-                standard_error=found["standard_error"],
-                observed=found["observed"],
-                **{name: about[name] for name in _ABOUT},
-                names=names,
-                schemes=schemes,
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"path {path!r} is not a panel that fastkb saved: {error} is missing"
-            ) from None
+    def _made_of(cls, about: dict[str, Any], arrays: dict[str, Any]) -> PanelResult:
+        found = {name: arrays[name][()] for name in _ARRAYS}
+        names, schemes = (
+            None if about[name] is None else tuple(about[name]) for name in ("names", "schemes")
+        )
+        return cls(
+            confidence_interval=ConfidenceInterval(found["low"], found["high"]),
+            standard_error=found["standard_error"],
+            observed=found["observed"],
+            **{name: about[name] for name in _ABOUT},
+            names=names,
+            schemes=schemes,
+        )
 
     def _repr_html_(self) -> str:
         shape = " x ".join(map(str, np.shape(self.observed))) or "1"

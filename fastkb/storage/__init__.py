@@ -13,6 +13,7 @@ stands in a file is executed.
 `checkpoint.py`     a long job's replicates, saved as they come
 `moved.py`          where the classes of earlier versions' files stand now
 `result_file.py`    a result as an archive
+`saved.py`          results that can be saved, and loaded again
 `html.py`           a result as a table of a notebook
 ================== ==============================================================================
 
