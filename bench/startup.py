@@ -1,4 +1,6 @@
-"""What is paid before the first result: imports, first calls, and a network of a new architecture."""
+"""What is paid beside the work itself: imports, first calls, networks of new architectures, short fits,
+and the way to other processes.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +36,12 @@ IMPORTS = {
 WARM = "first rbf_kernel call, warm cache"
 COLD = "first rbf_kernel call, cold cache"
 CALL = ("import numpy, fastkb", _FIRST_CALL)
+# Whole commands on a cold cache, in a process of their own: imports, compilation, the job.
+COMMANDS = {
+    "first fastkb band, cold cache": "import os; folder = os.environ['NUMBA_CACHE_DIR']; "
+    "main(['band', '--quiet', '--out', folder + '/band.png', '--csv', folder + '/band.csv'])",
+    "fastkb warmup, cold cache": "main(['warmup', '--quiet'])",
+}
 
 # Networks that the process has not seen: widths, activation, optimiser, loss. Each is trained in both
 # element types, from drawing its weights to one step on OBSERVATIONS.
@@ -55,10 +63,19 @@ SEEN = (
 )
 OBSERVATIONS = 16
 
+# Steps of one network by calls of few and of many.
+SHORT, LONG = "a step of a fit of 200 steps", "a step of a fit of 20,000 steps"
+STEPS, BATCH = 200, 32
+WIDTHS = (8, 32, 1)
+
+# Resamples of a Python function in this process, and spread over processes that are warm.
+ALONE, SPREAD = "resamples of a Python function", "the same on 2 processes, executor="
+PROCESSES, SECONDS_ALONE = 2, 20.0
+
 
 def measure() -> dict[str, list[float]]:
     """Seconds of each, in fresh processes, interleaved."""
-    figures: dict[str, list[float]] = {name: [] for name in (*IMPORTS, WARM, COLD)}
+    figures: dict[str, list[float]] = {name: [] for name in (*IMPORTS, WARM, COLD, *COMMANDS)}
     with tempfile.TemporaryDirectory() as warm:
         _in_a_process(*CALL, {"NUMBA_CACHE_DIR": warm})
         for turn in range(ROUNDS):
@@ -68,7 +85,11 @@ def measure() -> dict[str, list[float]]:
             if turn < COLD_ROUNDS:
                 with tempfile.TemporaryDirectory() as cold:
                     figures[COLD].append(_in_a_process(*CALL, {"NUMBA_CACHE_DIR": cold}))
-    return figures | {NEW: new_networks()}
+    for name, command in COMMANDS.items():
+        with tempfile.TemporaryDirectory() as cold:
+            timed = f"from fastkb.cli import main; {command}"
+            figures[name].append(_in_a_process("", timed, {"NUMBA_CACHE_DIR": cold}))
+    return figures | {NEW: new_networks()} | fits(ROUNDS) | spread(SECONDS_ALONE)
 
 
 def in_words(figures: Mapping[str, list[float]]) -> list[str]:
@@ -81,8 +102,61 @@ def in_words(figures: Mapping[str, list[float]]) -> list[str]:
         if name == NEW:
             least, most = duration(min(seconds)), duration(max(seconds))
             beside = f" ({least} to {most}, {len(seconds)} networks, nothing compiled)"
+        if name == SHORT:
+            beside = f" ({middle / median(figures[LONG]):.2f} x one of 20,000 steps)"
+        if name == SPREAD:
+            beside = f" ({middle / median(figures[ALONE]) * PROCESSES:.2f} x its share)"
         lines.append(f"{name}: {duration(middle)}{beside}")
     return lines
+
+
+def fits(rounds: int) -> dict[str, list[float]]:
+    """Seconds a step of calls of `fit` that take few steps, and of those that take many."""
+    from fastkb import nn
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((STEPS * BATCH, WIDTHS[0]))
+    y = np.sin(X[:, :1])
+    net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1), rng=0)
+    found: dict[str, list[float]] = {SHORT: [], LONG: []}
+    with garbage_collection_off():
+        for turn in range(rounds + 1):
+            for name, epochs, calls in ((SHORT, 1, 20), (LONG, 100, 1)):
+                start = time.perf_counter()
+                for _ in range(calls):
+                    net.fit(X, y, optimizer=nn.SGD(lr=1e-3), epochs=epochs, batch_size=BATCH)
+                if turn:
+                    taken = time.perf_counter() - start
+                    found[name].append(taken / (STEPS * epochs * calls))
+    return found
+
+
+def half_mean(x: np.ndarray) -> float:
+    """A statistic that Python computes: the mean of the smaller half."""
+    return float(np.sort(x)[: len(x) // 2].mean())
+
+
+def spread(seconds: float) -> dict[str, list[float]]:
+    """Seconds of resamples of :func:`half_mean`, of which one process needs about `seconds`."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    import fastkb
+
+    data = (np.random.default_rng(0).standard_normal(5000),)
+
+    def run(n_resamples: int, executor: Any) -> float:
+        start = time.perf_counter()
+        fastkb.bootstrap(
+            data, half_mean, n_resamples=n_resamples, method="percentile", rng=0, executor=executor
+        )
+        return time.perf_counter() - start
+
+    n_resamples = round(500 * seconds / run(500, None))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        run(640, pool)
+        return {ALONE: [run(n_resamples, None)], SPREAD: [run(n_resamples, pool)]}
 
 
 def new_networks() -> list[float]:

@@ -50,3 +50,24 @@ def test_figures_in_words():
 @pytest.mark.slow
 def test_a_process_of_its_own():
     assert len(startup.new_networks()) == 2 * len(startup.ARCHITECTURES)
+
+
+def test_fits_of_few_and_of_many_steps(monkeypatch):
+    monkeypatch.setattr(startup, "STEPS", 2)
+    found = startup.fits(1)
+    assert set(found) == {startup.SHORT, startup.LONG}
+    assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in found.values())
+
+
+def test_resamples_on_two_processes():
+    found = startup.spread(0.05)
+    assert set(found) == {startup.ALONE, startup.SPREAD}
+    assert all(seconds[0] > 0 for seconds in found.values())
+
+
+def test_ratios_stand_beside():
+    figures = {"import numba": [1.0], startup.SHORT: [3e-6], startup.LONG: [2e-6]}
+    figures |= {startup.ALONE: [20.0], startup.SPREAD: [11.0]}
+    lines = dict(line.split(": ", 1) for line in startup.in_words(figures))
+    assert lines[startup.SHORT].endswith("(1.50 x one of 20,000 steps)")
+    assert lines[startup.SPREAD].endswith("(1.10 x its share)")
