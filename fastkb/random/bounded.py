@@ -25,14 +25,15 @@ _WASTE = 1.25
 
 
 @inline
-def _all_at_once(words, bounds, thresholds, highs, out):
+def _all_at_once(words, bounds, thresholds, offsets, highs, out):
     """The numbers of one fill, in the order of the stream; how many words are rejected."""
     rejected = 0
     for i in range(4):
         word, bound, threshold, high = words[i], bounds[i], thresholds[i], highs[i]
+        offset = offsets[i]
         for j in range(LANES):
             product = np.uint64(word[j]) * np.uint64(bound[j])
-            high[j] = np.uint32(product >> _SHIFT)
+            high[j] = np.uint32(product >> _SHIFT) + offset[j]
             rejected += np.uint32(product) < threshold[j]
     first, second, third, fourth = highs
     for j in range(LANES):
@@ -44,7 +45,7 @@ def _all_at_once(words, bounds, thresholds, highs, out):
 
 
 @inline
-def _one_by_one(words, bounds, thresholds, row, drawn):
+def _one_by_one(words, bounds, thresholds, offsets, row, drawn):
     """The numbers of one fill until the row is full; how many the row then has."""
     period = bounds.size
     for j in range(LANES):
@@ -54,14 +55,15 @@ def _one_by_one(words, bounds, thresholds, row, drawn):
                 part, lane, place = at // _AT_A_TIME, at % 4, at % _AT_A_TIME // 4
                 product = np.uint64(words[i, j]) * np.uint64(bounds[part, lane, place])
                 if np.uint32(product) >= thresholds[part, lane, place]:
-                    row[drawn] = np.uint32(product >> _SHIFT)
+                    row[drawn] = np.uint32(product >> _SHIFT) + offsets[part, lane, place]
                     drawn += 1
     return drawn
 
 
 @inline
-def _whole_row(key, replicate, bounds, thresholds, words, last, row):
+def _whole_row(key, replicate, numbers, words, last, row):
     """One row, a fill at a time."""
+    bounds, thresholds, offsets = numbers
     mine, highs = words[:4], (words[4], words[5], words[6], words[7])
     drawn = 0
     block = 0
@@ -74,17 +76,19 @@ def _whole_row(key, replicate, bounds, thresholds, words, last, row):
             part = drawn // _AT_A_TIME % len(bounds)
             missing = len(row) - drawn
             some = row[drawn:] if missing >= _AT_A_TIME else last
-            if _all_at_once(mine, bounds[part], thresholds[part], highs, some) == 0:
+            limits, least = bounds[part], thresholds[part]
+            if _all_at_once(mine, limits, least, offsets[part], highs, some) == 0:
                 for k in range(missing if missing < _AT_A_TIME else 0):
                     row[drawn + k] = last[k]
                 drawn += _AT_A_TIME
                 continue
-        drawn = _one_by_one(mine, bounds, thresholds, row, drawn)
+        drawn = _one_by_one(mine, bounds, thresholds, offsets, row, drawn)
 
 
 @inline
-def _side_by_side(key, replicate, bounds, thresholds, words, rows):
+def _side_by_side(key, replicate, numbers, words, rows):
     """Rows of LANES replicates or fewer, as if no word were rejected; words[8] counts those that are."""
+    bounds, thresholds, offsets = numbers
     mine, high, rejected = words[:4], words[4], words[8]
     rejected[:] = 0
     for k in range(rows.shape[1]):
@@ -92,22 +96,22 @@ def _side_by_side(key, replicate, bounds, thresholds, words, rows):
         if i == 0:
             fill_words_across(mine, key, replicate, k // 4)
         bound, threshold = np.uint64(bounds[part, i, place]), thresholds[part, i, place]
-        word = mine[i]
+        word, offset = mine[i], offsets[part, i, place]
         for j in range(LANES):
             product = np.uint64(word[j]) * bound
-            high[j] = np.uint32(product >> _SHIFT)
+            high[j] = np.uint32(product >> _SHIFT) + offset
             rejected[j] += np.uint32(np.uint32(product) < threshold)
         for j in range(len(rows)):
             rows[j, k] = high[j]
 
 
 def _signature(T):
-    rows, fills = types.Array(T, 2, "C"), types.Array(T, 3, "C")
-    return rows, types.intp, fills, fills, fills, rows, rows
+    one, rows, fills = (types.Array(T, ndim, "C") for ndim in (1, 2, 3))
+    return rows, types.intp, types.UniTuple(fills, 3), fills, rows, one, rows
 
 
 @jit(parallel=True, signature=_signature)
-def _bounded(keys, first, bounds, thresholds, words, lasts, out):
+def _bounded(keys, first, numbers, words, lasts, order, out):
     workers, count = len(words), len(out) // len(keys)
     fills = -(-out.shape[1] // _AT_A_TIME)
     together = LANES if fills * _AT_A_TIME > _WASTE * out.shape[1] else 1
@@ -119,27 +123,38 @@ def _bounded(keys, first, bounds, thresholds, words, lasts, out):
             rows = min(together, count - start)
             at = group // groups * count + start
             if together > 1:
-                _side_by_side(key, first + start, bounds, thresholds, mine, out[at : at + rows])
+                _side_by_side(key, first + start, numbers, mine, out[at : at + rows])
             for j in range(rows):
                 if together == 1 or mine[8, j] > 0:
-                    _whole_row(key, first + start + j, bounds, thresholds, mine, last, out[at + j])
+                    _whole_row(key, first + start + j, numbers, mine, last, out[at + j])
+                row = out[at + j]
+                for k in range(
+                    len(row) if len(order) else 0
+                ):  # while it is in the first-level cache
+                    row[k] = order[row[k]]
 
 
-def _laid_out(bounds: np.ndarray) -> np.ndarray:
-    """The bounds of one fill after another, in the order of its words; one fill if all are equal.
+def _laid_out(values: np.ndarray, fills: int) -> np.ndarray:
+    """The values of one fill after another, in the order of its words; one fill holds equal ones.
 
     # shape: (fills, 4, LANES)
     """
-    constant = (bounds == bounds[0]).all()
-    fills = 1 if constant else -(-len(bounds) // _AT_A_TIME)
-    padded = np.full(fills * _AT_A_TIME, bounds[0])
-    if not constant:
-        padded[: len(bounds)] = bounds
+    padded = np.full(fills * _AT_A_TIME, values[0])
+    if fills > 1:
+        padded[: len(values)] = values
     return np.ascontiguousarray(padded.reshape(fills, LANES, 4).transpose(0, 2, 1))
 
 
+_NONE = np.empty(0, np.uint32)
+
+
 def bounded_rows(
-    key: np.ndarray, first: int, count: int, bounds: np.ndarray, buffer: np.ndarray | None = None
+    key: np.ndarray,
+    first: int,
+    count: int,
+    bounds: np.ndarray,
+    buffer: np.ndarray | None = None,
+    places: tuple[np.ndarray, np.ndarray] = (_NONE, _NONE),
 ) -> np.ndarray:
     """Row r holds numbers from 0 to bounds - 1 of replicate `first` + r, for each key.
 
@@ -153,6 +168,9 @@ def bounded_rows(
     buffer : ndarray of uint32, optional
         Where the numbers go, if they are to: fresh memory takes a fifth of the time that they take.
         # shape: (count·k or more,)
+    places : tuple of two ndarrays of uint32, optional
+        Order and offsets: instead of the number d of column j stands order[offsets[j] + d], or
+        offsets[j] + d if the order is empty.  # shapes: (any,), (k,)
 
     Returns
     -------
@@ -175,9 +193,14 @@ def bounded_rows(
         buffer = np.empty(math.prod(shape), np.uint32)
     out = buffer[: math.prod(shape)].reshape(shape)
     if out.size:
-        laid_out = _laid_out(bounds)
-        thresholds = (2**32 % laid_out.astype(np.uint64)).astype(np.uint32)
+        order, offsets = places
+        alike = (bounds == bounds[0]).all() and (offsets == offsets[:1]).all()
+        fills = 1 if alike else max(2, -(-len(bounds) // _AT_A_TIME))
+        limits = _laid_out(bounds, fills)
+        thresholds = (2**32 % limits.astype(np.uint64)).astype(np.uint32)
+        added = _laid_out(offsets, fills) if len(offsets) else np.zeros_like(limits)
+        numbers = limits, thresholds, added
         words = np.empty((min(n_threads(), len(out)), 9, LANES), np.uint32)
         lasts = np.empty((len(words), _AT_A_TIME), np.uint32)
-        _bounded(keys, first, laid_out, thresholds, words, lasts, out)
+        _bounded(keys, first, numbers, words, lasts, order, out)
     return out.reshape(*key.shape[:-1], count, len(bounds))

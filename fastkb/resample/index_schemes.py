@@ -20,7 +20,6 @@ from fastkb.resample.runs import (
     group_runs,
     most_geometric_runs,
     runs_without,
-    take,
 )
 
 
@@ -70,11 +69,18 @@ class Stratified(_Grouped, IndexScheme):
     True
     """
 
+    def prepare(self, samples: Sequence[np.ndarray], paired: bool, axis: int = -1) -> Stratified:
+        prepared: Any = super().prepare(samples, paired, axis)
+        offsets = np.repeat(prepared._starts, prepared._sizes).astype(np.uint32)
+        sorted_already = (prepared.order == np.arange(prepared.n)).all()
+        prepared.places = prepared.order[: 0 if sorted_already else prepared.n], offsets
+        return prepared
+
     def bounds(self) -> np.ndarray:
         return np.repeat(self._sizes, self._sizes)
 
     def rows(self, drawn: np.ndarray) -> np.ndarray:
-        return take(drawn, self.order, np.repeat(self._starts, self._sizes))
+        return drawn
 
     def left_out(self) -> list[Iterator[np.ndarray]]:
         ends = self._starts + self._sizes

@@ -98,10 +98,10 @@ def _draw_of(scheme: Scheme, as_runs: bool) -> tuple[int, _Draw]:
         return each, lambda keys, first, count, _: runs(keys, first, count)
     if not isinstance(scheme, IndexScheme):
         raise TypeError(f"{type(scheme).__name__} draws no rows")
-    bounds, rows = scheme.bounds(), scheme.rows
+    bounds, rows, where = scheme.bounds(), scheme.rows, scheme.places
 
     def draw(keys: np.ndarray, first: int, count: int, buffer: np.ndarray) -> Any:
-        drawn = bounded_rows(keys, first, count, bounds, buffer)
+        drawn = bounded_rows(keys, first, count, bounds, buffer, where)
         return rows(drawn.reshape(-1, len(bounds)))
 
     return len(bounds), draw

@@ -76,6 +76,9 @@ class IndexScheme(RowScheme):
     ----------
     n : int
         Observations of the first sample; :meth:`prepare` stores them.
+    places : tuple of two ndarrays of uint32
+        Order and offsets, where a number d of column j means order[offsets[j] + d]: that is what
+        :meth:`rows` gets. Without an order it gets offsets[j] + d, without offsets d.
 
     Examples
     --------
@@ -98,6 +101,8 @@ class IndexScheme(RowScheme):
     0.0
     """
 
+    places: tuple[np.ndarray, np.ndarray] = (np.empty(0, np.uint32), np.empty(0, np.uint32))
+
     @abstractmethod
     def bounds(self) -> np.ndarray:
         """Bounds of the random numbers that a resample takes.  # shape: (k,)"""
@@ -118,12 +123,12 @@ class IndexScheme(RowScheme):
         buffer = np.empty(min(together, n_resamples - start) * len(bounds), np.uint32)
         for first in range(start, n_resamples, together):
             count = min(together, n_resamples - first)
-            rows = self.rows(bounded_rows(key, first, count, bounds, buffer))
+            rows = self.rows(bounded_rows(key, first, count, bounds, buffer, self.places))
             yield from row_blocks(rows, largest, first)
 
     def counts(self, key: np.ndarray, first: int, count: int) -> np.ndarray:
         """How often each observation is drawn, from replicate `first` on.  # shape: (count, n)"""
-        rows = self.rows(bounded_rows(key, first, count, self.bounds()))
+        rows = self.rows(bounded_rows(key, first, count, self.bounds(), places=self.places))
         return np.array([np.bincount(row, minlength=self.n) for row in rows])
 
 

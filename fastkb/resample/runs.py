@@ -217,23 +217,6 @@ def geometric_runs(key: np.ndarray, first: int, count: int, n: int, mean: float)
     return Runs(starts, lengths, used, np.full(rows, n))
 
 
-@jit(parallel=True, signature=lambda T: (_WORDS, types.Array(T, 1, "C"), _PLACES))
-def _take(drawn, order, offsets):
-    for r in prange(len(drawn)):
-        row = drawn[r]
-        for k in range(len(row)):
-            row[k] = order[offsets[k] + row[k]]
-
-
-def take(drawn: np.ndarray, order: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Single rows, in place: the observations at offsets + drawn.
-
-    # shapes: (rows, k), (places,), (k,)
-    """
-    _take(drawn, order, offsets)
-    return drawn
-
-
 @jit(parallel=True)
 def _row_of_runs(starts, lengths, used, order, out):
     for r in prange(len(out)):

@@ -19,13 +19,16 @@ def test_equal_bounds_give_the_packages_resamples():
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7, 31, 63, 64, 65, 66, 127, 128, 129, 150, 256, 400])
-@pytest.mark.parametrize("kind", ["large", "small", "one large", "one small"])
+@pytest.mark.parametrize("kind", ["large", "small", "one large", "one small", "first large"])
 def test_the_oracle(k, kind):
     """Of large bounds many words are rejected, of small ones hardly any."""
     highest = 2**32 if kind == "large" else 1000
     bounds = np.random.default_rng(k).integers(1, highest, k)
     if kind.startswith("one"):
         bounds[:] = 3 * 2**30 if kind == "one large" else 77
+    if kind == "first large":  # a fill after a rejection begins with another number's bound
+        bounds[:] = 77
+        bounds[0] = 3 * 2**30
     for replicate in range(9, 9 + 35):
         words = iter(reference.words(KEY, replicate, 8 * k + 100).astype(object))
         expected = []
@@ -76,3 +79,19 @@ def test_nothing_to_draw():
     assert bounded_rows(np.array([KEY, KEY]), 0, 0, np.array([3])).shape == (2, 0, 1)
     assert bounded_rows(np.zeros((0, 4), np.uint32), 0, 7, np.array([3])).shape == (0, 7, 1)
     assert bounded_rows(KEY, 0, 2, np.array([], int)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_numbers_that_are_places(count):
+    key, bounds = key_from_rng(0), np.array([2, 2, 3, 3, 3])
+    order = np.array([5, 3, 9, 1, 0], np.uint32)
+    offsets = np.array([0, 0, 2, 2, 2], np.uint32)
+    drawn = bounded_rows(key, 7, count, bounds)
+    rows = bounded_rows(key, 7, count, bounds, places=(order, offsets))
+    np.testing.assert_array_equal(rows, order[offsets + drawn])
+    moved = bounded_rows(key, 7, count, bounds, places=(order[:0], offsets))
+    np.testing.assert_array_equal(moved, offsets + drawn)
+    alike = bounded_rows(key, 7, count, np.full(5, 3), places=(order, offsets))
+    np.testing.assert_array_equal(
+        alike, order[offsets + bounded_rows(key, 7, count, np.full(5, 3))]
+    )

@@ -19,7 +19,6 @@ from fastkb.resample.runs import (
     parts_of_runs,
     rows_of_runs,
     runs_without,
-    take,
 )
 
 KEY = key_from_rng(3)
@@ -147,11 +146,3 @@ def test_all_but_one_stretch():
     rows = rows_of_runs(runs, order)
     for row, size, start, length in zip(rows, runs.sizes, starts, lengths, strict=True):
         np.testing.assert_array_equal(row[:size], np.delete(order, np.s_[start : start + length]))
-
-
-def test_single_rows_of_groups():
-    order = np.array([5, 3, 1, 0], np.uint32)
-    drawn = np.array([[0, 1, 1], [1, 0, 0]], np.uint32)
-    rows = take(drawn, order, np.array([0, 0, 2]))
-    np.testing.assert_array_equal(rows, [[5, 3, 0], [3, 5, 1]])
-    assert rows is drawn
