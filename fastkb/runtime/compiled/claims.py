@@ -68,15 +68,19 @@ def claim(path: Path, wait: float = WAIT) -> Claim | None:
     until = time.monotonic() + wait
     try:
         file = open(locked, "a")  # noqa: SIM115 - the claim closes it
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    file.close()
-                    return None
-                time.sleep(_PAUSE)
-            else:
-                return Claim(locked, file)
     except OSError:
         return None
+    held = Claim(locked, file)
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                file.close()  # the file that is locked is the other's
+                return None
+            time.sleep(_PAUSE)
+        except OSError:  # no locks here
+            held.release()
+            return None
+        else:
+            return held

@@ -82,3 +82,13 @@ def test_without_locks_there_are_no_claims(monkeypatch, tmp_path):
 @posix
 def test_a_folder_that_is_not_there(tmp_path):
     assert claim(tmp_path / "no such folder" / "f.nbc") is None
+
+
+@posix
+def test_a_file_system_without_locks(monkeypatch, tmp_path):
+    def refuse(file, operation):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(claims.fcntl, "flock", refuse)
+    assert claim(tmp_path / "f.nbc") is None
+    assert not list(tmp_path.iterdir())
