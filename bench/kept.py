@@ -92,4 +92,4 @@ class Kept:
 def all_kept() -> list[Kept]:
     """Of every processor, the one that was measured last first."""
     found = [Kept(path) for path in sorted(RESULTS.glob(f"{_PREFIX}*.json"))]
-    return sorted(found, key=lambda kept: kept.dates[-1:], reverse=True)
+    return sorted(found, key=lambda kept: (kept.dates[-1:], len(kept.rows())), reverse=True)

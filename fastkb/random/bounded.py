@@ -127,11 +127,10 @@ def _bounded(keys, first, numbers, words, lasts, order, out):
             for j in range(rows):
                 if together == 1 or mine[8, j] > 0:
                     _whole_row(key, first + start + j, numbers, mine, last, out[at + j])
-                row = out[at + j]
-                for k in range(
-                    len(row) if len(order) else 0
-                ):  # while it is in the first-level cache
-                    row[k] = order[row[k]]
+                if len(order) > 0:  # now, while the row is in the first-level cache
+                    row = out[at + j]
+                    for k in range(len(row)):
+                        row[k] = order[row[k]]
 
 
 def _laid_out(values: np.ndarray, fills: int) -> np.ndarray:
