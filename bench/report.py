@@ -120,8 +120,8 @@ def write_pages() -> int:
         "\n\n".join(
             [
                 table.short([rows[name] for name in registry.SHOWN], others),
-                f"Of {whose}. The least and the largest ratio are those over all kept figures, and over rivals "
-                f"that were measured on one of these processors alone: {every_name}.",
+                f"Of {whose}. The least and the largest ratio are those over all kept figures, and "
+                f"over rivals that were measured on one of these processors alone: {every_name}.",
             ]
         ),
     )
