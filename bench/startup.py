@@ -152,6 +152,7 @@ def spread(seconds: float) -> dict[str, list[float]]:
         )
         return time.perf_counter() - start
 
+    run(100, None)  # loads what the first call needs
     n_resamples = round(500 * seconds / run(500, None))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
