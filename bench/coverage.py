@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,14 +106,14 @@ def coverage(case: Case, datasets: int, seed: int = 0) -> dict[str, float]:
     return {method: count / datasets for method, count in held.items()}
 
 
-def table(results: dict[str, dict[str, float]]) -> str:
+def table(results: dict[str, dict[str, float]], columns: Sequence[str] = METHODS) -> str:
     """A Markdown table of percentages."""
     lines = [
-        f"| nominal {LEVEL:.0%} | {' | '.join(METHODS)} |",
-        "| --- |" + " ---: |" * len(METHODS),
+        f"| nominal {LEVEL:.0%} | {' | '.join(columns)} |",
+        "| --- |" + " ---: |" * len(columns),
     ]
     for title, measured in results.items():
-        shares = [f"{measured[m]:.1%}" if m in measured else "" for m in METHODS]
+        shares = [f"{measured[m]:.1%}" if m in measured else "" for m in columns]
         lines.append(f"| {title} | {' | '.join(shares)} |")
     return "\n".join(lines)
 

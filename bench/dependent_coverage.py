@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastkb
+from bench.coverage import LEVEL, N_RESAMPLES, table
 from fastkb import schemes
 
-LEVEL = 0.9
-N_RESAMPLES = 999
 CLUSTER = 10  # rows of a cluster
 _BURN_IN = 200
 
@@ -102,18 +101,6 @@ def coverage(case: Case, datasets: int, seed: int = 0) -> dict[str, float]:
     return held
 
 
-def table(results: dict[str, dict[str, float]]) -> str:
-    """A Markdown table of percentages."""
-    lines = [
-        f"| nominal {LEVEL:.0%} | {' | '.join(COLUMNS)} |",
-        "| --- |" + " ---: |" * len(COLUMNS),
-    ]
-    for title, measured in results.items():
-        shares = [f"{measured[c]:.1%}" if c in measured else "" for c in COLUMNS]
-        lines.append(f"| {title} | {' | '.join(shares)} |")
-    return "\n".join(lines)
-
-
 def run(datasets: int) -> None:
     """The whole study."""
-    print(table({case.title: coverage(case, datasets) for case in CASES}))
+    print(table({case.title: coverage(case, datasets) for case in CASES}, COLUMNS))

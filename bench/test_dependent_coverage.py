@@ -29,6 +29,8 @@ def test_blocks_cover_more_often_than_rows(monkeypatch):
     found = study.coverage(CASES[1], 200)
     assert set(found) == set(study.BLOCKS)
     assert found["moving"] > found[study.ROWS] + 0.1
-    lines = study.table({CASES[1].title: found, CASES[-1].title: {"clusters": 0.875}}).splitlines()
+    lines = study.table(
+        {CASES[1].title: found, CASES[-1].title: {"clusters": 0.875}}, study.COLUMNS
+    ).splitlines()
     assert lines[0].count("|") == lines[2].count("|") == len(study.COLUMNS) + 2
     assert lines[3].endswith("|  |  |  |  | 87.5% |")
