@@ -56,6 +56,8 @@ def short(rows: Iterable[Row], others: Others) -> str:
         took = f"{rival}, {duration(row.measured[rival].median)}" if rival else "none that agrees"
         every = [one[row.name].least_ratio() for one in others if row.name in one]
         ratios = [value for value in (found, *every) if value is not None]
+        unmeasured = {name for name, _ in ratios if name not in row.measured}
+        took = "; ".join([took, *(f"elsewhere {name}" for name in sorted(unmeasured))])
         lines.append(
             [
                 f"{row.group}: {row.title}",
@@ -77,9 +79,10 @@ def _range(ratios: Sequence[float]) -> str:
 
 
 def _table(group: str, rows: Sequence[Row], others: Others) -> str:
+    every = [*rows, *(one[row.name] for row in rows for one in others if row.name in one)]
     rivals = list(
         dict.fromkeys(
-            name for row in rows for name in (*row.measured, *row.absent) if name != FASTKB
+            name for row in every for name in (*row.measured, *row.absent) if name != FASTKB
         )
     )
     lines = [[group, FASTKB, *rivals, "of the ceiling"]]
@@ -93,13 +96,14 @@ def _table(group: str, rows: Sequence[Row], others: Others) -> str:
 def _cell(row: Row, rival: str, others: Others) -> str:
     if rival in row.absent:
         return "absent"
+    every = [one[row.name].ratio(rival) for one in others if row.name in one]
+    known = [value for value in every if value is not None]
     if rival not in row.measured:
-        return ""
+        return f"elsewhere {ratio(min(known))}" if known else ""
     faster = row.ratio(rival)
     if faster is None:
         return "disagrees"
-    every = [one[row.name].ratio(rival) for one in others if row.name in one]
-    over = _range([faster, *(value for value in every if value is not None)])
+    over = _range([faster, *known])
     beside = f"; {over}" if over else ""
     return f"{duration(row.measured[rival].median)} ({ratio(faster)}{beside})"
 

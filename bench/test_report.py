@@ -160,6 +160,17 @@ def test_a_report_keeps_its_figures_and_writes_the_pages(tmp_path, monkeypatch, 
     assert "Ceilings measured in the same run" in full
 
 
+def test_a_rival_that_was_measured_elsewhere_alone_is_named():
+    here, there = some_row(), some_row()
+    there.measured["quicker"] = there.measured.pop("half")
+    others = [{there.name: there}]
+    line = table.short([here], others).splitlines()[2]
+    assert "; elsewhere quicker |" in line
+    heading, _, line = table.markdown([here], others).strip().splitlines()[-3:]
+    assert "| quicker |" in heading
+    assert "| elsewhere " in line
+
+
 def test_a_row_is_kept_as_soon_as_it_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "RESULTS", tmp_path)
     machine = {"processor": "Some CPU", "instruction set": "x, vectors of 256 bits", "threads": "2"}

@@ -46,8 +46,8 @@ class LateLibrary(codegen.JITCodeLibrary):
         return _LateEnvironments(self._codegen)
 
     def _optimize_functions(self, ll_module: Any) -> None:
-        # A little, before they are inlined: what counts references to arrays goes (a resample in
-        # strata is a third quicker), and loops stay as they are (else a step of a network loses a half).
+        # A little is enough before they are inlined: what counts references to arrays goes, which
+        # makes a resample in strata a seventh quicker.
         ll_module.data_layout = self._codegen._data_layout
         for function in ll_module.functions:
             if not function.is_declaration:
