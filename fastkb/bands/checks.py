@@ -10,9 +10,9 @@ from fastkb.bands.kinds import KINDS
 from fastkb.bands.models.checks import fits_its_own_way, is_classifier
 from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import check_flag, check_number
+from fastkb.gram.checks import check_kernel
 from fastkb.resample.response_schemes import ResponseScheme
 from fastkb.resample.row_schemes import RowScheme
-from fastkb.ridge.checks import check_kernel
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.path import CRITERIA, check_alphas, check_gammas
 from fastkb.ridge.search import KernelRidgeCV

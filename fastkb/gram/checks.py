@@ -1,17 +1,26 @@
-"""Checks of what the Gram functions are given: matrices, widths, ``out``."""
+"""Checks of what the Gram functions are given: matrices, widths, ``out``; and of estimators' kernels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from fastkb.checks.arrays import check_matrix
+from fastkb.checks.choices import check_choice
 from fastkb.checks.device import check_device_matrices, check_device_out
-from fastkb.checks.numbers import check_unmasked
+from fastkb.checks.numbers import check_unmasked, wrong
 from fastkb.checks.scalars import check_number, unexpected
 from fastkb.runtime.cuda import is_device_array
+from fastkb.scalar.kernels import ELSEWHERE, KERNELS
+
+# scikit-learn's names: those of our own kernels, those of the kernels that it computes, and for data that
+# are Gram matrices.
+KERNEL_NAMES = tuple(
+    sorted([*(name for row in KERNELS for name in row.names), *ELSEWHERE, "precomputed"])
+)
 
 
 def check_matrices(X: Any, Y: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -116,3 +125,31 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> bool:
         return bool(np.shares_memory(a, b, max_work=10_000))  # type: ignore[arg-type]
     except np.exceptions.TooHardError:  # strides that interleave beyond telling
         return True
+
+
+def is_kernel_object(kernel: Any) -> bool:
+    """Whether `kernel` is one of fastkb's own kernel objects, which take matrices and not rows."""
+    return bool(getattr(kernel, "_is_fastkb_kernel", False)) and not isinstance(kernel, type)
+
+
+def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params: Any) -> None:
+    """Refuse parameters that no kernel can have."""
+    if isinstance(kernel, str):
+        check_choice("kernel", kernel, KERNEL_NAMES, ", a callable or a kernel of fastkb.kernels")
+    elif isinstance(kernel, type) or not (callable(kernel) or is_kernel_object(kernel)):
+        raise wrong(
+            f"kernel must be a name, a callable or a kernel of fastkb.kernels (an instance, such "
+            f"as RBF(sigma=1.0)), got {kernel!r}"
+        )
+    if gamma is not None:
+        check_number("gamma", gamma, 0.0, hint="; None is for the kernel's default")
+    check_number("degree", degree, 0.0)
+    check_number("coef0", coef0)
+    if kernel_params is not None:
+        if not isinstance(kernel_params, Mapping):
+            raise wrong(f"kernel_params must be a dict or None, got {kernel_params!r}")
+        if kernel_params and is_kernel_object(kernel):
+            raise wrong(
+                f"kernel_params={dict(kernel_params)!r} has no use with kernel={kernel!r}, which "
+                f"holds its own parameters: expected None"
+            )

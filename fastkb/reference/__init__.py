@@ -8,6 +8,7 @@
 `confidence.py`          confidence bands
 `prediction_error.py`    estimates of prediction error
 `networks.py`            networks and their training
+`svm.py`                 support vector machines
 `streams.py`             random numbers
 ======================= =========================================================================
 

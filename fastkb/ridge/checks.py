@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from fastkb.checks.choices import check_choice
 from fastkb.checks.labels import check_all_labelled
 from fastkb.checks.numbers import wrong
 from fastkb.checks.scalars import check_number
 from fastkb.checks.values import real_array
-from fastkb.scalar.kernels import ELSEWHERE, KERNELS
-
-# scikit-learn's names: those of our own kernels, those of the kernels that it computes, and for data that
-# are Gram matrices.
-KERNEL_NAMES = tuple(
-    sorted([*(name for row in KERNELS for name in row.names), *ELSEWHERE, "precomputed"])
-)
 
 # With an intercept, what is predicted without some rows loses as many digits as the share of the
 # weight that the others have falls short of one: at this share half of them are left.
 LEAST_SHARE = 1e-8
-
-
-def is_kernel_object(kernel: Any) -> bool:
-    """Whether `kernel` is one of fastkb's own kernel objects, which take matrices and not rows."""
-    return bool(getattr(kernel, "_is_fastkb_kernel", False)) and not isinstance(kernel, type)
-
-
-def check_kernel(kernel: Any, gamma: Any, degree: Any, coef0: Any, kernel_params: Any) -> None:
-    """Refuse parameters that no kernel can have."""
-    if isinstance(kernel, str):
-        check_choice("kernel", kernel, KERNEL_NAMES, ", a callable or a kernel of fastkb.kernels")
-    elif isinstance(kernel, type) or not (callable(kernel) or is_kernel_object(kernel)):
-        raise wrong(
-            f"kernel must be a name, a callable or a kernel of fastkb.kernels (an instance, such "
-            f"as RBF(sigma=1.0)), got {kernel!r}"
-        )
-    if gamma is not None:
-        check_number("gamma", gamma, 0.0, hint="; None is for the kernel's default")
-    check_number("degree", degree, 0.0)
-    check_number("coef0", coef0)
-    if kernel_params is not None:
-        if not isinstance(kernel_params, Mapping):
-            raise wrong(f"kernel_params must be a dict or None, got {kernel_params!r}")
-        if kernel_params and is_kernel_object(kernel):
-            raise wrong(
-                f"kernel_params={dict(kernel_params)!r} has no use with kernel={kernel!r}, which "
-                f"holds its own parameters: expected None"
-            )
 
 
 def check_alpha(alpha: Any, n_targets: int) -> np.ndarray:

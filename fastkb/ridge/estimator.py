@@ -12,7 +12,8 @@ from fastkb.checks.numbers import check_kinds, check_targets, naming
 from fastkb.checks.scalars import check_flag
 from fastkb.checks.weights import check_sample_weight
 from fastkb.gram import engine
-from fastkb.ridge.checks import check_alpha, check_kernel
+from fastkb.gram.checks import check_kernel
+from fastkb.ridge.checks import check_alpha
 from fastkb.ridge.dual import solve_dual
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
 from fastkb.runtime.threads import limit_blas

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg import get_lapack_funcs
 
 from fastkb.gram import pairwise
+from fastkb.gram.checks import is_kernel_object
 from fastkb.gram.products import product
-from fastkb.ridge.checks import is_kernel_object
 from fastkb.runtime.memory import require
 from fastkb.scalar.kernels import ELSEWHERE, named
 

@@ -15,7 +15,8 @@ from fastkb.checks.choices import check_choice
 from fastkb.checks.numbers import check_kinds, check_squares, check_targets, naming
 from fastkb.checks.scalars import check_flag, check_progress
 from fastkb.checks.weights import check_sample_weight
-from fastkb.ridge.checks import check_grid, check_kernel, check_own_gammas
+from fastkb.gram.checks import check_kernel
+from fastkb.ridge.checks import check_grid, check_own_gammas
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.selection.criterion import TIE_OF_ERRORS, TIE_OF_LIKELIHOODS, TieRule, choose
 from fastkb.ridge.selection.evaluation import TrainingData

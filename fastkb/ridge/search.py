@@ -12,11 +12,8 @@ from sklearn.model_selection import check_cv
 from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import check_flag, check_progress
 from fastkb.checks.weights import check_sample_weight
-from fastkb.ridge.checks import (
-    check_groups,
-    check_kernel,
-    check_use_of_criterion,
-)
+from fastkb.gram.checks import check_kernel
+from fastkb.ridge.checks import check_groups, check_use_of_criterion
 from fastkb.ridge.estimator import KernelModel
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.ridge.path import (

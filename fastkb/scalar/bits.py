@@ -141,3 +141,29 @@ def polynomial(*coefficients: float) -> Any:
         return x(x), codegen
 
     return intrinsic(evaluate)
+
+
+def _choice(name: str, relation: str, doc: str) -> Any:
+    def typer(typing_context, a, b):
+        def codegen(context, builder, signature, arguments):
+            one, other = arguments
+            flags = ("nnan", "nsz")
+            first = builder.fcmp_ordered(relation, one, other, flags=flags)
+            return builder.select(first, one, other, flags=flags)
+
+        return a(a, a), codegen
+
+    typer.__name__ = name
+    typer.__doc__ = doc
+    return intrinsic(typer)
+
+
+lesser = _choice(
+    "lesser",
+    "<",
+    """The lesser of two floats of a type, neither of them NaN.
+
+    Other than Python's ``min`` it lets the vector unit find the least of many numbers.
+    """,
+)
+greater = _choice("greater", ">", """The greater of two floats; see :func:`lesser`.""")

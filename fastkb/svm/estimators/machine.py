@@ -1,0 +1,271 @@
+"""What all support vector machines share: data, kernel, the solution as scikit-learn holds it, values."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from fastkb.checks.numbers import check_kinds, naming
+from fastkb.svm import checks
+from fastkb.svm.kernel import KernelFunction, OfMatrix, OfRows, Source, called
+from fastkb.svm.problem import Problem
+from fastkb.svm.smo.solver import MEGABYTE, Options, Solver
+
+# Seconds between two lines of progress.
+_EVERY = 0.5
+
+
+class Solution(NamedTuple):
+    """A problem that was solved, or that the pairs did not suffice for."""
+
+    beta: np.ndarray
+    offsets: tuple[float, ...]  # of each group
+    pairs: int
+    violation: float
+    objective: float
+
+
+class Machine(BaseEstimator):
+    """A function f(x) = Σᵢ cᵢ K(x, xᵢ) + b of few support vectors xᵢ."""
+
+    kernel: Any
+    degree: float
+    gamma: Any
+    coef0: float
+    tol: float
+    shrinking: bool
+    cache_size: float
+    verbose: Any
+    max_iter: int
+    warm_start: bool
+    support_: np.ndarray
+    support_vectors_: Any
+    dual_coef_: Any
+    intercept_: np.ndarray
+    _n_support: np.ndarray
+    _dual_coef_: Any
+    _intercept_: np.ndarray
+    _left: float  # the largest violation that is left
+    _interrupted: np.ndarray | None  # the coefficients that Ctrl-C left
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        precomputed = isinstance(self.kernel, str) and self.kernel == "precomputed"
+        tags.input_tags.pairwise = precomputed
+        tags.input_tags.sparse = not precomputed
+        return tags
+
+    @property
+    def _is_called(self) -> bool:
+        """Whether the kernel is a function of the user's."""
+        return callable(self.kernel) and not hasattr(self.kernel, "_is_fastkb_kernel")
+
+    @property
+    def _is_given(self) -> bool:
+        """Whether kernel matrices are at hand, of the user's function or instead of rows."""
+        return self._is_called or (isinstance(self.kernel, str) and self.kernel == "precomputed")
+
+    def _validate(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """X as float64, dense or CSR; what a function of the user's is to read as it is."""
+        checks.check_parameters(self)
+        if isinstance(self.kernel, str) and self.kernel == "precomputed":
+            checks.check_not_sparse(X)
+        if self._is_called:
+            if y is not None:
+                check_consistent_length(X, y)
+            return X, y
+        check_kinds("X", X)
+        what: dict[str, Any] = {} if y is None else {"y": y}
+        with naming("X", "y"):
+            found = validate_data(
+                self,
+                X,
+                dtype=np.float64,
+                order="C",
+                accept_sparse="csr",
+                accept_large_sparse=False,
+                **what,
+            )
+        return found if what else (found, None)
+
+    def _source(self, X: Any) -> Source:
+        """Where the solver takes the kernel of the training rows from."""
+        self._sparse = sparse.issparse(X) and not self._is_called
+        self._X_fit = X if self._is_called else None
+        self._gamma = 0.0
+        if self._is_given:
+            K = called(self.kernel, X, X) if self._is_called else X
+            checks.check_square(K)
+            self.shape_fit_ = X.shape if hasattr(X, "shape") else (len(X),)
+            if not np.isfinite(K).all():
+                raise ValueError("kernel returned NaN or infinity: expected finite numbers")
+            return OfMatrix(K)
+        self.shape_fit_ = X.shape
+        self._gamma = self._gamma_of(X)
+        return OfRows(self._function, X)
+
+    def _gamma_of(self, X: Any) -> float:
+        if not isinstance(self.gamma, str):
+            return float(self.gamma)
+        if self.gamma == "auto":
+            return 1.0 / X.shape[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = X.multiply(X).mean() - X.mean() ** 2 if self._sparse else X.var()
+            return 1.0 / (X.shape[1] * spread) if spread != 0.0 else 1.0
+
+    @property
+    def _function(self) -> KernelFunction:
+        return KernelFunction(self.kernel, self._gamma, self.degree, self.coef0)
+
+    def _solve(self, problem: Problem, source: Source, start: np.ndarray, what: str) -> Solution:
+        """Solve one problem; what is reached stays in `_reached` if it is interrupted."""
+        teller = _Teller(what, float(self.tol)) if self.verbose else None
+        options = Options(
+            tol=float(self.tol),
+            cache_bytes=int(self.cache_size * MEGABYTE),
+            shrinking=bool(self.shrinking),
+            most=int(self.max_iter),
+            tell=teller,
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            solver = Solver(problem, source, options, start)
+            try:
+                solver.run()
+            except KeyboardInterrupt:
+                self._interrupted = solver.beta
+                raise
+            if teller is not None:
+                teller.finish(solver.pairs, solver.violation)
+            if not solver.converged:
+                self.fit_status_ = 1
+                self._left = max(self._left, solver.violation)
+            return Solution(
+                solver.beta, solver.offsets(), solver.pairs, solver.violation, solver.objective
+            )
+
+    def _begin(self) -> None:
+        self.fit_status_ = 0
+        self._left = 0.0
+        self._interrupted = None
+
+    def _warn(self, pairs: Any) -> None:
+        """Say what was not reached."""
+        if not self.fit_status_:
+            return
+        if 0 <= self.max_iter <= np.max(pairs):
+            warnings.warn(
+                f"Solver terminated early (max_iter={self.max_iter}).  Consider pre-processing your "
+                "data with StandardScaler or MinMaxScaler.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        else:
+            warnings.warn(
+                f"The optimality conditions are violated by {self._left:.2g}, more than "
+                f"tol={self.tol:g}: the rest is below the rounding errors of the kernel. Scale the "
+                "columns of X, or raise tol.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _keep(self, X: Any, support: np.ndarray, coefficients: np.ndarray) -> None:
+        """Set support vectors and coefficients, of shape (rows of coefficients, n_support)."""
+        self.support_ = support.astype(np.int32)
+        if self._is_given:
+            self.support_vectors_ = np.empty((0, 0))
+        else:
+            self.support_vectors_ = X[support]
+        self._dual_coef_ = sparse.csr_matrix(coefficients) if self._sparse else coefficients
+
+    def _coefficients(self) -> np.ndarray:
+        """Those that predictions are made of.  # shape: (rows, n_support)"""
+        dual = self._dual_coef_
+        return dual.toarray() if sparse.issparse(dual) else np.asarray(dual)
+
+    @property
+    def n_support_(self) -> np.ndarray:
+        """Number of support vectors, of each class for a classifier.  # shape: (n_classes,) or (1,)"""
+        try:
+            check_is_fitted(self)
+        except NotFittedError:
+            raise AttributeError(f"{type(self).__name__} has no n_support_ before fit") from None
+        return self._n_support
+
+    @property
+    def coef_(self) -> Any:
+        """Weights of the columns, of a linear kernel; read-only.  # shape: (functions, n_features)"""
+        checks.check_coef_kernel(self.kernel)
+        check_is_fitted(self)
+        weights = self._weights()
+        if sparse.issparse(weights):
+            weights.data.flags.writeable = False
+        else:
+            weights.flags.writeable = False
+        return weights
+
+    def _weights(self) -> Any:
+        return self._dual_coef_ @ self.support_vectors_
+
+    def _points(self, X: Any) -> Any:
+        """Points to evaluate at, checked; for a user's function their kernel with the training rows."""
+        check_is_fitted(self)
+        if self._is_called:
+            K = called(self.kernel, X, self._X_fit)
+            checks.check_given(K, self.shape_fit_[0])
+            return K
+        check_kinds("X", X)
+        checks.check_predicted(self, X, self._sparse)
+        with naming("X"):
+            X = validate_data(
+                self,
+                X,
+                dtype=np.float64,
+                order="C",
+                accept_sparse="csr",
+                accept_large_sparse=False,
+                reset=False,
+            )
+        if self._is_given:
+            checks.check_given(X, self.shape_fit_[0])
+        checks.check_untouched(self)
+        if self._sparse and not sparse.issparse(X):
+            X = sparse.csr_matrix(X)
+        return X
+
+    def _values(self, X: Any, some: slice, coefficients: np.ndarray) -> np.ndarray:
+        """Σᵢ cᵢ K(x, xᵢ) over some support vectors.  # shapes: (n, d), (k, s) -> (n, k)"""
+        columns = np.ascontiguousarray(coefficients.T)
+        if not len(columns):
+            return np.zeros((X.shape[0], columns.shape[1]))
+        if self._is_given:
+            return OfMatrix.times(X, self.support_[some], columns)
+        return self._function.product(X, self.support_vectors_[some], columns)
+
+
+class _Teller:
+    """Writes how far a fit is to standard error, twice a second."""
+
+    def __init__(self, what: str, tol: float) -> None:
+        self._what, self._tol = what, tol
+        self._last = 0.0
+
+    def __call__(self, pairs: int, violation: float, rows: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= _EVERY:
+            self._last = now
+            self._write(f"{pairs:,} pairs, violation {violation:.3g}, {rows:,} rows in play")
+
+    def finish(self, pairs: int, violation: float) -> None:
+        """Say what was reached."""
+        self._write(f"{pairs:,} pairs, violation {violation:.3g} (tol {self._tol:g}), done")
+
+    def _write(self, text: str) -> None:
+        print(f"[fastkb] {self._what}: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,11 @@
+"""Sequential minimal optimisation in working sets: how the problem of a machine is solved.
+
+==================== ==================================================================================
+`solver.py`           rounds of working sets, shrinking, two precisions
+`pairs.py`            pairs of coefficients moved on a kernel matrix at hand
+`gradient.py`         what they do to the gradient of all rows
+`rows.py`             kernel rows, kept within a number of bytes
+==================== ==================================================================================
+
+Begin with `solver.py`, then `pairs.py`.
+"""
