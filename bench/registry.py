@@ -14,6 +14,7 @@ from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
 from bench.kinds import Prediction, Searched
+from bench.machines import MachineFit, MachineValues
 from bench.network import JAX, Step
 from bench.panel import PanelIntervals
 from bench.perceptron import Fit, Predict
@@ -121,6 +122,21 @@ PERCEPTRONS = (
     *(Predict(dtype) for dtype in ("float64", "float32")),
 )
 
+MACHINES = (
+    MachineFit(n=10_000, d=20),
+    MachineFit(n=10_000, d=20, C=100.0),
+    MachineFit(n=2000, d=10),
+    MachineFit(n=10_000, d=20, kernel="linear"),
+    MachineFit("digits"),
+    MachineFit("wine"),
+    MachineFit("breast-cancer"),
+    MachineFit("wine", kernel="linear"),
+    MachineFit("breast-cancer", kernel="linear"),
+    MachineFit("scales", n=2000, d=20),
+    MachineFit("targets", n=5000, d=10),
+    MachineValues(n=10_000, d=20),
+)
+
 AnyWork = (
     Gram
     | Product
@@ -133,6 +149,8 @@ AnyWork = (
     | Step
     | Fit
     | Predict
+    | MachineFit
+    | MachineValues
 )
 
 # The rows of the README, of all that are in docs/benchmarks.md.
@@ -198,6 +216,7 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
         *PANELS,
         *STEPS,
         *PERCEPTRONS,
+        *MACHINES,
     )
     chosen: list[AnyWork] = []
     for pattern in only or ["*"]:
@@ -225,6 +244,8 @@ def _shortened(work: AnyWork) -> AnyWork:
         return replace(work, steps=QUICK_STEPS, members=members, epochs=epochs)
     if isinstance(work, Gram | Product):
         return replace(work, n=QUICK_N)
+    if isinstance(work, MachineFit | MachineValues):
+        return replace(work, n=min(work.n, QUICK_N))
     if isinstance(work, Prediction):
         return replace(work, n=min(work.n, QUICK_PREDICTIONS))
     if isinstance(work, PanelIntervals):

@@ -11,9 +11,10 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 
 from fastkb.checks.choices import check_choice
-from fastkb.checks.numbers import check_kinds, naming, wrong
+from fastkb.checks.numbers import check_kinds, check_unmasked, naming, wrong
 from fastkb.checks.scalars import check_flag, check_number, check_whole, unexpected
 from fastkb.gram.checks import check_kernel
+from fastkb.scalar.kernels import named
 
 # A gamma of the data: 1 / (columns · variance), or 1 / columns.
 GAMMAS = ("scale", "auto")
@@ -21,18 +22,11 @@ GAMMAS = ("scale", "auto")
 
 def check_parameters(machine: Any) -> None:
     """Refuse parameters that no machine can have."""
-    gamma = machine.gamma
-    check_kernel(
-        machine.kernel,
-        None if isinstance(gamma, str) else gamma,
-        machine.degree,
-        machine.coef0,
-        None,
-    )
-    if isinstance(gamma, str):
-        check_choice("gamma", gamma, GAMMAS, " or a number of at least 0")
-    elif gamma is None:
-        raise unexpected("gamma", gamma, "'scale', 'auto' or a number of at least 0")
+    check_kernel(machine.kernel, None, machine.degree, machine.coef0, None)
+    if isinstance(machine.gamma, str):
+        check_choice("gamma", machine.gamma, GAMMAS, " or a number of at least 0")
+    else:
+        check_number("gamma", machine.gamma, 0.0, hint="; or 'scale' or 'auto'")
     check_number("tol", machine.tol, 0.0, open_below=True)
     check_number("cache_size", machine.cache_size, 0.0, open_below=True, hint=" (megabytes)")
     check_whole("max_iter", machine.max_iter, -1)
@@ -43,8 +37,15 @@ def check_parameters(machine: Any) -> None:
     for name, check in _OWN.items():
         if hasattr(machine, name):
             check(name, getattr(machine, name))
-    with naming("random_state"):
-        check_random_state(getattr(machine, "random_state", None))
+    _check_random_state(getattr(machine, "random_state", None))
+
+
+def _check_random_state(value: Any) -> None:
+    try:
+        check_random_state(value)
+    except (ValueError, TypeError):
+        expected = "None, a whole number from 0 to 2**32 - 1 or a numpy.random.RandomState"
+        raise unexpected("random_state", value, expected) from None
 
 
 def _check_cost(name: str, value: Any) -> None:
@@ -67,7 +68,10 @@ def _check_shape(name: str, value: Any) -> None:
 def _check_class_weight(name: str, value: Any) -> None:
     if isinstance(value, str):
         check_choice(name, value, ("balanced",), ", a dict or None")
-    elif value is not None and not isinstance(value, dict):
+    elif isinstance(value, dict):
+        for label, weight in value.items():
+            check_number(f"{name}[{label!r}]", weight)
+    elif value is not None:
         raise unexpected(name, value, "'balanced', a dict or None")
 
 
@@ -98,6 +102,12 @@ def check_weights(sample_weight: Any, n_samples: int) -> np.ndarray:
         )
     if not np.isfinite(weight).all():
         raise ValueError("sample_weight contains NaN or infinity: expected finite numbers")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weight.sum()):
+            raise ValueError(
+                f"sample_weight has a sum beyond the largest float, its largest is {weight.max():g}: "
+                "expected smaller numbers"
+            )
     if (weight <= 0.0).all():
         raise ValueError(
             "Invalid input - all samples have zero or negative weights. Expected a sample_weight above "
@@ -113,6 +123,46 @@ def check_both_classes(n_first: int, n: int) -> None:
             "Invalid input - all samples with positive weights belong to the same class: expected a "
             "positive weight (sample_weight times class_weight) for a sample of each class"
         )
+
+
+def check_target_given(model: Any, y: Any) -> None:
+    """Refuse a fit without targets to a machine that learns from them."""
+    if y is None and model.__sklearn_tags__().target_tags.required:
+        raise ValueError(
+            f"This {type(model).__name__} estimator requires y to be passed, but the target y is None: "
+            "expected one for each row of X"
+        )
+
+
+def check_labels(y: Any) -> None:
+    """Refuse masked and complex labels; others may be texts, dates and objects."""
+    check_unmasked("y", y)
+    dtype = getattr(y, "dtype", None)
+    if getattr(dtype, "kind", "") == "c":
+        raise wrong(f"y must be real labels, got {dtype}: Complex data not supported")
+
+
+def check_scaled_gamma(kernel: Any, gamma: float) -> None:
+    """Refuse gamma='scale' for data whose variance is beyond the floats, if the kernel has a gamma."""
+    row = named(kernel) if isinstance(kernel, str) else None
+    takes_gamma = row is not None and "gamma" in [known.name for known in row.parameters]
+    if takes_gamma and not 0.0 < gamma < math.inf:
+        raise ValueError(
+            f"gamma='scale' is {gamma:g}, as the variance of X is beyond the floats. The dual "
+            "coefficients or intercepts are not finite then. Scale the columns of X, with "
+            "StandardScaler for instance, or give gamma as a number"
+        )
+
+
+def check_called(K: np.ndarray, n: int, n_fit: int) -> None:
+    """Refuse what a user's function returned, if it is not the kernel of n points with n_fit rows."""
+    if K.shape != (n, n_fit):
+        raise ValueError(
+            f"kernel returned a matrix of shape {K.shape}: expected {(n, n_fit)}, a row for each row of "
+            "its first argument and a column for each of its second"
+        )
+    if not np.isfinite(K).all():
+        raise ValueError("kernel returned NaN or infinity: expected finite numbers")
 
 
 def check_square(K: Any) -> None:
@@ -138,6 +188,16 @@ def check_finite_result(coefficients: np.ndarray, intercepts: np.ndarray) -> Non
         raise ValueError(
             "The dual coefficients or intercepts are not finite: X may hold numbers whose kernel "
             "overflows. Scale its columns, with StandardScaler for instance"
+        )
+
+
+def check_margin(margin: float) -> None:
+    """Refuse a ν-classifier whose coefficients would be divided by nothing."""
+    if not abs(margin) >= np.finfo(np.float64).tiny:
+        raise ValueError(
+            f"The dual coefficients or intercepts are not finite, as the margin is {margin:g}: two "
+            "classes have rows in common, or in the middle of one another. Expected a larger nu, or rows "
+            "that differ between classes"
         )
 
 

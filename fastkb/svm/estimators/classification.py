@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from fastkb.checks.numbers import naming
 from fastkb.svm import checks
 from fastkb.svm.estimators import one_vs_one
-from fastkb.svm.estimators.machine import Machine, Solution
+from fastkb.svm.estimators.machine import Machine, Solution, Task, as_sparse
 from fastkb.svm.kernel import OfMatrix, OfRows, Source
 from fastkb.svm.problem import Problem, feasible
+from fastkb.svm.smo.several import LARGEST
 from fastkb.svm.smo.solver import MEGABYTE
+
+# Rows of two classes, and their coefficients.
+Known = tuple[np.ndarray, np.ndarray]
 
 
 class Classifier(ClassifierMixin, Machine):
     """Two classes or more: a machine for each pair of them."""
 
-    # Rows of the fit before, and the coefficients of all of them for each pair of classes.
-    _state: tuple[int, list[np.ndarray]] | None
+    # How many rows the fit before had, and what it found for each pair of classes.
+    _state: tuple[int, list[Known]] | None
     class_weight: Any
     decision_function_shape: str
     break_ties: bool
@@ -69,9 +74,11 @@ class Classifier(ClassifierMixin, Machine):
         Ctrl-C is answered within a second, and what was reached is kept: with ``warm_start=True`` the
         next `fit` to the same rows goes on from there, also with another C or kernel.
         """
+        checks.check_labels(y)
         X, y = self._validate(X, y)
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        with naming("y"):
+            y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
@@ -82,13 +89,14 @@ class Classifier(ClassifierMixin, Machine):
         self.class_weight_ = compute_class_weight(self.class_weight, classes=classes, y=y)
         weight = weight * self.class_weight_[labels]
         before = self._before(len(labels), classes)
+        self._begin()
         self.classes_ = classes
         source = self._source(X)
         rows_of = [np.flatnonzero((labels == k) & (weight > 0.0)) for k in range(len(classes))]
         self._fit_pairs(X, self._shared(source), rows_of, weight, before)
         return self
 
-    def _before(self, n: int, classes: np.ndarray) -> list[np.ndarray] | None:
+    def _before(self, n: int, classes: np.ndarray) -> list[Known] | None:
         """Coefficients that the fit before has left, of each pair."""
         state = getattr(self, "_state", None)
         if not self.warm_start or state is None:
@@ -110,33 +118,32 @@ class Classifier(ClassifierMixin, Machine):
         source: Source,
         rows_of: list[np.ndarray],
         weight: np.ndarray,
-        before: list[np.ndarray] | None,
+        before: list[Known] | None,
     ) -> None:
         pairs = one_vs_one.class_pairs(len(self.classes_))
         layout = one_vs_one.Layout(rows_of)
-        self._begin()
-        intercepts, counts, kept = np.zeros(len(pairs)), np.zeros(len(pairs), np.int32), []
+        intercepts, counts = np.zeros(len(pairs)), np.zeros(len(pairs), np.int32)
+        tasks: list[Task] = []
+        for number, (i, j) in enumerate(pairs):
+            rows = np.concatenate([rows_of[i], rows_of[j]])
+            problem, start = self._problem(len(rows_of[i]), weight[rows])
+            if before is not None and number < len(before):
+                known = _scattered(before[number], source.n)[rows]
+                start = feasible(problem, known, _sums(problem, start))
+            what = f"classes {self.classes_[i]} and {self.classes_[j]}"
+            tasks.append(Task(problem, rows, start, what))
+        kept: list[Known] = []
         try:
-            for number, (i, j) in enumerate(pairs):
-                rows = np.concatenate([rows_of[i], rows_of[j]])
-                problem, start = self._problem(len(rows_of[i]), weight[rows])
-                if before is not None and number < len(before):
-                    start = feasible(problem, before[number][rows], _sums(problem, start))
-                what = f"classes {self.classes_[i]} and {self.classes_[j]}"
-                whole = np.array_equal(rows, np.arange(source.n))
-                part = source if whole else source.part(rows)
-                self._rows = rows
-                solution = self._solve(problem, part, start, what)
-                if self.warm_start:
-                    kept.append(_scattered(solution.beta, rows, source.n))
+            for number, solution in enumerate(self._solutions(source, tasks)):
+                kept.append((tasks[number].rows, solution.beta))
                 coefficients, rho = self._result(solution)
-                layout.set((i, j), coefficients)
+                layout.set(pairs[number], coefficients)
                 intercepts[number] = -rho
                 counts[number] = solution.pairs
         except KeyboardInterrupt:
-            if self._interrupted is not None:
-                kept.append(_scattered(self._interrupted, self._rows, source.n))
-            self._state = (source.n, kept)
+            reached = zip(tasks[len(kept) :], self._reached, strict=False)
+            kept += [(task.rows, beta) for task, beta in reached]
+            self._state = (source.n, kept + (before or [])[len(kept) :])
             raise
         self._state = (source.n, kept) if self.warm_start else None
         support, self._n_support, coefficients = layout.support()
@@ -147,6 +154,26 @@ class Classifier(ClassifierMixin, Machine):
         self.dual_coef_, self.intercept_ = self._dual_coef_ * flip, intercepts * flip
         self.n_iter_ = counts
         self._warn(counts)
+
+    def _solutions(self, source: Source, tasks: list[Task]) -> Iterator[Solution]:
+        """One after the other; side by side, where all are small and read one matrix."""
+        K = source.whole()
+        if K is not None and len(tasks) > 1 and max(len(task.rows) for task in tasks) <= LARGEST:
+            for task, solution in zip(tasks, self._solve_several(K, tasks), strict=True):
+                # What takes many pairs is better solved alone, where other methods help.
+                self._reached = self._reached[1:]
+                yield solution if solution.ended else self._goes_on(source, task, solution)
+            return
+        for task in tasks:
+            whole = np.array_equal(task.rows, np.arange(source.n))
+            part = source if whole else source.part(task.rows)
+            yield self._solve(task.problem, part, task.start, task.what)
+
+    def _goes_on(self, source: Source, task: Task, begun: Solution) -> Solution:
+        """Solve on from what a problem has reached."""
+        part = source.part(task.rows)
+        found = self._solve(task.problem, part, begun.beta, task.what, begun.pairs)
+        return found._replace(pairs=begun.pairs + found.pairs)
 
     def _pair_values(self, X: Any) -> np.ndarray:
         """The value of each problem, positive for its first class.  # shape: (n, pairs)"""
@@ -214,7 +241,7 @@ class Classifier(ClassifierMixin, Machine):
             for (first, a), (second, b) in one_vs_one.terms(self._n_support)
         ]
         stacked = np.vstack(rows)
-        return sparse.csr_matrix(stacked) if self._sparse else stacked
+        return as_sparse(stacked) if self._sparse else stacked
 
 
 def _sums(problem: Problem, start: np.ndarray) -> tuple[float, ...]:
@@ -222,7 +249,9 @@ def _sums(problem: Problem, start: np.ndarray) -> tuple[float, ...]:
     return sums if problem.two_groups else sums[:1]
 
 
-def _scattered(beta: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+def _scattered(known: Known, n: int) -> np.ndarray:
+    """The coefficients of all rows.  # shape: (n,)"""
+    rows, beta = known
     found = np.zeros(n)
     found[rows] = beta
     return found

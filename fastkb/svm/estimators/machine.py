@@ -9,15 +9,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _num_samples,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 
 from fastkb.checks.numbers import check_kinds, naming
 from fastkb.svm import checks
 from fastkb.svm.kernel import KernelFunction, OfMatrix, OfRows, Source, called
 from fastkb.svm.problem import Problem
+from fastkb.svm.smo.several import solve_several
 from fastkb.svm.smo.solver import MEGABYTE, Options, Solver
+
+# Pairs of each problem that are moved side by side; a problem that needs more is slow, and solved alone.
+_PAIRS_TOGETHER = 2000
 
 # Seconds between two lines of progress.
 _EVERY = 0.5
@@ -29,8 +39,16 @@ class Solution(NamedTuple):
     beta: np.ndarray
     offsets: tuple[float, ...]  # of each group
     pairs: int
-    violation: float
-    objective: float
+    ended: bool = True  # solved, or out of pairs
+
+
+class Task(NamedTuple):
+    """A problem on some of the rows, and where it begins."""
+
+    problem: Problem
+    rows: np.ndarray
+    start: np.ndarray
+    what: str
 
 
 class Machine(BaseEstimator):
@@ -54,7 +72,7 @@ class Machine(BaseEstimator):
     _dual_coef_: Any
     _intercept_: np.ndarray
     _left: float  # the largest violation that is left
-    _interrupted: np.ndarray | None  # the coefficients that Ctrl-C left
+    _reached: list[np.ndarray]  # the coefficients of problems that Ctrl-C broke off
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -76,11 +94,13 @@ class Machine(BaseEstimator):
     def _validate(self, X: Any, y: Any) -> tuple[Any, Any]:
         """X as float64, dense or CSR; what a function of the user's is to read as it is."""
         checks.check_parameters(self)
+        checks.check_target_given(self, y)
         if isinstance(self.kernel, str) and self.kernel == "precomputed":
             checks.check_not_sparse(X)
         if self._is_called:
             if y is not None:
-                check_consistent_length(X, y)
+                with naming("X", "y"):
+                    check_consistent_length(X, y)
             return X, y
         check_kinds("X", X)
         what: dict[str, Any] = {} if y is None else {"y": y}
@@ -94,7 +114,11 @@ class Machine(BaseEstimator):
                 accept_large_sparse=False,
                 **what,
             )
-        return found if what else (found, None)
+        X, y = found if what else (found, None)
+        if sparse.issparse(X) and not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        return X, y
 
     def _source(self, X: Any) -> Source:
         """Where the solver takes the kernel of the training rows from."""
@@ -102,11 +126,9 @@ class Machine(BaseEstimator):
         self._X_fit = X if self._is_called else None
         self._gamma = 0.0
         if self._is_given:
-            K = called(self.kernel, X, X) if self._is_called else X
+            K = self._called(X) if self._is_called else X
             checks.check_square(K)
             self.shape_fit_ = X.shape if hasattr(X, "shape") else (len(X),)
-            if not np.isfinite(K).all():
-                raise ValueError("kernel returned NaN or infinity: expected finite numbers")
             return OfMatrix(K)
         self.shape_fit_ = X.shape
         self._gamma = self._gamma_of(X)
@@ -118,21 +140,34 @@ class Machine(BaseEstimator):
         if self.gamma == "auto":
             return 1.0 / X.shape[1]
         with np.errstate(over="ignore", invalid="ignore"):
-            spread = X.multiply(X).mean() - X.mean() ** 2 if self._sparse else X.var()
-            return 1.0 / (X.shape[1] * spread) if spread != 0.0 else 1.0
+            spread = _sparse_variance(X) if self._sparse else X.var()
+            gamma = 1.0 / (X.shape[1] * spread) if spread != 0.0 else 1.0
+        checks.check_scaled_gamma(self.kernel, float(gamma))
+        return float(gamma)
+
+    def _called(self, X: Any) -> np.ndarray:
+        """What the user's function returns for points and the training rows."""
+        K = called(self.kernel, X, self._X_fit)
+        checks.check_called(K, _num_samples(X), _num_samples(self._X_fit))
+        return K
 
     @property
     def _function(self) -> KernelFunction:
         return KernelFunction(self.kernel, self._gamma, self.degree, self.coef0)
 
-    def _solve(self, problem: Problem, source: Source, start: np.ndarray, what: str) -> Solution:
-        """Solve one problem; what is reached stays in `_reached` if it is interrupted."""
+    def _solve(
+        self, problem: Problem, source: Source, start: np.ndarray, what: str, moved: int = 0
+    ) -> Solution:
+        """Solve one problem; what is reached stays in `_reached` if it is interrupted.
+
+        So many of `max_iter` pairs were `moved` before.
+        """
         teller = _Teller(what, float(self.tol)) if self.verbose else None
         options = Options(
             tol=float(self.tol),
             cache_bytes=int(self.cache_size * MEGABYTE),
             shrinking=bool(self.shrinking),
-            most=int(self.max_iter),
+            most=int(self.max_iter) - moved if self.max_iter >= 0 else -1,
             tell=teller,
         )
         with np.errstate(over="ignore", invalid="ignore"):
@@ -140,21 +175,54 @@ class Machine(BaseEstimator):
             try:
                 solver.run()
             except KeyboardInterrupt:
-                self._interrupted = solver.beta
+                self._reached = [solver.beta, *self._reached]
                 raise
             if teller is not None:
                 teller.finish(solver.pairs, solver.violation)
-            if not solver.converged:
-                self.fit_status_ = 1
-                self._left = max(self._left, solver.violation)
-            return Solution(
-                solver.beta, solver.offsets(), solver.pairs, solver.violation, solver.objective
+            self._note(solver.violation)
+            return Solution(solver.beta, solver.offsets(), solver.pairs)
+
+    def _solve_several(self, K: np.ndarray, tasks: list[Task]) -> list[Solution]:
+        """Solve problems of one matrix side by side."""
+        teller = _Teller("pairs of classes", float(self.tol)) if self.verbose else None
+
+        def tell(done: int) -> None:
+            if teller is not None:
+                teller.count(done, len(tasks))
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = solve_several(
+                K,
+                [task.problem for task in tasks],
+                [task.rows for task in tasks],
+                [task.start for task in tasks],
+                float(self.tol),
+                min(_PAIRS_TOGETHER, self.max_iter) if self.max_iter >= 0 else _PAIRS_TOGETHER,
+                tell,
+                self._reached,
             )
+        out = (found.pairs >= self.max_iter) & (self.max_iter >= 0)
+        ended = (found.violation <= self.tol) | out
+        self._note(float(found.violation[ended].max(initial=0.0)))
+        return [
+            Solution(beta, offsets, int(pairs), bool(end))
+            for beta, offsets, pairs, end in zip(
+                found.beta, found.offsets, found.pairs, ended, strict=True
+            )
+        ]
+
+    def _note(self, violation: float) -> None:
+        """Remember what was not reached."""
+        if not violation <= self.tol:
+            self.fit_status_ = 1
+            self._left = max(self._left, violation)
 
     def _begin(self) -> None:
+        """Before anything is set that predictions read: a fit that ends early leaves no model."""
+        self.__dict__.pop("_dual_coef_", None)
         self.fit_status_ = 0
         self._left = 0.0
-        self._interrupted = None
+        self._reached = []
 
     def _warn(self, pairs: Any) -> None:
         """Say what was not reached."""
@@ -165,7 +233,7 @@ class Machine(BaseEstimator):
                 f"Solver terminated early (max_iter={self.max_iter}).  Consider pre-processing your "
                 "data with StandardScaler or MinMaxScaler.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         else:
             warnings.warn(
@@ -173,7 +241,7 @@ class Machine(BaseEstimator):
                 f"tol={self.tol:g}: the rest is below the rounding errors of the kernel. Scale the "
                 "columns of X, or raise tol.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _keep(self, X: Any, support: np.ndarray, coefficients: np.ndarray) -> None:
@@ -182,13 +250,16 @@ class Machine(BaseEstimator):
         if self._is_given:
             self.support_vectors_ = np.empty((0, 0))
         else:
-            self.support_vectors_ = X[support]
-        self._dual_coef_ = sparse.csr_matrix(coefficients) if self._sparse else coefficients
+            self.support_vectors_ = as_sparse(X[support]) if self._sparse else X[support]
+        self._dual_coef_ = as_sparse(coefficients) if self._sparse else coefficients
 
     def _coefficients(self) -> np.ndarray:
         """Those that predictions are made of.  # shape: (rows, n_support)"""
         dual = self._dual_coef_
         return dual.toarray() if sparse.issparse(dual) else np.asarray(dual)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_dual_coef_")
 
     @property
     def n_support_(self) -> np.ndarray:
@@ -218,9 +289,7 @@ class Machine(BaseEstimator):
         """Points to evaluate at, checked; for a user's function their kernel with the training rows."""
         check_is_fitted(self)
         if self._is_called:
-            K = called(self.kernel, X, self._X_fit)
-            checks.check_given(K, self.shape_fit_[0])
-            return K
+            return self._called(X)
         check_kinds("X", X)
         checks.check_predicted(self, X, self._sparse)
         with naming("X"):
@@ -250,6 +319,19 @@ class Machine(BaseEstimator):
         return self._function.product(X, self.support_vectors_[some], columns)
 
 
+def as_sparse(X: Any) -> Any:
+    """Rows as scikit-learn is set to return them: a csr_matrix, or a csr_array."""
+    arrays = get_config().get("sparse_interface") == "sparray"
+    return sparse.csr_array(X) if arrays else sparse.csr_matrix(X)
+
+
+def _sparse_variance(X: Any) -> float:
+    """X.var() of a sparse matrix, without the difference of two large numbers."""
+    size = X.shape[0] * X.shape[1]
+    mean = X.data.sum() / size
+    return (((X.data - mean) ** 2).sum() + (size - X.data.size) * mean**2) / size
+
+
 class _Teller:
     """Writes how far a fit is to standard error, twice a second."""
 
@@ -262,6 +344,12 @@ class _Teller:
         if now - self._last >= _EVERY:
             self._last = now
             self._write(f"{pairs:,} pairs, violation {violation:.3g}, {rows:,} rows in play")
+
+    def count(self, done: int, total: int) -> None:
+        """Say how many problems are solved."""
+        if time.monotonic() - self._last >= _EVERY or done == total:
+            self._last = time.monotonic()
+            self._write(f"{done:,} of {total:,} solved")
 
     def finish(self, pairs: int, violation: float) -> None:
         """Say what was reached."""

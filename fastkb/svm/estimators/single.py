@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 
 from fastkb.checks.numbers import check_targets, naming
 from fastkb.svm import checks
@@ -26,18 +26,20 @@ class SingleMachine(Machine):
         return sum(solution.offsets) / len(solution.offsets)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        y = check_targets(y)
         X, y = self._validate(X, y)
         n = X.shape[0] if hasattr(X, "shape") else len(X)
         if y is not None:
             with naming("y"):
-                y = column_or_1d(check_targets(y), warn=True).astype(np.float64, copy=False)
+                y = column_or_1d(y, warn=True).astype(np.float64, copy=False)
+                assert_all_finite(y, input_name="y")
         weight = checks.check_weights(sample_weight, n)
         state = getattr(self, "_state", None) if self.warm_start else None
         if state is not None:
             checks.check_same_problem(state.size // state.shape[0], n, "samples")
+        self._begin()
         source = self._source(X)
         rows = np.flatnonzero(weight > 0.0)
-        self._begin()
         problem, start = self._problem(None if y is None else y[rows], weight[rows])
         if state is not None and len(state) == len(start) // len(rows):
             split = problem.split
@@ -47,8 +49,8 @@ class SingleMachine(Machine):
         try:
             solution = self._solve(problem, part, start, type(self).__name__)
         except KeyboardInterrupt:
-            if self._interrupted is not None:
-                self._state = self._spread(self._interrupted, rows, n)
+            for beta in self._reached:
+                self._state = self._spread(beta, rows, n)
             raise
         self._state = self._spread(solution.beta, rows, n) if self.warm_start else None
         coefficients = problem.row_sums(solution.beta)

@@ -227,4 +227,5 @@ n_iter_, class_weight_, shape_fit_, n_features_in_, feature_names_in_
     def _result(self, solution: Solution) -> tuple[np.ndarray, float]:
         first, second = solution.offsets
         margin, rho = (first - second) / 2.0, (first + second) / 2.0
+        checks.check_margin(margin)
         return solution.beta / margin, rho / margin

@@ -3,8 +3,10 @@
 ==================== ==================================================================================
 `solver.py`           rounds of working sets, shrinking, two precisions
 `pairs.py`            pairs of coefficients moved on a kernel matrix at hand
+`newton.py`           all free coefficients moved at once, where pairs would take long
 `gradient.py`         what they do to the gradient of all rows
 `rows.py`             kernel rows, kept within a number of bytes
+`several.py`          many small problems at once
 ==================== ==================================================================================
 
 Begin with `solver.py`, then `pairs.py`.

@@ -12,6 +12,7 @@ block at a time; only the best block is searched for the place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,43 +163,101 @@ def _floor(K):
     return K.dtype.type(CURVATURE_UNITS) * np.finfo(K.dtype).eps
 
 
-@inline(references=False)
-def move_pairs(K, work, rule):
-    """Move pairs until the violation is at most ``rule.tol``, or ``rule.most`` pairs are moved.
+def _make_move(fetch: Callable) -> Callable:
+    """A function ``move(K, origin, work, rule)``; ``fetch(K, origin, i)`` puts row i into K."""
 
-    Returns the number of pairs, and the violation that is left. With K and the gradient's start in the
-    same order as the coefficients, the gradient is that of the moved coefficients at the end.
+    @inline(references=False)
+    def move(K, origin, work, rule):
+        q, floor = len(work.beta), _floor(K)
+        for t in range(q):
+            _room(work, t, rule.kink)
+        pair, by, count = (0, 0), (0.0, 0.0), 0
+        fetch(K, origin, 0)
+        while True:
+            least, place, greatest = _sweep(K, work, pair, by, 0, rule.split)
+            violation = greatest - least
+            other_least, other_place, other_greatest = 0.0, 0, 0.0
+            if rule.split < q:
+                other_least, other_place, other_greatest = _sweep(K, work, pair, by, rule.split, q)
+                violation = max(violation, other_greatest - other_least)
+            if not violation > rule.tol or count >= rule.most:
+                return count, violation
+            i = j = -1
+            gain = K.dtype.type(0)
+            if greatest - least > rule.tol:
+                i = _at(work, least, place)
+                fetch(K, origin, i)
+                j, gain = _partner(K, work, i, least, floor, 0, rule.split)
+            if rule.split < q and other_greatest - other_least > rule.tol:
+                other = _at(work, other_least, other_place)
+                fetch(K, origin, other)
+                partner, other_gain = _partner(K, work, other, other_least, floor, rule.split, q)
+                if other_gain > gain:
+                    i, j = other, partner
+            if j < 0:  # what is left is below the kernel's precision
+                return count, violation
+            fetch(K, origin, j)
+            by = _step(K, work, i, j)
+            pair = i, j
+            _room(work, i, rule.kink)
+            _room(work, j, rule.kink)
+            count += 1
+
+    return move
+
+
+class Origin(NamedTuple):
+    """Where the rows of a matrix are taken from when they are first used."""
+
+    K: np.ndarray  # shape: (n, n)
+    rows: np.ndarray  # of the large matrix, for each of the small one.  # shape: (q,)
+    ready: np.ndarray  # 1: the row is there.  # shape: (q,)
+
+
+@inline(references=False)
+def _is_there(K, origin, i):
+    return
+
+
+@inline(references=False)
+def fetch_row(K, origin, i):
+    """Copy row i, at the columns of the small matrix, unless it is there."""
+    if origin.ready[i] == 0:
+        origin.ready[i] = 1
+        line, row = K[i], origin.K[origin.rows[i]]
+        for t in range(len(line)):
+            line[t] = row[origin.rows[t]]
+
+
+_move_pairs = _make_move(_is_there)
+
+#: ``move_fetched(K, origin, work, rule)``: the same on rows that are fetched from a larger matrix.
+move_fetched = _make_move(fetch_row)
+
+
+@inline(references=False)
+def offset_of(work, begin, end):
+    """The mean gradient of a group's free coefficients; without any, the middle of what it may be.
+
+    After a move, which leaves in `above` and `below` what is added to gradients.
     """
-    q, floor = len(work.beta), _floor(K)
-    for t in range(q):
-        _room(work, t, rule.kink)
-    pair, by, count = (0, 0), (0.0, 0.0), 0
-    while True:
-        least, place, greatest = _sweep(K, work, pair, by, 0, rule.split)
-        violation = greatest - least
-        other_least, other_place, other_greatest = 0.0, 0, 0.0
-        if rule.split < q:
-            other_least, other_place, other_greatest = _sweep(K, work, pair, by, rule.split, q)
-            violation = max(violation, other_greatest - other_least)
-        if not violation > rule.tol or count >= rule.most:
-            return count, violation
-        i = j = -1
-        gain = K.dtype.type(0)
-        if greatest - least > rule.tol:
-            i = _at(work, least, place)
-            j, gain = _partner(K, work, i, least, floor, 0, rule.split)
-        if rule.split < q and other_greatest - other_least > rule.tol:
-            other = _at(work, other_least, other_place)
-            partner, other_gain = _partner(K, work, other, other_least, floor, rule.split, q)
-            if other_gain > gain:
-                i, j = other, partner
-        if j < 0:  # what is left is below the kernel's precision
-            return count, violation
-        by = _step(K, work, i, j)
-        pair = i, j
-        _room(work, i, rule.kink)
-        _room(work, j, rule.kink)
-        count += 1
+    total, count, least, greatest = 0.0, 0, FAR, -FAR
+    for t in range(begin, end):
+        above, below = work.gradient[t] + work.above[t], work.gradient[t] + work.below[t]
+        if work.above[t] < FAR and work.below[t] > -FAR and work.beta[t] != 0.0:
+            total += above
+            count += 1
+        if work.above[t] < FAR:
+            least = min(least, above)
+        if work.below[t] > -FAR:
+            greatest = max(greatest, below)
+    if count:
+        return total / count
+    if least < FAR and greatest > -FAR:
+        return (least + greatest) / 2.0
+    if least < FAR:
+        return least
+    return greatest if greatest > -FAR else 0.0
 
 
 def work_type(T: types.Float) -> types.NamedTuple:
@@ -218,5 +277,17 @@ def _signature(T: types.Float) -> tuple[Any, ...]:
 
 @jit(signature=_signature, references=False)
 def solve_pairs(K, work, rule):
-    """:func:`move_pairs` for Python."""
-    return move_pairs(K, work, rule)
+    """Move pairs until the violation is at most ``rule.tol``, or ``rule.most`` pairs are moved.
+
+    Returns the number of pairs, and the violation that is left. With K and the gradient's start in the
+    same order as the coefficients, the gradient is that of the moved coefficients at the end.
+    """
+    return _move_pairs(K, 0, work, rule)
+
+
+@jit(signature=lambda T: (work_type(T), types.float64, types.intp), references=False)
+def find_offsets(work, kink, split):
+    """:func:`offset_of` both groups, for Python; of work that was not moved."""
+    for t in range(len(work.beta)):
+        _room(work, t, kink)
+    return offset_of(work, 0, split), offset_of(work, split, len(work.beta))

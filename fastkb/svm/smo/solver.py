@@ -24,7 +24,8 @@ import numpy as np
 from fastkb.svm.kernel import Source
 from fastkb.svm.problem import Problem
 from fastkb.svm.smo.gradient import add_rows, pick
-from fastkb.svm.smo.pairs import Rule, Work, solve_pairs
+from fastkb.svm.smo.newton import move_free
+from fastkb.svm.smo.pairs import FAR, Rule, Work, find_offsets, solve_pairs
 from fastkb.svm.smo.rows import KernelRows
 
 # Coefficients of a working set, and from how many rows on it is the larger one. So many coefficients as
@@ -43,7 +44,10 @@ DOUBLE_UP_TO = 1000
 
 # Pairs that are moved between two looks for Ctrl-C and for rows to leave out, of 0.2-2 µs each.
 PAIRS_AT_ONCE = 50_000
-PAIRS_OF_ALL = 5_000
+PAIRS_OF_ALL = 1_000
+
+# Newton's method is tried after so many pairs for each free coefficient.
+PAIRS_EACH = 40
 
 # Rounds between two looks for rows to leave out; these must be this share of all.
 SHRINK_EVERY = 8
@@ -277,6 +281,11 @@ class Solver:
                 pick(rows.values, rows.slots(row), column, self._matrix)
         work = self._work(t, np.arange(len(t)) % len(self._kernel_part), rows.dtype)
         count = self._solve(self._matrix, work, t, self.options.tol, PAIRS_OF_ALL)
+        free = np.count_nonzero((work.above < FAR) & (work.below > -FAR))
+        slow = count == PAIRS_OF_ALL and self.pairs >= PAIRS_EACH * free
+        if slow and self._matrix.dtype == np.float64:
+            split = int(np.searchsorted(t, self.problem.split))
+            move_free(self._matrix, work, split, self.problem.kink)
         self.beta[t] = work.beta
         # The gradient of the first copy of the rows holds the kernel's part of all.
         in_play = len(self._kernel_part)
@@ -330,21 +339,11 @@ class Solver:
         return True
 
     def offsets(self) -> tuple[float, ...]:
-        """The gradient of free coefficients, of each group; else the middle of what it may be."""
-        places, above, below = self._keys()
-        beta = self.beta[places]
-        problem = self.problem
-        free = (beta > problem.lower) & (beta < problem.upper) & (beta != 0.0)
-        found = []
-        for group in self._groups(places):
-            if free[group].any():
-                found.append(float(above[group][free[group]].mean()))
-                continue
-            least = float(above[group].min(initial=np.inf))
-            greatest = float(below[group].max(initial=-np.inf))
-            finite = [value for value in (least, greatest) if np.isfinite(value)]
-            found.append(sum(finite) / len(finite) if finite else 0.0)
-        return tuple(found)
+        """The gradient of free coefficients, of each group; after :meth:`run`."""
+        places = np.arange(len(self.beta))
+        work = self._work(places, places % self.problem.n, np.dtype(np.float64))
+        found = find_offsets(work, self.problem.kink, self.problem.split)
+        return found if self.problem.two_groups else found[:1]
 
 
 def _least(values: np.ndarray, count: int) -> np.ndarray:
