@@ -12,6 +12,7 @@ from typing import Any
 import fastkb
 import fastkb.nn
 import fastkb.plot
+import fastkb.svm
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
 HEAD = """\
@@ -24,11 +25,21 @@ ROOMS: list[tuple[str, Any, list[str]]] = [
     ("fastkb.kernels", fastkb.kernels, list(fastkb.kernels.__all__)),
     ("fastkb.schemes", fastkb.schemes, list(fastkb.schemes.__all__)),
     ("fastkb.statistics", fastkb.statistics, list(fastkb.statistics.__all__)),
+    ("fastkb.svm", fastkb.svm, list(fastkb.svm.__all__)),
     ("fastkb.nn", fastkb.nn, list(fastkb.nn.__all__)),
     ("fastkb.plot", fastkb.plot, list(fastkb.plot.__all__)),
 ]
 # Bases that are not public, with methods that are.
-BASES = ("KernelModel", "OtherBands", "Perceptron", "SavedResult")
+BASES = (
+    "Classifier",
+    "KernelModel",
+    "Machine",
+    "OtherBands",
+    "Perceptron",
+    "Regressor",
+    "SavedResult",
+    "SingleMachine",
+)
 # Sections of numpydoc whose entries are a name, a type and sentences.
 LISTS = {"Parameters", "Returns", "Raises", "Attributes", "Yields", "Warns"}
 _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)

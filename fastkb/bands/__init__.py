@@ -16,6 +16,7 @@ responses are one matrix product.
 `ridge/`            replicates of kernel ridge regression
 `models/`           replicates of any model that can be fitted again
 `networks/`         replicates of networks, trained side by side
+`machines/`         replicates of support vector machines, on one kernel matrix
 `coverage/`         confidence and prediction bands of kernel ridge regression
 =================== ==================================================================================
 

@@ -23,6 +23,8 @@ from fastkb.cli.terminal import Line, Report
 from fastkb.gram import pairwise
 from fastkb.runtime.compiled.cache import cache_folder
 from fastkb.runtime.threads import n_threads
+from fastkb.svm.smo.gradient import squeeze
+from fastkb.svm.smo.solver import DOUBLE_UP_TO
 
 DTYPES = (np.float32, np.float64)
 KERNELS = ("linear", "polynomial", "rbf", "sigmoid", "laplacian")
@@ -48,8 +50,12 @@ class Group(NamedTuple):
 
 def groups() -> list[Group]:
     """All jobs, those that take long first."""
-    kinds = ((_gram_jobs, _ridge_jobs, _band_jobs), (_network_jobs,), (_bootstrap_jobs,))
-    seconds = {"float64": (28.0, 19.0, 11.0), "float32": (7.0, 15.0, 5.0)}
+    kinds = (
+        (_gram_jobs, _ridge_jobs, _band_jobs, _machine_jobs),
+        (_network_jobs,),
+        (_bootstrap_jobs,),
+    )
+    seconds = {"float64": (34.0, 19.0, 11.0), "float32": (13.0, 15.0, 5.0)}
     found = [
         Group(time, [job for make in kind for job in make(dtype)])
         for dtype in DTYPES
@@ -121,6 +127,20 @@ def _band_jobs(dtype: type) -> Iterator[Job]:
     sampler = _Rows(X, y)
     band = partial(fastkb.sampling_band, model, sampler, X[:5], n_resamples=5, rng=0)
     yield f"sampling_band {X.dtype}", band
+
+
+def _machine_jobs(dtype: type) -> Iterator[Job]:
+    X, y = _sample(dtype, WIDTHS[0])
+    for kind in (fastkb.SVC, fastkb.NuSVC, fastkb.SVR, fastkb.NuSVR, fastkb.OneClassSVM):
+        for classes in (2, 3):
+            labels = np.digitize(y, [0.0, 0.5][: classes - 1]) if "C" in kind.__name__ else y
+            yield f"{kind.__name__} {X.dtype}", partial(_fit_and_predict, kind(), X, labels)
+    if X.dtype == np.float32:  # kernel rows are float32 where there are many
+        rows = np.random.default_rng(0).standard_normal((DOUBLE_UP_TO + 200, WIDTHS[0]))
+        large = partial(_fit_and_predict, fastkb.SVC(), rows, rows[:, 0] > 0.0)
+        yield f"SVC {X.dtype}", large
+        places = np.array([0])
+        yield f"SVC {X.dtype}", partial(squeeze, np.zeros(2, np.float32), 1, places, places)
 
 
 def _bootstrap_jobs(dtype: type) -> Iterator[Job]:

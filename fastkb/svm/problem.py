@@ -108,17 +108,25 @@ def filled(total: float, most: np.ndarray) -> np.ndarray:
 def feasible(problem: Problem, beta: np.ndarray, sums: tuple[float, ...]) -> np.ndarray:
     """Coefficients near `beta` within the bounds, whose groups have these sums.
 
-    What clipping has taken from a group is shared among its other coefficients, in proportion to the
-    room that each has.
+    What clipping has taken from a group is made up for by the coefficients of the other sign, which
+    shrink in proportion, so that zeros stay; what they cannot is shared by all, in proportion to their
+    room.
     """
     beta = np.clip(beta, problem.lower, problem.upper)
     groups = (slice(0, problem.split), slice(problem.split, None))
     for group, total in zip(groups, sums, strict=False):
         mine = beta[group]
         missing = total - mine.sum()
-        room = (problem.upper if missing > 0 else problem.lower)[group] - mine
-        whole = room.sum()
+        if abs(missing) <= 8.0 * np.finfo(float).eps * np.abs(mine).sum():
+            continue  # a rounding error, which no bound should be left for
+        others = mine < 0.0 if missing > 0.0 else mine > 0.0
+        whole = -mine[others].sum()
         if whole != 0.0:
+            mine[others] *= 1.0 - min(1.0, missing / whole)
+            missing = total - mine.sum()
+        room = (problem.upper if missing > 0.0 else problem.lower)[group] - mine
+        whole = room.sum()
+        if abs(missing) > 8.0 * np.finfo(float).eps * np.abs(mine).sum() and whole != 0.0:
             mine += room * min(1.0, missing / whole)
             np.clip(mine, problem.lower[group], problem.upper[group], out=mine)
     return beta

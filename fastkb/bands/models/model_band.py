@@ -9,6 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb._version import __version__
+from fastkb.bands.machines.machine_refits import (
+    is_machine,
+    refit_on_one_matrix,
+    why_not_on_one_matrix,
+)
 from fastkb.bands.models.checks import (
     check_labels_are_numbers,
     check_pairwise,
@@ -92,7 +97,18 @@ def band_of_model(
     loss = ("zero_one" if classifier else "squared_error") if options.out_of_bag else ""
     draws = make_draws(scheme, data.y, options.key)
     n_resamples, progress = options.n_resamples, options.progress
-    alone = _why_alone(estimator, solver, responses)
+    if is_machine(estimator) and solver in ("auto", "ensemble"):
+        apart = "every replicate has new responses" if responses else ""
+        apart = apart or why_not_on_one_matrix(estimator, data.y)
+        if not apart:
+            refits, reason = refit_on_one_matrix(
+                model, data, draws, n_resamples, loss, checkpoint, progress
+            )
+            return ModelBand(refits, "ensemble", reason, model.classes)
+        if solver == "ensemble":
+            raise ValueError(f"solver='ensemble': {apart}")
+        reason = f"{reason}, and replicates are not solved on one kernel matrix: {apart}"
+    alone = None if is_machine(estimator) else _why_alone(estimator, solver, responses)
     if alone == "":
         refits = refit_side_by_side(model, data, draws, n_resamples, loss, checkpoint, progress)
         return ModelBand(refits, "ensemble", SIDE_BY_SIDE, model.classes)
@@ -163,7 +179,8 @@ def _why_alone(estimator: Any, solver: str, responses: bool) -> str | None:
     if not known:
         name = getattr(estimator, "__name__", type(estimator).__name__)
         alone = (
-            f"{name} is neither a network of fastkb.nn nor fastkb's MLPClassifier or MLPRegressor"
+            f"{name} is neither a network of fastkb.nn nor fastkb's MLPClassifier, MLPRegressor, SVC or "
+            "SVR"
         )
     else:
         alone = "every replicate has new responses" if responses else why_alone(estimator)

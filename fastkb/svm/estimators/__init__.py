@@ -8,6 +8,7 @@
 `single.py`           machines of one function
 `regression.py`       :class:`~fastkb.svm.estimators.regression.SVR` and
                       :class:`~fastkb.svm.estimators.regression.NuSVR`
+`resampled.py`        fits to weighted rows on one kernel matrix, for bands
 `one_class.py`        :class:`~fastkb.svm.estimators.one_class.OneClassSVM`
 ==================== ==================================================================================
 

@@ -111,4 +111,3 @@ def _ends(work: Work, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         np.where(beta > 0.0, np.maximum(work.lower[free], 0.0), work.lower[free]),
         np.where(beta < 0.0, np.minimum(work.upper[free], 0.0), work.upper[free]),
     )
-

@@ -67,7 +67,9 @@ def _prepare(K, batch, begin, end, k):
 def _batch_type() -> types.NamedTuple:
     whole, real = types.Array(types.intp, 1, "C"), types.Array(types.float64, 1, "C")
     pairs = types.Array(types.float64, 2, "C")
-    return types.NamedTuple((whole, whole, whole, real, real, real, real, whole, real, pairs), Batch)
+    return types.NamedTuple(
+        (whole, whole, whole, real, real, real, real, whole, real, pairs), Batch
+    )
 
 
 def _signature(T: types.Float) -> tuple[Any, ...]:
