@@ -193,7 +193,7 @@ def check_finite_result(coefficients: np.ndarray, intercepts: np.ndarray) -> Non
 
 def check_margin(margin: float) -> None:
     """Refuse a ν-classifier whose coefficients would be divided by nothing."""
-    if not abs(margin) >= np.finfo(np.float64).tiny:
+    if abs(margin) < np.finfo(np.float64).tiny:
         raise ValueError(
             f"The dual coefficients or intercepts are not finite, as the margin is {margin:g}: two "
             "classes have rows in common, or in the middle of one another. Expected a larger nu, or rows "

@@ -28,6 +28,8 @@ KERNELS = (
     "sigmoid_kernel",
 )
 
+MACHINES = ("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM")
+
 SUITES = {
     "pairwise": Suite(
         "sklearn.metrics.tests.test_pairwise",
@@ -44,6 +46,20 @@ SUITES = {
         "sklearn.neural_network.tests.test_mlp",
         {"MLPClassifier": "fastkb:MLPClassifier", "MLPRegressor": "fastkb:MLPRegressor"},
         at_least=55,  # 59 with scikit-learn 1.9.1
+    ),
+    "svm": Suite(
+        "sklearn.svm.tests.test_svm",
+        # OneVsRestClassifier and the linear machines stay the peer's.
+        {
+            **{f"svm.{name}": f"fastkb:{name}" for name in MACHINES},
+            **{name: f"fastkb:{name}" for name in ("SVR", "NuSVR", "OneClassSVM")},
+        },
+        at_least=70,  # with scikit-learn 1.9.1
+    ),
+    "svm_sparse": Suite(
+        "sklearn.svm.tests.test_sparse",
+        {f"svm.{name}": f"fastkb:{name}" for name in ("SVC", "OneClassSVM")},
+        at_least=100,
     ),
     "bootstrap": Suite(
         "scipy.stats.tests.test_resampling",

@@ -100,7 +100,8 @@ def _gain(work, t, least, row, own, floor):
     real = row.dtype.type
     difference = greater(real(work.gradient[t] + work.below[t] - least), real(0))
     both = own + work.diagonal[t]
-    curvature = greater(both - real(2) * row[t], floor * both)
+    least_known = floor * greater(both, -both) + real(LEAST_CURVATURE)
+    curvature = greater(both - real(2) * row[t], least_known)
     return difference * difference / curvature
 
 
@@ -141,7 +142,7 @@ def _at(work, least, place):
 def _step(K, work, i, j):
     """Move a pair to the minimum along it, as far as there is room, and return both changes."""
     both = np.float64(work.diagonal[i]) + np.float64(work.diagonal[j])
-    floor = max(np.float64(_floor(K)) * both, LEAST_CURVATURE)
+    floor = np.float64(_floor(K)) * abs(both) + LEAST_CURVATURE
     curvature = max(both - 2.0 * np.float64(K[i, j]), floor)
     above = work.gradient[i] + work.above[i]
     below = work.gradient[j] + work.below[j]

@@ -15,6 +15,9 @@ from fastkb.svm.smo.gradient import squeeze
 # A matrix of so many rows is computed at once: half of it, and mirrored.
 WHOLE = 4000
 
+# Rows at least, whatever is granted: those of a pair.
+LEAST = 2
+
 
 class KernelRows:
     """Rows of a kernel matrix, at some or all columns."""
@@ -26,16 +29,16 @@ class KernelRows:
         self._source, self._columns = source, columns
         self.width = source.n if columns is None else len(columns)
         self.dtype = np.dtype(dtype)
-        capacity = min(source.n, max(1, budget // (self.width * self.dtype.itemsize)))
+        capacity = min(source.n, max(LEAST, budget // (self.width * self.dtype.itemsize)))
         self.capacity = capacity
         self._slot_of = np.full(source.n, -1)
         self._row_of = np.full(capacity, -1)
         self._asked = np.zeros(capacity, np.int64)
         self._clock = 0
-        self._in_order = False
+        self._in_order = self._given = False
         given = source.whole() if columns is None and self.dtype == np.float64 else None
         if given is not None:
-            self.values = given
+            self.values, self._given = given, True
         elif capacity == source.n and source.n <= WHOLE and columns is None:
             self.values = source.matrix(self.dtype)
         else:
@@ -63,6 +66,7 @@ class KernelRows:
         missing = np.unique(rows[found < 0])
         self._asked[found[found >= 0]] = self._clock
         if len(missing):
+            assert len(np.unique(rows)) <= self.capacity
             self._compute(missing)
         return self._slot_of[rows]
 
@@ -87,10 +91,11 @@ class KernelRows:
 
     def narrowed(self, places: np.ndarray) -> None:
         """Keep these of the columns alone, by their places; ascending."""
+        if self._given:
+            raise ValueError("a matrix that was given cannot be narrowed: it is the user's")
+        self._in_order = False
         columns = np.arange(self._source.n) if self._columns is None else self._columns
         flat = self.values.reshape(-1)
-        if not (flat.flags.writeable and np.shares_memory(flat, self.values)):
-            raise ValueError("a matrix that was given cannot be narrowed")
         held = np.flatnonzero(self._row_of >= 0)
         squeeze(flat, self.width, held, places)
         capacity = min(self._source.n, flat.size // len(places))

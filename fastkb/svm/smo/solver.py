@@ -272,13 +272,15 @@ class Solver:
         t = keys[0]
         rows = self._kernel_rows()
         if self._matrix is None:
-            whole = self._active is None and len(t) == self.problem.n and rows.has_all
             row = t % self.problem.n
-            column = row if rows.has_all else np.arange(len(t)) % len(self._kernel_part)
-            self._matrix = rows.values
-            if not whole:
+            if rows.has_all and self._active is None and len(t) == self.problem.n:
+                self._matrix = rows.values
+            else:
                 self._matrix = np.empty((len(t), len(t)), rows.dtype)
-                pick(rows.values, rows.slots(row), column, self._matrix)
+                if rows.has_all:
+                    pick(rows.values, row, row, self._matrix)
+                else:
+                    self._source.square(row, self._matrix)
         work = self._work(t, np.arange(len(t)) % len(self._kernel_part), rows.dtype)
         count = self._solve(self._matrix, work, t, self.options.tol, PAIRS_OF_ALL)
         free = np.count_nonzero((work.above < FAR) & (work.below > -FAR))
