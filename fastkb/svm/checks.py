@@ -75,7 +75,20 @@ def _check_class_weight(name: str, value: Any) -> None:
         raise unexpected(name, value, "'balanced', a dict or None")
 
 
+def _check_probability(name: str, value: Any) -> None:
+    if value is True:
+        raise unexpected(
+            name,
+            value,
+            "False or left out",
+            "; for probabilities, wrap the machine in sklearn.calibration.CalibratedClassifierCV",
+        )
+    if value is not False and value != "deprecated":
+        raise unexpected(name, value, "False or 'deprecated'")
+
+
 _OWN = {
+    "probability": _check_probability,
     "C": _check_cost,
     "nu": _check_nu,
     "epsilon": _check_epsilon,
@@ -263,6 +276,15 @@ def check_two_classes(classes: np.ndarray) -> None:
     """The hinge loss is one of two classes."""
     if len(classes) != 2:
         raise wrong(f"model must be fitted to two classes, got {len(classes)} of them")
+
+
+def check_has_cost(model: Any) -> None:
+    """Refuse to take λ from a machine that has no C."""
+    if not hasattr(model, "C"):
+        raise wrong(
+            f"lam must be given for {type(model).__name__}, which has no C: expected a finite real "
+            "number above 0"
+        )
 
 
 def check_finite_cost(C: Any) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy import sparse
 
 from fastkb.gram import engine, evaluate, pairwise, products
 from fastkb.gram.checks import is_kernel_object
@@ -19,6 +20,9 @@ from fastkb.scalar.kernels import Form, named
 
 # Numbers of a block of a kernel that is multiplied, where it cannot be reduced: 64 MB.
 _TOGETHER = 2**23
+
+# Sparse rows of so many numbers, zeros among them, become arrays: 64 MB.
+_DENSE = 2**23
 
 # Of rows of so many columns a value is computed in about a nanosecond. To gather it takes as long,
 # because the processor reads whole cache lines.
@@ -64,6 +68,12 @@ class KernelFunction(NamedTuple):
         found = self._row
         if found is not None and isinstance(X, np.ndarray):
             return engine.compute(*found, X, Y, out)
+        if (
+            found is not None
+            and found[0].form in (Form.DOT, Form.SQDIFF)
+            and not found[0].unit_rows
+        ):
+            return _of_sparse(*found, X, Y, out)
         if is_kernel_object(self.kernel) and isinstance(X, np.ndarray):
             return evaluate.gram(self.kernel, X, Y, out)
         parameters: dict[str, Any] = self._parameters
@@ -75,6 +85,9 @@ class KernelFunction(NamedTuple):
 
     def product(self, X: Any, Y: Any, coefficients: np.ndarray) -> np.ndarray:
         """K(X, Y) times coefficients.  # shapes: (n, d), (m, d), (m, k) -> (n, k)"""
+        X, Y = dense_if_small(X), dense_if_small(Y)
+        if isinstance(X, np.ndarray) != isinstance(Y, np.ndarray):
+            X, Y = sparse.csr_matrix(X), sparse.csr_matrix(Y)
         if isinstance(X, np.ndarray) and isinstance(Y, np.ndarray):
             values = products.product(self.kernel, X, Y, coefficients, self._parameters)
             if values is not None:
@@ -142,6 +155,7 @@ class OfRows:
     """A kernel function of rows of data."""
 
     def __init__(self, function: KernelFunction, X: Any) -> None:
+        X = dense_if_small(X)
         self.n = X.shape[0]
         self.has_single = function.keeps_precision and isinstance(X, np.ndarray)
         self.is_quick = self.has_single and X.shape[1] <= _FEW_COLUMNS
@@ -246,6 +260,31 @@ class OfMatrix:
     def part(self, rows: np.ndarray) -> OfMatrix:
         """See :class:`Source`."""
         return OfMatrix(self._K[np.ix_(rows, rows)])
+
+
+def dense_if_small(X: Any) -> Any:
+    """Sparse rows as an array, unless that would take much memory."""
+    if sparse.issparse(X) and X.shape[0] * X.shape[1] <= _DENSE:
+        return X.toarray()
+    return X
+
+
+def _of_sparse(
+    row: Any, parameters: tuple[float, ...], X: Any, Y: Any, out: np.ndarray | None
+) -> np.ndarray:
+    """A kernel of the table of sparse rows, from their inner products."""
+    Z = X if Y is None else Y
+    sums = np.asarray((X @ Z.T).toarray(), np.float64)
+    if row.form == Form.SQDIFF:
+        left, right = (np.asarray(A.multiply(A).sum(axis=1)).reshape(-1) for A in (X, Z))
+        sums = np.maximum(left[:, None] + right - 2.0 * sums, 0.0)
+        if Y is None:
+            np.fill_diagonal(sums, 0.0)
+    found = engine.values(row, parameters, sums.reshape(-1)).reshape(sums.shape)
+    if out is None:
+        return found
+    out[...] = found
+    return out
 
 
 def called(kernel: Callable, X: Any, Y: Any) -> np.ndarray:

@@ -73,7 +73,11 @@ def hinge_objective(model: SVC, X: Any, y: Any, *, lam: float | None = None) -> 
     signs = checks.check_signs(y, model.classes_)
     n = len(signs)
     values = model.decision_function(X)
-    penalty = 1.0 / (2.0 * n * float(model.C)) if lam is None else checks.check_lambda(lam)
+    if lam is None:
+        checks.check_has_cost(model)
+        penalty = 1.0 / (2.0 * n * float(model.C))
+    else:
+        penalty = checks.check_lambda(lam)
     loss = np.maximum(0.0, 1.0 - signs * values).mean()
     return float(loss + penalty * _squared_norm(model, X))
 

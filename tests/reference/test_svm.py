@@ -1,4 +1,4 @@
-"""The oracle itself: against scikit-learn's machines, the optimality conditions, the primal, and by hand."""
+"""The oracle itself: against scikit-learn, the optimality conditions, the primal, and by hand."""
 
 from typing import NamedTuple
 

@@ -161,13 +161,17 @@ def test_a_part_is_the_same_of_some_rows(name):
     )
 
 
+@pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ELSEWHERE])
-def test_sparse_rows(name):
+def test_sparse_rows(name, small, monkeypatch):
+    """As they are, or as an array where that is small."""
+    if not small:
+        monkeypatch.setattr(module, "_DENSE", 0)
     X = draw()
     X[X < 1.0] = 0.0
     X[5] = 0.0
     source, K = OfRows(function_of(name), sparse.csr_matrix(X)), definition(name, X)
-    assert not source.has_single
+    assert source.has_single == small
     rows, columns = np.array([7, 5, 22]), np.array([3, 9, 5, 15])
     out = np.full((3, N), np.nan)
     source.block(rows, None, out)
@@ -286,11 +290,12 @@ def test_which_kernels_have_float32(name):
     assert OfRows(function_of(name), X).has_single == (name not in ELSEWHERE)
 
 
-def test_few_columns_are_quick():
+def test_few_columns_are_quick(monkeypatch):
     rbf = function_of("rbf")
     limit = module._FEW_COLUMNS
     assert OfRows(rbf, draw(5, limit)).is_quick
     assert not OfRows(rbf, draw(5, limit + 1)).is_quick
+    monkeypatch.setattr(module, "_DENSE", 0)
     assert not OfRows(rbf, sparse.csr_matrix(draw())).is_quick
     assert not OfRows(function_of("chi2"), draw()).is_quick
 

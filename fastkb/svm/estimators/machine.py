@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     _num_samples,
     check_consistent_length,
     check_is_fitted,
+    column_or_1d,
     validate_data,
 )
 
@@ -99,6 +100,8 @@ class Machine(BaseEstimator):
             checks.check_not_sparse(X)
         if self._is_called:
             if y is not None:
+                with naming("y"):
+                    column_or_1d(y)
                 with naming("X", "y"):
                     check_consistent_length(X, y)
             return X, y
@@ -174,11 +177,11 @@ class Machine(BaseEstimator):
             solver = Solver(problem, source, options, start)
             try:
                 solver.run()
+                if teller is not None:
+                    teller.finish(solver.pairs, solver.violation)
             except KeyboardInterrupt:
                 self._reached = [solver.beta, *self._reached]
                 raise
-            if teller is not None:
-                teller.finish(solver.pairs, solver.violation)
             self._note(solver.violation)
             return Solution(solver.beta, solver.offsets(), solver.pairs)
 

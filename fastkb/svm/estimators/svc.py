@@ -36,6 +36,8 @@ class SVC(Classifier):
         Constant of the polynomial and sigmoid kernels.
     shrinking : bool, default True
         Whether rows are left out for a time whose coefficients are at a bound to stay.
+    probability : bool, default "deprecated"
+        Not offered, and deprecated by the peer: False is taken, True is refused.
     tol : float, default 1e-3
         How much the optimality conditions may be violated, exactly.
     cache_size : float, default 200
@@ -93,7 +95,7 @@ class SVC(Classifier):
     Notes
     -----
     See :mod:`fastkb.svm.smo.solver` for the method. The result is the same to the last bit for any number
-    of threads. `probability` is not offered: wrap the machine in
+    of threads. For probabilities, wrap the machine in
     :class:`sklearn.calibration.CalibratedClassifierCV`.
 
     References
@@ -118,6 +120,7 @@ class SVC(Classifier):
         gamma: Any = "scale",
         coef0: float = 0.0,
         shrinking: bool = True,
+        probability: Any = "deprecated",
         tol: float = 1e-3,
         cache_size: float = 200,
         class_weight: Any = None,
@@ -134,6 +137,7 @@ class SVC(Classifier):
         self.gamma = gamma
         self.coef0 = coef0
         self.shrinking = shrinking
+        self.probability = probability
         self.tol = tol
         self.cache_size = cache_size
         self.class_weight = class_weight
@@ -163,8 +167,8 @@ class NuSVC(Classifier):
     nu : float, default 0.5
         At most this share of the rows is on the wrong side of its margin, at least this share supports;
         above 0, at most 1 and, for two classes of unlike size, twice the share of the smaller.
-    kernel, degree, gamma, coef0, shrinking, tol, cache_size, class_weight, verbose, max_iter, \
-decision_function_shape, break_ties, random_state, warm_start
+    kernel, degree, gamma, coef0, shrinking, probability, tol, cache_size, class_weight, verbose, \
+max_iter, decision_function_shape, break_ties, random_state, warm_start
         As for :class:`SVC`.
 
     Attributes
@@ -194,6 +198,7 @@ n_iter_, class_weight_, shape_fit_, n_features_in_, feature_names_in_
         gamma: Any = "scale",
         coef0: float = 0.0,
         shrinking: bool = True,
+        probability: Any = "deprecated",
         tol: float = 1e-3,
         cache_size: float = 200,
         class_weight: Any = None,
@@ -210,6 +215,7 @@ n_iter_, class_weight_, shape_fit_, n_features_in_, feature_names_in_
         self.gamma = gamma
         self.coef0 = coef0
         self.shrinking = shrinking
+        self.probability = probability
         self.tol = tol
         self.cache_size = cache_size
         self.class_weight = class_weight

@@ -338,7 +338,9 @@ def test_a_gamma_beyond_the_floats_is_refused(name, scale):
     X = np.random.default_rng(0).normal(size=(12, 3)) * scale
     y = np.arange(12) % 2
     for form in (np.asarray, sp.csr_matrix):
-        with pytest.raises(ValueError, match="gamma='scale' is (0|inf|nan), as the variance of X is"):
+        with pytest.raises(
+            ValueError, match="gamma='scale' is (0|inf|nan), as the variance of X is"
+        ):
             MACHINES[name]().fit(form(X), y)
     model = MACHINES[name](kernel=kernels.RBF(scale)).fit(X, y)
     assert np.isfinite(model.intercept_).all()
