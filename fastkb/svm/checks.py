@@ -76,15 +76,14 @@ def _check_class_weight(name: str, value: Any) -> None:
 
 
 def _check_probability(name: str, value: Any) -> None:
-    if value is True:
+    off = isinstance(value, bool | np.bool_) and not value
+    if not off and not (isinstance(value, str) and value == "deprecated"):
         raise unexpected(
             name,
             value,
             "False or left out",
             "; for probabilities, wrap the machine in sklearn.calibration.CalibratedClassifierCV",
         )
-    if value is not False and value != "deprecated":
-        raise unexpected(name, value, "False or 'deprecated'")
 
 
 _OWN = {
@@ -192,6 +191,16 @@ def check_not_sparse(X: Any) -> None:
     if sparse.issparse(X):
         raise TypeError(
             "Sparse precomputed kernels are not supported: expected a dense X, such as X.toarray()"
+        )
+
+
+def check_finite_kernel(diagonal: np.ndarray) -> None:
+    """Refuse rows whose kernel overflows, before any work."""
+    if not np.isfinite(diagonal).all():
+        raise ValueError(
+            f"The dual coefficients or intercepts are not finite, as the kernel of row "
+            f"{int(np.argmin(np.isfinite(diagonal)))} of X with itself is infinite or NaN. Scale the "
+            "columns, with StandardScaler for instance"
         )
 
 

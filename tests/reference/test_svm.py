@@ -302,7 +302,8 @@ def test_two_rows_by_hand(C, alpha):
     assert values == pytest.approx([2 * alpha - 0.5])
 
 
-def test_the_offset_without_free_coefficients_is_the_middle_of_its_range():
+def test_offsets_by_hand():
+    # Without free coefficients it is the middle of its range.
     # β = (½, -½) stands at its bounds, with the gradient (2·½ - 1, -½ + 1).
     problem = reference.c_svc([1, -1], 0.5)
     beta = np.array([0.5, -0.5])
@@ -310,6 +311,8 @@ def test_the_offset_without_free_coefficients_is_the_middle_of_its_range():
     assert reference.gradient(K, problem, beta) == pytest.approx([0.0, 0.5])
     # Row 0 may only fall and row 1 only rise: ρ is between 0 and ½.
     assert reference.offsets(K, problem, beta) == pytest.approx([0.25])
+    # Free ones count alone, and alike: 2·¼ - 1 and -¼ + 1.
+    assert reference.offsets(K, problem, beta / 2) == pytest.approx([0.125])
 
 
 def test_a_negative_curvature_ends_at_the_bounds():

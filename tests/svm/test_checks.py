@@ -251,7 +251,7 @@ def test_a_margin():
         validation.check_margin(margin)
     for margin in (0.0, 5e-324):
         with pytest.raises(
-            ValueError, match="as the margin is .*: two classes have rows in common"
+            ValueError, match=r"as the margin is .*: two classes have rows in common"
         ):
             validation.check_margin(margin)
 
@@ -266,7 +266,7 @@ def test_parts_of_a_model_go_together():
     model = SimpleNamespace(support_vectors_=np.zeros((3, 2)), n_support_=np.array([1, 2]))
     validation.check_untouched(model)
     model.n_support_ = np.array([1, 3])
-    with pytest.raises(ValueError, match="was altered: n_support_ counts 4 .*_vectors_ holds 3"):
+    with pytest.raises(ValueError, match=r"was altered: n_support_ counts 4 .*_vectors_ holds 3"):
         validation.check_untouched(model)
 
 

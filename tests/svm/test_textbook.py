@@ -186,7 +186,7 @@ def test_what_is_refused():
         hinge_objective(model, X[:2], ["yes", "maybe"])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         hinge_objective(model, X, y[:-1])
-    with pytest.raises(ValueError, match="lam must be .*got -1"):
+    with pytest.raises(ValueError, match=r"lam must be .*got -1"):
         hinge_objective(model, X, y, lam=-1)
     with pytest.raises(ValueError, match="fitted to two classes, got 3 of them"):
         hinge_objective(SVC().fit(X, np.arange(40) % 3), X, np.arange(40) % 3)

@@ -135,7 +135,10 @@ class Machine(BaseEstimator):
             return OfMatrix(K)
         self.shape_fit_ = X.shape
         self._gamma = self._gamma_of(X)
-        return OfRows(self._function, X)
+        source = OfRows(self._function, X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            checks.check_finite_kernel(source.diagonal())
+        return source
 
     def _gamma_of(self, X: Any) -> float:
         if not isinstance(self.gamma, str):

@@ -42,8 +42,8 @@ shape_fit_, n_features_in_, feature_names_in_
     --------
     >>> from fastkb import OneClassSVM
     >>> X = [[0.0], [0.44], [0.45], [0.46], [1.0]]
-    >>> OneClassSVM(gamma="auto").fit(X).predict(X).tolist()
-    [-1, 1, 1, 1, -1]
+    >>> OneClassSVM(gamma="auto").fit(X).predict([[0.45], [2.0]]).tolist()
+    [1, -1]
     """
 
     def __init__(

@@ -32,6 +32,9 @@ BLOCK = 64
 CURVATURE_UNITS = 8.0
 LEAST_CURVATURE = 1e-12
 
+# Of a step: a bound that is this much farther is reached.
+NEAR = 1e-15
+
 
 class Work(NamedTuple):
     """The coefficients that are moved, and what is known of them; all of shape (q,)."""
@@ -152,8 +155,10 @@ def _step(K, work, i, j):
     step = (below - above) / curvature
     room_i, room_j = highest - work.beta[i], work.beta[j] - lowest
     step = min(step, room_i, room_j)
-    new_i = highest if step == room_i else work.beta[i] + step
-    new_j = lowest if step == room_j else work.beta[j] - step
+    # An end that is a rounding error away is the end: a trace of a coefficient would count as free.
+    near = step + NEAR * step
+    new_i = highest if room_i <= near else work.beta[i] + step
+    new_j = lowest if room_j <= near else work.beta[j] - step
     by = new_i - work.beta[i], new_j - work.beta[j]
     work.beta[i], work.beta[j] = new_i, new_j
     return by

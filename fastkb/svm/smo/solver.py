@@ -33,6 +33,9 @@ from fastkb.svm.smo.rows import KernelRows
 SETS = 512, 1024
 LARGE_FROM = 4000
 
+# Rows that are kept at least, whatever is granted: a set must hold pairs that violate.
+LEAST_ROWS = 16
+
 # Of the set before, this share stays.
 KEPT = 0.5
 
@@ -133,7 +136,7 @@ class Solver:
             self._restore()
             self.violation = self._look(self._keys()).largest
             self.converged = self.violation <= self.options.tol
-            if self.converged or self._used_up:
+            if self.converged or self._used_up or self.violation <= self._noise:
                 return
             if self.violation > LEAST_GAIN * last or not moved:
                 if self._dtype == np.float64 and not moved:
@@ -143,6 +146,12 @@ class Solver:
                 last = np.inf
             else:
                 last = self.violation
+
+    @property
+    def _noise(self) -> float:
+        """What the gradient's rounding errors are about: a smaller violation says nothing."""
+        largest = float(np.abs(self._diagonal).max(initial=0.0))
+        return float(np.finfo(np.float64).eps) * largest * float(np.abs(self.beta).sum())
 
     @property
     def _used_up(self) -> bool:
@@ -197,7 +206,9 @@ class Solver:
 
     def _kernel_rows(self) -> KernelRows:
         if self._rows is None:
-            budget = max(self.options.cache_bytes, 1)
+            width = self.problem.n if self._active is None else len(self._active)
+            least = LEAST_ROWS * width * np.dtype(self._dtype).itemsize
+            budget = max(self.options.cache_bytes, least)
             self._rows = KernelRows(self._source, self._dtype, budget, self._active)
         return self._rows
 
@@ -210,7 +221,7 @@ class Solver:
             self.violation = found.largest
             if self.options.tell is not None:
                 self.options.tell(self.pairs, found.largest, len(self._kernel_part))
-            if found.largest <= self.options.tol or self._used_up:
+            if found.largest <= max(self.options.tol, self._noise) or self._used_up:
                 return moved
             number += 1
             together = len(keys[0]) <= SETS[1]
@@ -235,11 +246,14 @@ class Solver:
         at = at[places[np.minimum(at, len(places) - 1)] == before]
         above, negative = above.copy(), -below
         above[at] = negative[at] = np.inf
-        half = (size - len(at)) // 2
-        first = _least(above, half)
-        negative[first] = np.inf
-        second = _least(negative, size - len(at) - len(first))
-        return np.sort(np.concatenate([at, first, second]))
+        groups, chosen = self._groups(places), [at]
+        share = (size - len(at)) // len(groups)
+        for group in groups:
+            first = group.start + _least(above[group], share // 2)
+            negative[first] = np.inf
+            second = group.start + _least(negative[group], share - len(first))
+            chosen += [first, second]
+        return np.sort(np.concatenate(chosen))
 
     def _round(self, keys: tuple[np.ndarray, np.ndarray, np.ndarray], violation: float) -> int:
         """Move pairs of one working set, and the gradient with them; the number of pairs."""

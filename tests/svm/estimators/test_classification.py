@@ -158,7 +158,7 @@ def test_ties_of_pairs_cannot_be_broken(name, data):
     X, y = data("iris")
     for labels in (y, y > 0):
         model = ours(name, decision_function_shape="ovo", break_ties=True).fit(X, labels)
-        with pytest.raises(ValueError, match="break_ties must be False when .* is 'ovo'"):
+        with pytest.raises(ValueError, match=r"break_ties must be False when .* is 'ovo'"):
             model.predict(X)
 
 
@@ -326,6 +326,19 @@ def test_ctrl_c_keeps_the_pairs_that_were_solved(name, lines, together, data, va
         assert np.sum(model.n_iter_) < np.sum(cold.n_iter_)
     scale = np.abs(cold.dual_coef_).max() if name == "NuSVC" else 1.0
     np.testing.assert_allclose(values(model, X), values(cold, X), rtol=0, atol=2e-3 * scale)
+
+
+@each_classifier
+def test_ctrl_c_forgets_no_pair_of_the_fit_before(name, data, monkeypatch):
+    X, y = data("digits")
+    model = ours(name, warm_start=True, cache_size=0.1).fit(X, y)
+    cold = model.n_iter_.sum()
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_EVERY", 0.0)
+        patched.setattr(sys, "stderr", Impatient(3))
+        with pytest.raises(KeyboardInterrupt):
+            model.set_params(verbose=1).fit(X, y)
+    assert model.set_params(verbose=0).fit(X, y).n_iter_.sum() < 0.1 * cold
 
 
 @each_classifier

@@ -124,7 +124,7 @@ def test_an_infinite_cost_interpolates():
     y = np.sin(3 * X[:, 0])
     model = SVR(C=np.inf, epsilon=1e-3, gamma=3.0, tol=1e-6).fit(X, y)
     assert (np.abs(model.predict(X) - y) <= 1e-3 + 2e-6).all()
-    with pytest.raises(ValueError, match="C must be a finite number above 0 for ν-reg.*got inf"):
+    with pytest.raises(ValueError, match=r"C must be a finite number above 0 for ν-reg.*got inf"):
         NuSVR(C=np.inf).fit(X, y)
 
 

@@ -5,6 +5,7 @@ import pytest
 import sklearn.svm as peer
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.calibration import CalibratedClassifierCV
 
 from fastkb import SVC, NuSVC
 from fastkb.reference import svm as reference
@@ -51,7 +52,7 @@ def by_definition(K, problem, scale=1.0, tol=1e-8):
     seed=st.integers(0, 2**32 - 1),
 )
 def test_the_numbers_of_the_definition(n, C, weighted, seed):
-    """Both solutions violate the conditions by 10⁻⁸ at most, so both objectives are right to n C of it."""
+    """Both solutions violate the conditions by at most 10⁻⁸, so objectives are right to n C of it."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 2))
     y = np.where(rng.permutation(n) % 2, 1, -1)
@@ -153,9 +154,9 @@ def test_rows_of_zeros_among_others(kernel):
 
 
 @pytest.mark.parametrize("shrinking", [True, False])
-@pytest.mark.parametrize("cache_size", [0.05, 1.0, 200])
+@pytest.mark.parametrize("cache_size", [1e-4, 0.05, 1.0, 200])
 def test_many_rows(shrinking, cache_size, assert_alike):
-    """Working sets of kernel rows that are computed when they are asked for; ten rows fit, or all."""
+    """Working sets of kernel rows that are computed when they are asked for; none fits, ten, all."""
     X, y = draw(1300, 0.3)
     choice = {"C": 10.0, "tol": 1e-4}
     model = SVC(**choice, shrinking=shrinking, cache_size=cache_size).fit(X, y)
@@ -286,7 +287,16 @@ def test_a_bad_nu_is_named(nu):
         NuSVC(nu=nu).fit(X, y)
 
 
-def test_probabilities_are_not_offered():
-    with pytest.raises(TypeError, match="probability"):
-        SVC(probability=True)
-    assert not hasattr(SVC(), "predict_proba")
+@pytest.mark.parametrize("kind", [SVC, NuSVC])
+def test_probabilities_are_not_offered(kind):
+    """By another machine they are."""
+    X, y = draw(40)
+    choice = {"nu": 0.4} if kind is NuSVC else {}
+    with pytest.raises(
+        ValueError, match=r"probability must be False or left out, got True; for .*CV"
+    ):
+        kind(probability=True, **choice).fit(X, y)
+    kind(probability=False, **choice).fit(X, y)
+    assert not hasattr(kind(), "predict_proba")
+    model = CalibratedClassifierCV(kind(**choice), ensemble=False, cv=2).fit(X, y)
+    assert model.predict_proba(X).shape == (40, 2)

@@ -330,20 +330,26 @@ def test_a_pair_by_hand():
     assert (count, violation) == (1, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("start", "then"),
+    [((-1.0, 1.0), (0.0, 0.0)), ((-1.0, 0.25), (-0.75, 0.0)), ((-0.25, 1.0), (0.0, 0.75))],
+)
 @pytest.mark.parametrize("kink", [0.25, 0.75])
-def test_a_coefficient_stops_at_zero_where_the_kink_is(kink):
-    """From the wrong side of zero it takes two pairs to cross it, or it stays there."""
+def test_a_coefficient_stops_at_zero_where_the_kink_is(kink, start, then):
+    """From the wrong side it takes two pairs to cross zero."""
     case = Case(
         np.eye(2), np.full(2, -9.0), np.full(2, 9.0), np.array([-0.5, 0.5]), kink, 2,
-        np.array([-1.0, 1.0]),
+        np.array(start),
     )  # fmt: skip
     once, _, _ = solve(case, most=1)
-    np.testing.assert_array_equal(once.beta, [0.0, 0.0])
-    work, count, _ = solve(case)
-    # ½(α² + α²) - α + 2 kink |α|
-    expected = max(0.0, 0.5 - kink)
-    np.testing.assert_array_equal(work.beta, [expected, -expected])
-    assert count == (2 if expected else 1)
+    np.testing.assert_array_equal(once.beta, then)
+    assert_solves(case, 1e-9)
+    if start == (-1.0, 1.0):
+        work, count, _ = solve(case)
+        # ½(α² + α²) - α + 2 kink |α|
+        expected = max(0.0, 0.5 - kink)
+        np.testing.assert_array_equal(work.beta, [expected, -expected])
+        assert count == (2 if expected else 1)
 
 
 def test_of_two_groups_each_has_pairs_of_its_own():

@@ -45,8 +45,10 @@ def lazy(n, capacity, dtype=np.float64, columns=None):
     return kept, source, K
 
 
-# So many rows are kept however few the bytes are.
-LEAST = KernelRows(Counted(matrix_of(9)), np.float64, 1).capacity
+@pytest.fixture(autouse=True)
+def no_least_number_of_rows(monkeypatch):
+    """A single row may be kept."""
+    monkeypatch.setattr(module, "LEAST", 1)
 
 
 @pytest.fixture
@@ -69,15 +71,19 @@ class Requests(RuleBasedStateMachine):
         at_once=st.booleans(),
     )
     def begin(self, capacity, dtype, some, at_once):
-        self.before, module.WHOLE = module.WHOLE, module.WHOLE if at_once else 0
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(module, "LEAST", 1)
+        if not at_once:
+            self.patch.setattr(module, "WHOLE", 0)
         self.columns = np.array([0, 2, 3, 5, 8, 9, 12]) if some else np.arange(self.n)
         chosen = self.columns if some else None
         self.kept, self.source, self.K = lazy(self.n, capacity, dtype, chosen)
-        assert self.kept.capacity == max(LEAST, capacity)
+        assert self.kept.capacity == capacity
         self.dtype = dtype
 
     def teardown(self):
-        module.WHOLE = self.before
+        if hasattr(self, "patch"):
+            self.patch.undo()
 
     @rule(data=st.data())
     def ask(self, data):
@@ -217,16 +223,22 @@ def test_the_order_of_age_outlives_dropped_columns():
 
 @each_dtype
 @pytest.mark.parametrize(
-    ("rows", "capacity"), [(0.0, 0), (0.9, 0), (1.0, 1), (4.9, 4), (9.9, 9), (10.0, 10), (1e6, 10)]
+    ("rows", "capacity"), [(0.0, 1), (0.9, 1), (1.0, 1), (2.9, 2), (9.9, 9), (10.0, 10), (1e6, 10)]
 )
 def test_the_number_of_rows_is_that_of_the_bytes(rows, capacity, dtype):
     budget = int(rows * 10 * np.dtype(dtype).itemsize)
-    capacity = max(LEAST, capacity)
     kept = KernelRows(Counted(matrix_of(10)), dtype, budget)
     assert kept.capacity == capacity
     assert kept.values.shape == (capacity, 10)
     assert kept.values.dtype == dtype
-    assert 1 <= LEAST <= 4
+    assert kept.values.nbytes <= max(budget, 10 * np.dtype(dtype).itemsize)
+
+
+@each_dtype
+def test_a_least_number_of_rows_is_kept_whatever_the_bytes(dtype, monkeypatch):
+    monkeypatch.setattr(module, "LEAST", 7)
+    for n, capacity in ((5, 5), (7, 7), (20, 7)):
+        assert KernelRows(Counted(matrix_of(n)), dtype, 1).capacity == capacity
 
 
 @each_dtype

@@ -177,7 +177,7 @@ PATHS = {
     "together": {},
     "together, float32": {"DOUBLE_UP_TO": 0},
     "sets": {"SETS": (24, 32)},
-    "small sets": {"SETS": (4, 8)},
+    "small sets": {"SETS": (8, 16)},
     "larger sets": {"SETS": (8, 40), "LARGE_FROM": 10},
     "sets, float32": {"SETS": (24, 32), "DOUBLE_UP_TO": 0},
     "sets, shrinking": {"SETS": (24, 32), "SHRINK_EVERY": 2, "SHRINK_SHARE": 0.02},
@@ -582,6 +582,20 @@ def test_a_tolerance_below_all_rounding_errors_ends(name, tol, path):
     assert solver.converged == (solver.violation <= tol)
     assert solver.violation <= 1e3 * case.rounding
     assert case.violation(solver.beta) <= 1e3 * case.rounding
+
+
+@pytest.mark.parametrize("way", ["together, float32", "sets, float32", "sets, shrinking, float32"])
+def test_float64_takes_over_where_float32_does_not_help(way, monkeypatch):
+    """Numbers of 3e6 hold a kernel of the size 1: float32 has no digits for it."""
+    take(way, monkeypatch)
+    X, y = rows_of(N)
+    assert solve(of_kernel("c_svc", X, y, RBF, gram.rbf(X, gamma=GAMMA)))._dtype == np.float32
+    X = X + 1e3
+    case = of_kernel("c_svc", X, y, KernelFunction("linear"), gram.linear(X))
+    solver = solve(case, tol=1e-3)
+    assert_solved(case, solver, 1e-3)
+    assert solver._dtype == np.float64
+    assert solver._rows.dtype == np.float64
 
 
 def test_a_linear_kernel_of_large_numbers_ends():
