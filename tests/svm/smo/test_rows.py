@@ -24,6 +24,9 @@ class Counted(OfMatrix):
     def whole(self):
         return None
 
+    def matrix(self, dtype):
+        return self._K.astype(dtype)
+
     def block(self, rows, columns, out):
         assert out.shape == (len(rows), self.n if columns is None else len(columns))
         self.blocks.append(rows.tolist())
