@@ -59,6 +59,12 @@ SHRINK_SHARE = 0.3
 # A violation that falls by less than this factor from one exact gradient to the next asks for float64.
 LEAST_GAIN = 0.5
 
+# In float64 so many gradients may be found without that gain, and the solver says what is left.
+MOST_STALLS = 8
+
+# So many rounds of float32 without that gain ask for an exact gradient.
+ROUNDS_OF_SINGLE = 50
+
 MEGABYTE = 2**20
 
 
@@ -130,7 +136,7 @@ class Solver:
 
     def run(self) -> None:
         """Solve, until the violation is at most the tolerance or the pairs are used up."""
-        last = np.inf
+        last, stalls = np.inf, 0
         while True:
             moved = self._rounds()
             self._restore()
@@ -138,14 +144,15 @@ class Solver:
             self.converged = self.violation <= self.options.tol
             if self.converged or self._used_up or self.violation <= self._noise:
                 return
-            if self.violation > LEAST_GAIN * last or not moved:
-                if self._dtype == np.float64 and not moved:
-                    return  # below the precision of the kernel itself
-                if self._dtype == np.float32:
-                    self._dtype, self._rows, self._matrix = np.float64, None, None
+            if moved and self.violation <= LEAST_GAIN * last:
+                last, stalls = self.violation, 0
+            elif self._dtype == np.float32:
+                self._dtype, self._rows, self._matrix = np.float64, None, None
                 last = np.inf
             else:
-                last = self.violation
+                stalls += 1
+                if not moved or stalls == MOST_STALLS:
+                    return  # below the precision of the kernel itself
 
     @property
     def _noise(self) -> float:
@@ -215,6 +222,7 @@ class Solver:
     def _rounds(self) -> bool:
         """Rounds until the violation of the rows in play seems small enough; whether a pair moved."""
         moved, number = False, 0
+        best, since = np.inf, 0
         while True:
             keys = self._keys()
             found = self._look(keys)
@@ -224,6 +232,11 @@ class Solver:
             if found.largest <= max(self.options.tol, self._noise) or self._used_up:
                 return moved
             number += 1
+            since += 1
+            if found.largest <= LEAST_GAIN * best:
+                best, since = found.largest, 0
+            if self._dtype == np.float32 and since > ROUNDS_OF_SINGLE:
+                return moved
             together = len(keys[0]) <= SETS[1]
             looks = (
                 self.options.shrinking and number > 1 and (together or not number % SHRINK_EVERY)

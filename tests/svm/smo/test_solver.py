@@ -28,8 +28,8 @@ each_form = pytest.mark.parametrize("name", ["c_svc", "epsilon_svr", "nu_svr"])
 N = 110
 GAMMA = 0.4
 RBF = KernelFunction("rbf", GAMMA)
-# After so many rounds none of these problems is unsolved.
-ROUNDS = 3000
+# After so many rounds, or pairs, none of these problems is unsolved.
+ROUNDS, PAIRS = 3000, 10_000_000
 
 
 class Case(NamedTuple):
@@ -118,7 +118,7 @@ class Watched(Solver):
 
     def told(self, pairs, violation, rows):
         self.seen.append((pairs, violation, rows))
-        if len(self.seen) > ROUNDS:
+        if len(self.seen) > ROUNDS or pairs > PAIRS:
             without_end(pairs, violation, rows)
 
 
@@ -598,10 +598,21 @@ def test_float64_takes_over_where_float32_does_not_help(way, monkeypatch):
     assert solver._rows.dtype == np.float64
 
 
-def test_a_linear_kernel_of_large_numbers_ends():
+@pytest.mark.parametrize("offset", [1e5, 1e6, 1e8])
+def test_a_linear_kernel_of_large_numbers_ends(offset, main_path):
     """The gradient's rounding errors are above the tolerance."""
-    X, y = rows_of(120)
-    X = X + 1e6
+    X, y = rows_of(N)
+    X = X + offset
+    case = of_kernel("c_svc", X, y, KernelFunction("linear"), gram.linear(X))
+    solver = solve(case, tol=1e-3)
+    assert solver.converged == (solver.violation <= 1e-3)
+    assert_within(case, solver.beta, case.start, solver.pairs)
+
+
+@pytest.mark.parametrize("offset", [1e5, 1e6])
+def test_many_rows_of_large_numbers_end(offset):
+    X, y, _ = many_rows()
+    X = X + offset
     case = of_kernel("c_svc", X, y, KernelFunction("linear"), gram.linear(X))
     solver = solve(case, tol=1e-3)
     assert solver.converged == (solver.violation <= 1e-3)
