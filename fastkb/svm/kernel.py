@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from scipy import sparse
 
+from fastkb.checks.numbers import check_kinds
 from fastkb.gram import engine, evaluate, pairwise, products
 from fastkb.gram.checks import is_kernel_object
 from fastkb.runtime.memory import empty
@@ -291,6 +292,7 @@ def called(kernel: Callable, X: Any, Y: Any) -> np.ndarray:
     """The Gram matrix that a function of the user's returns.  # shape: (rows of X, rows of Y)"""
     K = kernel(X, Y)
     K = K.toarray() if hasattr(K, "toarray") else K
+    check_kinds("the matrix that kernel returns", K)
     K = np.asarray(K, dtype=np.float64, order="C")
     if K.ndim != 2:
         raise ValueError(

@@ -84,10 +84,10 @@ def start_of_classes(problem: Problem, nu: float) -> np.ndarray:
     half = nu * weight.sum() / 2.0
     sides = weight[: problem.split], weight[problem.split :]
     if half > min(side.sum() for side in sides):
-        most = 2.0 * min(side.sum() for side in sides) / weight.sum()
+        most = float(2.0 * min(side.sum() for side in sides) / weight.sum())
         raise ValueError(
             f"specified nu is infeasible: nu={nu:g} asks of each class for {nu / 2:g} of the weight of "
-            f"both, and of two classes one has less; expected nu of at most {most:.6g}"
+            f"both, and of two classes one has less; expected nu of at most {most!r}"
         )
     return np.concatenate([filled(half, sides[0]), -filled(half, sides[1])])
 

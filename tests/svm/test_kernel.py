@@ -395,3 +395,8 @@ def test_a_sparse_result_becomes_dense():
 def test_a_result_that_is_no_matrix_is_refused(returned, shape):
     with pytest.raises(ValueError, match=f"two dimensions.*{shape}"):
         called(lambda x, y: returned, None, None)
+
+
+def test_a_complex_result_is_refused():
+    with pytest.raises(TypeError, match="the matrix that kernel returns must be real numbers"):
+        called(lambda x, y: np.eye(2) * 1j, None, None)

@@ -18,14 +18,14 @@ from fastkb.storage.checkpoint import Checkpoint
 _TOGETHER = 32
 
 
-def why_not_on_one_matrix(estimator: Any, y: Any) -> str:
+def why_not_on_one_matrix(estimator: Any, X: Any, y: Any) -> str:
     """Why the replicates of a machine are fitted one by one; "" if they are not."""
     from sklearn.base import is_classifier
 
     from fastkb.svm.estimators.resampled import why_not
 
     n_classes = len(np.unique(np.asarray(y))) if is_classifier(estimator) else None
-    return why_not(estimator, len(y), n_classes)
+    return why_not(estimator, X, len(y), n_classes)
 
 
 def is_machine(estimator: Any) -> bool:

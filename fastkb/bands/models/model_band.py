@@ -99,7 +99,7 @@ def band_of_model(
     n_resamples, progress = options.n_resamples, options.progress
     if is_machine(estimator) and solver in ("auto", "ensemble"):
         apart = "every replicate has new responses" if responses else ""
-        apart = apart or why_not_on_one_matrix(estimator, data.y)
+        apart = apart or why_not_on_one_matrix(estimator, data.X, data.y)
         if not apart:
             refits, reason = refit_on_one_matrix(
                 model, data, draws, n_resamples, loss, checkpoint, progress

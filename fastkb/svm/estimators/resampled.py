@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import clone
 
 from fastkb.svm.checks import check_weights
@@ -31,10 +32,12 @@ class Functions(NamedTuple):
     unfinished: np.ndarray  # whether `max_iter` ended the fit.  # shape: (count,)
 
 
-def why_not(machine: Any, n: int, n_classes: int | None) -> str:
+def why_not(machine: Any, X: Any, n: int, n_classes: int | None) -> str:
     """Why fits of a machine cannot share a kernel matrix; "" if they can."""
     if type(machine) not in (SVC, SVR):
         return f"{type(machine).__name__} is neither SVC nor SVR"
+    if sparse.issparse(X):
+        return "X is sparse"
     if n_classes is not None and n_classes != 2:
         return f"there are {n_classes} classes"
     if n > LARGEST or 8 * n * n > machine.cache_size * MEGABYTE:
@@ -66,7 +69,7 @@ class Resampled:
         # Rows of the first class stand first, as a problem of two classes has them.
         self._order = np.arange(n) if labels is None else np.argsort(labels, kind="stable")
         self._first = n if labels is None else int(np.count_nonzero(labels == 0))
-        self._targets = None if labels is not None else np.asarray(y, np.float64)
+        self._targets = None if labels is not None else np.ravel(np.asarray(y, np.float64))
         if fitted._is_called:
             self._K = called(fitted.kernel, X, X)
         elif fitted._is_given:

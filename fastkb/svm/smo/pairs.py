@@ -28,7 +28,7 @@ FAR = 1e300
 BLOCK = 64
 
 # Least curvature along a pair, relative to the pair's diagonal, in units of the kernel's rounding: below
-# it nothing is known of the curvature, also of its sign. The peers' 1e-12 is its floor.
+# it nothing is known of the curvature, also of its sign. The peers' 1e-12 is added for rows of zeros.
 CURVATURE_UNITS = 8.0
 LEAST_CURVATURE = 1e-12
 

@@ -33,7 +33,8 @@ from fastkb.svm.smo.rows import KernelRows
 SETS = 512, 1024
 LARGE_FROM = 4000
 
-# Rows that are kept at least, whatever is granted: a set must hold pairs that violate.
+# Rows that are kept at least, whatever is granted: a set must hold pairs that violate, of each group,
+# beside what it keeps of the set before; that takes 8.
 LEAST_ROWS = 16
 
 # Of the set before, this share stays.
@@ -106,16 +107,16 @@ class Solver:
         self._matrix: np.ndarray | None = None  # of all coefficients in play, where they are few
         self._active: np.ndarray | None = None  # rows in play; None: all
         # Kβ of the rows in play, to the rounding errors of the kernel rows.
-        self._kernel_part = self._exact(None) if start.any() else np.zeros(problem.n)
+        self._kernel_part = self._exact() if start.any() else np.zeros(problem.n)
         self._set = np.empty(0, np.intp)  # the working set before, best first
 
-    def _exact(self, rows: np.ndarray | None) -> np.ndarray:
-        """Kβ of some rows, or of all, in float64."""
+    def _exact(self) -> np.ndarray:
+        """Kβ of all rows, in float64."""
         of_row = self.problem.row_sums(self.beta)
         used = np.flatnonzero(of_row)
         if not len(used):
-            return np.zeros(self.problem.n if rows is None else len(rows))
-        return self._source.product(rows, used, of_row[used])
+            return np.zeros(self.problem.n)
+        return self._source.product(None, used, of_row[used])
 
     @property
     def gradient(self) -> np.ndarray:
@@ -176,7 +177,7 @@ class Solver:
             self._kernel_part = np.zeros(self.problem.n)
             add_rows(self._rows.values, used, of_row[used], self._kernel_part)
         else:
-            self._kernel_part = self._exact(None)
+            self._kernel_part = self._exact()
 
     def _places(self) -> np.ndarray:
         """The coefficients in play.  # shape: (k,)"""

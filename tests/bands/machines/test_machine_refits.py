@@ -77,6 +77,19 @@ def test_what_cannot_share_a_matrix_says_why(machine, words):
         band(machine, y > 0.0, solver="ensemble")
 
 
+def test_sparse_rows_are_refitted_one_by_one():
+    from scipy.sparse import csr_matrix
+
+    X, y = rows()
+    machine, points = fastkb.SVC(gamma=0.5, tol=1e-7), X[:9] + 0.1
+    found = fastkb.bootstrap_band(
+        machine, csr_matrix(X), y > 0.0, csr_matrix(points), n_resamples=5, rng=0
+    )
+    assert "X is sparse" in found.reason
+    dense = fastkb.bootstrap_band(machine, X, y > 0.0, points, n_resamples=5, rng=0)
+    np.testing.assert_allclose(found.distribution, dense.distribution, atol=2e-6)
+
+
 def test_new_responses_are_fitted_one_by_one():
     _, y = rows()
     found = band(fastkb.SVR(), y, scheme=schemes.Residual())

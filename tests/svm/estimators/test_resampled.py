@@ -97,8 +97,8 @@ def test_a_slow_resample_is_solved_alone(monkeypatch):
 
 
 def test_why_not():
-    assert why_not(fastkb.SVC(), 100, 2) == ""
-    assert "3 classes" in why_not(fastkb.SVC(), 100, 3)
-    assert "neither SVC nor SVR" in why_not(fastkb.NuSVC(), 100, 2)
-    assert "5000 rows" in why_not(fastkb.SVR(), 5000, None)
-    assert "cache_size=0.01 MB" in why_not(fastkb.SVR(cache_size=0.01), 100, None)
+    assert why_not(fastkb.SVC(), None, 100, 2) == ""
+    assert "3 classes" in why_not(fastkb.SVC(), None, 100, 3)
+    assert "neither SVC nor SVR" in why_not(fastkb.NuSVC(), None, 100, 2)
+    assert "5000 rows" in why_not(fastkb.SVR(), None, 5000, None)
+    assert "cache_size=0.01 MB" in why_not(fastkb.SVR(cache_size=0.01), None, 100, None)
