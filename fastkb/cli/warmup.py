@@ -23,6 +23,7 @@ from fastkb.cli.terminal import Line, Report
 from fastkb.gram import pairwise
 from fastkb.runtime.compiled.cache import cache_folder
 from fastkb.runtime.threads import n_threads
+from fastkb.svm.smo.conjugate import multiply_symmetric
 from fastkb.svm.smo.gradient import squeeze
 from fastkb.svm.smo.solver import DOUBLE_UP_TO
 
@@ -141,6 +142,10 @@ def _machine_jobs(dtype: type) -> Iterator[Job]:
         yield f"SVC {X.dtype}", large
         places = np.array([0])
         yield f"SVC {X.dtype}", partial(squeeze, np.zeros(2, np.float32), 1, places, places)
+        for dtype in (np.float32, np.float64):
+            ones = np.ones((4, 4), dtype)
+            multiply = partial(multiply_symmetric, ones, ones[0], ones.copy(), ones[1].copy())
+            yield f"SVC {X.dtype}", multiply
 
 
 def _bootstrap_jobs(dtype: type) -> Iterator[Job]:

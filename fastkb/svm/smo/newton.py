@@ -37,8 +37,7 @@ def move_free(K: np.ndarray, work: Work, split: int, kink: float) -> int:
     kink : float
     """
     for step in range(_STEPS):
-        beta = work.beta
-        free = np.flatnonzero((beta > work.lower) & (beta < work.upper) & (beta != 0.0))
+        beta, free = work.beta, free_of(work)
         if not 1 < len(free) <= LARGEST:
             return step
         gradient = work.gradient[free] + kink * np.sign(beta[free])
@@ -49,7 +48,7 @@ def move_free(K: np.ndarray, work: Work, split: int, kink: float) -> int:
         length, last = _length(K, work, free, direction, gradient)
         if not length > 0.0:
             return step
-        lower, upper = _ends(work, free)
+        lower, upper = room_of(work, free)
         moved = np.clip(beta[free] + length * direction, lower, upper)
         if last >= 0:
             moved[last] = upper[last] if direction[last] > 0.0 else lower[last]
@@ -94,7 +93,7 @@ def _length(
         return 0.0, -1
     curvature = float(direction @ (K[np.ix_(free, free)] @ direction))
     best = -slope / curvature if curvature > 0.0 else np.inf
-    lower, upper = _ends(work, free)
+    lower, upper = room_of(work, free)
     with np.errstate(divide="ignore", invalid="ignore"):
         room = np.where(direction > 0.0, upper - work.beta[free], lower - work.beta[free])
         until = np.where(direction != 0.0, room / direction, np.inf)
@@ -104,7 +103,13 @@ def _length(
     return (float(until[nearest]), nearest) if np.isfinite(until[nearest]) else (0.0, -1)
 
 
-def _ends(work: Work, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def free_of(work: Work) -> np.ndarray:
+    """The coefficients between their bounds, and not at the kink.  # shape: (k,)"""
+    beta = work.beta
+    return np.flatnonzero((beta > work.lower) & (beta < work.upper) & (beta != 0.0))
+
+
+def room_of(work: Work, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far coefficients may go: to their bounds, or to the kink at zero."""
     beta = work.beta[free]
     return (

@@ -5,6 +5,9 @@ and half of the set before, so that coefficients meet again. Pairs of it are mov
 kernel matrix (:mod:`fastkb.svm.smo.pairs`), then the gradient of all rows is brought up to date in one
 pass over the kernel rows of what has changed (:mod:`fastkb.svm.smo.gradient`).
 
+Where most coefficients are free, all support vectors are moved together instead
+(:mod:`fastkb.svm.smo.conjugate`).
+
 *Shrinking* leaves rows out whose coefficients are at a bound and will stay there: their columns of the
 kernel are dropped, and their gradient is found again at the end.
 
@@ -21,8 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.runtime.memory import empty
 from fastkb.svm.kernel import Source
 from fastkb.svm.problem import Problem
+from fastkb.svm.smo.candidates import Candidates, Violation, candidates
+from fastkb.svm.smo.conjugate import Together
 from fastkb.svm.smo.gradient import add_rows, pick
 from fastkb.svm.smo.newton import move_free
 from fastkb.svm.smo.pairs import FAR, Rule, Work, find_offsets, solve_pairs
@@ -53,6 +59,22 @@ PAIRS_OF_ALL = 1_000
 # Newton's method is tried after so many pairs for each free coefficient.
 PAIRS_EACH = 40
 
+# All support vectors are moved together where more coefficients are free than a working set has, few have
+# come in by the last rounds, and violations fall so slowly by these that many rounds are yet to come.
+LAST_ROUNDS = 6
+GROWTH = 1.2
+MANY_ROUNDS = 12
+
+# Their matrix may take this share of what is granted for kernel rows, beside them.
+SHARE_OF_MEMORY = 0.5
+
+# Coefficients at zero that join them, for each; and what their violation is brought down to.
+JOIN = 0.1
+SHARE_TOGETHER = 0.1
+
+# Float32 brings the violation to this share of the tolerance: rounding errors are found at the end.
+AIM = 0.9
+
 # Rounds between two looks for rows to leave out; these must be this share of all.
 SHRINK_EVERY = 8
 SHRINK_SHARE = 0.3
@@ -80,14 +102,6 @@ class Options(NamedTuple):
     tell: Callable[[int, float, int], Any] | None = None
 
 
-class Violation(NamedTuple):
-    """The largest gradient below minus the least above, and both, for each group."""
-
-    largest: float
-    least: tuple[float, ...]
-    greatest: tuple[float, ...]
-
-
 class Solver:
     """One problem, and how far it is solved; it may be interrupted between any two rounds."""
 
@@ -109,6 +123,9 @@ class Solver:
         # Kβ of the rows in play, to the rounding errors of the kernel rows.
         self._kernel_part = self._exact() if start.any() else np.zeros(problem.n)
         self._set = np.empty(0, np.intp)  # the working set before, best first
+        self._found: list[tuple[float, int]] = []  # violations of the last rounds
+        self._together = False  # whether all support vectors are moved together
+        self._buffer = np.empty(0, self._dtype)  # for the matrices of working sets
 
     def _exact(self) -> np.ndarray:
         """Kβ of all rows, in float64."""
@@ -121,29 +138,24 @@ class Solver:
     @property
     def gradient(self) -> np.ndarray:
         """The objective's without the kink, of all coefficients; after :meth:`run`.  # shape: (m,)"""
-        return self._of_rows(self._kernel_part) + self.problem.linear
+        copies = len(self.beta) // self.problem.n
+        return np.tile(self._kernel_part, copies) + self.problem.linear
 
     @property
     def objective(self) -> float:
         """What is minimised; after :meth:`run`."""
-        kernel_part = self._of_rows(self._kernel_part)
         kink = self.problem.kink * float(np.abs(self.beta).sum())
-        return float((0.5 * kernel_part + self.problem.linear) @ self.beta) + kink
-
-    def _of_rows(self, values: np.ndarray) -> np.ndarray:
-        """A value of each row for each coefficient."""
-        copies = len(self.beta) // self.problem.n
-        return values if copies == 1 else np.tile(values, copies)
+        return float(0.5 * (self.gradient + self.problem.linear) @ self.beta) + kink
 
     def run(self) -> None:
         """Solve, until the violation is at most the tolerance or the pairs are used up."""
+        if self._is_solved():
+            return
         last, stalls = np.inf, 0
         while True:
             moved = self._rounds()
             self._restore()
-            self.violation = self._look(self._keys()).largest
-            self.converged = self.violation <= self.options.tol
-            if self.converged or self._used_up or self.violation <= self._noise:
+            if self._is_solved() or self._used_up or self.violation <= self._noise:
                 return
             if moved and self.violation <= LEAST_GAIN * last:
                 last, stalls = self.violation, 0
@@ -155,6 +167,12 @@ class Solver:
                 if not moved or stalls == MOST_STALLS:
                     return  # below the precision of the kernel itself
 
+    def _is_solved(self) -> bool:
+        """Whether the violation of all rows, by an exact gradient, is at most the tolerance."""
+        self.violation = self._candidates().violation().largest
+        self.converged = self.violation <= self.options.tol
+        return self.converged
+
     @property
     def _noise(self) -> float:
         """What the gradient's rounding errors are about: a smaller violation says nothing."""
@@ -164,6 +182,15 @@ class Solver:
     @property
     def _used_up(self) -> bool:
         return 0 <= self.options.most <= self.pairs
+
+    @property
+    def _tol(self) -> float:
+        """The violation that rounds are to reach."""
+        return self.options.tol * (AIM if self._dtype == np.float32 else 1.0)
+
+    def _aim(self, share: float) -> float:
+        """The violation that a set is to reach: this, or the last if that is near."""
+        return share if share > 2.0 * self._tol else self._tol
 
     def _restore(self) -> None:
         """All rows in play again, with the gradient of float64."""
@@ -179,38 +206,8 @@ class Solver:
         else:
             self._kernel_part = self._exact()
 
-    def _places(self) -> np.ndarray:
-        """The coefficients in play.  # shape: (k,)"""
-        n, copies = self.problem.n, len(self.beta) // self.problem.n
-        if self._active is None:
-            return np.arange(n * copies)
-        return np.concatenate([self._active + n * copy for copy in range(copies)])
-
-    def _keys(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The coefficients in play; their gradients above, ∞ without room, and below, -∞ without."""
-        places = self._places()
-        beta, kink = self.beta[places], self.problem.kink
-        gradient = self._of_rows(self._kernel_part) + self.problem.linear[places]
-        above, below = gradient.copy(), gradient
-        if kink:
-            above += np.where(beta >= 0.0, kink, -kink)
-            below = gradient + np.where(beta > 0.0, kink, -kink)
-        above[beta >= self.problem.upper[places]] = np.inf
-        below[beta <= self.problem.lower[places]] = -np.inf
-        return places, above, below
-
-    def _groups(self, places: np.ndarray) -> list[slice]:
-        split = int(np.searchsorted(places, self.problem.split))
-        both = [slice(0, split), slice(split, len(places))]
-        return both if self.problem.two_groups else both[:1]
-
-    def _look(self, keys: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Violation:
-        places, above, below = keys
-        groups = self._groups(places)
-        least = tuple(float(above[group].min(initial=np.inf)) for group in groups)
-        greatest = tuple(float(below[group].max(initial=-np.inf)) for group in groups)
-        largest = max(high - low for low, high in zip(least, greatest, strict=True))
-        return Violation(largest, least, greatest)
+    def _candidates(self) -> Candidates:
+        return candidates(self.problem, self.beta, self._kernel_part, self._active)
 
     def _kernel_rows(self) -> KernelRows:
         if self._rows is None:
@@ -225,12 +222,12 @@ class Solver:
         moved, number = False, 0
         best, since = np.inf, 0
         while True:
-            keys = self._keys()
-            found = self._look(keys)
+            now = self._candidates()
+            found = now.violation()
             self.violation = found.largest
             if self.options.tell is not None:
                 self.options.tell(self.pairs, found.largest, len(self._kernel_part))
-            if found.largest <= max(self.options.tol, self._noise) or self._used_up:
+            if found.largest <= max(self._tol, self._noise) or self._used_up:
                 return moved
             number += 1
             since += 1
@@ -238,66 +235,103 @@ class Solver:
                 best, since = found.largest, 0
             if self._dtype == np.float32 and since > ROUNDS_OF_SINGLE:
                 return moved
-            together = len(keys[0]) <= SETS[1]
+            together = len(now.places) <= SETS[1]
             looks = (
                 self.options.shrinking and number > 1 and (together or not number % SHRINK_EVERY)
             )
-            if looks and self._shrink(keys, found):
-                keys = self._keys()
-                together = len(keys[0]) <= SETS[1]
-            pairs = self._round_of_all(keys) if together else self._round(keys, found.largest)
+            if looks and self._shrink(now, found):
+                now = self._candidates()
+                together = len(now.places) <= SETS[1]
+            if together:
+                pairs = self._round_of_all(now)
+            else:
+                pairs = self._round_of_used(now, found) or self._round(now, found.largest)
             if not pairs:
                 return moved
             moved = True
 
-    def _choose(self, keys: tuple[np.ndarray, np.ndarray, np.ndarray], size: int) -> np.ndarray:
-        """Where the working set stands among the coefficients in play; ascending."""
-        places, above, below = keys
-        if len(places) <= size:
-            return np.arange(len(places))
-        before = self._set[: int(KEPT * size)]
-        at = np.searchsorted(places, before)
-        at = at[places[np.minimum(at, len(places) - 1)] == before]
-        above, negative = above.copy(), -below
-        above[at] = negative[at] = np.inf
-        groups, chosen = self._groups(places), [at]
-        share = (size - len(at)) // len(groups)
-        for group in groups:
-            first = group.start + _least(above[group], share // 2)
-            negative[first] = np.inf
-            second = group.start + _least(negative[group], share - len(first))
-            chosen += [first, second]
-        return np.sort(np.concatenate(chosen))
-
-    def _round(self, keys: tuple[np.ndarray, np.ndarray, np.ndarray], violation: float) -> int:
+    def _round(self, now: Candidates, violation: float) -> int:
         """Move pairs of one working set, and the gradient with them; the number of pairs."""
-        problem, places = self.problem, keys[0]
         rows = self._kernel_rows()
-        size = min(SETS[problem.n > LARGE_FROM], rows.capacity)
-        chosen = self._choose(keys, max(2, size))
-        t = places[chosen]
-        slots = rows.slots(t % problem.n)
-        column = chosen % len(self._kernel_part)
-        K = np.empty((len(t), len(t)), rows.dtype)
-        if self._source.is_quick and not rows.has_all:
-            self._source.square(t % problem.n, K)
-        else:
-            pick(rows.values, slots, column, K)
-        work = self._work(t, column, rows.dtype)
-        tol = max(self.options.tol, SHARE * violation)
-        count = self._solve(K, work, t, tol, PAIRS_AT_ONCE)
-        change = work.beta - self.beta[t]
-        changed = np.flatnonzero(change)
-        self.beta[t] = work.beta
-        add_rows(rows.values, slots[changed], change[changed], self._kernel_part)
+        size = max(2, min(SETS[self.problem.n > LARGE_FROM], rows.capacity))
+        chosen = now.working_set(self._set[: int(KEPT * size)], size)
+        t, column = now.places[chosen], chosen % len(self._kernel_part)
+        slots = rows.slots(t % self.problem.n)
+        K, work = self._square(t, column, slots), self._work(t, column, rows.dtype)
+        count = self._solve(K, work, t, self._aim(SHARE * violation), PAIRS_AT_ONCE)
+        change = self._take(t, work)
         free = (work.beta > work.lower) & (work.beta < work.upper) & (work.beta != 0.0)
         order = np.argsort(-(2 * free + (change != 0.0)), kind="stable")
         self._set = t[order]
         return count
 
-    def _round_of_all(self, keys: tuple[np.ndarray, np.ndarray, np.ndarray]) -> int:
+    def _square(
+        self, t: np.ndarray, column: np.ndarray, slots: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The kernel matrix of some coefficients, in memory that the next one uses again."""
+        rows, size = self._kernel_rows(), len(t)
+        if self._buffer.dtype != rows.dtype or self._buffer.size < size * size:
+            self._buffer = empty((size * size,), rows.dtype, "the kernel matrix of a working set")
+        K = self._buffer[: size * size].reshape(size, size)
+        if rows.has_all:
+            pick(rows.values, t % self.problem.n, column, K)
+        elif slots is None or self._source.is_quick:
+            self._source.square(t % self.problem.n, K)
+        else:
+            pick(rows.values, slots, column, K)
+        return K
+
+    def _take(self, t: np.ndarray, work: Work) -> np.ndarray:
+        """Take over coefficients that were moved, and the gradient of all; the change of each."""
+        rows = self._kernel_rows()
+        change = work.beta - self.beta[t]
+        self.beta[t] = work.beta
+        changed = np.flatnonzero(change)
+        for first in range(0, len(changed), rows.capacity):
+            some = changed[first : first + rows.capacity]
+            slots = rows.slots(t[some] % self.problem.n)
+            add_rows(rows.values, slots, change[some], self._kernel_part)
+        return change
+
+    def _round_of_used(self, now: Candidates, found: Violation) -> int:
+        """Move the coefficients of all support vectors, and the gradient; the number of pairs.
+
+        0: it is not time for that, or they are too many.
+        """
+        if not self._is_time_for_all(now, found.largest):
+            return 0
+        itemsize = np.dtype(self._dtype).itemsize
+        most = int((SHARE_OF_MEMORY * self.options.cache_bytes / itemsize) ** 0.5)
+        used = int(np.count_nonzero(now.used))
+        if used > most:
+            return 0
+        chosen = now.used_and_violating(found, min(most - used, int(JOIN * used)))
+        t, column = now.places[chosen], chosen % len(self._kernel_part)
+        work = self._work(t, column, np.dtype(self._dtype))
+        split = int(np.searchsorted(t, self.problem.split))
+        together = Together(self._square(t, column), split, self.problem.kink)
+        limit = self.options.most - self.pairs if self.options.most >= 0 else np.iinfo(np.intp).max
+        count = together.solve(work, self._aim(SHARE_TOGETHER * found.largest), limit)
+        self.pairs += count
+        self._take(t, work)
+        return count
+
+    def _is_time_for_all(self, now: Candidates, violation: float) -> bool:
+        """Whether moving all support vectors together does more than rounds of working sets would."""
+        used = int(np.count_nonzero(now.used))
+        self._found.append((violation, used))
+        if now.n_free <= SETS[self.problem.n > LARGE_FROM] or len(self._found) <= LAST_ROUNDS:
+            return False
+        if not self._together:
+            before, used_before = self._found[-1 - LAST_ROUNDS]
+            fall = np.log(before / violation) / LAST_ROUNDS
+            yet = np.log(violation / self.options.tol)
+            self._together = used <= GROWTH * used_before and yet > MANY_ROUNDS * fall
+        return self._together
+
+    def _round_of_all(self, now: Candidates) -> int:
         """Move pairs of all coefficients in play; the number of pairs."""
-        t = keys[0]
+        t = now.places
         rows = self._kernel_rows()
         if self._matrix is None:
             row = t % self.problem.n
@@ -342,26 +376,16 @@ class Solver:
         self.pairs += count
         return count
 
-    def _shrink(self, keys: tuple[np.ndarray, np.ndarray, np.ndarray], found: Violation) -> bool:
-        """Leave rows out whose coefficients can be in no pair that violates; whether any were.
-
-        They must be beyond by half of the violation: it moves yet.
-        """
-        places, above, below = keys
-        out = np.zeros(len(places), bool)
-        for group, least, greatest in zip(
-            self._groups(places), found.least, found.greatest, strict=True
-        ):
-            margin = 0.5 * max(greatest - least, 0.0)
-            out[group] = (above[group] > greatest + margin) & (below[group] < least - margin)
-        leaves = out.reshape(-1, len(self._kernel_part)).all(axis=0)
+    def _shrink(self, now: Candidates, found: Violation) -> bool:
+        """Leave rows out whose coefficients can be in no pair that violates; whether any were."""
+        leaves = now.beyond(found).reshape(-1, len(self._kernel_part)).all(axis=0)
         rows = self._kernel_rows()
         if leaves.mean() < SHRINK_SHARE:
             return False
         stay = np.flatnonzero(~leaves)
         if not rows.has_all:
             rows.narrowed(stay)
-        elif len(stay) * len(places) // len(self._kernel_part) > SETS[1]:
+        elif len(stay) * len(now.places) // len(self._kernel_part) > SETS[1]:
             return False  # a set's matrix is picked from rows of all columns
         self._matrix = None
         self._active = stay if self._active is None else self._active[stay]
@@ -374,12 +398,3 @@ class Solver:
         work = self._work(places, places % self.problem.n, np.dtype(np.float64))
         found = find_offsets(work, self.problem.kink, self.problem.split)
         return found if self.problem.two_groups else found[:1]
-
-
-def _least(values: np.ndarray, count: int) -> np.ndarray:
-    """Places of the least values, at most `count`, and none that is infinite."""
-    count = min(count, len(values))
-    if not count:
-        return np.empty(0, np.intp)
-    found = np.argpartition(values, count - 1)[:count]
-    return found[np.isfinite(values[found])]

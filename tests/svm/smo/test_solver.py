@@ -172,6 +172,8 @@ def never_more_rows_than_room(monkeypatch):
     monkeypatch.setattr(KernelRows, "slots", checked)
 
 
+# Support vectors are moved together as soon as some are free.
+ALL_TOGETHER = {"SETS": (8, 16), "LAST_ROUNDS": 1, "GROWTH": np.inf, "MANY_ROUNDS": -np.inf}
 # The paths: name -> constants of the module that lead there with few rows.
 PATHS = {
     "together": {},
@@ -190,6 +192,13 @@ PATHS = {
     "few pairs at once": {"PAIRS_OF_ALL": 7, "SHRINK_SHARE": 0.02},
     "free coefficients at once": {"PAIRS_OF_ALL": 20, "PAIRS_EACH": 0},
     "sets, few pairs at once": {"SETS": (24, 32), "PAIRS_AT_ONCE": 3},
+    "all support vectors": ALL_TOGETHER,
+    "all support vectors, float32, shrinking": {
+        **ALL_TOGETHER,
+        "DOUBLE_UP_TO": 0,
+        "SHRINK_EVERY": 2,
+        "SHRINK_SHARE": 0.02,
+    },
 }
 
 
@@ -199,7 +208,7 @@ def path(request, monkeypatch):
     return take(request.param, monkeypatch)
 
 
-@pytest.fixture(params=["together", "sets", "sets, shrinking, float32"])
+@pytest.fixture(params=["together", "sets", "sets, shrinking, float32", "all support vectors"])
 def main_path(request, monkeypatch):
     """The paths that differ most."""
     return take(request.param, monkeypatch)
@@ -304,6 +313,21 @@ def test_rows_that_are_left_out_change_nothing(name, path):
         1 + moved
     )
     assert {rows for _, _, rows in with_them.seen} == {N}
+
+
+@each_form
+def test_all_support_vectors_are_moved_together_where_asked(name, monkeypatch):
+    solved = []
+    original = module.Together.solve
+
+    def counted(self, work, tol, most):
+        solved.append(original(self, work, tol, most))
+        return solved[-1]
+
+    monkeypatch.setattr(module.Together, "solve", counted)
+    take("all support vectors", monkeypatch)
+    assert_solved(draw(name, C=30.0), solve(draw(name, C=30.0), tol=1e-6), 1e-6)
+    assert sum(solved) > 0
 
 
 def test_rows_are_left_out_where_they_may_be(monkeypatch):
