@@ -15,14 +15,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastkb.gram.plan import Plan
+from fastkb.gram.plan import (
+    SECONDS_A_CHUNK,
+    SECONDS_A_TERM,
+    SECONDS_A_VALUE,
+    Plan,
+    sizes_of,
+)
 from fastkb.runtime import memory
 from fastkb.runtime.cpu import cpu as processor
+from fastkb.runtime.threads import n_threads
 from fastkb.scalar.kernels import Form, epilogue_code
+from fastkb.scalar.kernels import Kernel as Row
 from fastkb.tile import cpu
-from fastkb.tile.blocking import PRODUCTS_FROM, PRODUCTS_OF
+from fastkb.tile.blocking import PRODUCTS_FROM, PRODUCTS_OF, TILES_REDUCED
 from fastkb.tile.pack import column_sums, pack, packed_length, packed_norms
-from fastkb.tile.sinks import Into
+from fastkb.tile.sinks import Into, Sink
+
+# Numbers of a packed matrix, or of partial results, in a reduction: 32 MB in float64.
+PARTIAL = 2**22
+
+# Numbers of Y from which a reduction looks whether inner products will do.
+REDUCED_PRODUCTS_OF = 2**12
+
+# A value of float64 that is added up with others may be wrong by so many times what is promised of one
+# that is returned: by 3e-13 for 20 columns, still far less than the peers' own, who add as loosely.
+LOOSE = {np.dtype(np.float32): 1.0, np.dtype(np.float64): 64.0}
 
 Norms = tuple[np.ndarray, np.ndarray]  # of the packed rows on the left, and on the right
 
@@ -84,6 +102,98 @@ def drive(
                 return
     with packed(X, "a", sizes.mr, lead) as a, packed(Z, "b", sizes.nr, chosen.lead) as b:
         run_tiles(a, b, out, task, tiles, into.factor, numbers)
+
+
+def drive_reduction(
+    row: Row,
+    X: np.ndarray,
+    Y: np.ndarray,
+    numbers: Typed,
+    found: np.ndarray,
+    steepness: float | None = None,
+) -> None:
+    """Set `found` to K(X, Y) times coefficients, without the matrix K.
+
+    With the `steepness` of the scalar function, distances may be made of inner products. Whether they
+    are is asked of Y and of each row of X alone: a row's result does not depend on other rows of X.
+    """
+    sizes, d = sizes_of(X.dtype), X.shape[1]
+    if steepness is not None and len(Y) * d >= REDUCED_PRODUCTS_OF and processor().has_fma:
+        centre, loose = _centre(Y, None), LOOSE[X.dtype]
+        with packed(Y, "b", sizes.nr, 0, centre) as b:
+            right = _norms(b, sizes.nr, d)
+            limit = loose * 2.0 * d / (d + 8) / steepness  # see _certified
+            if right.max() <= limit:
+                far = _reduce(row, (X, len(Y), b), numbers, found, Reduced(centre, right, limit))
+                if len(far):
+                    of_far = np.empty((len(far), found.shape[1]), found.dtype)
+                    drive_reduction(row, X[far], Y, numbers, of_far)
+                    found[far] = of_far
+                return
+    with packed(Y, "b", sizes.nr) as b:
+        _reduce(row, (X, len(Y), b), numbers, found, None)
+
+
+class Reduced(NamedTuple):
+    """What distances of inner products are made of in a reduction."""
+
+    centre: np.ndarray  # shape: (d,)
+    norms: np.ndarray  # squared, of the packed rows on the right
+    limit: float  # of the squared norm of a row on the left
+
+
+def _reduce(
+    row: Row,
+    of: tuple[np.ndarray, int, np.ndarray],  # X, the rows of Y, and these packed
+    numbers: Typed,
+    found: np.ndarray,
+    products: Reduced | None,
+) -> np.ndarray:
+    """:func:`drive_reduction` in one way; the rows of X that are beyond its limit."""
+    X, m, b = of
+    d, dtype = X.shape[1], X.dtype
+    assert numbers.coefficients is not None
+    targets, sizes = len(numbers.coefficients), sizes_of(dtype)
+    groups = -(-m // (sizes.tile * TILES_REDUCED))
+    at_once = max(1, PARTIAL // (max(groups * targets, d) * sizes.tile)) * sizes.tile
+    seconds = TILES_REDUCED * sizes.tile**2 * (SECONDS_A_VALUE + d * SECONDS_A_TERM)
+    chunk = n_threads() * max(1, int(SECONDS_A_CHUNK / seconds))
+    far = []
+    for begin in range(0, len(X), at_once):
+        some = X[begin : begin + at_once]
+        n = len(some)
+        partial = memory.zeros(
+            (groups * n, targets), dtype, "the product of a kernel and coefficients"
+        )
+        task = cpu.Task(
+            form=int(Form.DOT if products else row.form),
+            code=epilogue_code(row),
+            sink=int(Sink.REDUCE),
+            symmetric=0,
+            n=n,
+            m=m,
+            d=d,
+            streaming=0,
+            lead=0,
+            tile=sizes.tile,
+            distances=int(products is not None),
+            first=0,
+            stop=0,
+        )
+        tiles = groups * -(-n // sizes.tile), chunk
+        centre = None if products is None else products.centre
+        with packed(some, "a", sizes.mr, 0, centre) as a:
+            norms = None
+            if products is not None:
+                norms = _norms(a, sizes.mr, d), products.norms
+                far.append(begin + np.flatnonzero(~(norms[0][:n] <= products.limit)))
+            run_tiles(a, b, partial, task, tiles, 1.0, numbers, norms)
+        total = found[begin : begin + n]
+        total[...] = partial[:n]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for group in range(1, groups):
+                total += partial[group * n : (group + 1) * n]
+    return np.concatenate(far) if far else np.empty(0, np.intp)
 
 
 def _worth_products(chosen: Plan) -> bool:

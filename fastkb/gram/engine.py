@@ -7,22 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.gram import units
-from fastkb.gram.drive import Typed, drive, packed, run_tiles
-from fastkb.gram.plan import SECONDS_A_CHUNK, SECONDS_A_TERM, SECONDS_A_VALUE, plan, sizes_of
+from fastkb.gram.drive import Typed, drive, drive_reduction
+from fastkb.gram.plan import plan
 from fastkb.runtime import cuda
 from fastkb.runtime.cuda import is_device_array
-from fastkb.runtime.memory import empty, zeros
-from fastkb.runtime.threads import n_threads
-from fastkb.scalar.kernels import N_PARAMETERS, WEIGHTED, Form, epilogue_code
+from fastkb.runtime.memory import empty
+from fastkb.scalar.kernels import N_PARAMETERS, WEIGHTED, Form
 from fastkb.scalar.kernels import Kernel as Row
-from fastkb.tile import cpu
-from fastkb.tile.blocking import TILES_REDUCED
 from fastkb.tile.sinks import Into, Sink
 
 Parameters = tuple[float, ...]  # of a row's scalar function, in its order
-
-# Numbers of a packed matrix, or of partial results, in a reduction: 32 MB in float64.
-_PARTIAL = 2**22
 
 
 class Limits(NamedTuple):
@@ -127,42 +121,10 @@ def reduce(
     """
     row, parameters, (X, Y, weights) = _prepared(row, parameters, shift, rows)
     numbers = Typed(_typed(row, parameters, X.dtype), weights, coefficients)
-    sizes, d, dtype = sizes_of(X.dtype), X.shape[1], X.dtype
-    targets, m = coefficients.shape
     assert Y is not None
-    groups = -(-m // (sizes.tile * TILES_REDUCED))
-    at_once = max(1, _PARTIAL // (max(groups * targets, d) * sizes.tile)) * sizes.tile
-    seconds = TILES_REDUCED * sizes.tile**2 * (SECONDS_A_VALUE + d * SECONDS_A_TERM)
-    chunk = n_threads() * max(1, int(SECONDS_A_CHUNK / seconds))
-    what = "the product of a kernel and coefficients"
-    found = empty((len(X), targets), dtype, what)
-    with packed(Y, "b", sizes.nr) as b:
-        for begin in range(0, len(X), at_once):
-            some = X[begin : begin + at_once]
-            n = len(some)
-            partial = zeros((groups * n, targets), dtype, what)
-            task = cpu.Task(
-                form=int(row.form),
-                code=epilogue_code(row),
-                sink=int(Sink.REDUCE),
-                symmetric=0,
-                n=n,
-                m=m,
-                d=d,
-                streaming=0,
-                lead=0,
-                tile=sizes.tile,
-                distances=0,
-                first=0,
-                stop=0,
-            )
-            with packed(some, "a", sizes.mr) as a:
-                run_tiles(a, b, partial, task, (groups * -(-n // sizes.tile), chunk), 1.0, numbers)
-            total = found[begin : begin + n]
-            total[...] = partial[:n]
-            with np.errstate(over="ignore", invalid="ignore"):
-                for group in range(1, groups):
-                    total += partial[group * n : (group + 1) * n]
+    found = empty((len(X), len(coefficients)), X.dtype, "the product of a kernel and coefficients")
+    steepness = row.steepness(*parameters) if row.form == Form.SQDIFF and row.steepness else None
+    drive_reduction(row, X, Y, numbers, found, steepness)
     return found
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import fastkb
 from fastkb import kernels
-from fastkb.gram import drive
+from fastkb.gram import drive, products
+from fastkb.runtime.threads import use_threads
 from fastkb.tile.blocking import PRODUCTS_FROM
 
 D = PRODUCTS_FROM
@@ -186,3 +187,87 @@ def test_any_data(n, m, d, dtype, offset, width, seed):
     seen = right > np.finfo(dtype).tiny
     K = fastkb.rbf_kernel(X, Y, gamma=gamma)
     assert worst(K[seen], right[seen]) <= 4 * d
+
+
+# --- reductions ---------------------------------------------------------------------------------
+
+
+def reduced(kernel, X, Y, coefficients, **parameters):
+    found = products.product(kernel, X, Y, coefficients, parameters)
+    assert found is not None
+    return found
+
+
+def rows_of(n, d, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+@pytest.mark.parametrize("d", [5, 20, 64, 200])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_values_of_a_reduction_are_as_loose_as_said(d, offset, taken):
+    X, Y = rows_of(70, d) + offset, rows_of(900, d, seed=1) + offset
+    found = reduced("rbf", X, Y, np.eye(900), gamma=1 / d)
+    assert taken == [True]
+    right = exact(1 / d, X, Y)
+    eps = np.finfo(float).eps
+    shift = 8 * d * eps * offset / d  # centred rows are rounded
+    assert (np.abs(found - right) <= (64 * 2 * d + 4 * d + 8) * eps * right + shift).all()
+
+
+def test_few_numbers_and_float32_of_wide_rows_are_added_as_before(taken):
+    for X, Y in ((rows_of(9, 5), rows_of(99, 5)), (rows_of(9, 40), 9.0 * rows_of(900, 40))):
+        Z = Y.astype(np.float32)
+        c = np.ones((len(Y), 1), np.float32)
+        reduced("rbf", X.astype(np.float32), Z, c, gamma=1.0)
+        assert taken.pop() is False
+
+
+SCALED = kernels.RBF(4.0).scaled([2.0] * 30)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", kernels.Matern(2.5, 4.0), SCALED])
+def test_a_result_does_not_depend_on_other_rows(kernel, taken):
+    """Not on their number, their order or their norms; those far away are added up by differences."""
+    X, Y = rows_of(300, 30), rows_of(800, 30, seed=1)
+    X[[3, 77, 250]] *= [[1e2], [1e4], [1e9]]
+    X[5, 2] = 1e200
+    coefficients = rows_of(800, 2, seed=2)
+    whole = reduced(kernel, X, Y, coefficients, gamma=1 / 30)
+    np.testing.assert_array_equal(
+        np.concatenate([reduced(kernel, one[None], Y, coefficients, gamma=1 / 30) for one in X]),
+        whole,
+    )
+    order = np.random.default_rng(3).permutation(300)
+    np.testing.assert_array_equal(
+        reduced(kernel, X[order], Y, coefficients, gamma=1 / 30), whole[order]
+    )
+    assert (True in taken) == (kernel != SCALED)
+
+
+def test_both_ways_agree(monkeypatch):
+    X, Y = rows_of(40, 20), rows_of(500, 20, seed=1)
+    X[3], X[4, 1] = 1e5, 1e200
+    coefficients = rows_of(500, 3, seed=2)
+    found = reduced("rbf", X, Y, coefficients, gamma=0.05)
+    monkeypatch.setattr(drive, "REDUCED_PRODUCTS_OF", 10**9)
+    right = reduced("rbf", X, Y, coefficients, gamma=0.05)
+    assert (found != right).any()
+    np.testing.assert_array_equal(found[[3, 4]], right[[3, 4]])
+    np.testing.assert_allclose(found, right, rtol=0, atol=1e-11)
+
+
+def test_training_rows_that_are_far_away_take_differences(taken):
+    X, Y = rows_of(40, 20), rows_of(500, 20, seed=1)
+    Y[7] = 1e4
+    reduced("rbf", X, Y, np.ones((500, 1)), gamma=0.05)
+    assert taken == [False]
+
+
+def test_bits_of_a_reduction_depend_on_no_thread(taken):
+    X, Y, coefficients = rows_of(500, 40), rows_of(700, 40, seed=1), rows_of(700, 1, seed=2)
+    found = []
+    for threads in (1, 2):
+        with use_threads(threads):
+            found.append(reduced("rbf", X, Y, coefficients, gamma=0.01).tobytes())
+    assert found[0] == found[1]
+    assert all(taken)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import fastkb
 from fastkb import kernels
-from fastkb.gram import engine
+from fastkb.gram import drive
 from fastkb.gram.products import product
 from fastkb.runtime.threads import n_threads
 from fastkb.tile.blocking import TILES_REDUCED, blocking
@@ -131,7 +131,7 @@ def test_rows_are_taken_some_at_a_time(monkeypatch, dtype):
     X, Y, A = draw(5 * TILE + 3, GROUP + 7, 2, dtype)
     whole = product("rbf", X, Y, A, {})
     for numbers in (1, 8 * TILE, 9 * TILE):
-        monkeypatch.setattr(engine, "_PARTIAL", numbers)
+        monkeypatch.setattr(drive, "PARTIAL", numbers)
         np.testing.assert_array_equal(product("rbf", X, Y, A, {}), whole)
 
 
