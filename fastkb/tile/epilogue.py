@@ -12,10 +12,9 @@ from typing import Any
 from fastkb.runtime.jit import inline, switch
 from fastkb.scalar.kernels import FUNCTIONS, n_parameters
 
-
-# Functions whose numbers are more than there are registers: in a loop over four runs side by side they are
-# loaded once for the four (exp: 1.2 ns an element instead of 1.5 on AVX2). That takes longer to compile,
-# so only the most used is among them.
+# Functions whose numbers are more than there are registers: in a loop over four runs side by side they
+# are loaded once for the four (exp: 1.2 ns an element instead of 1.5 on AVX2). That takes longer to
+# compile, so only the most used is among them.
 _SIDE_BY_SIDE = ("exponential",)
 
 

@@ -13,6 +13,12 @@ import numpy as np
 
 from fastkb.svm.problem import Problem
 
+# Rounds are slow where few coefficients have come in by the last of them, relative to those before,
+# and the violation falls so slowly that so many more are yet to come.
+LAST_ROUNDS = 6
+GROWTH = 1.2
+MANY_ROUNDS = 12
+
 
 class Violation(NamedTuple):
     """The largest gradient below minus the least above, and both, for each group."""
@@ -97,6 +103,30 @@ class Candidates(NamedTuple):
             above, below = self.above[group], self.below[group]
             out[group] = (above > greatest + margin) & (below < least - margin)
         return out
+
+
+class Progress:
+    """How the violation fell, and how many coefficients were used, round after round."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[float, int]] = []
+        self._slow = False
+
+    def add(self, now: Candidates, violation: float) -> None:
+        """Remember what a round begins with."""
+        self._found.append((violation, int(np.count_nonzero(now.used))))
+
+    def is_slow(self, tol: float) -> bool:
+        """Whether many rounds are yet to come, by the last few; once they were, they stay."""
+        if not self._slow and len(self._found) > LAST_ROUNDS:
+            (before, used_before), (violation, used) = (
+                self._found[-1 - LAST_ROUNDS],
+                self._found[-1],
+            )
+            fall = np.log(before / violation) / LAST_ROUNDS
+            yet = np.log(violation / tol)
+            self._slow = bool(used <= GROWTH * used_before and yet > MANY_ROUNDS * fall)
+        return self._slow
 
 
 def candidates(

@@ -27,17 +27,20 @@ import numpy as np
 from fastkb.runtime.memory import empty
 from fastkb.svm.kernel import Source
 from fastkb.svm.problem import Problem
-from fastkb.svm.smo.candidates import Candidates, Violation, candidates
+from fastkb.svm.smo.candidates import Candidates, Progress, Violation, candidates
 from fastkb.svm.smo.conjugate import Together
 from fastkb.svm.smo.gradient import add_rows, pick
 from fastkb.svm.smo.newton import move_free
 from fastkb.svm.smo.pairs import FAR, Rule, Work, find_offsets, solve_pairs
 from fastkb.svm.smo.rows import KernelRows
 
-# Coefficients of a working set, and from how many rows on it is the larger one. So many coefficients as
-# the larger one has are moved all together.
+# Coefficients of a working set, and from how many rows on it is the larger one.
 SETS = 512, 1024
 LARGE_FROM = 4000
+
+# So many coefficients in play are moved without working sets; fewer, where their matrix would take more
+# than is granted, but as many as a working set has.
+ALL_UP_TO = 3000
 
 # Rows that are kept at least, whatever is granted: a set must hold pairs that violate, of each group,
 # beside what it keeps of the set before; that takes 8.
@@ -52,19 +55,16 @@ SHARE = 0.2
 # Up to so many rows the kernel matrix is float64 from the beginning.
 DOUBLE_UP_TO = 1000
 
-# Pairs that are moved between two looks for Ctrl-C and for rows to leave out, of 0.2-2 µs each.
+# Pairs between two looks for Ctrl-C and for rows to leave out, of 0.2-4 µs each.
 PAIRS_AT_ONCE = 50_000
 PAIRS_OF_ALL = 1_000
+PAIRS_TOGETHER = 100_000
 
 # Newton's method is tried after so many pairs for each free coefficient.
 PAIRS_EACH = 40
 
-# All support vectors are moved together where more coefficients are free than a working set has, few have
-# come in by the last rounds, and violations fall so slowly by these that many rounds are yet to come.
-LAST_ROUNDS = 6
-GROWTH = 1.2
-MANY_ROUNDS = 12
-
+# All support vectors are moved together where more coefficients are free than a working set has, and
+# rounds are slow (see :class:`fastkb.svm.smo.candidates.Progress`).
 # Their matrix may take this share of what is granted for kernel rows, beside them.
 SHARE_OF_MEMORY = 0.5
 
@@ -123,8 +123,7 @@ class Solver:
         # Kβ of the rows in play, to the rounding errors of the kernel rows.
         self._kernel_part = self._exact() if start.any() else np.zeros(problem.n)
         self._set = np.empty(0, np.intp)  # the working set before, best first
-        self._found: list[tuple[float, int]] = []  # violations of the last rounds
-        self._together = False  # whether all support vectors are moved together
+        self._progress = Progress()
         self._buffer = np.empty(0, self._dtype)  # for the matrices of working sets
 
     def _exact(self) -> np.ndarray:
@@ -140,12 +139,6 @@ class Solver:
         """The objective's without the kink, of all coefficients; after :meth:`run`.  # shape: (m,)"""
         copies = len(self.beta) // self.problem.n
         return np.tile(self._kernel_part, copies) + self.problem.linear
-
-    @property
-    def objective(self) -> float:
-        """What is minimised; after :meth:`run`."""
-        kink = self.problem.kink * float(np.abs(self.beta).sum())
-        return float(0.5 * (self.gradient + self.problem.linear) @ self.beta) + kink
 
     def run(self) -> None:
         """Solve, until the violation is at most the tolerance or the pairs are used up."""
@@ -235,17 +228,14 @@ class Solver:
                 best, since = found.largest, 0
             if self._dtype == np.float32 and since > ROUNDS_OF_SINGLE:
                 return moved
-            together = len(now.places) <= SETS[1]
-            looks = (
-                self.options.shrinking and number > 1 and (together or not number % SHRINK_EVERY)
-            )
-            if looks and self._shrink(now, found):
+            looks = len(now.places) <= self._all_up_to or not number % SHRINK_EVERY
+            if looks and self.options.shrinking and number > 1 and self._shrink(now, found):
                 now = self._candidates()
-                together = len(now.places) <= SETS[1]
-            if together:
+            pairs = self._round_of_used(now, found)
+            if not pairs and len(now.places) <= self._all_up_to:
                 pairs = self._round_of_all(now)
-            else:
-                pairs = self._round_of_used(now, found) or self._round(now, found.largest)
+            elif not pairs:
+                pairs = self._round(now, found.largest)
             if not pairs:
                 return moved
             moved = True
@@ -298,36 +288,33 @@ class Solver:
 
         0: it is not time for that, or they are too many.
         """
-        if not self._is_time_for_all(now, found.largest):
+        self._progress.add(now, found.largest)
+        if now.n_free <= SETS[1] or not self._progress.is_slow(self.options.tol):
             return 0
-        itemsize = np.dtype(self._dtype).itemsize
-        most = int((SHARE_OF_MEMORY * self.options.cache_bytes / itemsize) ** 0.5)
-        used = int(np.count_nonzero(now.used))
-        if used > most:
+        most = self._side(SHARE_OF_MEMORY)
+        if (used := int(np.count_nonzero(now.used))) > most:
             return 0
         chosen = now.used_and_violating(found, min(most - used, int(JOIN * used)))
         t, column = now.places[chosen], chosen % len(self._kernel_part)
         work = self._work(t, column, np.dtype(self._dtype))
         split = int(np.searchsorted(t, self.problem.split))
         together = Together(self._square(t, column), split, self.problem.kink)
-        limit = self.options.most - self.pairs if self.options.most >= 0 else np.iinfo(np.intp).max
-        count = together.solve(work, self._aim(SHARE_TOGETHER * found.largest), limit)
+        tol = self._aim(SHARE_TOGETHER * found.largest)
+        count = together.solve(work, tol, self._allowed(PAIRS_TOGETHER))
         self.pairs += count
         self._take(t, work)
         return count
 
-    def _is_time_for_all(self, now: Candidates, violation: float) -> bool:
-        """Whether moving all support vectors together does more than rounds of working sets would."""
-        used = int(np.count_nonzero(now.used))
-        self._found.append((violation, used))
-        if now.n_free <= SETS[self.problem.n > LARGE_FROM] or len(self._found) <= LAST_ROUNDS:
-            return False
-        if not self._together:
-            before, used_before = self._found[-1 - LAST_ROUNDS]
-            fall = np.log(before / violation) / LAST_ROUNDS
-            yet = np.log(violation / self.options.tol)
-            self._together = used <= GROWTH * used_before and yet > MANY_ROUNDS * fall
-        return self._together
+    def _allowed(self, pairs: int) -> int:
+        return min(pairs, self.options.most - self.pairs) if self.options.most >= 0 else pairs
+
+    def _side(self, share: float) -> int:
+        """Rows of the square matrix that this share of what is granted holds."""
+        return int((share * self.options.cache_bytes / np.dtype(self._dtype).itemsize) ** 0.5)
+
+    @property
+    def _all_up_to(self) -> int:
+        return max(SETS[1], min(ALL_UP_TO, self._side(1.0)))
 
     def _round_of_all(self, now: Candidates) -> int:
         """Move pairs of all coefficients in play; the number of pairs."""
@@ -344,9 +331,10 @@ class Solver:
                 else:
                     self._source.square(row, self._matrix)
         work = self._work(t, np.arange(len(t)) % len(self._kernel_part), rows.dtype)
-        count = self._solve(self._matrix, work, t, self.options.tol, PAIRS_OF_ALL)
+        most = max(PAIRS_OF_ALL, len(t) // 2)
+        count = self._solve(self._matrix, work, t, self._tol, most)
         free = np.count_nonzero((work.above < FAR) & (work.below > -FAR))
-        slow = count == PAIRS_OF_ALL and self.pairs >= PAIRS_EACH * free
+        slow = count == most and self.pairs >= PAIRS_EACH * free
         if slow and self._matrix.dtype == np.float64:
             split = int(np.searchsorted(t, self.problem.split))
             move_free(self._matrix, work, split, self.problem.kink)
@@ -369,10 +357,9 @@ class Solver:
         )
 
     def _solve(self, K: np.ndarray, work: Work, t: np.ndarray, tol: float, most: int) -> int:
-        if self.options.most >= 0:
-            most = min(most, self.options.most - self.pairs)
         split = int(np.searchsorted(t, self.problem.split))
-        count, _ = solve_pairs(K, work, Rule(self.problem.kink, split, tol, most))
+        rule = Rule(self.problem.kink, split, tol, self._allowed(most))
+        count, _ = solve_pairs(K, work, rule)
         self.pairs += count
         return count
 
@@ -385,7 +372,7 @@ class Solver:
         stay = np.flatnonzero(~leaves)
         if not rows.has_all:
             rows.narrowed(stay)
-        elif len(stay) * len(now.places) // len(self._kernel_part) > SETS[1]:
+        elif len(stay) * len(now.places) // len(self._kernel_part) > self._all_up_to:
             return False  # a set's matrix is picked from rows of all columns
         self._matrix = None
         self._active = stay if self._active is None else self._active[stay]

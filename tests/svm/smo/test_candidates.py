@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastkb.svm.problem import Problem
-from fastkb.svm.smo.candidates import candidates
+from fastkb.svm.smo.candidates import LAST_ROUNDS, Progress, candidates
 
 
 def draw(n, copies, kink, seed, active=False):
@@ -128,3 +128,36 @@ def test_groups_of_the_rows_in_play(copies):
     rows = np.array([1, 4])
     now = candidates(problem, 0.0 * bounds, np.zeros(2), rows)
     assert now.groups == [slice(0, 2), slice(2, 4)][:copies]
+
+
+def progress(violations, used):
+    """What is said at the end of rounds that began with these."""
+    found = Progress()
+    for violation, count in zip(violations, used, strict=True):
+        beta = (np.arange(100) < count).astype(float)
+        problem = Problem(-2.0 * np.ones(100), 2.0 * np.ones(100), np.zeros(100), 0.0, 100, 100)
+        found.add(candidates(problem, beta, np.zeros(100), None), violation)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("violations", "used", "slow"),
+    [
+        ([1.0] * (LAST_ROUNDS + 1), [50] * (LAST_ROUNDS + 1), True),
+        ([1.0] * LAST_ROUNDS, [50] * LAST_ROUNDS, False),  # too few to tell
+        (0.3 ** np.arange(LAST_ROUNDS + 1), [50] * (LAST_ROUNDS + 1), False),  # done soon
+        ([1.0] * (LAST_ROUNDS + 1), range(10, 10 * (LAST_ROUNDS + 2), 10), False),  # more come in
+    ],
+)
+def test_when_rounds_are_slow(violations, used, slow):
+    assert progress(violations, used).is_slow(1e-3) == slow
+
+
+def test_what_was_slow_stays_so():
+    found = progress([1.0] * (LAST_ROUNDS + 1), [50] * (LAST_ROUNDS + 1))
+    assert found.is_slow(1e-3)
+    now = candidates(
+        Problem(-np.ones(3), np.ones(3), np.zeros(3), 0.0, 3, 3), np.zeros(3), np.zeros(3), None
+    )
+    found.add(now, 1e-2)
+    assert found.is_slow(1e-3)

@@ -57,7 +57,7 @@ def test_each_problem_is_solved_to_tol(tol):
         solver.run()
         np.testing.assert_allclose(
             reference.objective(part, plain, beta),
-            solver.objective,
+            reference.objective(part, plain, solver.beta),
             rtol=1e-5 if tol > 1e-4 else 1e-9,
         )
     assert (found.violation <= tol).all()
@@ -78,11 +78,14 @@ def test_two_groups_and_a_kink():
     svr = [epsilon_regression(y[some], np.full(40, 2.0), 0.2) for some in rows]
     found = solve_several(K, svr, rows, zeros(rows), 1e-6)
     for some, problem, beta in zip(rows, svr, found.beta, strict=True):
-        residual = K[np.ix_(some, some)] @ beta - y[some]
-        solver = Solver(problem, OfMatrix(K[np.ix_(some, some)]), Options(tol=1e-6), np.zeros(40))
+        part = K[np.ix_(some, some)]
+        solver = Solver(problem, OfMatrix(part), Options(tol=1e-6), np.zeros(40))
         solver.run()
-        own = 0.5 * beta @ (residual + y[some]) - y[some] @ beta + 0.2 * np.abs(beta).sum()
-        np.testing.assert_allclose(own, solver.objective, rtol=1e-8)
+        both = [
+            0.5 * one @ part @ one - y[some] @ one + 0.2 * np.abs(one).sum()
+            for one in (beta, solver.beta)
+        ]
+        np.testing.assert_allclose(*both, rtol=1e-8)
 
 
 def test_pairs_at_most_and_going_on(monkeypatch):
