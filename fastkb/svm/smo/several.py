@@ -14,16 +14,18 @@ import numpy as np
 from numba.core import types
 
 from fastkb.runtime import inline, jit, prange
+from fastkb.runtime.atomics import atomic_add
 from fastkb.runtime.memory import empty
 from fastkb.runtime.threads import n_threads
 from fastkb.svm.problem import Problem
 from fastkb.svm.smo.pairs import Origin, Rule, Work, move_fetched, offset_of, rule_type
 
-# Problems that each thread solves between two looks for Ctrl-C.
-_A_THREAD = 4
+# Coefficients of all problems that are solved between two looks for Ctrl-C: 45 pairs of digits are so
+# many. A problem has 2,000 or 50,000 pairs, of 0.2-1 µs, and then goes on after the look.
+_COEFFICIENTS = 2**14
 
-# Pairs of each problem between two such looks.
-_PAIRS = 100_000
+# Pairs of each problem between two such looks, if they are not limited.
+_PAIRS = 50_000
 
 # Coefficients of a problem at most: two threads' small matrices of so many fill 70 MB.
 LARGEST = 1024
@@ -54,7 +56,7 @@ class Several(NamedTuple):
 
 
 @inline(references=False)
-def _prepare(K, batch, begin, end, k):
+def _prepare(K, batch, begin, end):
     """Add Kβ to the gradient of what is not zero at the start."""
     rows = batch.rows
     for t in range(begin, end):
@@ -77,6 +79,7 @@ def _signature(T: types.Float) -> tuple[Any, ...]:
         types.Array(T, 2, "C", readonly=True),
         _batch_type(),
         rule_type(),
+        types.Array(types.int64, 1, "C"),
         types.intp,
         types.Array(T, 2, "C"),
         types.Array(types.float64, 3, "C"),
@@ -84,41 +87,44 @@ def _signature(T: types.Float) -> tuple[Any, ...]:
 
 
 @jit(parallel=True, signature=_signature, chunk=1)
-def solve_batch(K, batch, rule, first, small, scratch):
-    """Problems from `first` on, one for each row of `small`, which has room for the small matrices.
+def solve_batch(K, batch, rule, following, stop, small, scratch):
+    """Problems from ``following[0]`` up to `stop`, each by the thread that is free first.
 
-    `scratch` has room for two numbers of each coefficient, and the flags of rows that are there.
+    A row of `small` has room for the small matrix of one problem, and one of `scratch` for two numbers
+    of each coefficient, and the flags of rows that are there.
     """
     # Arrays of their own: what a loop writes to members of a tuple is lost.
     pairs, violation, offsets = batch.pairs, batch.violation, batch.offsets
     for k in prange(len(small)):
-        problem = first + k
-        begin, end = batch.begin[problem], batch.begin[problem + 1]
-        q = end - begin
-        part = small[k][: q * q].reshape(q, q)
-        rows = batch.rows[begin:end]
-        diagonal = small[k][q * q : q * q + q]
-        ready = scratch[k, 2, :q]
-        for t in range(q):
-            diagonal[t] = K[rows[t], rows[t]]
-            ready[t] = 0.0
-        if pairs[problem] == 0:
-            _prepare(K, batch, begin, end, k)
-        work = Work(
-            batch.beta[begin:end],
-            batch.gradient[begin:end],
-            batch.lower[begin:end],
-            batch.upper[begin:end],
-            diagonal,
-            scratch[k, 0, :q],
-            scratch[k, 1, :q],
-        )
-        own = Rule(rule.kink, batch.split[problem], rule.tol, rule.most)
-        count, left = move_fetched(part, Origin(K, rows, ready), work, own)
-        pairs[problem] += count
-        violation[problem] = left
-        offsets[problem, 0] = offset_of(work, 0, own.split)
-        offsets[problem, 1] = offset_of(work, own.split, q)
+        problem = atomic_add(following, 0, 1)
+        while problem < stop:
+            begin, end = batch.begin[problem], batch.begin[problem + 1]
+            q = end - begin
+            part = small[k][: q * q].reshape(q, q)
+            rows = batch.rows[begin:end]
+            diagonal = small[k][q * q : q * q + q]
+            ready = scratch[k, 2, :q]
+            for t in range(q):
+                diagonal[t] = K[rows[t], rows[t]]
+                ready[t] = 0.0
+            if pairs[problem] == 0:
+                _prepare(K, batch, begin, end)
+            work = Work(
+                batch.beta[begin:end],
+                batch.gradient[begin:end],
+                batch.lower[begin:end],
+                batch.upper[begin:end],
+                diagonal,
+                scratch[k, 0, :q],
+                scratch[k, 1, :q],
+            )
+            own = Rule(rule.kink, batch.split[problem], rule.tol, rule.most)
+            count, left = move_fetched(part, Origin(K, rows, ready), work, own)
+            pairs[problem] += count
+            violation[problem] = left
+            offsets[problem, 0] = offset_of(work, 0, own.split)
+            offsets[problem, 1] = offset_of(work, own.split, q)
+            problem = atomic_add(following, 0, 1)
 
 
 def solve_several(
@@ -169,22 +175,24 @@ def solve_several(
     beta = [batch.beta[part] for part in parts]
     if reached is not None:
         reached.extend(beta)  # views: what is reached stands in them
-    together = min(len(problems), _A_THREAD * n_threads())
-    largest = int(sizes.max())
-    small = empty((together, largest * (largest + 1)), K.dtype, "kernel matrices of problems")
-    scratch = np.empty((together, 3, largest))
+    at_once, largest = min(len(problems), n_threads()), int(sizes.max())
+    small = empty((at_once, largest * (largest + 1)), K.dtype, "kernel matrices of problems")
+    scratch = np.empty((at_once, 3, largest))
     rule = Rule(problems[0].kink, 0, tol, _PAIRS if most < 0 else most)
-    for first in range(0, len(problems), together):
-        some = small[: len(problems) - first]
-        now = slice(first, first + len(some))
+    first = 0
+    while first < len(problems):
+        full = int(np.searchsorted(begin, begin[first] + _COEFFICIENTS, side="right")) - 1
+        stop = min(len(problems), max(full, first + at_once))
+        now = slice(first, stop)
         more = True
         while more:
             before = batch.pairs[now].copy()
-            solve_batch(K, batch, rule, first, some, scratch)
-            full = batch.pairs[now] - before >= _PAIRS
-            more = most < 0 and bool((full & (batch.violation[now] > tol)).any())
+            solve_batch(K, batch, rule, np.array([first]), stop, small, scratch)
+            is_full = batch.pairs[now] - before >= _PAIRS
+            more = most < 0 and bool((is_full & (batch.violation[now] > tol)).any())
         if tell is not None:
-            tell(first + len(some))
+            tell(stop)
+        first = stop
     offsets = [
         tuple(found[: 1 + problem.two_groups])
         for problem, found in zip(problems, batch.offsets.tolist(), strict=True)

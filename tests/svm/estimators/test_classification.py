@@ -14,6 +14,7 @@ from sklearn.utils import compute_class_weight
 
 from fastkb import SVC, NuSVC
 from fastkb.svm.estimators import machine as module
+from fastkb.svm.smo import several
 
 CLASSIFIERS = {"SVC": SVC, "NuSVC": NuSVC}
 each_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
@@ -315,6 +316,7 @@ def test_ctrl_c_keeps_the_pairs_that_were_solved(name, lines, together, data, va
     model = ours(name, cache_size=200 if together else 0.1, verbose=1)
     with monkeypatch.context() as patched:
         patched.setattr(module, "_EVERY", 0.0)
+        patched.setattr(several, "_COEFFICIENTS", 1000)
         patched.setattr(sys, "stderr", Impatient(lines))
         with pytest.raises(KeyboardInterrupt):
             model.fit(X, y)
