@@ -331,10 +331,9 @@ class Solver:
                 else:
                     self._source.square(row, self._matrix)
         work = self._work(t, np.arange(len(t)) % len(self._kernel_part), rows.dtype)
-        most = max(PAIRS_OF_ALL, len(t) // 2)
-        count = self._solve(self._matrix, work, t, self._tol, most)
+        count = self._solve(self._matrix, work, t, self._tol, PAIRS_OF_ALL)
         free = np.count_nonzero((work.above < FAR) & (work.below > -FAR))
-        slow = count == most and self.pairs >= PAIRS_EACH * free
+        slow = count == PAIRS_OF_ALL and self.pairs >= PAIRS_EACH * free
         if slow and self._matrix.dtype == np.float64:
             split = int(np.searchsorted(t, self.problem.split))
             move_free(self._matrix, work, split, self.problem.kink)

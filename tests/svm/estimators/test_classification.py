@@ -316,7 +316,7 @@ def test_ctrl_c_keeps_the_pairs_that_were_solved(name, lines, together, data, va
     model = ours(name, cache_size=200 if together else 0.1, verbose=1)
     with monkeypatch.context() as patched:
         patched.setattr(module, "_EVERY", 0.0)
-        patched.setattr(several, "_COEFFICIENTS", 1000)
+        patched.setattr(several, "_COEFFICIENTS", 100)
         patched.setattr(sys, "stderr", Impatient(lines))
         with pytest.raises(KeyboardInterrupt):
             model.fit(X, y)

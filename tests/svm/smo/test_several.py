@@ -121,7 +121,8 @@ def test_the_same_bits_for_any_threads():
     assert found[0].offsets == found[1].offsets
 
 
-def test_what_is_reached_is_kept_when_it_is_interrupted():
+def test_what_is_reached_is_kept_when_it_is_interrupted(monkeypatch):
+    monkeypatch.setattr(several, "_COEFFICIENTS", 50)
     K = matrix()
     problems, rows = classifiers(count=19)
     reached = []
