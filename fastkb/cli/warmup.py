@@ -24,7 +24,7 @@ from fastkb.gram import pairwise
 from fastkb.runtime.compiled.cache import cache_folder
 from fastkb.runtime.threads import n_threads
 from fastkb.svm.smo.conjugate import multiply_symmetric
-from fastkb.svm.smo.gradient import squeeze
+from fastkb.svm.smo.gradient import put, squeeze
 from fastkb.svm.smo.solver import DOUBLE_UP_TO
 
 DTYPES = (np.float32, np.float64)
@@ -146,6 +146,7 @@ def _machine_jobs(dtype: type) -> Iterator[Job]:
             ones = np.ones((4, 4), dtype)
             multiply = partial(multiply_symmetric, ones, ones[0], ones.copy(), ones[1].copy())
             yield f"SVC {X.dtype}", multiply
+            yield f"SVC {X.dtype}", partial(put, ones, np.arange(4), ones.copy())
 
 
 def _bootstrap_jobs(dtype: type) -> Iterator[Job]:

@@ -70,6 +70,22 @@ def pick(rows, slots, columns, out):
 
 
 @jit(
+    parallel=True,
+    signature=lambda T: (
+        types.Array(T, 2, "C"),
+        types.Array(types.intp, 1, "C"),
+        types.Array(T, 2, "C"),
+    ),
+)
+def put(block, slots, rows):
+    """rows[slots[s]] = block[s]."""
+    for s in prange(len(slots)):
+        line, row = block[s], rows[slots[s]]
+        for c in range(len(line)):
+            row[c] = line[c]
+
+
+@jit(
     signature=lambda T: (
         types.Array(T, 1, "C"),
         types.intp,

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastkb.runtime.memory import empty
 from fastkb.svm.kernel import Source
-from fastkb.svm.smo.gradient import squeeze
+from fastkb.svm.smo.gradient import put, squeeze
 
 # A matrix of so many rows is computed at once: half of it, and mirrored.
 WHOLE = 4000
@@ -36,6 +36,7 @@ class KernelRows:
         self._asked = np.zeros(capacity, np.int64)
         self._clock = 0
         self._in_order = self._given = False
+        self._buffer = np.empty(0, self.dtype)  # for rows whose places are not next to each other
         given = source.whole() if columns is None and self.dtype == np.float64 else None
         if given is not None:
             self.values, self._given = given, True
@@ -82,9 +83,12 @@ class KernelRows:
         if last - first + 1 == len(free):
             self._source.block(rows, self._columns, self.values[first : last + 1])
         else:
-            block = np.empty((len(rows), self.width), self.dtype)
+            size = len(rows) * self.width
+            if self._buffer.size < size:
+                self._buffer = empty((size,), self.dtype, "rows of the kernel matrix")
+            block = self._buffer[:size].reshape(len(rows), self.width)
             self._source.block(rows, self._columns, block)
-            self.values[free] = block
+            put(block, free, self.values)
         self._slot_of[rows] = free
         self._row_of[free] = rows
         self._asked[free] = self._clock

@@ -46,8 +46,10 @@ ALL_UP_TO = 3000
 # beside what it keeps of the set before; that takes 8.
 LEAST_ROWS = 16
 
-# Of the set before, this share stays.
-KEPT = 0.5
+# Of the set before, this share stays; more, where kernel rows are computed again and again, because fewer
+# than so many sets' rows are kept.
+KEPT = 0.5, 0.75
+SETS_OF_ROWS = 2
 
 # A set's violation is brought down to this share of what it was in the whole.
 SHARE = 0.2
@@ -85,7 +87,8 @@ LEAST_GAIN = 0.5
 # In float64 so many gradients may be found without that gain, and the solver says what is left.
 MOST_STALLS = 8
 
-# So many rounds of float32 without that gain ask for an exact gradient.
+# So many rounds of float32 without that gain, beside those in which each row can be chosen, ask for an
+# exact gradient.
 ROUNDS_OF_SINGLE = 50
 
 MEGABYTE = 2**20
@@ -226,7 +229,7 @@ class Solver:
             since += 1
             if found.largest <= LEAST_GAIN * best:
                 best, since = found.largest, 0
-            if self._dtype == np.float32 and since > ROUNDS_OF_SINGLE:
+            if self._dtype == np.float32 and since > ROUNDS_OF_SINGLE + self.problem.n // SETS[0]:
                 return moved
             looks = len(now.places) <= self._all_up_to or not number % SHRINK_EVERY
             if looks and self.options.shrinking and number > 1 and self._shrink(now, found):
@@ -244,7 +247,8 @@ class Solver:
         """Move pairs of one working set, and the gradient with them; the number of pairs."""
         rows = self._kernel_rows()
         size = max(2, min(SETS[self.problem.n > LARGE_FROM], rows.capacity))
-        chosen = now.working_set(self._set[: int(KEPT * size)], size)
+        kept = KEPT[rows.capacity < min(self.problem.n, SETS_OF_ROWS * size)]
+        chosen = now.working_set(self._set[: int(kept * size)], size)
         t, column = now.places[chosen], chosen % len(self._kernel_part)
         slots = rows.slots(t % self.problem.n)
         K, work = self._square(t, column, slots), self._work(t, column, rows.dtype)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastkb.runtime.threads import use_threads
-from fastkb.svm.smo.gradient import BLOCK, add_rows, pick, squeeze
+from fastkb.svm.smo.gradient import BLOCK, add_rows, pick, put, squeeze
 
 EPS = np.finfo(float).eps
 FLOATS = (np.float32, np.float64)
@@ -109,3 +109,17 @@ def test_elements_are_squeezed_together(n, width, dtype, seed, data):
     np.testing.assert_array_equal(flat[:stay].reshape(expected.shape), expected)
     # What lies behind is nobody's, and is left alone.
     np.testing.assert_array_equal(flat[stay:], values.reshape(-1)[stay:])
+
+
+@each_dtype
+@pytest.mark.parametrize("width", [1, 5, 64, 1001])
+def test_rows_are_put_in_their_places(width, dtype):
+    rng = np.random.default_rng(0)
+    rows, block = (
+        rng.normal(size=(9, width)).astype(dtype),
+        rng.normal(size=(4, width)).astype(dtype),
+    )
+    slots, expected = np.array([7, 0, 3, 2]), rows.copy()
+    expected[slots] = block
+    put(block, slots, rows)
+    np.testing.assert_array_equal(rows, expected)
