@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.band import SEED
 from bench.bounds import Bound, gram_bound
-from bench.rivals import SKLEARN
+from bench.machine import available_cores
+from bench.rivals import REFIT, SKLEARN, in_processes, machine_chunk
 from bench.work import FASTKB, Absent, Contender
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 ONEDAL = "scikit-learn-intelex"
 TOL = 1e-3
+NU = 0.2
 DATA_SETS = ("digits", "wine", "breast-cancer", "scales")
 
 
@@ -57,22 +60,43 @@ class Machine:
     d: int = 0
     C: float = 1.0
     kernel: str = "rbf"
+    # NuSVC, NuSVR or OneClassSVM; otherwise SVC, or SVR of targets.
+    nu_kind: str = ""
 
     group = "Support vector machines"
-    rivals = (SKLEARN, ONEDAL)
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """See :class:`bench.work.Work`."""
+        return (SKLEARN,) if self.nu_kind == "OneClassSVM" else (SKLEARN, ONEDAL)
+
+    @property
+    def _kind(self) -> str:
+        return self.nu_kind or ("SVR" if self.data == "targets" else "SVC")
+
+    @property
+    def _parameters(self) -> dict[str, float]:
+        """Those that say how much errors cost."""
+        if not self.nu_kind:
+            return {"C": self.C}
+        return {"nu": NU, "C": self.C} if self.nu_kind == "NuSVR" else {"nu": NU}
 
     @property
     def _what(self) -> str:
+        kind = f"{self.nu_kind}-".lower() * bool(self.nu_kind)
+        data = "" if self.data == "classes" else self.data
         size = f"-n{self.n}-d{self.d}" if self.n else ""
+        cost = "".join(f"-{name}{value:g}" for name, value in self._parameters.items())
         kernel = f"-{self.kernel}" * (self.kernel != "rbf")
-        return f"{'' if self.data == 'classes' else self.data}{size}-C{self.C:g}{kernel}".strip("-")
+        return (kind + f"{data}{size}{cost}{kernel}".strip("-")).strip("-")
 
     @property
     def _words(self) -> str:
-        kind = "SVR" if self.data == "targets" else "SVC"
         size = f", n = {self.n}, d = {self.d}" if self.n else ""
         data = "" if self.data in ("classes", "targets") else f", {self.data}"
-        return f"{kind}, {self.kernel}{data}{size}, C = {self.C:g}"
+        signs = {"nu": "ν", "C": "C"}
+        cost = "".join(f", {signs[name]} = {value:g}" for name, value in self._parameters.items())
+        return f"{self._kind}, {self.kernel}{data}{size}{cost}"
 
     @property
     def _rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -88,9 +112,10 @@ class Machine:
             from sklearn import svm as library
         else:
             from sklearnex import svm as library
-        kind = library.SVR if self.data == "targets" else library.SVC
         gamma = "scale" if self.data in DATA_SETS else 1.0 / self.d
-        return kind(C=self.C, kernel=self.kernel, gamma=gamma, tol=TOL, cache_size=200)
+        return getattr(library, self._kind)(
+            kernel=self.kernel, gamma=gamma, tol=TOL, cache_size=200, **self._parameters
+        )
 
     def rival(self, name: str) -> Contender | Absent:
         """See :class:`bench.work.Work`."""
@@ -139,7 +164,16 @@ class MachineFit(Machine):
         return Contender(name, lambda: model.fit(X, y))
 
     def disagreement(self, ours: Any, theirs: Any) -> float:
-        """How much worse our objective is, in units of 1e-6 and of what the peer may have left."""
+        """How much worse our objective is, in units of 1e-6 and of what the peer may have left.
+
+        Of a machine with ν how much its values differ, in units of what two solutions may at tol.
+        """
+        if self.nu_kind:
+            X, _ = self._rows
+            value = "predict" if self.nu_kind == "NuSVR" else "decision_function"
+            first, second = (getattr(model, value)(X) for model in (ours, theirs))
+            scale = max(1.0, float(np.abs(theirs.dual_coef_).max()))
+            return float(np.abs(first - second).max() / (4.0 * TOL * scale))
         first, second = (self._objective(model) for model in (ours, theirs))
         # The peer stops at a violation of tol; its objective is that much worse at most.
         gap = TOL * float(np.abs(np.asarray(theirs.dual_coef_)).sum())
@@ -198,3 +232,61 @@ class MachineValues(Machine):
     def facts(self, ours: Any) -> int:
         """The number of support vectors."""
         return ours[1]
+
+
+@dataclass(frozen=True)
+class MachineBand(Machine):
+    """A band of decision functions at 200 points, and refits in processes."""
+
+    n_resamples: int = 200
+    processes: int = 0  # 0: as many as there are cores
+
+    group = "Bootstrap band"
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """See :class:`bench.work.Work`."""
+        return (REFIT,)
+
+    @property
+    def name(self) -> str:
+        """See :class:`bench.work.Work`."""
+        return f"svm-band-{self._what}"
+
+    @property
+    def title(self) -> str:
+        """See :class:`bench.work.Work`."""
+        return f"B = {self.n_resamples}, {self._words}"
+
+    @property
+    def _points(self) -> np.ndarray:
+        return np.random.default_rng(1).standard_normal((200, self.d))
+
+    def _contender(self, name: str) -> Contender:
+        X, y = self._rows
+        if name == FASTKB:
+            import fastkb
+
+            model = self._estimator(FASTKB)
+
+            def call():
+                return fastkb.bootstrap_band(
+                    model, X, y, self._points, n_resamples=self.n_resamples, rng=SEED
+                )
+
+            return Contender(FASTKB, call)
+        from fastkb.random.streams import bootstrap_counts, key_from_rng
+
+        counts = bootstrap_counts(key_from_rng(SEED), 0, self.n_resamples, self.n)
+        rows = np.array([np.repeat(np.arange(self.n), count) for count in counts])
+        arguments = self._estimator(SKLEARN), X, y, self._points
+        processes = self.processes or available_cores()
+        return Contender(name, in_processes(machine_chunk, arguments, rows, processes))
+
+    def disagreement(self, ours: Any, theirs: Any) -> float:
+        """In units of what two solutions may differ by at tol."""
+        return float(np.abs(ours.distribution - theirs).max() / (4.0 * TOL))
+
+    def facts(self, ours: Any) -> int:
+        """The number of rows: all kernel values are computed once."""
+        return self.n

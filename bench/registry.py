@@ -14,7 +14,7 @@ from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
 from bench.kinds import Prediction, Searched
-from bench.machines import MachineFit, MachineValues
+from bench.machines import MachineBand, MachineFit, MachineValues
 from bench.network import JAX, Step
 from bench.panel import PanelIntervals
 from bench.perceptron import Fit, Predict
@@ -134,7 +134,11 @@ MACHINES = (
     MachineFit("breast-cancer", kernel="linear"),
     MachineFit("scales", n=2000, d=20),
     MachineFit("targets", n=5000, d=10),
+    MachineFit(n=2000, d=10, nu_kind="NuSVC"),
+    MachineFit("targets", n=2000, d=10, nu_kind="NuSVR"),
+    MachineFit(n=10_000, d=20, nu_kind="OneClassSVM"),
     MachineValues(n=10_000, d=20),
+    MachineBand(n=1000, d=10),
 )
 
 AnyWork = (
@@ -151,6 +155,7 @@ AnyWork = (
     | Predict
     | MachineFit
     | MachineValues
+    | MachineBand
 )
 
 # The rows of the README, of all that are in docs/benchmarks.md.
@@ -244,6 +249,8 @@ def _shortened(work: AnyWork) -> AnyWork:
         return replace(work, steps=QUICK_STEPS, members=members, epochs=epochs)
     if isinstance(work, Gram | Product):
         return replace(work, n=QUICK_N)
+    if isinstance(work, MachineBand):
+        return replace(work, n=min(work.n, QUICK_N), n_resamples=QUICK_RESAMPLES)
     if isinstance(work, MachineFit | MachineValues):
         return replace(work, n=min(work.n, QUICK_N))
     if isinstance(work, Prediction):

@@ -184,6 +184,13 @@ def joblib_refit(
     return in_processes(refit_chunk, (*data, alpha, gamma), rows, processes)
 
 
+def machine_chunk(
+    model: Any, X: np.ndarray, y: np.ndarray, X_eval: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Decision functions of a machine fitted to each set of rows.  # shape: (sets, n_eval)"""
+    return np.array([model.fit(X[some], y[some]).decision_function(X_eval) for some in rows])
+
+
 def in_processes(
     chunk: Callable[..., np.ndarray], arguments: tuple, replicates: np.ndarray, processes: int
 ) -> Call:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import svm
 
-from bench.machines import MachineFit, MachineValues, classes
-from bench.rivals import SKLEARN
+from bench.machines import MachineBand, MachineFit, MachineValues, classes
+from bench.rivals import REFIT, SKLEARN
 
 
 def test_the_objective_is_that_of_the_dual_problem():
@@ -39,6 +39,9 @@ def test_the_objective_of_several_classes_is_a_sum_over_pairs():
         MachineFit(n=120, d=4, kernel="linear"),
         MachineFit("wine"),
         MachineFit("targets", n=120, d=4),
+        MachineFit(n=120, d=4, nu_kind="NuSVC"),
+        MachineFit("targets", n=120, d=4, nu_kind="NuSVR"),
+        MachineFit(n=120, d=4, nu_kind="OneClassSVM"),
         MachineValues(n=120, d=4),
     ],
     ids=lambda work: work.name,
@@ -47,8 +50,9 @@ def test_the_peer_agrees_and_another_problem_does_not(work):
     ours, theirs = work.fastkb().call(), work.rival(SKLEARN).call()
     assert work.disagreement(ours, theirs) <= 1.0
     assert work.facts(ours) > 0
-    worse = MachineFit(**{**vars(work), "C": 0.3}) if isinstance(work, MachineFit) else None
-    if worse is not None:
+    with_C = isinstance(work, MachineFit) and work.nu_kind in ("", "NuSVR")
+    if with_C:
+        worse = MachineFit(**{**vars(work), "C": 0.3})
         # Coefficients of a smaller C are within the bounds, and not the best.
         assert work.disagreement(worse.fastkb().call(), theirs) > 1.0
 
@@ -58,3 +62,12 @@ def test_columns_of_unlike_scales():
     spread = X.std(axis=0)
     assert spread[0] == pytest.approx(1e-2)
     assert spread[-1] == pytest.approx(1e3)
+
+
+def test_a_band_is_that_of_refits():
+    work = MachineBand(n=120, d=4, n_resamples=5, processes=1)
+    ours, theirs = work.fastkb().call(), work.rival(REFIT).call()
+    assert theirs.shape == (5, 200)
+    assert work.disagreement(ours, theirs) <= 1.0
+    assert work.disagreement(ours, theirs[::-1]) > 1.0
+    assert work.rivals == (REFIT,)
