@@ -115,6 +115,7 @@ def test_a_report_keeps_its_figures_and_writes_the_pages(tmp_path, monkeypatch, 
     monkeypatch.setattr(registry, "PANELS", ())
     monkeypatch.setattr(registry, "PRODUCTS", ())
     monkeypatch.setattr(registry, "KINDS", ())
+    monkeypatch.setattr(registry, "MACHINES", ())
     monkeypatch.setattr(registry, "SHOWN", ("linear-n60-d3",))
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(kept, "RESULTS", tmp_path / "results")
