@@ -271,3 +271,11 @@ def test_bits_of_a_reduction_depend_on_no_thread(taken):
             found.append(reduced("rbf", X, Y, coefficients, gamma=0.01).tobytes())
     assert found[0] == found[1]
     assert all(taken)
+
+
+def test_a_kernel_that_is_one_everywhere(taken):
+    X, Y = rows_of(40, 20), rows_of(500, 20, seed=1)
+    coefficients = rows_of(500, 1, seed=2)
+    found = reduced("rbf", X, Y, coefficients, gamma=0.0)
+    assert taken == [True]
+    np.testing.assert_allclose(found, np.full((40, 1), coefficients.sum()), rtol=1e-12)

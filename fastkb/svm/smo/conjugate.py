@@ -152,8 +152,11 @@ class Together:
         gradient = work.gradient[free] + self._kink * np.sign(beta)
         groups = [group for group in (free < self._split, free >= self._split) if group.any()]
         target = max(0.5 * tol, _GAIN * _spread(gradient, groups))
-        with limit_blas():
-            direction = self._direction(free, gradient, groups, target)
+        try:
+            with limit_blas():
+                direction = self._direction(free, gradient, groups, target)
+        except LinAlgError:  # not positive definite
+            return False
         if direction is None:
             return False
         lower, upper = room_of(work, free)
@@ -179,10 +182,7 @@ class Together:
         self, free: np.ndarray, gradient: np.ndarray, groups: list[np.ndarray], target: float
     ) -> np.ndarray | None:
         """About -K⁻¹ of the gradient less its groups' offsets, so that each group's sum is kept."""
-        try:
-            inner = self._prepared(free)
-        except LinAlgError:
-            return None
+        inner = self._prepared(free)
 
         def precondition(values: np.ndarray) -> np.ndarray:
             self._x[:] = 0.0
