@@ -1,13 +1,15 @@
-"""The conformance suite accepts every kernel of the package and finds broken ones."""
+"""The conformance suites accept the kernels and layers of the package and find broken ones."""
 
 from dataclasses import dataclass
 
 import pytest
 
-from fastkb import kernels
+from fastkb import kernels, nn
+from fastkb.nn.ops import operation
+from fastkb.nn.ops.operation import Layer, Operation
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import find
-from fastkb.testing import check_kernel
+from fastkb.testing import check_kernel, check_operation
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,123 @@ def test_a_kernel_that_is_no_value_is_found():
 
     with pytest.raises(AssertionError, match="does not equal its copy: make it a frozen dataclass"):
         check_kernel(Plain())
+
+
+# --- layers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Tanh(),
+        nn.ReLU(),
+        nn.GELU(),
+        nn.LeakyReLU(0.2),
+        nn.ELU(),
+        nn.Sigmoid(),
+        nn.Softplus(),
+        nn.Linear(5, 5),
+        nn.Linear(3, 7),
+        nn.Linear(4, 4, bias=False),
+    ],
+    ids=repr,
+)
+def test_every_layer_conforms(layer):
+    check_operation(layer)
+
+
+# One operation, whose numbers say what is wrong with it: an interpreter is compiled for each.
+RIGHT, ADDS_NOTHING, WRONG_DELTA, WRONG_GRADIENT, READS_OTHERS, WRONG_OUTPUT = map(float, range(6))
+
+
+def _factor(row, parameters, values, span, sizes):
+    source, target = row.source * sizes.capacity, row.kept * sizes.capacity
+    for r in range(span.begin, span.stop):
+        for j in range(row.outputs):
+            value = parameters[row.weights + j] * values[source + r * row.source_stride + j]
+            if row.numbers[0] == READS_OTHERS:
+                value += values[source + j]
+            if row.numbers[0] == WRONG_OUTPUT:
+                value /= value * 0.0
+            values[target + r * row.target_stride + j] = value
+
+
+def _factor_backward(row, parameters, transposed, values, deltas, span, sizes):
+    source, target = row.source * sizes.capacity, row.target * sizes.capacity
+    for r in range(span.begin, span.stop):
+        for j in range(row.outputs):
+            into = source + r * row.source_stride + j
+            delta = parameters[row.weights + j] * deltas[target + r * row.target_stride + j]
+            if row.numbers[0] == WRONG_DELTA:
+                delta *= 1.001
+            added = row.accumulate & 1 and row.numbers[0] != ADDS_NOTHING
+            deltas[into] = deltas[into] + delta if added else delta
+
+
+def _factor_gradients(row, block, gradients, values, deltas, ones, sizes):
+    source, target = row.source * sizes.capacity, row.target * sizes.capacity
+    for j in range(row.outputs):
+        total = 0.0
+        for r in range(sizes.observations):
+            delta = deltas[target + r * row.target_stride + j]
+            total += delta * values[source + r * row.source_stride + j]
+        gradients[block.begin + j] = total * (0.9 if row.numbers[0] == WRONG_GRADIENT else 1.0)
+
+
+def _nothing(*arguments):
+    pass
+
+
+FACTOR = Operation("factor", _factor, _factor_backward, _factor_gradients, _nothing)
+
+
+@dataclass(frozen=True)
+class Factor(Layer):
+    """Each column times its own weight."""
+
+    features: int
+    fault: float = RIGHT
+
+    @property
+    def widths(self):
+        return self.features, self.features
+
+    def shapes(self):
+        return {"weight": (self.features,)}
+
+    def draw(self, rng):
+        return {"weight": rng.normal(size=self.features)}
+
+    def rows(self, read, width, following):
+        return [operation.Row(FACTOR, (read,), width, self.shapes(), (self.fault,))]
+
+
+class Unequal(Factor):
+    def __eq__(self, other):
+        return self is other
+
+    __hash__ = None
+
+
+def test_a_layer_of_ones_own_conforms():
+    check_operation(Factor(5))
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (ADDS_NOTHING, r"the derivative by element \d+ of 0\.weight"),
+        (WRONG_DELTA, r"the derivative by element \d+ of 0\.weight"),
+        (WRONG_GRADIENT, r"the derivative by element \d+ of 1\.weight"),
+        (READS_OTHERS, "outputs differ by .* where it is alone"),
+        (WRONG_OUTPUT, "outputs are not finite"),
+    ],
+)
+def test_broken_layers_are_found(fault, message):
+    with pytest.raises(AssertionError, match=message):
+        check_operation(Factor(5, fault))
+
+
+def test_a_layer_must_equal_its_copy():
+    with pytest.raises(AssertionError, match="does not equal its copy"):
+        check_operation(Unequal(3))
