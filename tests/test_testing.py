@@ -109,9 +109,9 @@ def test_a_kernel_that_is_no_value_is_found():
 # --- layers ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
+def test_every_layer_conforms():
+    """In one test: an interpreter with the suite's own operation is compiled once in each process."""
+    for layer in (
         nn.Tanh(),
         nn.ReLU(),
         nn.GELU(),
@@ -122,11 +122,8 @@ def test_a_kernel_that_is_no_value_is_found():
         nn.Linear(5, 5),
         nn.Linear(3, 7),
         nn.Linear(4, 4, bias=False),
-    ],
-    ids=repr,
-)
-def test_every_layer_conforms(layer):
-    check_operation(layer)
+    ):
+        check_operation(layer)
 
 
 # One operation, whose numbers say what is wrong with it: an interpreter is compiled for each.
@@ -202,23 +199,18 @@ class Unequal(Factor):
     __hash__ = None
 
 
-def test_a_layer_of_ones_own_conforms():
+def test_a_layer_of_ones_own_conforms_and_broken_ones_are_found():
+    """In one test, for the same reason."""
     check_operation(Factor(5))
-
-
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [
+    for fault, message in (
         (ADDS_NOTHING, r"the derivative by element \d+ of 0\.weight"),
         (WRONG_DELTA, r"the derivative by element \d+ of 0\.weight"),
         (WRONG_GRADIENT, r"the derivative by element \d+ of 1\.weight"),
         (READS_OTHERS, "outputs differ by .* where it is alone"),
         (WRONG_OUTPUT, "outputs are not finite"),
-    ],
-)
-def test_broken_layers_are_found(fault, message):
-    with pytest.raises(AssertionError, match=message):
-        check_operation(Factor(5, fault))
+    ):
+        with pytest.raises(AssertionError, match=message):
+            check_operation(Factor(5, fault))
 
 
 def test_a_layer_must_equal_its_copy():
