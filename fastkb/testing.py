@@ -19,7 +19,8 @@ from fastkb import nn
 from fastkb.gram.algebra import Kernel, Multiple, Product, Scaled, Sum
 from fastkb.gram.evaluate import FORMS
 from fastkb.gram.pairwise import gram
-from fastkb.nn.ops import layers as nn_layers
+from fastkb.nn.ops.activation import ELEMENTWISE, Activation
+from fastkb.nn.ops.layers import activated
 from fastkb.nn.ops.operation import Layer, Operation, Row, nothing
 from fastkb.runtime.threads import n_threads, use_threads
 from fastkb.scalar.kernels import Form, n_parameters
@@ -31,6 +32,9 @@ _COLUMNS = (1, 7, 257)
 # Widths of layers around those of vectors, and observations.
 _WIDTHS = (1, 3, 8, 17)
 _OBSERVATIONS = 13
+
+# Observations of a step: so many that threads share it, however narrow the layer is.
+_BATCH = 2**15
 
 # Of central differences: half their width, and what a derivative may be wrong by, of the largest one.
 _STEP = 1e-5
@@ -280,10 +284,11 @@ def _check_precision(of: _Network) -> None:
 
 
 def _check_training(of: _Network) -> None:
+    X, y = (np.resize(one, (2 * _BATCH - 3, one.shape[1])) for one in (of.X, of.y))
     found = []
     for threads in (1, n_threads()):
         with use_threads(threads):
-            network = of.made().fit(of.X, of.y, epochs=3, batch_size=5, rng=0)
+            network = of.made().fit(X, y, epochs=2, batch_size=_BATCH, rng=0)
             found.append(network.state_dict())
     for name, tensor in found[0].items():
         assert np.array_equal(tensor, found[1][name], equal_nan=True), (
@@ -358,17 +363,6 @@ class _Skip(Layer):
 
 def _rows_of(layer: Layer, read: int, width: int, following: int) -> list[Row]:
     """Those of a layer; of an activation, which elsewhere joins the row before it, one of its own."""
-    if not isinstance(layer, nn_layers.Activation):
+    if not isinstance(layer, Activation):
         return layer.rows(read, width, following)
-    found = nn_layers.find(layer.name)
-    return [
-        Row(
-            nn_layers.ELEMENTWISE,
-            (read,),
-            width,
-            {},
-            activation=nn_layers.activation_code(found),
-            parameter=layer.parameter,
-            from_output=found.from_output,
-        )
-    ]
+    return [activated(Row(ELEMENTWISE, (read,), width, {}), layer)]

@@ -11,7 +11,6 @@ from numba.core import types
 from fastkb.runtime import inline, jit, matrix, prange, vector
 from fastkb.runtime.jit import switch
 from fastkb.runtime.stack import stack_array
-from fastkb.scalar.bits import greater
 from fastkb.scalar.kernels import N_PARAMETERS
 from fastkb.tile import sinks
 from fastkb.tile import vector as simd
@@ -117,7 +116,7 @@ def _distances(values, a_norms, b_norms, down, across):
         run = values[start : start + len(right)]
         for j in range(len(run)):
             both = left + right[j]
-            run[j] = greater(both - (run[j] + run[j]), run.dtype.type(0))
+            run[j] = max(both - (run[j] + run[j]), run.dtype.type(0))
 
 
 @inline

@@ -36,6 +36,7 @@ __all__ = [
     "Sign",
     "Softplus",
     "Tanh",
+    "activated",
     "lower",
     "widths_of",
 ]
@@ -76,17 +77,16 @@ def lower(layers: Sequence[Layer]) -> tuple[list[Row], dict[int, int]]:
                 rows.append(row)
                 width = row.outputs
             continue
-        found = find(layer.name)
-        code = activation_code(found)
-        if code == IDENTITY:
+        if activation_code(find(layer.name)) == IDENTITY:
             continue
-        if rows and rows[-1].activation == IDENTITY:
-            behind = rows.pop()
-        else:
-            behind = Row(ELEMENTWISE, (read,), width, {})
-        rows.append(
-            behind._replace(
-                activation=code, parameter=layer.parameter, from_output=found.from_output
-            )
-        )
+        alone = not rows or rows[-1].activation != IDENTITY
+        rows.append(activated(Row(ELEMENTWISE, (read,), width, {}) if alone else rows.pop(), layer))
     return rows, places
+
+
+def activated(row: Row, layer: Activation) -> Row:
+    """A row with an activation behind what it adds up."""
+    found = find(layer.name)
+    return row._replace(
+        activation=activation_code(found), parameter=layer.parameter, from_output=found.from_output
+    )
