@@ -278,10 +278,9 @@ class MachineBand(Machine):
         from fastkb.random.streams import bootstrap_counts, key_from_rng
 
         counts = bootstrap_counts(key_from_rng(SEED), 0, self.n_resamples, self.n)
-        rows = np.array([np.repeat(np.arange(self.n), count) for count in counts])
         arguments = self._estimator(SKLEARN), X, y, self._points
         processes = self.processes or available_cores()
-        return Contender(name, in_processes(machine_chunk, arguments, rows, processes))
+        return Contender(name, in_processes(machine_chunk, arguments, counts, processes))
 
     def disagreement(self, ours: Any, theirs: Any) -> float:
         """In units of what two solutions may differ by at tol."""
