@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import fastkb.testing  # noqa: F401 - defines layers, which are none of fastkb.nn's
 from fastkb import nn
 from fastkb.nn.description import OPTIMIZERS, SCHEDULES, describe, layer_classes, make
 from fastkb.nn.ops.operation import Layer
@@ -26,7 +27,7 @@ THINGS = {
         nn.LAMB(schedule=nn.WarmUp(4, nn.Step(2)), clip_value=0.1),
     ],
 }  # fmt: skip
-# Those of this package: other tests define layers of their own.
+# Those of fastkb.nn: other modules and tests define layers of their own.
 OWN = {name: kind for name, kind in layer_classes().items() if ":" not in name}
 KNOWN = {"LAYERS": OWN, "OPTIMIZERS": OPTIMIZERS, "SCHEDULES": SCHEDULES}
 CASES = [(family, thing) for family, things in THINGS.items() for thing in things]

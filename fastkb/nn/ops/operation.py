@@ -190,9 +190,11 @@ class Row(NamedTuple):
     from_output: bool = True
 
 
-#: Layer classes by the names that files have for them: those of this package by their own names, any
-#: other with its module. Of two of one name the later one counts.
+#: Layer classes by the names that files have for them: those of fastkb.nn by their own names, any other
+#: with its module. Of two of one name the later one counts.
 CLASSES: dict[str, type[Layer]] = {}
+
+_OWN = __name__.removesuffix("ops.operation")
 
 
 class Layer:
@@ -208,7 +210,7 @@ class Layer:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+        own = cls.__module__.startswith(_OWN)
         CLASSES[cls.__name__ if own else f"{cls.__module__}:{cls.__qualname__}"] = cls
 
     @property
