@@ -355,14 +355,14 @@ class _Skip(Layer):
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return self.layer.draw(rng)
 
-    def rows(self, read: int, width: int, following: int) -> list[Row]:
-        own = _rows_of(self.layer, read, width, following)
+    def rows(self, read: int, shape: tuple[int, ...], following: int) -> list[Row]:
+        own = _rows_of(self.layer, read, shape, following)
         both = read, following + len(own) - 1
-        return [*own, Row(_SUM, both if self.inputs_first else both[::-1], width, {})]
+        return [*own, Row(_SUM, both if self.inputs_first else both[::-1], shape[0], {})]
 
 
-def _rows_of(layer: Layer, read: int, width: int, following: int) -> list[Row]:
+def _rows_of(layer: Layer, read: int, shape: tuple[int, ...], following: int) -> list[Row]:
     """Those of a layer; of an activation, which elsewhere joins the row before it, one of its own."""
     if not isinstance(layer, Activation):
-        return layer.rows(read, width, following)
-    return [activated(Row(ELEMENTWISE, (read,), width, {}), layer)]
+        return layer.rows(read, shape, following)
+    return [activated(Row(ELEMENTWISE, (read,), shape[0], {}), layer)]

@@ -184,7 +184,9 @@ MOST_FILES = 14
 MOST_ARGUMENTS = 8
 # The typers of intrinsics name each argument of the compiled function that they type, as Numba takes no
 # tuple there. They stand in these files alone, and their first argument is `typing_context`.
-TYPERS = ("tile/vector.py", "tile/micro_kernel.py")
+TYPERS = (
+    "tile/vector.py", "tile/micro_kernel.py", "tile/lanes/window_kernel.py", "tile/lanes/loops.py",
+)  # fmt: skip
 
 
 @each_source
@@ -366,6 +368,7 @@ ABOUT_THE_WHOLE = {
     "cli/test_main.py": "fastkb/cli/__init__.py",
     "earlier": "files of earlier versions",
     "nn/test_gradients.py": "the gradients of whole programs",
+    "nn/test_image_gradients.py": "the same of programs of images",
     "peers": "the peers' own tests, run on our functions",
 }
 

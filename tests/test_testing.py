@@ -159,7 +159,7 @@ def _factor_backward(row, parameters, transposed, values, deltas, span, sizes):
             deltas[into] = deltas[into] + delta if added else delta
 
 
-def _factor_gradients(row, block, gradients, values, deltas, ones, sizes):
+def _factor_gradients(row, block, gradients, values, deltas, ones, room, sizes):
     source, target = row.source * sizes.capacity, row.target * sizes.capacity
     for j in range(row.outputs):
         total = 0.0
@@ -193,8 +193,8 @@ class Factor(Layer):
     def draw(self, rng):
         return {"weight": rng.normal(size=self.features)}
 
-    def rows(self, read, width, following):
-        return [operation.Row(FACTOR, (read,), width, self.shapes(), (self.fault,))]
+    def rows(self, read, shape, following):
+        return [operation.Row(FACTOR, (read,), shape[0], self.shapes(), (self.fault,))]
 
 
 class Unequal(Factor):

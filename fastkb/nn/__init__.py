@@ -1,10 +1,10 @@
 """Neural networks that are trained by compiled programs, under PyTorch's names.
 
-Layers: :class:`Linear` and activations, one behind the other in :class:`Sequential`, which
-:func:`load` reads from a file; many of them by :func:`bootstrap_fit`. Optimisers:
-:class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :class:`AdamW`, :class:`LAMB`. Schedules
-of their learning rate: :class:`Constant`, :class:`Step`, :class:`Cosine`, :class:`WarmUp`,
-:class:`InverseScaling`, :class:`ReduceOnPlateau`.
+Layers: :class:`Linear`, convolutions, pooling and activations, one behind the other in
+:class:`Sequential`, which :func:`load` reads from a file; many of them by :func:`bootstrap_fit`.
+Optimisers: :class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :class:`AdamW`,
+:class:`LAMB`. Schedules of their learning rate: :class:`Constant`, :class:`Step`, :class:`Cosine`,
+:class:`WarmUp`, :class:`InverseScaling`, :class:`ReduceOnPlateau`.
 
 ================ ================================================================================
 `network.py`      :class:`Sequential`
@@ -28,9 +28,14 @@ from fastkb.nn.network import Sequential
 from fastkb.nn.ops.layers import (
     ELU,
     GELU,
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Conv2d,
+    Flatten,
     Identity,
     LeakyReLU,
     Linear,
+    MaxPool2d,
     ReLU,
     Sigmoid,
     Sign,
@@ -55,13 +60,18 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
     "Constant",
+    "Conv2d",
     "Cosine",
     "Ensemble",
+    "Flatten",
     "Identity",
     "InverseScaling",
     "LeakyReLU",
     "Linear",
+    "MaxPool2d",
     "RMSprop",
     "ReLU",
     "ReduceOnPlateau",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.checks.values import check_dense, real_array, real_values
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.operation import Layer, input_shape, known_shape, output_shape
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
 INITIALIZATIONS = ("torch", "he", "glorot")
@@ -57,7 +58,6 @@ def check_network(network: Any) -> Any:
 
 def check_layers(layers: Sequence[Any]) -> None:
     """Layers whose widths fit together, one with parameters at least."""
-    width = None
     for place, layer in enumerate(layers):
         if isinstance(layer, type):
             raise TypeError(
@@ -68,53 +68,79 @@ def check_layers(layers: Sequence[Any]) -> None:
             raise TypeError(
                 f"layer {place} must be one of fastkb.nn's layers, got {type(layer).__name__}"
             )
-        if layer.widths is not None:
-            inputs, outputs = layer.widths
-            if width is not None and inputs != width:
-                raise ValueError(
-                    f"layer {place} takes {inputs} inputs, and the layers before it give {width}"
-                )
-            width = outputs
-    if width is None or not any(layer.shapes() for layer in layers):
+    if not any(layer.shapes() for layer in layers):
         raise ValueError(
-            f"a network needs a Linear layer at least, got {len(layers)} layers without"
+            f"a network needs a layer with parameters, such as Linear, got {len(layers)} without"
         )
+    output_shape(layers)
 
 
-def check_inputs(X: Any, inputs: int, dtype: np.dtype | None = None, name: str = "X") -> np.ndarray:
-    """Finite inputs of the network's width.
+def check_inputs(
+    X: Any, layers: Sequence[Layer], dtype: np.dtype | None = None, name: str = "X"
+) -> np.ndarray:
+    """Finite inputs that a network takes: rows of its width, or images of its channels.
 
     Parameters
     ----------
     X : array_like
-    inputs : int
+    layers : sequence of Layer
     dtype : numpy.dtype, optional
         The network's; None: float32 stays, everything else becomes float64.
     name : str
     """
     from sklearn.utils.validation import check_array
 
-    if dtype is None:
-        dtype = np.dtype(np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64)
+    dtype = dtype or np.dtype("f4" if getattr(X, "dtype", None) == np.float32 else "f8")
+    shape = input_shape(layers)
+    axes = 1 + (len(shape) or max(1, np.ndim(X) - 1))
     array = X
-    if not _is_clean(X, dtype):
+    if not _is_clean(X, dtype, axes):
+        if axes > 2:
+            _check_images(name, X)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite
-            array = check_array(real_values(name, X), dtype=dtype, order="C", input_name=name)
-    if array.shape[1] != inputs:
-        raise ValueError(f"{name} has {array.shape[1]} columns, and the network takes {inputs}")
+            array = check_array(
+                real_values(name, X), dtype=dtype, order="C", input_name=name,
+                allow_nd=axes > 2, ensure_2d=axes == 2,
+            )  # fmt: skip
+    if len(shape) == 1:
+        if shape[0] is not None and array.shape[1] != shape[0]:
+            raise ValueError(
+                f"{name} has {array.shape[1]} columns, and the network takes {shape[0]}"
+            )
+        return array
+    try:
+        output_shape(layers, array.shape[1:])
+    except ValueError as error:
+        raise ValueError(
+            f"{name} of shape {array.shape} does not fit the network: {error}"
+        ) from None
     return array
 
 
-def _is_clean(X: Any, dtype: np.dtype) -> bool:
+def _check_images(name: str, X: Any) -> None:
+    """Images in an array of four axes, of numbers that are not bytes."""
+    shape, kind = np.shape(X), getattr(X, "dtype", None)
+    if len(shape) != 4:
+        raise ValueError(
+            f"{name} must be images of shape (n, channels, height, width), got shape {shape}"
+        )
+    if kind == np.uint8:
+        raise ValueError(
+            f"{name} is of bytes, from 0 to 255, whose scale is not said: divide them, such as "
+            f"{name}.astype(numpy.float32) / 255"
+        )
+
+
+def _is_clean(X: Any, dtype: np.dtype, axes: int) -> bool:
     """Whether check_array would find nothing: it takes 50 microseconds to say so."""
-    if type(X) is not np.ndarray or X.dtype != dtype or X.ndim != 2:
+    if type(X) is not np.ndarray or X.dtype != dtype or X.ndim != axes:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
         return X.size > 0 and X.flags.c_contiguous and bool(np.isfinite(X.sum()))
 
 
 def check_observations(
-    X: Any, y: Any, sample_weight: Any, shape: tuple[int, int], loss: str, dtype: np.dtype | None
+    X: Any, y: Any, sample_weight: Any, layers: Sequence[Layer], loss: str, dtype: np.dtype | None
 ) -> Observations:
     """Data for a loss.
 
@@ -122,14 +148,14 @@ def check_observations(
     ----------
     X, y : array_like
     sample_weight : array_like or None
-    shape : (int, int)
-        Inputs and outputs of the network.
+    layers : sequence of Layer
+        Of the network.
     loss : str
     dtype : numpy.dtype or None
         As for :func:`check_inputs`.
     """
-    inputs = check_inputs(X, shape[0], dtype)
-    n, outputs = len(inputs), shape[1]
+    inputs = check_inputs(X, layers, dtype)
+    n, outputs = len(inputs), math.prod(known_shape(layers, inputs.shape[1:]))
     labels = np.zeros(0, np.int64)
     targets = np.zeros((0, outputs), inputs.dtype)
     if loss == "cross_entropy":
@@ -200,7 +226,7 @@ def check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
 
 
 def check_validation(
-    validation_data: Any, shape: tuple[int, int], loss: str, dtype: np.dtype
+    validation_data: Any, layers: Sequence[Layer], loss: str, dtype: np.dtype
 ) -> Observations | None:
     """The pair (X, y) that is evaluated after each epoch, or None."""
     if validation_data is None:
@@ -209,7 +235,7 @@ def check_validation(
         raise TypeError(f"validation_data must be a pair (X, y), got {validation_data!r}")
     X, y = validation_data
     try:
-        return check_observations(X, y, None, shape, loss, dtype)
+        return check_observations(X, y, None, layers, loss, dtype)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
 

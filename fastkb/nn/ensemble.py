@@ -14,7 +14,7 @@ from fastkb.executors.parts import Parts, check_executor, in_parts, spans
 from fastkb.nn.checks import FitParams, check_inputs, check_member
 from fastkb.nn.earlier import tensors_of
 from fastkb.nn.network import Sequential
-from fastkb.nn.program.engine import Engine
+from fastkb.nn.program.store import Store
 from fastkb.nn.training.members import Members
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.hooks import hook
@@ -33,8 +33,8 @@ class Ensemble:
     ----------
     network : Sequential
         The one that was trained on all data.
-    engine : fastkb.nn.program.engine.Engine
-        The program of all of them.
+    store : fastkb.nn.program.store.Store
+        Where the parameters of each stand.
     parameters : ndarray of shape (n_resamples, n_parameters)
         One row for each member.
     loss : str
@@ -62,37 +62,37 @@ class Ensemble:
     def __init__(
         self,
         network: Sequential,
-        engine: Engine,
+        store: Store,
         parameters: np.ndarray,
         loss: str,
         history: np.ndarray,
         seconds: float,
     ) -> None:
         self.network, self.loss, self.history, self.seconds = network, loss, history, seconds
-        self._engine, self._parameters = engine, parameters
+        self._store, self._parameters = store, parameters
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters by torch's names: the engine's form differs between processors."""
-        named = _by_name(self._engine, self._parameters)
-        return {**self.__dict__, "_engine": None, "_parameters": named}
+        """Parameters by torch's names: their places differ between processors."""
+        named = _by_name(self._store, self._parameters)
+        return {**self.__dict__, "_store": None, "_parameters": named}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        named, old = state["_parameters"], state["_engine"]
+        named, old = state["_parameters"], state.pop("_engine", None)
         if old is not None:  # version 0.1.0 kept the engine, and its form of the parameters
             named = tensors_of(old, named)
         network = state["network"]
-        engine = Engine(network.layers, network.dtype)
+        store = Store(network.layers, network.dtype)
         count = len(next(iter(named.values())))
-        parameters = engine.empty_state(count, False, False).parameters
-        _put_by_name(engine, named, parameters)
-        self.__dict__.update(state, _engine=engine, _parameters=parameters)
+        parameters = store.empty_state(count, False, False).parameters
+        _put_by_name(store, named, parameters)
+        self.__dict__.update(state, _store=store, _parameters=parameters)
 
     def __len__(self) -> int:
         return len(self._parameters)
 
     def state_dict(self, member: int) -> dict[str, np.ndarray]:
         """One member's parameters, as :meth:`Sequential.state_dict` gives them."""
-        return self._engine.take(self._parameters[check_member(member, len(self))])
+        return self._store.take(self._parameters[check_member(member, len(self))])
 
     def forward(self, X: Any) -> np.ndarray:
         """Every member's outputs.
@@ -105,8 +105,10 @@ class Ensemble:
         -------
         ndarray of shape (n_resamples, n, out_features)
         """
-        inputs = check_inputs(X, self.network.in_features, self._engine.dtype)
-        return np.array([self._engine.forward(member, inputs) for member in self._parameters])
+        inputs = check_inputs(X, self.network.layers, self._store.dtype)
+        engine, _, _ = self.network._ready_for(inputs)
+        outputs = [engine.forward(member, inputs) for member in self._parameters]
+        return np.reshape(outputs, (len(self), len(inputs), *engine.output_shape))
 
     def predict(self, X: Any) -> np.ndarray:
         """The mean of the members' responses: probabilities, where the loss is a cross-entropy.
@@ -143,17 +145,17 @@ class Ensemble:
         return hook("ensemble_band")(self, X_eval, confidence_level)
 
 
-def _by_name(engine: Engine, parameters: np.ndarray) -> dict[str, np.ndarray]:
+def _by_name(store: Store, parameters: np.ndarray) -> dict[str, np.ndarray]:
     """The members' tensors by torch's names.  # shapes: (members, …)"""
-    members = [engine.take(buffer) for buffer in parameters]
+    members = [store.take(buffer) for buffer in parameters]
     return {name: np.stack([member[name] for member in members]) for name in members[0]}
 
 
-def _put_by_name(engine: Engine, named: dict[str, np.ndarray], parameters: np.ndarray) -> None:
+def _put_by_name(store: Store, named: dict[str, np.ndarray], parameters: np.ndarray) -> None:
     """The inverse of :func:`_by_name`."""
     for name, values in named.items():
         for buffer, value in zip(parameters, values, strict=True):
-            engine.put(name, value, buffer)
+            store.put(name, value, buffer)
 
 
 def respond(outputs: np.ndarray, loss: str) -> np.ndarray:
@@ -176,8 +178,9 @@ def curves(outputs: np.ndarray, loss: str) -> np.ndarray:
 
 
 def classes(network: Sequential, loss: str) -> np.ndarray | None:
-    """The labels that outputs stand for."""
-    return np.arange(network.out_features) if loss == "cross_entropy" else None
+    """The labels that outputs stand for, if there are labels and their number is known."""
+    outputs = network.out_features
+    return np.arange(outputs) if loss == "cross_entropy" and outputs is not None else None
 
 
 def bootstrap_fit(

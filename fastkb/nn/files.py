@@ -28,8 +28,8 @@ from fastkb.checks.scalars import LARGEST_WHOLE, check_whole
 from fastkb.nn.checks import check_layers
 from fastkb.nn.description import OPTIMIZERS, describe, layer_classes, make
 from fastkb.nn.ops.operation import Layer
-from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State
+from fastkb.nn.program.store import Store
 from fastkb.nn.training.fitting import Progress
 from fastkb.runtime.memory import require
 from fastkb.storage.archives import Archive, Header
@@ -117,12 +117,12 @@ def read(path: Any) -> Saved:
 # --- the arrays ---------------------------------------------------------------------------------
 
 
-def take_arrays(engine: Engine, state: State, optimizer: Any) -> dict[str, np.ndarray]:
+def take_arrays(store: Store, state: State, optimizer: Any) -> dict[str, np.ndarray]:
     """The arrays of a network that was trained with this optimiser, or with none: copies.
 
     Parameters
     ----------
-    engine : Engine
+    store : Store
     state : State
         Of one member.
     optimizer : Optimizer or None
@@ -132,18 +132,18 @@ def take_arrays(engine: Engine, state: State, optimizer: Any) -> dict[str, np.nd
         prefix + name: value
         for prefix, buffer in zip(_PREFIXES, state, strict=True)
         if prefix in used
-        for name, value in engine.take(buffer[0]).items()
+        for name, value in store.take(buffer[0]).items()
     }
 
 
-def put_arrays(engine: Engine, arrays: Mapping[str, np.ndarray], optimizer: Any) -> State:
+def put_arrays(store: Store, arrays: Mapping[str, np.ndarray], optimizer: Any) -> State:
     """The state that :func:`take_arrays` took them from, in buffers for this machine."""
     used = _prefixes(optimizer)
-    state = engine.empty_state(1, _FIRST in used, _SECOND in used)
+    state = store.empty_state(1, _FIRST in used, _SECOND in used)
     buffers = dict(zip(_PREFIXES, state, strict=True))
     for name, value in arrays.items():
         prefix, slash, own = name.rpartition("/")
-        engine.put(own, value, buffers[prefix + slash][0])
+        store.put(own, value, buffers[prefix + slash][0])
     return state
 
 

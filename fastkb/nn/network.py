@@ -25,15 +25,18 @@ from fastkb.nn.checks import (
     check_validation,
 )
 from fastkb.nn.files import Saved, parameter_shapes, put_arrays, take_arrays, write
-from fastkb.nn.ops.layers import widths_of
+from fastkb.nn.ops.operation import input_shape, output_shape
 from fastkb.nn.optim.optimizers import SGD, find_optimizer
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State
+from fastkb.nn.program.store import Store
 from fastkb.nn.training.fitting import Fit, Pace, Progress, fit
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.progress import ProgressLike
 
 _DEFAULT = SGD()
+# Shapes of inputs of which the program is kept.
+_KEPT = 4
 
 
 class Sequential:
@@ -84,8 +87,10 @@ class Sequential:
         self.layers = tuple(layers)
         self.history: dict[str, list[float]] = {"loss": [], "learning_rate": []}
         self._progress = Progress()
-        self._engine: Engine | None = None
+        self._store: Store | None = None
         self._state: State | None = None
+        # Of each shape of inputs that was met, the last ones.
+        self._engines: dict[tuple[int, ...], Engine] = {}
         # The seeds of the first weights, where one is given here, and of the training.
         self._first = self._key = None if rng is None else key_from_rng(check_rng(rng))
         if dtype is not None:
@@ -97,33 +102,45 @@ class Sequential:
         return f"Sequential({inner}\n)"
 
     @property
-    def in_features(self) -> int:
-        """Columns of the inputs."""
-        return widths_of(self.layers)[0]
+    def in_features(self) -> int | None:
+        """Columns of the inputs; None for a network of images."""
+        shape = input_shape(self.layers)
+        return shape[0] if len(shape) == 1 else None
 
     @property
-    def out_features(self) -> int:
-        """Columns of the outputs."""
-        return widths_of(self.layers)[1]
+    def out_features(self) -> int | None:
+        """Columns of the outputs; None where the size of images tells it."""
+        shape = output_shape(self.layers)
+        return shape[0] if shape is not None and len(shape) == 1 else None
 
     @property
     def dtype(self) -> np.dtype | None:
         """Of the parameters; None as long as there are none and it was not given."""
         return self._dtype
 
-    def _ready(self, dtype: np.dtype, *, draw: bool = True) -> tuple[Engine, State, np.ndarray]:
-        """Engine, state and seed; parameters are drawn if there are none yet (or zero)."""
+    def _ready(self, dtype: np.dtype, *, draw: bool = True) -> tuple[Store, State, np.ndarray]:
+        """Store, state and seed; parameters are drawn if there are none yet (or zero)."""
         if self._key is None:
             self._key = key_from_rng(None)
-        if self._engine is None or self._state is None:
+        if self._store is None or self._state is None:
             # Stored together, after all that can fail for lack of memory.
-            engine = Engine(self.layers, np.dtype(self._dtype or dtype))
-            state = engine.empty_state(1, False, False)
+            store = Store(self.layers, np.dtype(self._dtype or dtype))
+            state = store.empty_state(1, False, False)
             if draw:
                 first = self._key if self._first is None else self._first
-                engine.initialize(first, 0, state.parameters[0])
-            self._dtype, self._engine, self._state = engine.dtype, engine, state
-        return self._engine, self._state, self._key
+                store.initialize(first, 0, state.parameters[0])
+            self._dtype, self._store, self._state = store.dtype, store, state
+        return self._store, self._state, self._key
+
+    def _ready_for(self, inputs: np.ndarray) -> tuple[Engine, State, np.ndarray]:
+        """Engine for inputs like these, state and seed."""
+        _, state, key = self._ready(inputs.dtype)
+        shape = inputs.shape[1:]
+        engine = self._engines.pop(shape, None)
+        if engine is None:
+            engine = Engine(self.layers, inputs.dtype, shape)
+        self._engines = dict([*self._engines.items(), (shape, engine)][-_KEPT:])
+        return engine, state, key
 
     def forward(self, X: Any) -> np.ndarray:
         """The outputs: logits, where the loss is a cross-entropy.
@@ -141,9 +158,10 @@ class Sequential:
         ValueError
             For inputs of another width, NaN or infinity.
         """
-        inputs = check_inputs(X, self.in_features, self._dtype)
-        engine, state, _ = self._ready(inputs.dtype)
-        return engine.forward(state.parameters[0], inputs)
+        inputs = check_inputs(X, self.layers, self._dtype)
+        engine, state, _ = self._ready_for(inputs)
+        outputs = engine.forward(state.parameters[0], inputs)
+        return outputs.reshape(len(inputs), *engine.output_shape)
 
     __call__ = forward
 
@@ -187,9 +205,8 @@ class Sequential:
         check_choice("loss", loss, LOSSES)
         l2 = check_number("l2", l2, 0.0)
         check_trainable(self.layers)
-        shape = self.in_features, self.out_features
-        data = check_observations(X, y, sample_weight, shape, loss, self._dtype)
-        engine, state, _ = self._ready(data.inputs.dtype)
+        data = check_observations(X, y, sample_weight, self.layers, loss, self._dtype)
+        engine, state, _ = self._ready_for(data.inputs)
         value, gradients = engine.loss_and_gradients(state.parameters[0], data, loss, l2)
         return value, engine.take(gradients)
 
@@ -202,8 +219,8 @@ class Sequential:
             ``"0.weight"`` of shape (out_features, in_features) and ``"0.bias"`` of shape (out_features,)
             for a Linear layer at place 0, and so on.
         """
-        engine, state, _ = self._ready(np.dtype(np.float64))
-        return engine.take(state.parameters[0])
+        store, state, _ = self._ready(np.dtype(np.float64))
+        return store.take(state.parameters[0])
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over parameters, of this package or of PyTorch.
@@ -224,9 +241,9 @@ class Sequential:
         single = all(array.dtype == np.float32 for array in arrays.values())
         dtype = self._dtype or np.dtype(np.float32 if single else np.float64)
         check_state(arrays, parameter_shapes(self.layers), dtype)
-        engine, state, _ = self._ready(dtype, draw=False)
+        store, state, _ = self._ready(dtype, draw=False)
         for name, array in arrays.items():
-            engine.put(name, array, state.parameters[0])
+            store.put(name, array, state.parameters[0])
 
     def save(self, path: Any) -> None:
         """Write the network to a file, from which :func:`fastkb.nn.load` makes one that trains on.
@@ -271,8 +288,8 @@ class Sequential:
     def _saved(self) -> Saved:
         """A copy of all that there is, in no buffer of this machine."""
         arrays = {}
-        if self._engine is not None and self._state is not None:
-            arrays = take_arrays(self._engine, self._state, self._progress.optimizer)
+        if self._store is not None and self._state is not None:
+            arrays = take_arrays(self._store, self._state, self._progress.optimizer)
         history = {name: copy(values) for name, values in self.history.items()}
         progress = replace(self._progress, losses=list(self._progress.losses))
         return Saved(self.layers, self._dtype, self._first, self._key, history, progress, arrays)
@@ -281,13 +298,14 @@ class Sequential:
         self.layers, self._dtype = tuple(saved.layers), saved.dtype
         self._first, self._key = saved.first_seed, saved.seed
         self.history, self._progress = saved.history, saved.progress
-        self._engine = self._state = None
+        self._store = self._state = None
+        self._engines = {}
         if saved.arrays and saved.dtype is not None:
-            self._engine = Engine(self.layers, saved.dtype)
-            self._state = put_arrays(self._engine, saved.arrays, saved.progress.optimizer)
+            self._store = Store(self.layers, saved.dtype)
+            self._state = put_arrays(self._store, saved.arrays, saved.progress.optimizer)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_engine": None, "_state": self._saved()}
+        return {**vars(self), "_store": None, "_engines": {}, "_state": self._saved()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -363,13 +381,12 @@ class Sequential:
         settings = check_training(epochs, batch_size, shuffle, patience, callbacks)
         chosen = _DEFAULT if optimizer is None else find_optimizer(optimizer)
         rng = check_rng(rng)
-        shape = self.in_features, self.out_features
-        data = check_observations(X, y, sample_weight, shape, loss, self._dtype)
-        validation = check_validation(validation_data, shape, loss, data.inputs.dtype)
+        data = check_observations(X, y, sample_weight, self.layers, loss, self._dtype)
+        validation = check_validation(validation_data, self.layers, loss, data.inputs.dtype)
         settings = settings.for_rows(len(data.inputs))
         if rng is not None:
             self._key = key_from_rng(rng)
-        engine, state, key = self._ready(data.inputs.dtype)
+        engine, state, key = self._ready_for(data.inputs)
         pace = Pace(engine.work(settings.batch_size))
         job = Fit(engine, chosen, loss, l2, *settings, progress, pace)
         self._state = fit(self, job, data, validation, state, self._progress, key)

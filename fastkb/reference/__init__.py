@@ -8,6 +8,9 @@
 `confidence.py`          confidence bands
 `prediction_error.py`    estimates of prediction error
 `networks.py`            networks and their training
+`convolution.py`         convolution and pooling
+`normalization.py`       normalisation, softmax, embeddings, dropout
+`losses.py`              losses of networks, as PyTorch's
 `svm.py`                 support vector machines
 `streams.py`             random numbers
 ======================= =========================================================================

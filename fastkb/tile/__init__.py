@@ -27,6 +27,7 @@ module             what it holds
 :mod:`.sinks`      what becomes of a tile: stored, mirrored, added, multiplied
 :mod:`.cuda`       its twin for CUDA: `.cuda_layout` says where everything lies, `.cuda_epilogue`
                    is the twin of epilogue and sinks, `.cuda_matrices` work on whole matrices
+:mod:`.lanes`      values of which a vector holds one element of several observations: images
 =================  =============================================================================
 
 What holds for every result, and is tested:

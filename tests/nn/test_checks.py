@@ -303,13 +303,19 @@ def test_element_types(wrong):
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([nn.Linear(3, 4), nn.Linear(5, 1)], "layer 1 takes 5 inputs, .* layers before it give 4"),
+        (
+            [nn.Linear(3, 4), nn.Linear(5, 1)],
+            r"layer 1, Linear\(in_features=5, .*\), takes 5 inputs, and gets 4",
+        ),
         (
             [nn.Linear(3, 4), nn.ReLU(), nn.Tanh(), nn.Linear(3, 4)],
-            "layer 3 takes 3 inputs, and the layers before it give 4",
+            r"layer 3, Linear\(in_features=3, .*\), takes 3 inputs, and gets 4",
         ),
-        ([], "a network needs a Linear layer at least, got 0 layers without"),
-        ([nn.ReLU(), nn.Tanh()], "a network needs a Linear layer at least, got 2 layers without"),
+        ([], "a network needs a layer with parameters, such as Linear, got 0 without"),
+        (
+            [nn.ReLU(), nn.Tanh()],
+            "a network needs a layer with parameters, such as Linear, got 2 without",
+        ),
     ],
 )
 def test_layers_that_do_not_fit(layers, message):
@@ -459,13 +465,18 @@ def test_a_trained_network_is_left_as_it_is(monkeypatch):
 
 def test_observations_are_contiguous_and_of_one_type():
     found = validation.check_observations(
-        np.asfortranarray(X), Y.astype(np.float32), LABELS + 1, (3, 1), "squared_error", None
+        np.asfortranarray(X),
+        Y.astype(np.float32),
+        LABELS + 1,
+        [nn.Linear(3, 1)],
+        "squared_error",
+        None,
     )
     assert [array.dtype.name for array in found] == ["float64", "float64", "int64", "float64"]
     assert all(array.flags.c_contiguous for array in found)
     assert [array.shape for array in found] == [(12, 3), (12, 1), (0,), (12,)]
     found = validation.check_observations(
-        X.astype(np.float32), LABELS, None, (3, 2), "cross_entropy", None
+        X.astype(np.float32), LABELS, None, [nn.Linear(3, 2)], "cross_entropy", None
     )
     assert [array.dtype.name for array in found] == ["float32", "float32", "int64", "float32"]
     assert [array.shape for array in found] == [(12, 3), (0, 2), (12,), (0,)]

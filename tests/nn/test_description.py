@@ -15,6 +15,10 @@ THINGS = {
         nn.Linear(3, 5), nn.Linear(3, 5, False, "he"), nn.Linear(1, 1, initialization="glorot"),
         nn.Identity(), nn.ReLU(), nn.LeakyReLU(), nn.LeakyReLU(0.3), nn.ELU(), nn.ELU(0.1 + 0.2),
         nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.GELU(), nn.Sign(),
+        nn.Conv2d(1, 2, 3), nn.Conv2d(2, 4, (3, 2), 2, (1, 0), 1, 2, False, "he"),
+        nn.MaxPool2d(2), nn.MaxPool2d((3, 2), 2, 1, 1, True), nn.AvgPool2d(2),
+        nn.AvgPool2d(2, 1, 1, True, False), nn.AdaptiveAvgPool2d(1), nn.AdaptiveAvgPool2d((2, 3)),
+        nn.Flatten(),
     ],
     "SCHEDULES": [
         nn.Constant(), nn.Step(3), nn.Step(np.int64(3), 0.7), nn.Cosine(5, 1e-300), nn.WarmUp(4),

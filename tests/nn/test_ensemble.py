@@ -414,7 +414,7 @@ def test_a_pickle_holds_tensors_and_no_form_of_the_processor(dtype):
     net = nn.Sequential(nn.Linear(2, 5), nn.GELU(), nn.Linear(5, 1), rng=0)
     ensemble = nn.bootstrap_fit(net, X, X[:, 0], n_resamples=3, epochs=2, rng=0)
     state = ensemble.__getstate__()
-    assert state["_engine"] is None
+    assert state["_store"] is None
     shapes = {name: array.shape for name, array in state["_parameters"].items()}
     assert shapes == {
         "0.weight": (3, 5, 2), "0.bias": (3, 5), "2.weight": (3, 1, 5), "2.bias": (3, 1),

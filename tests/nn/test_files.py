@@ -473,12 +473,12 @@ WRONG = {
     "format": (change("format", to="fastkb checkpoint 1"), "Sequential.save has not written it"),
     "entry missing": (drop("steps"), "the description must have the entries format, .*steps"),
     "entry more": (change("code", to="import os"), "the description must have the entries .*code"),
-    "no layers": (change("layers", to=[]), "a network needs a Linear layer at least"),
+    "no layers": (change("layers", to=[]), "a network needs a layer with parameters, .* got 0 without"),
     "layers": (change("layers", to={}), "'layers' of the description must be of type list, got {}"),
     "layer": (change("layers", 1, "name", to="Tahn"), "layer 1 must be one of .*; did you mean 'Tanh'"),
     "layers apart": (
         change("layers", 0, "arguments", "out_features", to=8),
-        "layer 2 takes 9 inputs, and the layers before it give 8",
+        r"layer 2, Linear\(in_features=9, .*\), takes 9 inputs, and gets 8",
     ),
     "wider": (
         change("layers", 4, "arguments", "out_features", to=10**12),

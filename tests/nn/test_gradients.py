@@ -164,7 +164,7 @@ def test_work_grows_with_the_layers_alone(depth, monkeypatch):
     rules = Rules(counted("forward"), counted("backward"), None, None)
     monkeypatch.setattr(step, "differentiate", counted("differentiate"))
     monkeypatch.setattr(step, "activate_row", lambda *_: None)
-    sizes, span = Sizes(8, 16, 8, 8, 8), Span(0, 8)
+    sizes, span = Sizes(8, 16, 8, 8, 8, 8), Span(0, 8)
     parameters = np.zeros(engine.program.parameters)
     step.run_forward.py_func(rules, rows, parameters, scratch.values, span, sizes)
     step.run_backward.py_func(rules, rows, parameters, scratch, span, sizes)

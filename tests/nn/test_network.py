@@ -483,7 +483,7 @@ def test_a_network_that_no_memory_holds_is_refused_at_once(widths, monkeypatch, 
 def test_first_parameters_that_cannot_be_drawn_are_not_zero_afterwards(monkeypatch):
     net = nn.Sequential(nn.Linear(3000, 3000), rng=0)
     with monkeypatch.context() as patch:
-        patch.setattr("fastkb.nn.program.engine.require", refuse_drawing)
+        patch.setattr("fastkb.nn.program.store.require", refuse_drawing)
         with pytest.raises(MemoryError, match="drawing"):
             net.state_dict()
     assert net.state_dict()["0.weight"].all()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastkb.checks.scalars import check_number
-from fastkb.nn.ops.operation import Layer, Operation, nothing
+from fastkb.nn.ops.operation import ANY, Layer, Operation, nothing
 from fastkb.nn.program.passes import add, copy
 
 
@@ -199,4 +199,6 @@ def backward(row, parameters, transposed, values, deltas, span, sizes):
         copy(mine, theirs)
 
 
-ELEMENTWISE = Operation("elementwise", forward, backward, nothing, nothing, hands_on=True)
+ELEMENTWISE = Operation(
+    "elementwise", forward, backward, nothing, nothing, hands_on=True, reads=ANY, writes=ANY
+)

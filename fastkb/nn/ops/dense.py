@@ -97,7 +97,7 @@ class Linear(Layer):
             drawn[BIAS] = rng.uniform(-r, r, m) if even else np.zeros(m)
         return drawn
 
-    def rows(self, read: int, width: int, following: int) -> list[Row]:
+    def rows(self, read: int, shape: tuple[int, ...], following: int) -> list[Row]:
         work = self.in_features * self.out_features
         return [Row(DENSE, (read,), self.out_features, self.shapes(), work=work)]
 
@@ -164,7 +164,7 @@ def backward(row, parameters, transposed, values, deltas, span, sizes):
     )
 
 
-def gradients_of(row, block, gradients, values, deltas, ones, sizes):
+def gradients_of(row, block, gradients, values, deltas, ones, room, sizes):
     """Aᵀ D, for a block of weights, and the sums of D for its biases."""
     source, source_stride = row.source * sizes.capacity, row.source_stride
     target, stride = row.target * sizes.capacity, row.target_stride

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
@@ -29,6 +29,11 @@ from fastkb.tile.blocking import NetworkBlocking
 WEIGHT, BIAS = "weight", "bias"
 
 
+#: How a value stands in the buffers. In rows: one for each observation. In lanes: see
+#: :mod:`fastkb.tile.lanes.windows`. An operation that takes any writes what it reads.
+ROWS, LANES, ANY = "rows", "lanes", "any"
+
+
 class Size(NamedTuple):
     """Elements that a row takes of the buffers."""
 
@@ -37,11 +42,21 @@ class Size(NamedTuple):
     transposed: int
 
 
+#: A shape of which not all sizes are known before there are data; None: nothing is known.
+Shape = tuple[int | None, ...] | None
+
+
+def shown(shape: tuple[int | None, ...]) -> str:
+    """A shape in words, with a question mark where a size is not known yet."""
+    inner = ", ".join("?" if size is None else str(size) for size in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
 class Piece(NamedTuple):
     """A block of a row's parameters, as its own rules read it, and the runs of the buffer that it is."""
 
     panel: int
-    input: int
+    input: int  # of a convolution: rows of taps
     input_stop: int
     begin: int
     end: int
@@ -68,6 +83,10 @@ class Storage:
         """Cut the row's parameters, the same for any number of threads."""
         begin, end, bias_end = (int(row[name]) for name in ("weights", "biases", "biases_end"))
         yield Piece(0, 0, 0, begin, end, end, bias_end)
+
+    def room(self, row: Any, sizes: NetworkBlocking) -> int:
+        """Elements that a thread needs for itself while it computes the gradient of a block."""
+        return 0
 
     def put(
         self, row: Any, name: str, buffer: np.ndarray, tensor: np.ndarray, sizes: NetworkBlocking
@@ -104,8 +123,9 @@ class Operation(NamedTuple):
         wanted at all; bit j of ``row.accumulate`` whether they are added to what is there, as where a
         value has several readers.
     gradients : callable
-        ``(row, block, gradients, values, deltas, ones, sizes)``: the gradient of a block of the row's
-        parameters, from all observations of the batch.
+        ``(row, block, gradients, values, deltas, ones, room, sizes)``: the gradient of a block of the
+        row's parameters, from all observations of the batch. `room` is the thread's own, as long as
+        :meth:`Storage.room` says.
     turn : callable
         ``(row, block, parameters, transposed, sizes)``: what the backward rule wants of a block's new
         parameters, such as their transpose.
@@ -115,6 +135,8 @@ class Operation(NamedTuple):
     inner_products : bool
         Whether each gradient is the inner product of a column of the inputs and one of the deltas, over
         the batch: then norms bound it, and a large network's need not be looked at.
+    reads, writes : {"any", "rows", "lanes"}
+        How what it reads has to stand, and how what it writes stands.
     """
 
     name: str
@@ -125,6 +147,8 @@ class Operation(NamedTuple):
     storage: Storage = Storage()
     hands_on: bool = False
     inner_products: bool = False
+    reads: str = ROWS
+    writes: str = ROWS
 
 
 class Rules(NamedTuple):
@@ -167,11 +191,16 @@ class Row(NamedTuple):
     reads : tuple of int
         One or two values: 0 is the network's inputs, k + 1 what row k writes.
     outputs : int
-        Width of what it writes.
+        Elements of what it writes, for each observation.
     shapes : mapping of str to tuple of int
         Of its tensors, by the names WEIGHT and BIAS; those that it has.
     numbers : tuple of float
-        What its rules read as ``row.numbers``: eight at most, such as the sides of a window.
+        What its rules read as ``row.numbers``: eight at most.
+    window : tuple of int
+        What its rules read as ``row.window``: 24 at most, such as sizes of images and of a window.
+    kept : int
+        Elements for each observation that the forward rule leaves for the backward rule, at
+        ``row.extra``.
     work : int
         Multiply-adds of the forward rule for one observation, about.
     activation, parameter, from_output
@@ -184,10 +213,15 @@ class Row(NamedTuple):
     outputs: int
     shapes: Mapping[str, tuple[int, ...]]
     numbers: tuple[float, ...] = ()
+    window: tuple[int, ...] = ()
+    kept: int = 0
     work: int = 0
     activation: int = 0
     parameter: float = 0.0
     from_output: bool = True
+    shape: tuple[int, ...] = ()  # of what it writes, for each observation; empty: (outputs,)
+    layer: int = -1  # place of the layer that its tensors are of
+    lanes: bool = False  # whether what it writes stands in lanes
 
 
 #: Layer classes by the names that files have for them: those of fastkb.nn by their own names, any other
@@ -215,8 +249,48 @@ class Layer:
 
     @property
     def widths(self) -> tuple[int, int] | None:
-        """Of what it takes and of what it gives; None: any, and the same."""
+        """Of what it takes and of what it gives; None: any, and the same, or images."""
         return None
+
+    def shape_of(self, shape: Shape) -> Shape:
+        """The shape of what it gives, without the observations.
+
+        Parameters
+        ----------
+        shape : tuple of int or None
+            Of what it takes: (width,), or (channels, height, width) of images. Sizes that are not known
+            are None, and so is a shape of which nothing is known.
+
+        Raises
+        ------
+        ValueError
+            If it does not take such a shape.
+        """
+        if self.widths is None:
+            return shape
+        inputs, outputs = self.widths
+        if shape is not None and shape not in ((None,), (inputs,)):
+            given = (
+                f"{shape[0]}"
+                if len(shape) == 1
+                else f"images {shown(shape)}: put Flatten() between"
+            )
+            raise ValueError(f"takes {inputs} inputs, and gets {given}")
+        return (outputs,)
+
+    def gives(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """:meth:`shape_of` where all is known."""
+        return cast("tuple[int, ...]", self.shape_of(shape))
+
+    @property
+    def takes(self) -> Shape:
+        """The shape of what it takes, as far as it is known; (): any; None: that of the next layer."""
+        return None if self.widths is None else (self.widths[0],)
+
+    @property
+    def smallest(self) -> tuple[int, ...]:
+        """The smallest shape that it takes."""
+        return (1,) if self.widths is None else (self.widths[0],)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of its tensors, by the names WEIGHT and BIAS."""
@@ -226,13 +300,15 @@ class Layer:
         """Its first tensors."""
         return {}
 
-    def rows(self, read: int, width: int, following: int) -> list[Row]:
+    def rows(self, read: int, shape: tuple[int, ...], following: int) -> list[Row]:
         """What it becomes: rows of a program, of which the last one gives what the layer gives.
 
         Parameters
         ----------
-        read, width : int
-            The value that it takes, see :class:`Row`, and its width.
+        read : int
+            The value that it takes, see :class:`Row`.
+        shape : tuple of int
+            Of that value, without the observations.
         following : int
             The value that the first of the rows writes; the next one's is one more, and so on.
 
@@ -241,5 +317,32 @@ class Layer:
         list of Row
             One of them at most has tensors: those of :meth:`shapes`.
         """
-        outputs = width if self.widths is None else self.widths[1]
-        return [Row(self.operation, (read,), outputs, self.shapes(), work=max(width, outputs))]
+        outputs = math.prod(self.gives(shape))
+        work = max(math.prod(shape), outputs)
+        return [Row(self.operation, (read,), outputs, self.shapes(), work=work)]
+
+
+def input_shape(layers: Sequence[Layer]) -> tuple[int | None, ...]:
+    """The shape that a network takes, as far as it is known, without the observations; (): any."""
+    return next((layer.takes for layer in layers if layer.takes is not None), ())
+
+
+def known_shape(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """:func:`output_shape` where all is known."""
+    return cast("tuple[int, ...]", output_shape(layers, shape))
+
+
+def output_shape(layers: Sequence[Layer], shape: Shape = None) -> Shape:
+    """The shape that a network gives for what it takes.
+
+    Raises
+    ------
+    ValueError
+        If a layer does not take what stands before it, naming the layer.
+    """
+    for place, layer in enumerate(layers):
+        try:
+            shape = layer.shape_of(shape)
+        except ValueError as error:
+            raise ValueError(f"layer {place}, {layer!r}, {error}") from None
+    return shape

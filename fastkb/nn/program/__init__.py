@@ -2,6 +2,7 @@
 
 ================ ================================================================================
 `layout.py`       a row for each operation, with its places in flat buffers
+`store.py`        where the parameters stand, whatever the size of images
 `passes.py`       what all rows have in common: the function behind an operation
 `step.py`         a step of training, in parts
 `schedule.py`     phases and their tasks, for one thread and for several

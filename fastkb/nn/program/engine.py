@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastkb.nn.checks import Observations
-from fastkb.nn.ops.layers import lower, widths_of
+from fastkb.nn.ops.layers import lower
 from fastkb.nn.ops.losses import Loss
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.operation import Layer, input_shape, known_shape
 from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.program.interpreter import interpreter
-from fastkb.nn.program.layout import Program, make_program, put_tensor, take_tensor
+from fastkb.nn.program.layout import Program, make_program
 from fastkb.nn.program.passes import Sizes
-from fastkb.nn.program.schedule import MOST_TASKS, new_control
+from fastkb.nn.program.schedule import MOST_TASKS, new_control, no_control
 from fastkb.nn.program.step import (
     BY_NOTHING,
     GRADIENTS_ONLY,
@@ -29,13 +30,17 @@ from fastkb.nn.program.step import (
     Steps,
     new_scratch,
 )
-from fastkb.runtime.memory import check_available, require, zeros
+from fastkb.nn.program.store import Store
+from fastkb.runtime.memory import check_available
 from fastkb.runtime.threads import n_threads
 from fastkb.runtime.workers import call_each, call_together
 
 # Observations that are evaluated at a time: enough for the weights to be read from memory rarely, and
 # few enough for all layers' values to stay in the second-level cache.
 _EVALUATED = 128
+
+# Bytes of the values of images that are evaluated at a time, if one unit of them is not more.
+_CACHED = 2**20
 
 # Multiply-adds of a step that are worth a thread: some five microseconds; the ends of phases cost it one.
 _A_THREAD = 400_000
@@ -50,84 +55,54 @@ _KEPT = 3
 _PARTS = 2
 
 
-class Engine:
-    """The compiled side of networks of one architecture and element type.
+class Engine(Store):
+    """The compiled side of networks of one architecture, element type and shape of inputs.
 
     Parameters
     ----------
     layers : sequence of Layer
         Checked.
     dtype : numpy.dtype
+    shape : tuple of int, optional
+        Of the inputs, without the observations; None: the layers know it.
     """
 
-    def __init__(self, layers: Sequence[Layer], dtype: np.dtype) -> None:
-        self._layers = tuple(layers)
-        rows, self._places = lower(layers)
-        self.dtype = np.dtype(dtype)
-        # Before the rows are laid out, which takes long for a network that no memory holds: its
-        # parameters, and a copy of the largest tensor on its way into them or out.
-        tensors = [math.prod(shape) for layer in layers for shape in layer.shapes().values()]
-        self._largest = max(tensors)
-        size = (sum(tensors) + self._largest) * self.dtype.itemsize
-        require(size, "a network of these widths")
+    def __init__(
+        self, layers: Sequence[Layer], dtype: np.dtype, shape: tuple[int, ...] | None = None
+    ) -> None:
+        super().__init__(layers, dtype)
+        taken: Any = input_shape(layers) if shape is None else shape
+        #: Of the outputs, without the observations.
+        self.output_shape = known_shape(layers, taken)
+        rows = lower(layers, taken)
         self._interpreter = interpreter(frozenset(row.operation for row in rows))
         self.program: Program = make_program(
-            widths_of(layers)[0], rows, self.dtype.name, self._interpreter.operations
+            math.prod(taken), rows, self.dtype.name, self._interpreter.operations
         )
         self._work = sum(row.work for row in rows)
-        self._kept: dict[tuple[int, int, bool], list[Scratch]] = {}
-
-    def empty_state(self, members: int, first: bool, second: bool) -> State:
-        """Parameters and the optimiser's state, all zero."""
-        size = self.program.parameters
-
-        def of(used: bool) -> np.ndarray:
-            return zeros((members, size if used else 0), self.dtype, "the networks' parameters")
-
-        return State(of(True), of(first), of(second))
-
-    def put(self, name: str, value: np.ndarray, buffer: np.ndarray) -> None:
-        """Store a parameter of a member under its name in :meth:`take`."""
-        place, _, kind = name.partition(".")
-        put_tensor(self.program, self._places[int(place)], kind, buffer, value)
-
-    def take(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
-        """What a buffer of the parameters' form holds, by torch's names: copies.
-
-        ``"0.weight"`` (out, in) and ``"0.bias"`` (out,) for a Linear layer at place 0.
-        """
-        return {
-            f"{place}.{kind}": take_tensor(self.program, row, kind, buffer)
-            for place, row in self._places.items()
-            for kind in self.program.made_of[row].shapes
-        }
-
-    def initialize(self, key: np.ndarray, member: int, buffer: np.ndarray) -> None:
-        """Draw a member's first parameters, layer by layer, from its own stream."""
-        # Parameters are drawn in float64.
-        size = self._largest * (8 + self.dtype.itemsize)
-        require(size, "drawing a network's first parameters")
-        rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
-        for place, layer in enumerate(self._layers):
-            for kind, tensor in layer.draw(rng).items():
-                self.put(f"{place}.{kind}", tensor, buffer)
+        self._evaluated = _evaluated(self.program)
+        self._kept: dict[tuple[int, int, bool, int], list[Scratch]] = {}
 
     def _sizes(self, capacity: int) -> Sizes:
-        blocking = self.program.blocking
-        rows = -(-capacity // blocking.mr) * blocking.mr
-        return Sizes(blocking.mr, blocking.nr, blocking.width, rows, 0)
+        blocking, unit = self.program.blocking, self.program.unit
+        rows = -(-capacity // unit) * unit
+        return Sizes(blocking.mr, blocking.nr, blocking.width, rows, 0, unit)
 
     @contextlib.contextmanager
     def _rooms(self, count: int, capacity: int, training: bool) -> Iterator[list[Scratch]]:
-        """Scratch for so many threads; kept for the next call like this."""
-        wanted = (count, capacity, training)
+        """Scratch for so many threads, or one that all of them share; kept for the next such call."""
+        threads = n_threads() if training and count == 1 else 1
+        wanted = (count, capacity, training, threads)
         rooms = self._kept.pop(wanted, None)  # another thread that comes now makes its own
         if rooms is None:
             program = self.program
             backward = program.parameters + program.transposed if training else 0
             size = program.values * capacity * (2 if training else 1) + backward
             check_available(count * size * self.dtype.itemsize, "the values of a network's layers")
-            rooms = [new_scratch(program, capacity, training=training) for _ in range(count)]
+            rooms = [
+                new_scratch(program, capacity, training=training, threads=threads)
+                for _ in range(count)
+            ]
         yield rooms
         # Training and validation take turns.
         self._kept = dict([*self._kept.items(), (wanted, rooms)][-_KEPT:])
@@ -135,17 +110,23 @@ class Engine:
     def forward(self, parameters: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """Outputs of one member.  # shape: (n, outputs)"""
         n = len(inputs)
-        sizes = self._sizes(min(n, _EVALUATED))
+        inputs = inputs.reshape(n, -1)
+        unit = self.program.unit
+        # What a thread evaluates at a time: some of it, where that is not worth waking another.
+        threads = n_threads() if self.work(n) // 3 >= _APART else 1
+        size = min(self._evaluated, -(-n // (unit * threads)) * unit)
+        threads = min(threads, -(-n // size))
+        sizes = self._sizes(threads * size)._replace(observations=size)
         out = np.empty((n, self.program.outputs), self.dtype)
-        large = self.work(n) // 3 >= _APART
-        spans = deal(n, n_threads() if large else 1)
-        with self._rooms(len(spans), sizes.capacity, False) as rooms:
-            call_each(
-                self._interpreter.evaluate,
-                [
-                    (parameters, self.program.layers, room, inputs[part], sizes, out[part])
-                    for room, part in zip(rooms, spans, strict=True)
-                ],
+        with self._rooms(1, sizes.capacity, False) as rooms:
+            evaluate = self._interpreter.evaluate
+            if threads > 1:
+                # Compiled before there are others: an interrupt of the compiler leaves no thread at work.
+                evaluate = evaluate.compiled(self.dtype)
+            call_together(
+                evaluate,
+                (parameters, self.program.layers, rooms[0], inputs, sizes, out, no_control()),
+                threads,
             )
         return out
 
@@ -170,7 +151,7 @@ class Engine:
     def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
         """The loss of observations without weights, some at a time."""
         n = len(observations.inputs)
-        batch = min(n, _EVALUATED)
+        batch = min(n, self._evaluated)
         steps = Steps(loss_code(loss), 0.0, BY_NOTHING, 0.0, 0.0, batch)
         unused = np.zeros((1, 0), self.dtype)
         losses = np.zeros((1, -(-n // batch)))
@@ -255,6 +236,14 @@ class Engine:
         return 3 * batch * self._work
 
 
+def _evaluated(program: Program) -> int:
+    """Observations that are evaluated at a time: whole units, and as many as the cache holds."""
+    if program.unit == program.blocking.mr:
+        return _EVALUATED
+    size = program.values * program.dtype.itemsize * program.unit
+    return program.unit * max(1, min(_EVALUATED // program.unit, _CACHED // size))
+
+
 def deal(n: int, threads: int) -> list[slice]:
     """n things in at most so many parts, as even as can be."""
     count = max(1, min(n, threads))
@@ -291,6 +280,7 @@ def batch_sizes(n: int, batch: int, epoch: int = 0) -> np.ndarray:
 def data_of(observations: Observations, members: int) -> Data:
     """Observations as the interpreter reads them, with weights for each member."""
     inputs, targets, labels, weights = observations
+    inputs = inputs.reshape(len(inputs), -1)
     if weights.ndim == 1:
         weights = np.repeat(weights[None, :], members, axis=0)
     return Data(inputs, targets, labels, weights)

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 from numba.core import types
 
-from fastkb.nn.ops.layers import OPERATIONS, RULES
+from fastkb.nn.ops.layers import DENSE_OPERATIONS, DENSE_RULES, OPERATIONS, RULES
 from fastkb.nn.ops.operation import Operation, rules_of
 from fastkb.nn.program.passes import Sizes, Span, copy
-from fastkb.nn.program.schedule import run_members
+from fastkb.nn.program.schedule import COME, DONE, PATIENCE, PHASE, run_members
 from fastkb.nn.program.step import run_forward, types_of
 from fastkb.runtime import inline, jit
+from fastkb.runtime.atomics import atomic_add, atomic_load, give_way, relax
 
 
 def _steps(T):
@@ -26,7 +27,8 @@ def _steps(T):
 def _evaluation(T):
     known = types_of(T)
     read = types.Array(T, 1, "C", readonly=True)
-    return (read, *(known[name] for name in ("layers", "scratch", "read", "sizes", "matrix")))
+    names = "layers", "scratch", "read", "sizes", "matrix"
+    return (read, *(known[name] for name in names), types.Array(types.intp, 1, "C"))
 
 
 @jit(references=False, signature=_steps)
@@ -43,32 +45,63 @@ def run_steps(run, parts, control):
     control : array of int64
         From :func:`fastkb.nn.program.schedule.new_control`.
     """
+    run_members(DENSE_RULES, run, parts, control)
+
+
+@jit(references=False, signature=_steps)
+def run_image_steps(run, parts, control):
+    """:func:`run_steps` of a network of any of this package's operations."""
     run_members(RULES, run, parts, control)
 
 
 @inline(references=False)
-def _evaluate_rows(rules, parameters, layers, scratch, inputs, sizes, out):
+def _evaluate_rows(rules, parameters, layers, scratch, inputs, sizes, out, control):
     values, last = scratch.values, layers[len(layers) - 1]
-    stride = layers[0].source_stride
-    for begin in range(0, len(inputs), sizes.capacity):
-        count = min(sizes.capacity, len(inputs) - begin)
-        now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.capacity, count)
+    stride, size = layers[0].source_stride, sizes.observations
+    mine = atomic_add(control, COME, 1) * size
+    parts = (len(inputs) + size - 1) // size
+    while True:
+        begin = atomic_add(control, PHASE, 1) * size
+        if begin >= len(inputs):
+            break
+        count = min(size, len(inputs) - begin)
+        now = Sizes(
+            sizes.mr, sizes.nr, sizes.width, sizes.capacity, mine + count, sizes.unit
+        )  # fmt: skip
         for i in range(count):
-            copy(values[i * stride : i * stride + inputs.shape[1]], inputs[begin + i])
-        span = Span(0, (count + sizes.mr - 1) // sizes.mr * sizes.mr)
+            start = (mine + i) * stride
+            copy(values[start : start + inputs.shape[1]], inputs[begin + i])
+        span = Span(mine, mine + (count + sizes.unit - 1) // sizes.unit * sizes.unit)
         run_forward(rules, layers, parameters, values, span, now)
         for i in range(count):
-            start = last.target * sizes.capacity + i * last.target_stride
+            start = last.target * sizes.capacity + (mine + i) * last.target_stride
             copy(out[begin + i], values[start : start + last.outputs])
+        atomic_add(control, DONE, 1)
+    looks = 0
+    while atomic_load(control, DONE) < parts:
+        looks += 1
+        if looks > PATIENCE:
+            give_way()
+        else:
+            relax()
 
 
 @jit(references=False, signature=_evaluation)
-def evaluate(parameters, layers, scratch, inputs, sizes, out):
-    """The network's outputs for all rows of `inputs`, some rows at a time, on this thread.
+def evaluate(parameters, layers, scratch, inputs, sizes, out, control):
+    """The network's outputs for all rows of `inputs`, some at a time, on all threads that call this.
+
+    When one of several threads returns, all is done. Each has `sizes.observations` of the capacity for
+    itself.
 
     # shapes: (n, inputs), out (n, outputs)
     """
-    _evaluate_rows(RULES, parameters, layers, scratch, inputs, sizes, out)
+    _evaluate_rows(DENSE_RULES, parameters, layers, scratch, inputs, sizes, out, control)
+
+
+@jit(references=False, signature=_evaluation)
+def evaluate_images(parameters, layers, scratch, inputs, sizes, out, control):
+    """:func:`evaluate` of a network of any of this package's operations."""
+    _evaluate_rows(RULES, parameters, layers, scratch, inputs, sizes, out, control)
 
 
 class Interpreter(NamedTuple):
@@ -79,7 +112,8 @@ class Interpreter(NamedTuple):
     evaluate: Any
 
 
-_OWN = Interpreter(OPERATIONS, run_steps, evaluate)
+_DENSE = Interpreter(DENSE_OPERATIONS, run_steps, evaluate)
+_OWN = Interpreter(OPERATIONS, run_image_steps, evaluate_images)
 
 
 def interpreter(operations: frozenset[Operation]) -> Interpreter:
@@ -91,7 +125,9 @@ def interpreter(operations: frozenset[Operation]) -> Interpreter:
         This package's or others.
     """
     others = operations.difference(OPERATIONS)
-    return _with(others) if others else _OWN
+    if others:
+        return _with(others)
+    return _DENSE if operations.issubset(DENSE_OPERATIONS) else _OWN
 
 
 @functools.cache
@@ -104,7 +140,7 @@ def _with(others: frozenset[Operation]) -> Interpreter:
         run_members(rules, run, parts, control)
 
     @jit(references=False, signature=_evaluation, cache=False)
-    def evaluate(parameters, layers, scratch, inputs, sizes, out):
-        _evaluate_rows(rules, parameters, layers, scratch, inputs, sizes, out)
+    def evaluate(parameters, layers, scratch, inputs, sizes, out, control):
+        _evaluate_rows(rules, parameters, layers, scratch, inputs, sizes, out, control)
 
     return Interpreter(operations, run_steps, evaluate)

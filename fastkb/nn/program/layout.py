@@ -26,8 +26,8 @@ from fastkb.tile.blocking import NetworkBlocking, network_blocking
 
 _I = np.int64
 
-#: Numbers of its own that a row can hold.
-_NUMBERS = 8
+#: Numbers of its own that a row can hold, and whole numbers.
+_NUMBERS, _WHOLE = 8, 24
 
 #: One row: activation(operation), such as activation(input · weights + biases).
 LAYER = np.dtype(
@@ -48,6 +48,7 @@ LAYER = np.dtype(
         ("from_output", _I),  # 1: the derivative is computed from the activation's output
         ("apart", _I),  # 1: what it adds up is kept beside its values, for the derivative
         ("numbers", np.float64, (_NUMBERS,)),  # of the operation's own
+        ("window", _I, (_WHOLE,)),  # likewise
         # places in the parameters
         ("weights", _I),
         ("biases", _I),
@@ -64,6 +65,7 @@ LAYER = np.dtype(
         ("target", _I),  # what it writes; its deltas stand at the same place
         ("target_stride", _I),
         ("kept", _I),  # where the activation's input is kept; `target` if it need not be
+        ("extra", _I),  # what the operation itself keeps for its backward rule
         ("transposed", _I),  # place of what it wants of its weights turned
     ],
     align=True,
@@ -73,7 +75,7 @@ LAYER = np.dtype(
 BLOCK = np.dtype(
     [
         ("layer", _I),
-        # of dense layers: the panel, and its inputs
+        # of dense layers: the panel, and its inputs; of convolutions: the panel, and its rows of taps
         ("panel", _I),
         ("input", _I),
         ("input_stop", _I),
@@ -96,6 +98,8 @@ class Program(NamedTuple):
     parameters: int  # elements
     values: int  # elements for one observation
     transposed: int  # elements
+    room: int  # elements, for each thread
+    unit: int  # observations that are computed together: spans are multiples of it
     inputs: int
     outputs: int
     blocking: NetworkBlocking
@@ -127,6 +131,11 @@ class _Value(NamedTuple):
     trained: bool  # whether parameters stand behind it
 
 
+def _stride(row: Row, across: int) -> int:
+    """Elements of an observation; in rows they are padded."""
+    return row.outputs if row.lanes else _up(row.outputs, across)
+
+
 def make_program(
     inputs: int, rows: Sequence[Row], dtype: str, operations: Sequence[Operation]
 ) -> Program:
@@ -146,7 +155,7 @@ def make_program(
     --------
     >>> from fastkb.nn.ops.layers import OPERATIONS, Linear, lower
     >>> from fastkb.nn.program.layout import make_program
-    >>> program = make_program(8, lower([Linear(8, 3)])[0], "float64", OPERATIONS)
+    >>> program = make_program(8, lower([Linear(8, 3)], (8,)), "float64", OPERATIONS)
     >>> program.inputs, program.outputs, len(program.layers)
     (8, 3, 1)
     """
@@ -155,7 +164,7 @@ def make_program(
     layers = np.zeros(len(rows), LAYER)
     values = [_Value(0, inputs, _up(inputs, across), False)]
     end = values[0].stride
-    parameters = transposed = 0
+    parameters = transposed = room = 0
     for layer, row, accumulate in zip(layers, rows, _accumulated(rows), strict=True):
         read = [values[number] for number in row.reads]
         layer["code"] = operations.index(row.operation)
@@ -168,9 +177,10 @@ def make_program(
         layer["activation"], layer["parameter"] = row.activation, row.parameter
         layer["from_output"] = row.from_output
         layer["numbers"][: len(row.numbers)] = row.numbers
+        layer["window"][: len(row.window)] = row.window
         layer["source"], layer["source_stride"] = read[0].place, read[0].stride
         layer["other"], layer["other_stride"] = read[-1].place, read[-1].stride
-        stride = _up(row.outputs, across)
+        stride = _stride(row, across)
         layer["panels"] = stride // sizes.nr
         if row.shapes:
             size = row.operation.storage.place(layer, row.shapes, sizes)
@@ -179,6 +189,7 @@ def make_program(
             layer["biases_end"] += math.prod(row.shapes.get(BIAS, (0,)))
             parameters += size.weights + size.biases
             transposed += size.transposed
+            room = max(room, row.operation.storage.room(layer, sizes))
         layer["target"] = layer["kept"] = end
         layer["target_stride"] = stride
         values.append(_Value(end, row.outputs, stride, trained))
@@ -188,6 +199,8 @@ def make_program(
         elif not row.from_output:
             layer["kept"], layer["apart"] = end, True
             end += stride
+        layer["extra"] = end
+        end += row.kept
     pieces = [
         (k, *piece)
         for k, row in enumerate(rows)
@@ -203,6 +216,8 @@ def make_program(
         parameters,
         end,
         transposed,
+        room,
+        max(sizes.mr, sizes.width) if any(row.lanes for row in rows) else sizes.mr,
         inputs,
         outputs,
         sizes,

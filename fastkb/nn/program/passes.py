@@ -14,12 +14,13 @@ class Sizes(NamedTuple):
     mr: int
     nr: int
     width: int
-    capacity: int  # observations that the buffers hold: a multiple of mr
+    capacity: int  # observations that the buffers hold: a multiple of `unit`
     observations: int  # of this batch
+    unit: int  # observations that are computed together
 
 
 class Span(NamedTuple):
-    """Some observations of a batch: whole micro-tiles, of which the last may reach beyond the batch."""
+    """Some observations of a batch: whole units, of which the last may reach beyond the batch."""
 
     begin: int
     stop: int

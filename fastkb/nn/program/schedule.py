@@ -31,8 +31,15 @@ from fastkb.nn.program.passes import Sizes, Span
 from fastkb.nn.program.step import (
     BY_OBSERVATIONS,
     BY_WEIGHTS,
+    EPSILON,
+    FACTOR,
+    FIRST_CORRECTION,
     LAMB,
     LOSS_ONLY,
+    PENALTY,
+    RATE,
+    SECOND_CORRECTION,
+    SHARE,
     are_finite,
     gather,
     outputs_of,
@@ -61,10 +68,6 @@ BEGIN, OBSERVATIONS, GRADIENTS, UPDATES, TURN, END = 0, 1, 2, 3, 4, 5
 PHASE, DONE, COME, KIND, TASKS = 0, 8, 16, 24, 25
 STEP, FIRST, STOP, EDGE, COUNT, AT_ONCE, NEXT = 26, 27, 28, 29, 30, 31, 32
 CONTROL = 40
-# Elements of `Scratch.current`: a weight's share in the batch's mean, the penalty's factor, what
-# gradients are multiplied by, and the optimiser's rate, bias corrections and ε.
-SHARE, PENALTY, FACTOR, RATE, FIRST_CORRECTION, SECOND_CORRECTION, EPSILON = range(7)
-
 # A phase is one number: its tasks; how many were claimed from the end; and from the beginning, in the
 # lowest bits. More may be asked for than there are, by each thread once.
 _BITS = 21
@@ -75,13 +78,27 @@ MOST_TASKS = 1 << 20
 _LARGE = 2**15
 
 # Looks at the phase before a thread offers its core to others.
-_PATIENCE = 2000
+PATIENCE = 2000
 
 
 @inline(references=False)
-def _pieces(observations, parts, mr):
-    """Into how many pieces a batch is cut."""
-    return min(max(parts, 1), (observations + mr - 1) // mr)
+def _pieces(observations, parts, sizes):
+    """Into how many pieces a batch is cut.
+
+    Images are large: what the rows of one unit give is met again while the cache has it.
+    """
+    units = (observations + sizes.unit - 1) // sizes.unit
+    return units if sizes.unit > sizes.mr else min(max(parts, 1), units)
+
+
+@inline(references=False)
+def _is_large(parameters, sizes):
+    """Whether a block's gradient is used at once.
+
+    Images have many more values than their convolutions have parameters: bounds on their gradients would
+    cost more than a look at the gradients.
+    """
+    return len(parameters) >= _LARGE and sizes.unit == sizes.mr
 
 
 @inline(references=False)
@@ -113,7 +130,7 @@ def _claim(control, from_end):
             if front + back < tasks:
                 return tasks - 1 - back if from_end else front
         looks += 1
-        if looks > _PATIENCE:
+        if looks > PATIENCE:
             give_way()
         else:
             relax()
@@ -171,7 +188,7 @@ def _open_step(run, member, outputs, control, parts):
         current[PENALTY] = penalty
         answers = Answers(run.data.targets, run.data.labels, weights, chosen)
         current[SHARE] = share_of_one(steps.loss, outputs, answers)
-        kind, tasks = OBSERVATIONS, _pieces(count, parts, run.sizes.mr)
+        kind, tasks = OBSERVATIONS, _pieces(count, parts, run.sizes)
     _open(control, kind, tasks, parts == 0)
 
 
@@ -197,10 +214,10 @@ def _take_loss(run, member, control, parts):
         training
         and hyper.code != LAMB
         and steps.clip_norm == 0.0
-        and len(parameters) >= _LARGE
+        and _is_large(parameters, run.sizes)
         and are_finite(
             scratch.reach,
-            _pieces(count, parts, run.sizes.mr),
+            _pieces(count, parts, run.sizes),
             current[PENALTY] * current[PENALTY] * squared_weights,
         )
     )
@@ -275,8 +292,8 @@ def _observe(rules, run, member, outputs, control, task, now):
     chosen = run.order[member][first : first + count]
     if steps.penalty == BY_WEIGHTS:
         chosen = scratch.picked[:count]
-    tiles = (count + now.mr - 1) // now.mr
-    span = Span(tiles * task // tasks * now.mr, tiles * (task + 1) // tasks * now.mr)
+    units = (count + now.unit - 1) // now.unit
+    span = Span(units * task // tasks * now.unit, units * (task + 1) // tasks * now.unit)
     stride = layers[0].source_stride
     mine = chosen[span.begin : min(span.stop, count)]
     gather(data.inputs, mine, scratch.values[span.begin * stride :], stride)
@@ -285,19 +302,19 @@ def _observe(rules, run, member, outputs, control, task, now):
     losses_and_deltas(steps.loss, outputs, answers, scratch.current[SHARE], span, scratch)
     if run.hyper.code != LOSS_ONLY:
         run_backward(rules, layers, parameters, scratch, span, now)
-        if len(parameters) >= _LARGE:
+        if _is_large(parameters, now):
             before, after = reach_of(layers, scratch.values, scratch.deltas, span, now)
             scratch.reach[2 * task], scratch.reach[2 * task + 1] = before, after
 
 
 @inline(references=False)
-def _do(rules, run, member, outputs, control, task, alone):
+def _do(rules, run, member, outputs, control, task, alone, room):
     """One task of the open phase."""
     scratch, steps, hyper, sizes = run.scratch, run.steps, run.hyper, run.sizes
     parameters = run.state.parameters[member]
     moments = run.state.first[member], run.state.second[member]
     kind, current = control[KIND], scratch.current
-    now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.capacity, control[COUNT])
+    now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.capacity, control[COUNT], sizes.unit)
     if kind == OBSERVATIONS:
         _observe(rules, run, member, outputs, control, task, now)
     elif kind == UPDATES and alone:
@@ -310,7 +327,7 @@ def _do(rules, run, member, outputs, control, task, alone):
         update_tensor(run.rows.layers, task, parameters, scratch, moments, current[FACTOR], at_step)
     elif kind != BEGIN:
         if kind == GRADIENTS:
-            run_gradients(rules, run.rows, task, parameters, scratch, current[PENALTY], steps, now)
+            run_gradients(rules, run.rows, task, parameters, scratch, steps, now, room)
         used = kind == UPDATES or (kind == GRADIENTS and control[AT_ONCE] == 1)
         if used:
             at_step = _at_step(hyper, current)
@@ -323,7 +340,9 @@ def _do(rules, run, member, outputs, control, task, alone):
 def run_members(rules, run, parts, control):
     """What :func:`fastkb.nn.program.interpreter.run_steps` does, by these rules."""
     outputs, alone = outputs_of(run.rows.layers, run.sizes), parts == 0
-    from_end = False if alone else atomic_add(control, COME, 1) % 2 == 1
+    number = 0 if alone else atomic_add(control, COME, 1)
+    from_end = number % 2 == 1
+    room = run.scratch.rooms[number]
     for member in range(len(run.state.parameters)):
         if alone:
             control[STEP], control[STOP], control[EDGE], control[COUNT] = -1, 0, 0, 0
@@ -332,14 +351,19 @@ def run_members(rules, run, parts, control):
             task = _next(control) if alone else _claim(control, from_end)
             if task < 0:
                 break
-            _do(rules, run, member, outputs, control, task, alone)
+            _do(rules, run, member, outputs, control, task, alone, room)
             if _is_last(control, control[TASKS], alone):
                 _go_on(run, member, outputs, control, parts)
 
 
+def no_control() -> np.ndarray:
+    """What threads agree by on their tasks, before any is open."""
+    return zeros((CONTROL,), np.int64, "the threads' control")
+
+
 def new_control() -> np.ndarray:
-    """What threads agree by on their tasks, for one call of :func:`run_members`."""
-    control = zeros((CONTROL,), np.int64, "the threads' control")
+    """The same, for one call of :func:`run_members`."""
+    control = no_control()
     control[STEP] = -1
     control[KIND], control[TASKS] = BEGIN, 1
     control[PHASE] = 1 << (2 * _BITS)

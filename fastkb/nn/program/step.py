@@ -34,6 +34,10 @@ GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
 # What the penalty is divided by: nothing, or as scikit-learn has it, a batch's observations or weights.
 BY_NOTHING, BY_OBSERVATIONS, BY_WEIGHTS = 0, 1, 2
 
+# Elements of `Scratch.current`: a weight's share in the batch's mean, the penalty's factor, what
+# gradients are multiplied by, and the optimiser's rate, bias corrections and ε.
+SHARE, PENALTY, FACTOR, RATE, FIRST_CORRECTION, SECOND_CORRECTION, EPSILON = range(7)
+
 _SAFE = 1e74  # the square of a number of which float32 can hold ten
 
 
@@ -59,8 +63,9 @@ class Scratch(NamedTuple):
     squares: np.ndarray  # of each block: its squared norm, float64
     norms: np.ndarray  # of each block of weights: its squared norm, float64
     reach: np.ndarray  # of each piece of a batch: see `reach_of`, float64
-    current: np.ndarray  # numbers of the step that threads share: see `schedule.SHARE`, float64
+    current: np.ndarray  # numbers of the step that threads share: see `SHARE`, float64
     picked: np.ndarray  # a batch's observations that have weight, int64
+    rooms: np.ndarray  # what each thread computes a block's gradient in.  # shape: (threads, room)
 
 
 class State(NamedTuple):
@@ -126,6 +131,7 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
                 *[types.Array(T, 1, "C")] * 5,
                 *[types.Array(real, 1, "C")] * 6,
                 types.Array(whole, 1, "C"),
+                matrix,
             ),
             Scratch,
         ),
@@ -136,17 +142,23 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "each": types.NamedTuple(
             (types.Array(real, 1, "C"), *[types.Array(types.int64, 1, "C")] * 2), Each
         ),
-        "sizes": types.NamedUniTuple(whole, 5, Sizes),
+        "sizes": types.NamedUniTuple(whole, 6, Sizes),
         "losses": types.Array(real, 2, "C"),
     }
     run = types.NamedTuple(tuple(members[name] for name in Run._fields), Run)
     return {**members, "run": run, "layers": layers, "matrix": matrix, "read": read}
 
 
-def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Scratch:
-    """Scratch for batches of up to `capacity` observations, a multiple of mr."""
+# Vectors behind the values: those that a micro-tile reads, and does not use, beyond the last channel.
+_BEHIND = 8
+
+
+def new_scratch(
+    program: Program, capacity: int, *, training: bool = True, threads: int = 1
+) -> Scratch:
+    """Scratch for batches of up to `capacity` observations, a multiple of the program's unit."""
     kind, what = program.dtype, "the values of a network's layers"
-    values = program.values * capacity
+    values = program.values * capacity + _BEHIND * program.blocking.width
     lengths = (program.parameters, program.transposed, values, values)
     if not training:
         lengths = (0, 0, values, 0)
@@ -155,7 +167,8 @@ def new_scratch(program: Program, capacity: int, *, training: bool = True) -> Sc
     counts = (capacity, capacity, blocks, blocks, 2 * capacity, 7) if training else (0,) * 6
     sums = [np.zeros(count) for count in counts]
     picked = np.zeros(capacity if training else 0, np.int64)
-    return Scratch._make([*arrays, np.ones(1, kind), *sums, picked])
+    rooms = zeros((threads, program.room if training else 0), kind, what)
+    return Scratch._make([*arrays, np.ones(1, kind), *sums, picked, rooms])
 
 
 @inline(references=False)
@@ -196,16 +209,17 @@ def run_backward(rules, layers, parameters, scratch, span, sizes):
 
 
 @inline(references=False)
-def run_gradients(rules, rows, b, parameters, scratch, l2, steps, sizes):
+def run_gradients(rules, rows, b, parameters, scratch, steps, sizes, room):
     """The gradient of one block, clipped by value; in `squares` what clipping by norm must know of it."""
     block = rows.blocks[b]
     gradients = scratch.gradients
     row = rows.layers[block.layer]
     rules.gradients(
-        row.code, row, block, gradients, scratch.values, scratch.deltas, scratch.ones, sizes
+        row.code, row, block, gradients, scratch.values, scratch.deltas, scratch.ones, room, sizes
     )
     weights = gradients[block.begin : block.end]
     biases = gradients[block.bias_begin : block.bias_end]
+    l2 = scratch.current[PENALTY]
     if l2 > 0.0:
         shrink, current = weights.dtype.type(l2), parameters[block.begin : block.end]
         for j in range(len(weights)):

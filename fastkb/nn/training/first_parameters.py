@@ -1,4 +1,4 @@
-"""The first parameters of many members, drawn together: the numbers of :meth:`Engine.initialize`.
+"""The first parameters of many members, drawn together: the numbers of :meth:`Store.initialize`.
 
 Each member has a stream of its own, a child of the key's ``numpy.random.SeedSequence``. NumPy makes one
 child at a time, from the beginning, and a call for each tensor costs more than its numbers. Here the
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
 from fastkb.nn.ops.operation import Layer
-from fastkb.nn.program.engine import Engine
+from fastkb.nn.program.store import Store
 
 # Of numpy.random.SeedSequence, which mixes words into a pool of four and then draws words from it.
 _INIT_A, _MULT_A = 0x43B0D7E5, 0x931E8875
@@ -100,25 +100,25 @@ class _Places:
 
 
 class FirstParameters:
-    """Draws what :meth:`Engine.initialize` draws, for many members.
+    """Draws what :meth:`Store.initialize` draws, for many members.
 
     Parameters
     ----------
-    engine : Engine
+    store : Store
     layers : sequence of Layer
-        The engine's.
+        The store's.
     """
 
-    def __init__(self, engine: Engine, layers: Sequence[Layer]) -> None:
-        self._engine = engine
+    def __init__(self, store: Store, layers: Sequence[Layer]) -> None:
+        self._store = store
         self._together = all(layer.evenly_drawn for layer in layers if layer.shapes())
         if not self._together:
             return
         seen: Any = _Places()
-        places = np.zeros(engine.program.parameters, np.int64)
+        places = np.zeros(store.parameters, np.int64)
         for place, layer in enumerate(layers):
             for kind, tensor in layer.draw(seen).items():
-                engine.put(f"{place}.{kind}", tensor, places)
+                store.put(f"{place}.{kind}", tensor, places)
         self._count = seen.count
         self._ranges = [
             (low, high, sum(count for _, count in same))
@@ -134,7 +134,7 @@ class FirstParameters:
         """
         if not self._together:
             for member, row in enumerate(parameters, first):
-                self._engine.initialize(key, member, row)
+                self._store.initialize(key, member, row)
             return
         drawn = np.empty((len(parameters), self._count))
         for row, rng in zip(drawn, children(key, 0, first, len(parameters)), strict=True):

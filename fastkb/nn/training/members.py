@@ -96,8 +96,9 @@ class Members:
         check_network(network)
         self.loss, l2, settings = check_fit(network.layers, params)
         optimizer = find_optimizer("sgd" if params.optimizer is None else params.optimizer)
-        shape = network.in_features, network.out_features
-        self.data = check_observations(X, y, params.sample_weight, shape, self.loss, network.dtype)
+        self.data = check_observations(
+            X, y, params.sample_weight, network.layers, self.loss, network.dtype
+        )
         # Multiplied by counts before they are rounded.
         self._weights: np.ndarray | None = None
         if params.sample_weight is not None:
@@ -106,7 +107,7 @@ class Members:
         settings = settings.for_rows(len(self.data.inputs))
         self.key = key
         self.layers = network.layers
-        self.engine = Engine(network.layers, self.data.inputs.dtype)
+        self.engine = Engine(network.layers, self.data.inputs.dtype, self.data.inputs.shape[1:])
         self._first_parameters = FirstParameters(self.engine, network.layers)
         pace = Pace(self.engine.work(settings.batch_size))
         self._job = Fit(self.engine, optimizer, self.loss, l2, *settings, False, pace)
@@ -120,7 +121,7 @@ class Members:
 
     def groups(self, repeated: bool = False) -> Groups:
         """In which groups they are trained; the data may be `repeated` for each, for new responses."""
-        n, inputs = self.data.inputs.shape
+        n, inputs = len(self.data.inputs), self.data.inputs[0].size
         batch = min(self._job.batch_size, n)
         steps = self.epochs * -(-n // batch)
         seconds = steps * (1e-6 + self.engine.work(batch) / 1e10) / n_threads()
@@ -134,7 +135,7 @@ class Members:
         """
         whole = Sequential(*self.layers, dtype=self.engine.dtype)
         whole._key = self.key
-        engine, state, key = whole._ready(self.engine.dtype)
+        engine, state, key = whole._ready_for(self.data.inputs)
         job = self._job._replace(engine=engine)
         whole._state = fit(whole, job, self.data, None, state, whole._progress, key)
         self.rates = whole.history["learning_rate"]
@@ -239,4 +240,6 @@ class Members:
         count = len(responses)
         n, outputs = data.targets.shape
         targets = np.ascontiguousarray(responses.reshape(count * n, outputs), dtype)
-        return Observations(np.tile(data.inputs, (count, 1)), targets, data.labels, data.weights)
+        return Observations(
+            np.concatenate([data.inputs] * count), targets, data.labels, data.weights
+        )

@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from fastkb.nn.ops.layers import OPERATIONS, RULES
+from fastkb.nn.ops.layers import DENSE_OPERATIONS, DENSE_RULES
 from fastkb.nn.program.passes import Sizes, Span
 from fastkb.runtime import jit
 
-forward, backward, _, _ = RULES
-CODE = [operation.name for operation in OPERATIONS].index("elementwise")
+forward, backward, _, _ = DENSE_RULES
+CODE = [operation.name for operation in DENSE_OPERATIONS].index("elementwise")
 
 
 class Row(NamedTuple):
@@ -42,7 +42,7 @@ def _run(row, values, deltas, span, sizes):
 @pytest.mark.parametrize("accumulate", [0, 1])
 def test_values_and_deltas_are_handed_on(accumulate):
     """From source to target and back, of some observations."""
-    sizes, stride = Sizes(2, 4, 2, 6, 5), 4
+    sizes, stride = Sizes(2, 4, 2, 6, 5, 2), 4
     values, deltas = np.arange(48.0), np.arange(48.0) + 100
     row = Row(CODE, accumulate, 0, stride, stride)
     before, derivatives = values.copy(), deltas.copy()

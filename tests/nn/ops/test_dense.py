@@ -37,8 +37,8 @@ def test_deltas_replace_or_are_added(outputs, accumulate, dtype):
     program = engine.program
     program.layers["accumulate"] = accumulate
     blocking = program.blocking
-    capacity = -(-N // blocking.mr) * blocking.mr
-    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, N)
+    capacity = -(-N // program.unit) * program.unit
+    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, N, program.unit)
     scratch = new_scratch(program, capacity)
     row, rng = program.layers[1], np.random.default_rng(0)
 

@@ -38,7 +38,7 @@ forward, backward, gradients_of, turn = RULES
 def _run(row, values, deltas):
     forward(row.code, row, values, values, 0, 0)
     backward(row.code, row, values, values, values, deltas, 0, 0)
-    gradients_of(row.code, row, 0, values, values, deltas, values, 0)
+    gradients_of(row.code, row, 0, values, values, deltas, values, values, 0)
     turn(row.code, row, 0, values, values, 0)
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from fastkb.nn.ops.activation import ELEMENTWISE
 from fastkb.nn.ops.dense import DENSE
-from fastkb.nn.ops.layers import OPERATIONS
+from fastkb.nn.ops.layers import DENSE_OPERATIONS
 from fastkb.nn.ops.operation import BIAS, WEIGHT, Row
 from fastkb.nn.program.layout import Program, make_program
 
@@ -30,10 +30,11 @@ def rows_of(links) -> list[Row]:
         elif not link.has_biases:
             del shapes[BIAS]
         operation = DENSE if link.has_weights else ELEMENTWISE
-        rows.append(Row(operation, (k,), link.outputs, shapes, (), 0, *link[4:]))
+        function = dict(zip(Link._fields[4:], link[4:], strict=True))
+        rows.append(Row(operation, (k,), link.outputs, shapes, **function))
     return rows
 
 
 def chain(links, dtype) -> Program:
     """The program of links whose widths fit together."""
-    return make_program(links[0].inputs, rows_of(links), dtype, OPERATIONS)
+    return make_program(links[0].inputs, rows_of(links), dtype, DENSE_OPERATIONS)

@@ -166,16 +166,31 @@ def test_blocks_are_parts_of_the_whole(n, dtype, monkeypatch):
         part = engine.forward(buffer, np.ascontiguousarray(X[some]))
         np.testing.assert_array_equal(part, whole[some])
     for block in (1, 10, 1000):
-        monkeypatch.setattr(module, "_EVALUATED", block)
+        monkeypatch.setattr(engine, "_evaluated", block)
         np.testing.assert_array_equal(engine.forward(buffer, X), whole)
 
 
 @each_dtype
-def test_threads_do_not_matter_to_outputs(dtype):
+def test_threads_do_not_matter_to_outputs(dtype, monkeypatch):
+    monkeypatch.setattr(module, "_APART", 1)
     engine, buffer = drawn([nn.Linear(7, 33), nn.GELU(), nn.Linear(33, 3)], dtype)
     X = np.random.default_rng(0).normal(size=(1000, 7)).astype(dtype)
     one = on_threads(1, lambda: engine.forward(buffer, X))
     np.testing.assert_array_equal(engine.forward(buffer, X), one)
+
+
+@each_dtype
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_threads_share_what_they_evaluate_in(threads, dtype, monkeypatch):
+    """Each in its own part of it; some of them may find nothing left, or have none to do."""
+    engine, buffer = drawn([nn.Linear(7, 33), nn.GELU(), nn.Linear(33, 3)], dtype)
+    X = np.random.default_rng(0).normal(size=(1000, 7)).astype(dtype)
+    one = on_threads(1, lambda: engine.forward(buffer, X))
+    monkeypatch.setattr(module, "_APART", 1)
+    monkeypatch.setattr(module, "n_threads", lambda: threads)
+    for n in (1, 7, 8, 9, 17, 100, 129, 257, 999, 1000):
+        for _ in range(5):
+            np.testing.assert_array_equal(engine.forward(buffer, X[:n]), one[:n])
 
 
 def test_a_call_leaves_nothing_for_the_next():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fastkb import nn
+from fastkb.nn.ops.layers import DENSE_OPERATIONS, OPERATIONS
 from fastkb.nn.ops.operation import Layer, Operation, Row, nothing
 from fastkb.nn.program import engine as engine_module
 from fastkb.nn.program.interpreter import interpreter
@@ -43,7 +44,7 @@ def _scale_backward(row, parameters, transposed, values, deltas, span, sizes):
             deltas[into] = deltas[into] + delta if row.accumulate & 1 else delta
 
 
-def _scale_gradients(row, block, gradients, values, deltas, ones, sizes):
+def _scale_gradients(row, block, gradients, values, deltas, ones, room, sizes):
     source, target = row.source * sizes.capacity, row.target * sizes.capacity
     for j in range(row.outputs):
         weight = bias = 0.0
@@ -102,10 +103,10 @@ class Shortcut(Layer):
     def draw(self, rng):
         return {"weight": rng.normal(size=self.features), "bias": np.ones(self.features)}
 
-    def rows(self, read, width, following):
+    def rows(self, read, shape, following):
         return [
-            Row(SCALE, (read,), width, self.shapes()),
-            Row(ADD, (read, following), width, {}, (self.slope,)),
+            Row(SCALE, (read,), shape[0], self.shapes()),
+            Row(ADD, (read, following), shape[0], {}, (self.slope,)),
         ]
 
 
@@ -159,10 +160,19 @@ def loss_by_hand(state, layers, X, y, l2):
 
 def test_the_packages_own_networks_share_one_interpreter():
     plain = interpreter(frozenset())
+    assert plain.operations == DENSE_OPERATIONS
     assert interpreter(frozenset(plain.operations)) is plain
     other = interpreter(frozenset({SCALE}))
     assert other is interpreter(frozenset({SCALE, *plain.operations}))
-    assert other.operations == (*plain.operations, SCALE)
+    assert other.operations == (*OPERATIONS, SCALE)
+
+
+def test_networks_of_images_share_another():
+    images = interpreter(frozenset(OPERATIONS))
+    assert images.operations == OPERATIONS
+    assert images is not interpreter(frozenset())
+    for operation in set(OPERATIONS).difference(DENSE_OPERATIONS):
+        assert interpreter(frozenset({operation})) is images
 
 
 @each_dtype
@@ -290,7 +300,7 @@ def test_a_file_of_a_layer_that_nobody_has_defined(tmp_path, monkeypatch):
 
 
 def test_widths_must_fit():
-    with pytest.raises(ValueError, match="layer 1 takes 4 inputs, and the layers before it give 3"):
+    with pytest.raises(ValueError, match=r"layer 1, Shortcut\(.*\), takes 4 inputs, and gets 3"):
         nn.Sequential(nn.Linear(2, 3), Shortcut(4))
 
 

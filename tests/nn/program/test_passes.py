@@ -164,7 +164,7 @@ def prepare(case):
         case.dtype.name,
     )
     blocking = program.blocking
-    capacity = -(-len(case.X) // blocking.mr) * blocking.mr
+    capacity = -(-len(case.X) // program.unit) * program.unit
     parameters = np.zeros(program.parameters, case.dtype)
     for index, row in enumerate(case.rows):
         if row.weights is not None:
@@ -180,7 +180,7 @@ def prepare(case):
         case.targets if labelled else np.zeros(0, np.int64),
         np.zeros((1, 0), case.dtype) if case.weights is None else case.weights[None, :],
     )
-    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, 0)
+    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, 0, program.unit)
     return Ours(case, program, parameters, scratch, data, sizes)
 
 

@@ -28,6 +28,7 @@ from fastkb.nn.program.schedule import (
     _claim,
     _open,
     new_control,
+    no_control,
 )
 from fastkb.nn.program.step import (
     BY_NOTHING,
@@ -146,12 +147,12 @@ def new_state(network, optimizer, members=(0,)):
     )
 
 
-def scratch_for(program, batch):
+def scratch_for(program, batch, threads=1):
     """Scratch, and the sizes that belong to it."""
-    blocking = program.blocking
-    capacity = -(-batch // blocking.mr) * blocking.mr
-    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, 0)
-    return new_scratch(program, capacity), sizes
+    blocking, unit = program.blocking, program.unit
+    capacity = -(-batch // unit) * unit
+    sizes = Sizes(blocking.mr, blocking.nr, blocking.width, capacity, 0, unit)
+    return new_scratch(program, capacity, threads=threads), sizes
 
 
 def train(
@@ -161,7 +162,7 @@ def train(
     """Run the steps of an order; the losses. With `parts` on so many threads."""
     order = np.ascontiguousarray(np.atleast_2d(order))
     members, count = order.shape
-    room, sizes = scratch_for(network.program, batch)
+    room, sizes = scratch_for(network.program, batch, threads)
     data = network.data
     if weights is None:
         weights = np.repeat(data.weights, members, axis=0)
@@ -524,7 +525,8 @@ def test_evaluation(dtype, architecture, n, capacity):
     def outputs_of(inputs, capacity):
         scratch, sizes = scratch_for(network.program, capacity)
         out = np.full((len(inputs), network.program.outputs), np.nan, dtype)
-        evaluate(parameters, network.program.layers, scratch, inputs, sizes, out)
+        sizes = sizes._replace(observations=sizes.capacity)
+        evaluate(parameters, network.program.layers, scratch, inputs, sizes, out, no_control())
         return out
 
     out = outputs_of(some, capacity)
@@ -547,7 +549,8 @@ def test_evaluation_agrees_with_the_losses(dtype):
     parameters = draw_parameters(network)
     scratch, sizes = scratch_for(network.program, 53)
     out = np.empty((53, 4), dtype)
-    evaluate(parameters, network.program.layers, scratch, network.inputs, sizes, out)
+    sizes = sizes._replace(observations=sizes.capacity)
+    evaluate(parameters, network.program.layers, scratch, network.inputs, sizes, out, no_control())
     state = new_state(network, SGD(0.1))
     loss = train(network, state, np.arange(53), SGD(0.1), batch=53)[0, 0]
     expected, _ = networks.cross_entropy(out.astype(float), network.targets)
