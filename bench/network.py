@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from bench import trainers
 from bench.bounds import Bound, step_bound
+from bench.rivals import Call
 from bench.work import FASTKB, Absent, Contender
 
 if TYPE_CHECKING:
@@ -24,6 +26,26 @@ EPS = 1e-3
 # Euclidean distance of the parameters after all steps, against their size.
 TOLERANCE = 1e-3
 COMPARED = 17  # every so many members of an ensemble
+
+
+def offered(name: str, make: Callable[[], Call], scale: float) -> Contender | Absent:
+    """A rival whose call is made now, or the reason why it cannot run here."""
+    try:
+        if name == COMPILED and (reason := trainers.why_not_compiled()):
+            return Absent(name, reason)
+        return Contender(name, make(), scale)
+    except ImportError as error:
+        return Absent(name, f"{error.name} is not installed")
+
+
+def farthest(ours: list[trainers.Parameters], theirs: list[trainers.Parameters]) -> float:
+    """The largest Euclidean distance of two arrays of one name, against the size of ours."""
+    worst = 0.0
+    for one, other in zip(ours, theirs, strict=True):
+        for name, values in one.items():
+            distance = float(np.linalg.norm(values - other[name]) / np.linalg.norm(values))
+            worst = max(worst, distance if distance < np.inf else np.inf)  # NaN too
+    return worst
 
 
 @dataclass(frozen=True)
@@ -126,12 +148,7 @@ class Step:
     def rival(self, name: str) -> Contender | Absent:
         if self.members and name != JAX:
             raise ValueError(f"{self.name}: {name} trains one network")
-        try:
-            if name == COMPILED and (reason := trainers.why_not_compiled()):
-                return Absent(name, reason)
-            return Contender(name, self._trainer(name), self._scale)
-        except ImportError as error:
-            return Absent(name, f"{error.name} is not installed")
+        return offered(name, lambda: self._trainer(name), self._scale)
 
     def _trainer(self, name: str) -> Any:
         X, y = self.data
@@ -172,12 +189,7 @@ class Step:
         return trainers.Drawn(starts, order, weights)
 
     def disagreement(self, ours: Any, theirs: Any) -> float:
-        worst = 0.0
-        for one, other in zip(ours, theirs, strict=True):
-            for name, values in one.items():
-                distance = float(np.linalg.norm(values - other[name]) / np.linalg.norm(values))
-                worst = max(worst, distance if distance < np.inf else np.inf)  # NaN too
-        return worst / TOLERANCE
+        return farthest(ours, theirs) / TOLERANCE
 
     def facts(self, ours: Any) -> None:
         return None

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatch
 
+from bench.architectures import LeNet
 from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
+from bench.images import ImageForward, ImageStep
 from bench.kinds import Prediction, Searched
 from bench.machines import MachineBand, MachineFit, MachineValues
 from bench.network import JAX, Step
@@ -117,6 +119,14 @@ STEPS = (
     Step(MIDDLE, 64, steps=30, members=128, epochs=10, rivals_offered=(JAX,)),
 )
 
+LENET = LeNet()
+IMAGES = (
+    ImageStep(LENET, 64, steps=40),
+    ImageStep(LENET, 256, steps=20),
+    ImageForward(LENET, 64),
+    ImageForward(LENET, 256),
+)
+
 PERCEPTRONS = (
     *(Fit(dtype) for dtype in ("float64", "float32")),
     *(Predict(dtype) for dtype in ("float64", "float32")),
@@ -151,6 +161,8 @@ AnyWork = (
     | SchemeInterval
     | PanelIntervals
     | Step
+    | ImageStep
+    | ImageForward
     | Fit
     | Predict
     | MachineFit
@@ -220,6 +232,7 @@ def works(only: Iterable[str] = (), *, quick: bool = False, processes: int = 0) 
         *SCHEMES,
         *PANELS,
         *STEPS,
+        *IMAGES,
         *PERCEPTRONS,
         *MACHINES,
     )
@@ -240,13 +253,15 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _shortened(work: AnyWork) -> AnyWork:
-    if isinstance(work, Predict):
+    if isinstance(work, Predict | ImageForward):
         return work
     if isinstance(work, Fit):
         return replace(work, epochs=QUICK_EPOCHS)
     if isinstance(work, Step):
         members, epochs = min(work.members, QUICK_MEMBERS), min(work.epochs, QUICK_EPOCHS)
         return replace(work, steps=QUICK_STEPS, members=members, epochs=epochs)
+    if isinstance(work, ImageStep):
+        return replace(work, steps=QUICK_STEPS)
     if isinstance(work, Gram | Product):
         return replace(work, n=QUICK_N)
     if isinstance(work, MachineBand):

@@ -9,6 +9,7 @@ import pytest
 import bench.ceilings
 from bench import bounds, kept, registry, report, table
 from bench.gram import Gram
+from bench.images import ImageForward, ImageStep
 from bench.network import Step
 from bench.perceptron import Fit, Predict
 from bench.run import Measured, Row
@@ -39,7 +40,10 @@ def test_quick_works_are_the_same_works_on_fewer_rows():
         ]
         if isinstance(work, Fit):
             assert (quick.dtype, quick.epochs) == (work.dtype, registry.QUICK_EPOCHS)
-        elif isinstance(work, Predict):
+        elif isinstance(work, ImageStep):
+            assert (quick.architecture, quick.batch) == (work.architecture, work.batch)
+            assert quick.steps == registry.QUICK_STEPS
+        elif isinstance(work, Predict | ImageForward):
             assert quick == work
         elif isinstance(work, Step):
             assert (quick.widths, quick.batch) == (work.widths, work.batch)
@@ -110,6 +114,7 @@ def test_a_report_keeps_its_figures_and_writes_the_pages(tmp_path, monkeypatch, 
     monkeypatch.setattr(registry, "BANDS", ())
     monkeypatch.setattr(registry, "INTERVALS", ())
     monkeypatch.setattr(registry, "STEPS", ())
+    monkeypatch.setattr(registry, "IMAGES", ())
     monkeypatch.setattr(registry, "PERCEPTRONS", ())
     monkeypatch.setattr(registry, "SCHEMES", ())
     monkeypatch.setattr(registry, "PANELS", ())

@@ -66,7 +66,7 @@ class Drawn(NamedTuple):
 TRIED = 0.2
 
 
-def _fastest(forms: list[Call]) -> Call:
+def fastest(forms: list[Call]) -> Call:
     """The one whose best run is the shortest."""
 
     def seconds(call: Call) -> float:
@@ -116,7 +116,7 @@ def torch_eager(job: Training) -> Call:
         return [{k: v.numpy().copy() for k, v in network.state_dict().items()}]
 
     forms = ({"foreach": False}, {"foreach": True}, {"fused": True})
-    return _fastest([functools.partial(train, **form) for form in forms])
+    return fastest([functools.partial(train, **form) for form in forms])
 
 
 @functools.cache
@@ -124,7 +124,7 @@ def why_not_compiled() -> str:
     """Why ``torch.compile`` does not work on this machine; empty if it does."""
     import torch
 
-    _compile_in_this_process()
+    compile_in_this_process()
     try:
         with warnings.catch_warnings():  # that its own modules import what it has deprecated
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -135,7 +135,7 @@ def why_not_compiled() -> str:
     return ""
 
 
-def _compile_in_this_process() -> None:
+def compile_in_this_process() -> None:
     """Start no processes that compile: they would be there while others are timed."""
     import torch._inductor.config
 
@@ -153,7 +153,7 @@ def torch_compiled(job: Training) -> Call:
     from torch.nn import functional
 
     X, y, first = _tensors(job)
-    _compile_in_this_process()
+    compile_in_this_process()
     # What was compiled for other sizes would make this work's sizes variables.
     torch._dynamo.reset()
 
@@ -195,7 +195,7 @@ def torch_compiled(job: Training) -> Call:
         return [{name: value.numpy() for name, value in parameters.items()}]
 
     modes = ("default", "max-autotune-no-cudagraphs")
-    return _fastest([functools.partial(train, compiled(mode)) for mode in modes])
+    return fastest([functools.partial(train, compiled(mode)) for mode in modes])
 
 
 def _jax_step(job: Training) -> Any:
@@ -337,7 +337,7 @@ def jax_one(job: Training) -> Call:
         return train
 
     forms = itertools.product((_jax_scanned, _jax_looped), (False, True))
-    return _fastest([caller(*form) for form in forms])
+    return fastest([caller(*form) for form in forms])
 
 
 def jax_many(job: Training, drawn: Drawn, shown: range) -> Call:

@@ -1,0 +1,152 @@
+"""The works "a step of training" and "outputs" of networks of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench import image_trainers
+from bench.architectures import Architecture
+from bench.bounds import Bound, layers_forward_bound, layers_step_bound
+from bench.network import COMPILED, JAX, SEED, TOLERANCE, TORCH, farthest, offered
+from bench.trainers import Parameters
+from bench.work import FASTKB, Absent, Contender
+
+if TYPE_CHECKING:
+    from bench.ceilings import Ceilings
+
+# Forty such steps move the last layer's bias by fifty tolerances. Where two of a pooling's four values
+# are nearly the same, rounding decides which one gets the gradient; with five times the rate, one such
+# case among the first steps grows to more than a tolerance within forty, whoever trains.
+RATE = 0.01
+
+
+def drawn(architecture: Architecture, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of normal noise, and classes.  # shape: (n, channels, height, width), (n,)"""
+    rng = np.random.default_rng(SEED)
+    X = rng.standard_normal((n, *architecture.shape), np.float32)
+    return X, rng.integers(0, architecture.classes, n)
+
+
+@dataclass(frozen=True)
+class ImageStep:
+    """One step of stochastic gradient descent among many, by cross-entropy, float32."""
+
+    architecture: Architecture
+    batch: int
+    steps: int  # of the one epoch
+
+    group = "Network of images"
+    rivals = (JAX, TORCH, COMPILED)
+
+    @property
+    def name(self) -> str:
+        return f"image-step-{self.architecture.name}-{self.batch}"
+
+    @property
+    def title(self) -> str:
+        return f"SGD step, {self.architecture.title}, batch {self.batch}"
+
+    @cached_property
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        return drawn(self.architecture, self.batch * self.steps)
+
+    @cached_property
+    def first(self) -> Parameters:
+        """The parameters that all start from."""
+        return self.architecture.fastkb(SEED).state_dict()
+
+    def fastkb(self) -> Contender:
+        from fastkb import nn
+
+        X, y = self.data
+        first, layers = self.first, self.architecture.fastkb(SEED).layers
+
+        def fit() -> list[Parameters]:
+            network = nn.Sequential(*layers)
+            network.load_state_dict(first)
+            network.fit(
+                X,
+                y,
+                loss="cross_entropy",
+                optimizer=nn.SGD(lr=RATE),
+                epochs=1,
+                batch_size=self.batch,
+                shuffle=False,
+            )
+            return [network.state_dict()]
+
+        return Contender(FASTKB, fit, 1.0 / self.steps)
+
+    def rival(self, name: str) -> Contender | Absent:
+        make = {
+            JAX: image_trainers.jax_one,
+            TORCH: image_trainers.torch_eager,
+            COMPILED: image_trainers.torch_compiled,
+        }[name]
+        job = image_trainers.Training(self.architecture, *self.data, self.batch, RATE, self.first)
+        return offered(name, lambda: make(job), 1.0 / self.steps)
+
+    def disagreement(self, ours: Any, theirs: Any) -> float:
+        return farthest(ours, theirs) / TOLERANCE
+
+    def facts(self, ours: Any) -> None:
+        return None
+
+    def bound(self, ceilings: Ceilings, facts: Any) -> Bound:
+        products = self.architecture.multiply_adds
+        return layers_step_bound(products, self.batch, ceilings.flop_rate("float32", "gemm"))
+
+
+@dataclass(frozen=True)
+class ImageForward:
+    """The outputs for a batch of images, float32, with the same parameters for everybody."""
+
+    architecture: Architecture
+    batch: int
+
+    group = ImageStep.group
+    rivals = (JAX, TORCH, COMPILED)
+
+    @property
+    def name(self) -> str:
+        return f"image-forward-{self.architecture.name}-{self.batch}"
+
+    @property
+    def title(self) -> str:
+        return f"outputs, {self.architecture.title}, batch {self.batch}"
+
+    @cached_property
+    def _network(self) -> Any:
+        return self.architecture.fastkb(SEED)
+
+    @cached_property
+    def _images(self) -> np.ndarray:
+        return drawn(self.architecture, self.batch)[0]
+
+    def fastkb(self) -> Contender:
+        network, X = self._network, self._images
+        return Contender(FASTKB, lambda: network.forward(X))
+
+    def rival(self, name: str) -> Contender | Absent:
+        make = {
+            JAX: image_trainers.jax_outputs,
+            TORCH: image_trainers.torch_outputs,
+            COMPILED: image_trainers.compiled_outputs,
+        }[name]
+        parameters = self._network.state_dict()
+        given = image_trainers.Given(self.architecture, self._images, parameters)
+        return offered(name, lambda: make(given), 1.0)
+
+    def disagreement(self, ours: Any, theirs: Any) -> float:
+        return farthest([{"outputs": ours}], [{"outputs": theirs}]) / TOLERANCE
+
+    def facts(self, ours: Any) -> None:
+        return None
+
+    def bound(self, ceilings: Ceilings, facts: Any) -> Bound:
+        products = self.architecture.multiply_adds
+        return layers_forward_bound(products, self.batch, ceilings.flop_rate("float32", "gemm"))
