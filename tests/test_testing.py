@@ -6,7 +6,10 @@ import pytest
 
 from fastkb import kernels, nn
 from fastkb.nn.ops import operation
-from fastkb.nn.ops.operation import Layer, Operation
+from fastkb.nn.ops.operation import (
+    Layer,
+    Operation,
+)
 from fastkb.runtime.threads import n_threads
 from fastkb.scalar.kernels import Kernel as Row
 from fastkb.scalar.kernels import find

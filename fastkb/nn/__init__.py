@@ -11,7 +11,7 @@ Optimisers: :class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :cl
 `ensemble.py`     :class:`Ensemble` and :func:`bootstrap_fit`
 `loading.py`      :func:`load`; `files.py` has the formats, `description.py` their text
 `earlier.py`      what version 0.1.0 pickled
-`checks.py`       layers, data, losses, and how networks are trained
+`checks.py`       layers, losses, and how networks are trained; `observations.py`: their data
 `ops/`            layers and losses
 `program/`        the compiled program of a network: its steps and passes
 `training/`       epochs, first parameters, many networks side by side
@@ -30,6 +30,8 @@ from fastkb.nn.ops.layers import (
     GELU,
     AdaptiveAvgPool2d,
     AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
     Conv2d,
     Flatten,
     Identity,
@@ -37,6 +39,7 @@ from fastkb.nn.ops.layers import (
     Linear,
     MaxPool2d,
     ReLU,
+    Residual,
     Sigmoid,
     Sign,
     Softplus,
@@ -62,6 +65,8 @@ __all__ = [
     "AdamW",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Constant",
     "Conv2d",
     "Cosine",
@@ -75,6 +80,7 @@ __all__ = [
     "RMSprop",
     "ReLU",
     "ReduceOnPlateau",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Sign",

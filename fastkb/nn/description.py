@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from fastkb.checks.choices import check_choice
-from fastkb.nn.ops.operation import CLASSES
+from fastkb.nn.ops.operation import (
+    CLASSES,
+)
 from fastkb.nn.optim import optimizers, schedules
 from fastkb.storage.checks import check_entries
 
@@ -32,8 +34,8 @@ def layer_classes() -> dict[str, type]:
     return {name: kind for name, kind in CLASSES.items() if "__dataclass_params__" in vars(kind)}
 
 
-# Arguments that are schedules.
-_NESTED = ("schedule", "then")
+# Arguments that are schedules, a layer, and layers that a class takes one by one.
+_SCHEDULES, _LAYER, _LAYERS = ("schedule", "then"), "shortcut", "layers"
 
 
 def describe(what: str, thing: Any, known: Mapping[str, type]) -> dict[str, Any]:
@@ -69,8 +71,12 @@ def describe(what: str, thing: Any, known: Mapping[str, type]) -> dict[str, Any]
     arguments = {}
     for name in (each.name for each in fields(kind)):
         value = getattr(thing, name)
-        if name in _NESTED and value is not None:
+        if name in _SCHEDULES and value is not None:
             value = describe(f"{name} of {what}", value, SCHEDULES)
+        elif name == _LAYER and value is not None:
+            value = describe(f"{name} of {what}", value, known)
+        elif name == _LAYERS:
+            value = [describe(f"layer {k} of {what}", one, known) for k, one in enumerate(value)]
         elif isinstance(value, np.generic):
             value = value.item()
         arguments[name] = list(value) if isinstance(value, tuple) else value
@@ -94,13 +100,18 @@ def make(what: str, text: Any, known: Mapping[str, type]) -> Any:
     """
     check_entries(what, text, {"name": (str,), "arguments": (dict,)})
     kind = known[check_choice(f"the name of {what}", text["name"], tuple(known))]
-    arguments = {}
+    arguments, layers = {}, []
     for name, value in text["arguments"].items():
-        if name in _NESTED and value is not None:
+        if name in _SCHEDULES and value is not None:
             value = make(f"{name} of {what}", value, SCHEDULES)
+        elif name == _LAYER and value is not None:
+            value = make(f"{name} of {what}", value, known)
+        elif name == _LAYERS and isinstance(value, list):
+            layers = [make(f"layer {k} of {what}", one, known) for k, one in enumerate(value)]
+            continue
         arguments[name] = tuple(value) if isinstance(value, list) else value
     try:
-        made = kind(**arguments)
+        made = kind(*layers, **arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what}: {error}") from error
     if describe(what, made, known) != text:

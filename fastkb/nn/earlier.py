@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.nn.ops.dense import DENSE
-from fastkb.nn.ops.operation import BIAS, WEIGHT
+from fastkb.nn.ops.storage import BIAS, WEIGHT
 from fastkb.tile.blocking import NetworkBlocking
 
 

@@ -25,9 +25,14 @@ import numpy as np
 
 from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import LARGEST_WHOLE, check_whole
-from fastkb.nn.checks import check_layers
+from fastkb.nn.checks import (
+    check_layers,
+)
 from fastkb.nn.description import OPTIMIZERS, describe, layer_classes, make
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.operation import (
+    Layer,
+    leaves,
+)
 from fastkb.nn.program.step import State
 from fastkb.nn.program.store import Store
 from fastkb.nn.training.fitting import Progress
@@ -155,23 +160,22 @@ def _prefixes(optimizer: Any) -> list[str]:
     return [prefix for prefix, is_used in zip(_PREFIXES, used, strict=True) if is_used]
 
 
-def parameter_shapes(layers: Sequence[Layer]) -> dict[str, tuple[int, ...]]:
-    """The parameters of layers, by torch's names."""
+def parameter_shapes(layers: Sequence[Layer], *, buffers: bool) -> dict[str, tuple[int, ...]]:
+    """The parameters of layers, and their buffers if they are wanted, by torch's names."""
     return {
-        f"{place}.{name}": shape
-        for place, layer in enumerate(layers)
-        for name, shape in layer.shapes().items()
+        f"{layer_name}.{name}": shape
+        for layer_name, layer in leaves(layers)
+        for name, shape in (layer.shapes() | (layer.buffers() if buffers else {})).items()
     }
 
 
 def _check_headers(saved: Saved, headers: Mapping[str, Any]) -> None:
     """Whether the arrays are those of the network and of its optimiser."""
     assert saved.dtype is not None
-    shapes = parameter_shapes(saved.layers)
     expected = {
         prefix + name: shape
         for prefix in _prefixes(saved.progress.optimizer)
-        for name, shape in shapes.items()
+        for name, shape in parameter_shapes(saved.layers, buffers=not prefix).items()
     }
     check_arrays(headers, expected, saved.dtype)
 

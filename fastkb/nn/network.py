@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,16 +16,23 @@ from fastkb.nn.checks import (
     LOSSES,
     as_parameter,
     check_dtype,
-    check_inputs,
     check_layers,
-    check_observations,
     check_state,
     check_trainable,
     check_training,
-    check_validation,
 )
 from fastkb.nn.files import Saved, parameter_shapes, put_arrays, take_arrays, write
-from fastkb.nn.ops.operation import input_shape, output_shape
+from fastkb.nn.observations import (
+    check_batches,
+    check_inputs,
+    check_observations,
+    check_validation,
+)
+from fastkb.nn.ops.normalization import BATCHES
+from fastkb.nn.ops.operation import (
+    input_shape,
+    output_shape,
+)
 from fastkb.nn.optim.optimizers import SGD, find_optimizer
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State
@@ -40,12 +47,12 @@ _KEPT = 4
 
 
 class Sequential:
-    """Layers, one behind the other.
+    """Layers, one behind the other; trained in compiled code, to the same bits on any number of threads.
 
     Parameters
     ----------
     *layers : layer
-        Linear layers and activations of :mod:`fastkb.nn`, whose widths fit together.
+        Layers of :mod:`fastkb.nn`, each of which takes what the one before it gives.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
         Seed of the first weights and of what training draws; None: :meth:`fit`'s seed.
     dtype : {"float32", "float64"}, optional
@@ -62,11 +69,6 @@ class Sequential:
     ------
     TypeError, ValueError
         For things that are no layers, or do not fit together.
-
-    Notes
-    -----
-    Training runs whole epochs in compiled code; a new architecture compiles nothing. Results are the same
-    to the last bit on any number of threads.
 
     Examples
     --------
@@ -124,13 +126,22 @@ class Sequential:
             self._key = key_from_rng(None)
         if self._store is None or self._state is None:
             # Stored together, after all that can fail for lack of memory.
-            store = Store(self.layers, np.dtype(self._dtype or dtype))
+            store = self._new_store(np.dtype(self._dtype or dtype))
             state = store.empty_state(1, False, False)
             if draw:
                 first = self._key if self._first is None else self._first
                 store.initialize(first, 0, state.parameters[0])
             self._dtype, self._store, self._state = store.dtype, store, state
         return self._store, self._state, self._key
+
+    def _new_store(self, dtype: np.dtype) -> Store:
+        """An engine at once, where the layers know the shape of the inputs."""
+        shape = input_shape(self.layers)
+        if not shape or None in shape:
+            return Store(self.layers, dtype)
+        engine = Engine(self.layers, dtype)
+        self._engines[cast("tuple[int, ...]", shape)] = engine
+        return engine
 
     def _ready_for(self, inputs: np.ndarray) -> tuple[Engine, State, np.ndarray]:
         """Engine for inputs like these, state and seed."""
@@ -220,7 +231,8 @@ class Sequential:
             for a Linear layer at place 0, and so on.
         """
         store, state, _ = self._ready(np.dtype(np.float64))
-        return store.take(state.parameters[0])
+        found = store.take(state.parameters[0])
+        return {k: v.astype(np.int64) if k.endswith(BATCHES) else v for k, v in found.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over parameters, of this package or of PyTorch.
@@ -240,7 +252,7 @@ class Sequential:
         arrays = {name: as_parameter(name, value) for name, value in state_dict.items()}
         single = all(array.dtype == np.float32 for array in arrays.values())
         dtype = self._dtype or np.dtype(np.float32 if single else np.float64)
-        check_state(arrays, parameter_shapes(self.layers), dtype)
+        check_state(arrays, parameter_shapes(self.layers, buffers=True), dtype)
         store, state, _ = self._ready(dtype, draw=False)
         for name, array in arrays.items():
             store.put(name, array, state.parameters[0])
@@ -263,16 +275,14 @@ class Sequential:
 
         Notes
         -----
-        The file holds all that :meth:`fit` resumes from, but for its arguments and the data: layers,
-        parameters, the optimiser with its schedule and state, seeds, history. Nothing of it is executed.
+        The file holds what :meth:`fit` resumes from, but for its arguments and data. Nothing is executed.
 
         Parameters stand under the names of :meth:`state_dict`, and the optimiser's state under names
         with a slash. So PyTorch takes the parameters of a ``.safetensors`` file by ::
 
             module.load_state_dict({k: v for k, v in load_file(path).items() if "/" not in k})
 
-        with `load_file` of ``safetensors.torch``, and NumPy those of a ``.npz`` file as
-        ``np.load(path)["0.weight"]``.
+        with `load_file` of ``safetensors.torch``.
 
         Examples
         --------
@@ -301,7 +311,7 @@ class Sequential:
         self._store = self._state = None
         self._engines = {}
         if saved.arrays and saved.dtype is not None:
-            self._store = Store(self.layers, saved.dtype)
+            self._store = self._new_store(saved.dtype)
             self._state = put_arrays(self._store, saved.arrays, saved.progress.optimizer)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -384,6 +394,7 @@ class Sequential:
         data = check_observations(X, y, sample_weight, self.layers, loss, self._dtype)
         validation = check_validation(validation_data, self.layers, loss, data.inputs.dtype)
         settings = settings.for_rows(len(data.inputs))
+        check_batches(self.layers, data.inputs, settings.batch_size)
         if rng is not None:
             self._key = key_from_rng(rng)
         engine, state, key = self._ready_for(data.inputs)

@@ -8,7 +8,9 @@ import pytest
 import fastkb.testing  # noqa: F401 - defines layers, which are none of fastkb.nn's
 from fastkb import nn
 from fastkb.nn.description import OPTIMIZERS, SCHEDULES, describe, layer_classes, make
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.operation import (
+    Layer,
+)
 
 THINGS = {
     "LAYERS": [
@@ -18,7 +20,10 @@ THINGS = {
         nn.Conv2d(1, 2, 3), nn.Conv2d(2, 4, (3, 2), 2, (1, 0), 1, 2, False, "he"),
         nn.MaxPool2d(2), nn.MaxPool2d((3, 2), 2, 1, 1, True), nn.AvgPool2d(2),
         nn.AvgPool2d(2, 1, 1, True, False), nn.AdaptiveAvgPool2d(1), nn.AdaptiveAvgPool2d((2, 3)),
-        nn.Flatten(),
+        nn.Flatten(), nn.BatchNorm2d(3), nn.BatchNorm2d(3, 0.1, None, False),
+        nn.BatchNorm1d(2, momentum=0.5),
+        nn.Residual(nn.Tanh()),
+        nn.Residual(nn.Residual(nn.ELU(0.3), shortcut=nn.Tanh()), shortcut=nn.Conv2d(1, 2, (1, 3))),
     ],
     "SCHEDULES": [
         nn.Constant(), nn.Step(3), nn.Step(np.int64(3), 0.7), nn.Cosine(5, 1e-300), nn.WarmUp(4),

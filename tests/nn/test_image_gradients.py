@@ -115,6 +115,16 @@ def test_training_gives_the_same_bits_on_any_number_of_threads(optimizer, option
             np.testing.assert_array_equal(value, found[0][name], err_msg=name)
 
 
+@pytest.fixture
+def torch():
+    """PyTorch on one thread: the networks are so small that others would only wait."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch
+    torch.set_num_threads(threads)
+
+
 def torchs(torch, state, name, X, y, order):
     """The parameters that PyTorch has after a step for each row of `order`."""
     T = torch.nn
@@ -136,12 +146,11 @@ def torchs(torch, state, name, X, y, order):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float64", 1e-9)])
 @pytest.mark.parametrize("name", ["momentum", "adam"])
-def test_a_hundred_steps_are_torchs(dtype, tolerance, name):
+def test_a_hundred_steps_are_torchs(torch, dtype, tolerance, name):
     """Adam divides by gradients that may be rounding errors: there PyTorch does not agree with itself.
 
     With the observations of each batch in another order, it finds parameters that differ by 2e-2.
     """
-    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((16 * 100, 1, 32, 32)).astype(dtype), rng.integers(0, 10, 1600)
     network = nn.Sequential(*LENET, rng=0, dtype=dtype)

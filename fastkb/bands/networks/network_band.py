@@ -12,10 +12,12 @@ from fastkb.bands.models.models import GivenData, Prediction
 from fastkb.bands.models.refits import Center, collect
 from fastkb.nn.checks import (
     check_fit_params,
-    check_inputs,
     check_network_labels,
     check_network_response,
     check_network_scheme,
+)
+from fastkb.nn.observations import (
+    check_inputs,
 )
 from fastkb.resample.response_schemes import ResponseScheme
 from fastkb.storage.checkpoint import Checkpoint

@@ -21,25 +21,13 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
+from fastkb.nn.ops.storage import Storage
 from fastkb.runtime import inline
 from fastkb.runtime.jit import switch
-from fastkb.tile.blocking import NetworkBlocking
-
-#: Names of tensors, as PyTorch has them: weights, and intercepts, which a penalty spares.
-WEIGHT, BIAS = "weight", "bias"
-
 
 #: How a value stands in the buffers. In rows: one for each observation. In lanes: see
 #: :mod:`fastkb.tile.lanes.windows`. An operation that takes any writes what it reads.
 ROWS, LANES, ANY = "rows", "lanes", "any"
-
-
-class Size(NamedTuple):
-    """Elements that a row takes of the buffers."""
-
-    weights: int
-    biases: int
-    transposed: int
 
 
 #: A shape of which not all sizes are known before there are data; None: nothing is known.
@@ -52,60 +40,29 @@ def shown(shape: tuple[int | None, ...]) -> str:
     return f"({inner},)" if len(shape) == 1 else f"({inner})"
 
 
-class Piece(NamedTuple):
-    """A block of a row's parameters, as its own rules read it, and the runs of the buffer that it is."""
+class Across(NamedTuple):
+    """What an operation does that needs all observations of a batch before any of them goes on.
 
-    panel: int
-    input: int  # of a convolution: rows of taps
-    input_stop: int
-    begin: int
-    end: int
-    bias_begin: int
-    bias_end: int
+    It reads one value. What all threads read stands at ``sizes.shared + row.shared`` of the values.
 
-
-class Storage:
-    """How a row's tensors stand in the buffers: in C order, and in one block.
-
-    A row is an element of :data:`fastkb.nn.program.layout.LAYER`. Whatever else an operation stores its
-    tensors as, padding holds zeros.
+    Attributes
+    ----------
+    reduce : callable
+        ``(row, values, deltas, span, sizes)``: of some observations, what :attr:`combine` makes
+        statistics of; at ``row.extra`` of the values.
+    combine : callable
+        ``(row, parameters, values, deltas, sizes)``: the batch's statistics, before the forward rule.
+    reduce_back, combine_back : callable
+        The same of the deltas, before the backward rule; at ``row.extra`` of the deltas.
+    settle : callable
+        ``(row, parameters, values, sizes)``: what becomes of the row's buffers after an update.
     """
 
-    def place(
-        self, row: Any, shapes: Mapping[str, tuple[int, ...]], sizes: NetworkBlocking
-    ) -> Size:
-        """What the row takes; what its rules read of the row beside that is written there."""
-        counts = (math.prod(shapes.get(name, (0,))) for name in (WEIGHT, BIAS))
-        weights, biases = (-(-count // sizes.nr) * sizes.nr for count in counts)
-        return Size(weights, biases, 0)
-
-    def pieces(self, row: Any, sizes: NetworkBlocking) -> Iterator[Piece]:
-        """Cut the row's parameters, the same for any number of threads."""
-        begin, end, bias_end = (int(row[name]) for name in ("weights", "biases", "biases_end"))
-        yield Piece(0, 0, 0, begin, end, end, bias_end)
-
-    def room(self, row: Any, sizes: NetworkBlocking) -> int:
-        """Elements that a thread needs for itself while it computes the gradient of a block."""
-        return 0
-
-    def put(
-        self, row: Any, name: str, buffer: np.ndarray, tensor: np.ndarray, sizes: NetworkBlocking
-    ) -> None:
-        """Store a tensor of PyTorch's shape."""
-        self.run(row, name, buffer)[: tensor.size] = tensor.ravel()
-
-    def take(
-        self, row: Any, name: str, buffer: np.ndarray, shape: Sequence[int], sizes: NetworkBlocking
-    ) -> np.ndarray:
-        """The tensor, of PyTorch's shape: a copy."""
-        return self.run(row, name, buffer)[: math.prod(shape)].reshape(shape).copy()
-
-    @staticmethod
-    def run(row: Any, name: str, buffer: np.ndarray) -> np.ndarray:
-        """The part of a buffer where a tensor of this name stands: a view."""
-        ends = ("weights", "biases") if name == WEIGHT else ("biases", "biases_end")
-        begin, end = (int(row[each]) for each in ends)
-        return buffer[begin:end]
+    reduce: Callable
+    combine: Callable
+    reduce_back: Callable
+    combine_back: Callable
+    settle: Callable
 
 
 class Operation(NamedTuple):
@@ -137,6 +94,8 @@ class Operation(NamedTuple):
         the batch: then norms bound it, and a large network's need not be looked at.
     reads, writes : {"any", "rows", "lanes"}
         How what it reads has to stand, and how what it writes stands.
+    across : Across, optional
+        What it does between observations of a batch.
     """
 
     name: str
@@ -149,6 +108,7 @@ class Operation(NamedTuple):
     inner_products: bool = False
     reads: str = ROWS
     writes: str = ROWS
+    across: Across | None = None
 
 
 class Rules(NamedTuple):
@@ -158,6 +118,11 @@ class Rules(NamedTuple):
     backward: Any
     gradients: Any
     turn: Any
+    reduce: Any
+    combine: Any
+    reduce_back: Any
+    combine_back: Any
+    settle: Any
 
 
 def nothing(*arguments):
@@ -171,11 +136,16 @@ def rules_of(operations: Sequence[Operation]) -> Rules:
     ----------
     operations : sequence of Operation
     """
+
+    def of(operation: Operation, rule: str) -> Callable:
+        if rule not in Across._fields:
+            return getattr(operation, rule)
+        return nothing if operation.across is None else getattr(operation.across, rule)
+
     return Rules(
         *(
             switch(
-                [inline(getattr(one, rule), references=False) for one in operations],
-                references=False,
+                [inline(of(one, rule), references=False) for one in operations], references=False
             )
             for rule in Rules._fields
         )
@@ -201,6 +171,10 @@ class Row(NamedTuple):
     kept : int
         Elements for each observation that the forward rule leaves for the backward rule, at
         ``row.extra``.
+    shared : int
+        Elements that all observations share, see :class:`Across`.
+    buffers : mapping of str to tuple of int
+        Shapes of what it keeps beside its parameters, and is not trained.
     work : int
         Multiply-adds of the forward rule for one observation, about.
     activation, parameter, from_output
@@ -215,12 +189,14 @@ class Row(NamedTuple):
     numbers: tuple[float, ...] = ()
     window: tuple[int, ...] = ()
     kept: int = 0
+    shared: int = 0
+    buffers: Mapping[str, tuple[int, ...]] = {}
     work: int = 0
     activation: int = 0
     parameter: float = 0.0
     from_output: bool = True
     shape: tuple[int, ...] = ()  # of what it writes, for each observation; empty: (outputs,)
-    layer: int = -1  # place of the layer that its tensors are of
+    layer: str = ""  # name of the layer that its tensors are of
     lanes: bool = False  # whether what it writes stands in lanes
 
 
@@ -246,6 +222,11 @@ class Layer:
         super().__init_subclass__(**options)
         own = cls.__module__.startswith(_OWN)
         CLASSES[cls.__name__ if own else f"{cls.__module__}:{cls.__qualname__}"] = cls
+
+    @property
+    def parts(self) -> dict[str, Layer]:
+        """The layers that it is made of, by their names within it; none of one that has rows."""
+        return {}
 
     @property
     def widths(self) -> tuple[int, int] | None:
@@ -292,12 +273,24 @@ class Layer:
         """The smallest shape that it takes."""
         return (1,) if self.widths is None else (self.widths[0],)
 
+    def check_batch(self, shape: tuple[int, ...], observations: int) -> None:
+        """Refuse a batch of so many observations of a shape, where training could make nothing of it.
+
+        Raises
+        ------
+        ValueError
+        """
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of its tensors, by the names WEIGHT and BIAS."""
         return {}
 
+    def buffers(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what it keeps beside its tensors, and is not trained, by PyTorch's names."""
+        return {}
+
     def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Its first tensors."""
+        """Its first tensors, and buffers that are not zero."""
         return {}
 
     def rows(self, read: int, shape: tuple[int, ...], following: int) -> list[Row]:
@@ -322,9 +315,39 @@ class Layer:
         return [Row(self.operation, (read,), outputs, self.shapes(), work=work)]
 
 
+def leaves(layers: Mapping[str, Layer] | Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
+    """The layers of a network that have rows, by their names, in the order of their parameters.
+
+    A layer's name is its place, and within a layer that is made of others it goes on after a dot.
+    """
+    if not isinstance(layers, Mapping):
+        layers = {str(place): layer for place, layer in enumerate(layers)}
+    for name, layer in layers.items():
+        if layer.parts:
+            yield from ((f"{name}.{own}", leaf) for own, leaf in leaves(layer.parts))
+        else:
+            yield name, layer
+
+
 def input_shape(layers: Sequence[Layer]) -> tuple[int | None, ...]:
     """The shape that a network takes, as far as it is known, without the observations; (): any."""
     return next((layer.takes for layer in layers if layer.takes is not None), ())
+
+
+def check_batch(layers: Sequence[Layer], shape: tuple[int, ...], observations: int) -> None:
+    """Whether each layer can be trained on a batch of so many observations, see the layers' own.
+
+    Raises
+    ------
+    ValueError
+        If one cannot, naming it.
+    """
+    for place, layer in enumerate(layers):
+        try:
+            layer.check_batch(shape, observations)
+        except ValueError as error:
+            raise ValueError(f"layer {place}, {layer!r}, {error}") from None
+        shape = layer.gives(shape)
 
 
 def known_shape(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,10 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.nn.checks import Observations
+from fastkb.nn.observations import (
+    Observations,
+)
 from fastkb.nn.ops.layers import lower
 from fastkb.nn.ops.losses import Loss
-from fastkb.nn.ops.operation import Layer, input_shape, known_shape
+from fastkb.nn.ops.operation import (
+    Layer,
+    input_shape,
+    known_shape,
+)
 from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.program.interpreter import interpreter
 from fastkb.nn.program.layout import Program, make_program
@@ -29,6 +35,7 @@ from fastkb.nn.program.step import (
     State,
     Steps,
     new_scratch,
+    shared_place,
 )
 from fastkb.nn.program.store import Store
 from fastkb.runtime.memory import check_available
@@ -86,7 +93,8 @@ class Engine(Store):
     def _sizes(self, capacity: int) -> Sizes:
         blocking, unit = self.program.blocking, self.program.unit
         rows = -(-capacity // unit) * unit
-        return Sizes(blocking.mr, blocking.nr, blocking.width, rows, 0, unit)
+        shared = shared_place(self.program, rows)
+        return Sizes(blocking.mr, blocking.nr, blocking.width, rows, 0, unit, shared, 0)
 
     @contextlib.contextmanager
     def _rooms(self, count: int, capacity: int, training: bool) -> Iterator[list[Scratch]]:

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 from numba.core import types
 
 from fastkb.nn.ops.layers import DENSE_OPERATIONS, DENSE_RULES, OPERATIONS, RULES
-from fastkb.nn.ops.operation import Operation, rules_of
+from fastkb.nn.ops.operation import (
+    Operation,
+    rules_of,
+)
 from fastkb.nn.program.passes import Sizes, Span, copy
 from fastkb.nn.program.schedule import COME, DONE, PATIENCE, PHASE, run_members
 from fastkb.nn.program.step import run_forward, types_of
@@ -66,13 +69,13 @@ def _evaluate_rows(rules, parameters, layers, scratch, inputs, sizes, out, contr
             break
         count = min(size, len(inputs) - begin)
         now = Sizes(
-            sizes.mr, sizes.nr, sizes.width, sizes.capacity, mine + count, sizes.unit
+            sizes.mr, sizes.nr, sizes.width, sizes.capacity, mine + count, sizes.unit, sizes.shared, 0
         )  # fmt: skip
         for i in range(count):
             start = (mine + i) * stride
             copy(values[start : start + inputs.shape[1]], inputs[begin + i])
         span = Span(mine, mine + (count + sizes.unit - 1) // sizes.unit * sizes.unit)
-        run_forward(rules, layers, parameters, values, span, now)
+        run_forward(rules, layers, Span(0, len(layers)), parameters, values, span, now)
         for i in range(count):
             start = last.target * sizes.capacity + (mine + i) * last.target_stride
             copy(out[begin + i], values[start : start + last.outputs])
@@ -125,14 +128,13 @@ def interpreter(operations: frozenset[Operation]) -> Interpreter:
         This package's or others.
     """
     others = operations.difference(OPERATIONS)
-    if others:
-        return _with(others)
-    return _DENSE if operations.issubset(DENSE_OPERATIONS) else _OWN
+    own = _DENSE if operations.difference(others).issubset(DENSE_OPERATIONS) else _OWN
+    return _with(own.operations, others) if others else own
 
 
 @functools.cache
-def _with(others: frozenset[Operation]) -> Interpreter:
-    operations = (*OPERATIONS, *sorted(others, key=lambda operation: operation.name))
+def _with(own: tuple[Operation, ...], others: frozenset[Operation]) -> Interpreter:
+    operations = (*own, *sorted(others, key=lambda operation: operation.name))
     rules = rules_of(operations)
 
     @jit(references=False, signature=_steps, cache=False)

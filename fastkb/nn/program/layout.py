@@ -21,7 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastkb.nn.ops.operation import BIAS, WEIGHT, Operation, Row
+from fastkb.nn.ops.operation import (
+    Operation,
+    Row,
+)
+from fastkb.nn.ops.storage import BIAS, WEIGHT
 from fastkb.tile.blocking import NetworkBlocking, network_blocking
 
 _I = np.int64
@@ -40,6 +44,7 @@ LAYER = np.dtype(
         ("differentiated", _I),  # 1: it has parameters, or its deltas are wanted by a row that has
         ("has_weights", _I),
         ("has_biases", _I),
+        ("across", _I),  # 1: it needs all observations of a batch at once
         ("bounded", _I),  # 1: norms bound its gradients, see Operation.inner_products
         ("inputs", _I),  # width of the first value that it reads
         ("outputs", _I),
@@ -66,6 +71,8 @@ LAYER = np.dtype(
         ("target_stride", _I),
         ("kept", _I),  # where the activation's input is kept; `target` if it need not be
         ("extra", _I),  # what the operation itself keeps for its backward rule
+        ("shared", _I),  # what all observations share, behind all values
+        ("buffers", _I),  # in the parameters, behind all that is trained
         ("transposed", _I),  # place of what it wants of its weights turned
     ],
     align=True,
@@ -99,6 +106,8 @@ class Program(NamedTuple):
     values: int  # elements for one observation
     transposed: int  # elements
     room: int  # elements, for each thread
+    shared: int  # elements behind all values
+    buffers: int  # elements behind all parameters
     unit: int  # observations that are computed together: spans are multiples of it
     inputs: int
     outputs: int
@@ -108,7 +117,8 @@ class Program(NamedTuple):
     @property
     def rows(self) -> Rows:
         """What the interpreter reads."""
-        return Rows(self.layers, self.blocks)
+        across = [k for k, row in enumerate(self.made_of) if row.operation.across is not None]
+        return Rows(self.layers, self.blocks, np.array(across, _I))
 
 
 class Rows(NamedTuple):
@@ -116,6 +126,7 @@ class Rows(NamedTuple):
 
     layers: np.ndarray  # of LAYER
     blocks: np.ndarray  # of BLOCK
+    across: np.ndarray  # rows that need all observations of a batch at once
 
 
 def _up(count: int, unit: int) -> int:
@@ -164,7 +175,7 @@ def make_program(
     layers = np.zeros(len(rows), LAYER)
     values = [_Value(0, inputs, _up(inputs, across), False)]
     end = values[0].stride
-    parameters = transposed = room = 0
+    parameters = transposed = room = shared = buffers = 0
     for layer, row, accumulate in zip(layers, rows, _accumulated(rows), strict=True):
         read = [values[number] for number in row.reads]
         layer["code"] = operations.index(row.operation)
@@ -173,6 +184,7 @@ def make_program(
         layer["has_weights"], layer["has_biases"] = WEIGHT in row.shapes, BIAS in row.shapes
         trained = bool(row.shapes) or any(value.trained for value in read)
         layer["differentiated"], layer["bounded"] = trained, row.operation.inner_products
+        layer["across"] = row.operation.across is not None
         layer["inputs"], layer["outputs"] = read[0].width, row.outputs
         layer["activation"], layer["parameter"] = row.activation, row.parameter
         layer["from_output"] = row.from_output
@@ -199,8 +211,11 @@ def make_program(
         elif not row.from_output:
             layer["kept"], layer["apart"] = end, True
             end += stride
-        layer["extra"] = end
+        layer["extra"], layer["shared"], layer["buffers"] = end, shared, buffers
         end += row.kept
+        shared += row.shared
+        buffers += sum(math.prod(shape) for shape in row.buffers.values())
+    layers["buffers"] += parameters
     pieces = [
         (k, *piece)
         for k, row in enumerate(rows)
@@ -217,6 +232,8 @@ def make_program(
         end,
         transposed,
         room,
+        shared,
+        buffers,
         max(sizes.mr, sizes.width) if any(row.lanes for row in rows) else sizes.mr,
         inputs,
         outputs,

@@ -25,9 +25,30 @@ import math
 
 import numpy as np
 
-from fastkb.nn.ops.losses import Answers, losses_and_deltas, share_of_one
+from fastkb.nn.ops.losses import Answers, share_of_one
 from fastkb.nn.optim.updates import Hyper, scale
-from fastkb.nn.program.passes import Sizes, Span
+from fastkb.nn.program.parts import (
+    AT_ONCE,
+    COME,
+    CONTROL,
+    COUNT,
+    DONE,
+    EDGE,
+    FIRST,
+    KIND,
+    NEXT,
+    PART,
+    PHASE,
+    STEP,
+    STOP,
+    TASKS,
+    between,
+    is_large,
+    last_part,
+    observe,
+    settle,
+    sizes_now,
+)
 from fastkb.nn.program.step import (
     BY_OBSERVATIONS,
     BY_WEIGHTS,
@@ -41,11 +62,7 @@ from fastkb.nn.program.step import (
     SECOND_CORRECTION,
     SHARE,
     are_finite,
-    gather,
     outputs_of,
-    reach_of,
-    run_backward,
-    run_forward,
     run_gradients,
     run_updates,
     scale_of,
@@ -61,21 +78,11 @@ from fastkb.runtime.memory import zeros
 # Phases: what a task of each is.
 BEGIN, OBSERVATIONS, GRADIENTS, UPDATES, TURN, END = 0, 1, 2, 3, 4, 5
 
-# Elements of the control: the open phase, see `_open`; tasks that are done; how many threads have come;
-# the phase's kind and its tasks; the step; where in the order its observations begin and end, and where
-# their epoch ends; how many observations it takes; whether gradients are used at once; the next task, of
-# one thread. What threads write at the same time is on cache lines of its own.
-PHASE, DONE, COME, KIND, TASKS = 0, 8, 16, 24, 25
-STEP, FIRST, STOP, EDGE, COUNT, AT_ONCE, NEXT = 26, 27, 28, 29, 30, 31, 32
-CONTROL = 40
 # A phase is one number: its tasks; how many were claimed from the end; and from the beginning, in the
 # lowest bits. More may be asked for than there are, by each thread once.
 _BITS = 21
 _MASK = (1 << _BITS) - 1
 MOST_TASKS = 1 << 20
-
-# Parameters from which a block's gradient is better used at once than met again in the next phase.
-_LARGE = 2**15
 
 # Looks at the phase before a thread offers its core to others.
 PATIENCE = 2000
@@ -89,16 +96,6 @@ def _pieces(observations, parts, sizes):
     """
     units = (observations + sizes.unit - 1) // sizes.unit
     return units if sizes.unit > sizes.mr else min(max(parts, 1), units)
-
-
-@inline(references=False)
-def _is_large(parameters, sizes):
-    """Whether a block's gradient is used at once.
-
-    Images have many more values than their convolutions have parameters: bounds on their gradients would
-    cost more than a look at the gradients.
-    """
-    return len(parameters) >= _LARGE and sizes.unit == sizes.mr
 
 
 @inline(references=False)
@@ -184,7 +181,7 @@ def _open_step(run, member, outputs, control, parts):
                 losses[member, step] = 0.0
                 continue
             penalty = steps.l2 / whole
-        control[COUNT] = count
+        control[COUNT], control[PART] = count, 0
         current[PENALTY] = penalty
         answers = Answers(run.data.targets, run.data.labels, weights, chosen)
         current[SHARE] = share_of_one(steps.loss, outputs, answers)
@@ -214,7 +211,7 @@ def _take_loss(run, member, control, parts):
         training
         and hyper.code != LAMB
         and steps.clip_norm == 0.0
-        and _is_large(parameters, run.sizes)
+        and is_large(parameters, run.sizes)
         and are_finite(
             scratch.reach,
             _pieces(count, parts, run.sizes),
@@ -250,15 +247,20 @@ def _at_step(hyper, current):
 
 
 @inline(references=False)
-def _go_on(run, member, outputs, control, parts):
+def _go_on(rules, run, member, outputs, control, parts):
     """Between phases: one thread decides what comes next, and opens it."""
     kind, alone = control[KIND], parts == 0
     scratch, hyper, each = run.scratch, run.hyper, run.each
     training, by_tensor = hyper.code >= 0, hyper.code == LAMB
-    layers, blocks = run.rows
+    layers, blocks, _ = run.rows
     following = OBSERVATIONS
     if kind == BEGIN:
         following = OBSERVATIONS if hyper.code == LOSS_ONLY and run.steps.l2 == 0.0 else TURN
+    elif kind == OBSERVATIONS and control[PART] < last_part(run):
+        between(rules, run, member, control)
+        control[PART] += 1
+        _open(control, OBSERVATIONS, control[TASKS], alone)
+        return
     elif kind == OBSERVATIONS:
         following = _take_loss(run, member, control, parts)
     elif kind == GRADIENTS and training and control[AT_ONCE] == 0:
@@ -271,6 +273,7 @@ def _go_on(run, member, outputs, control, parts):
         following = TURN
     if training and (kind == UPDATES or (kind == GRADIENTS and control[AT_ONCE] == 1)):
         each.updates[member] += 1
+        settle(rules, run, member, control)
     if following == END:
         each.ended[member] = 1
         _open(control, END, 0, alone)
@@ -284,39 +287,15 @@ def _go_on(run, member, outputs, control, parts):
 
 
 @inline(references=False)
-def _observe(rules, run, member, outputs, control, task, now):
-    """Run a piece of the batch forward, take its losses, and run its deltas back."""
-    scratch, data, steps = run.scratch, run.data, run.steps
-    layers, parameters = run.rows.layers, run.state.parameters[member]
-    first, count, tasks = control[FIRST], control[COUNT], control[TASKS]
-    chosen = run.order[member][first : first + count]
-    if steps.penalty == BY_WEIGHTS:
-        chosen = scratch.picked[:count]
-    units = (count + now.unit - 1) // now.unit
-    span = Span(units * task // tasks * now.unit, units * (task + 1) // tasks * now.unit)
-    stride = layers[0].source_stride
-    mine = chosen[span.begin : min(span.stop, count)]
-    gather(data.inputs, mine, scratch.values[span.begin * stride :], stride)
-    run_forward(rules, layers, parameters, scratch.values, span, now)
-    answers = Answers(data.targets, data.labels, data.weights[member], chosen)
-    losses_and_deltas(steps.loss, outputs, answers, scratch.current[SHARE], span, scratch)
-    if run.hyper.code != LOSS_ONLY:
-        run_backward(rules, layers, parameters, scratch, span, now)
-        if _is_large(parameters, now):
-            before, after = reach_of(layers, scratch.values, scratch.deltas, span, now)
-            scratch.reach[2 * task], scratch.reach[2 * task + 1] = before, after
-
-
-@inline(references=False)
 def _do(rules, run, member, outputs, control, task, alone, room):
     """One task of the open phase."""
-    scratch, steps, hyper, sizes = run.scratch, run.steps, run.hyper, run.sizes
+    scratch, steps, hyper = run.scratch, run.steps, run.hyper
     parameters = run.state.parameters[member]
     moments = run.state.first[member], run.state.second[member]
     kind, current = control[KIND], scratch.current
-    now = Sizes(sizes.mr, sizes.nr, sizes.width, sizes.capacity, control[COUNT], sizes.unit)
+    sizes = sizes_now(run, control)
     if kind == OBSERVATIONS:
-        _observe(rules, run, member, outputs, control, task, now)
+        observe(rules, run, member, outputs, control, task, sizes)
     elif kind == UPDATES and alone:
         if current[FACTOR] < 1.0:
             scale(scratch.gradients, current[FACTOR])
@@ -327,13 +306,13 @@ def _do(rules, run, member, outputs, control, task, alone, room):
         update_tensor(run.rows.layers, task, parameters, scratch, moments, current[FACTOR], at_step)
     elif kind != BEGIN:
         if kind == GRADIENTS:
-            run_gradients(rules, run.rows, task, parameters, scratch, steps, now, room)
+            run_gradients(rules, run.rows, task, parameters, scratch, steps, sizes, room)
         used = kind == UPDATES or (kind == GRADIENTS and control[AT_ONCE] == 1)
         if used:
             at_step = _at_step(hyper, current)
             run_updates(run.rows, task, parameters, scratch, moments, current[FACTOR], at_step)
         if used or kind == TURN:
-            turn(rules, run.rows, task, parameters, scratch, steps.l2, now)
+            turn(rules, run.rows, task, parameters, scratch, steps.l2, sizes)
 
 
 @inline(references=False)
@@ -353,7 +332,7 @@ def run_members(rules, run, parts, control):
                 break
             _do(rules, run, member, outputs, control, task, alone, room)
             if _is_last(control, control[TASKS], alone):
-                _go_on(run, member, outputs, control, parts)
+                _go_on(rules, run, member, outputs, control, parts)
 
 
 def no_control() -> np.ndarray:

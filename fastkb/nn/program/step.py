@@ -125,7 +125,9 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
     layers = types.Array(from_dtype(LAYER), 1, "C")
     members = {
         "state": types.NamedUniTuple(matrix, 3, State),
-        "rows": types.NamedTuple((layers, types.Array(from_dtype(BLOCK), 1, "C")), Rows),
+        "rows": types.NamedTuple(
+            (layers, types.Array(from_dtype(BLOCK), 1, "C"), types.Array(whole, 1, "C")), Rows
+        ),
         "scratch": types.NamedTuple(
             (
                 *[types.Array(T, 1, "C")] * 5,
@@ -142,7 +144,7 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "each": types.NamedTuple(
             (types.Array(real, 1, "C"), *[types.Array(types.int64, 1, "C")] * 2), Each
         ),
-        "sizes": types.NamedUniTuple(whole, 6, Sizes),
+        "sizes": types.NamedUniTuple(whole, 8, Sizes),
         "losses": types.Array(real, 2, "C"),
     }
     run = types.NamedTuple(tuple(members[name] for name in Run._fields), Run)
@@ -153,12 +155,17 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
 _BEHIND = 8
 
 
+def shared_place(program: Program, capacity: int) -> int:
+    """Where in the values what all observations share begins."""
+    return program.values * capacity + _BEHIND * program.blocking.width
+
+
 def new_scratch(
     program: Program, capacity: int, *, training: bool = True, threads: int = 1
 ) -> Scratch:
     """Scratch for batches of up to `capacity` observations, a multiple of the program's unit."""
     kind, what = program.dtype, "the values of a network's layers"
-    values = program.values * capacity + _BEHIND * program.blocking.width
+    values = shared_place(program, capacity) + program.shared
     lengths = (program.parameters, program.transposed, values, values)
     if not training:
         lengths = (0, 0, values, 0)
@@ -187,19 +194,22 @@ def gather(inputs, chosen, values, stride):
 
 
 @inline(references=False)
-def run_forward(rules, layers, parameters, values, span, sizes):
-    """All layers' values of some observations."""
-    for k in range(len(layers)):
+def run_forward(rules, layers, part, parameters, values, span, sizes):
+    """Some rows' values of some observations."""
+    for k in range(part.begin, part.stop):
         rules.forward(layers[k].code, layers[k], parameters, values, span, sizes)
         activate_row(layers[k], values, span, sizes)
 
 
 @inline(references=False)
-def run_backward(rules, layers, parameters, scratch, span, sizes):
-    """All deltas of some observations, from the derivatives of their losses."""
-    for back in range(len(layers)):
-        row = layers[len(layers) - 1 - back]
-        if row.differentiated:
+def run_backward(rules, layers, part, parameters, scratch, span, sizes):
+    """The deltas of what some rows read, for some observations, from the last row to the first.
+
+    Of a row that needs all observations at once the derivative of its function was taken before.
+    """
+    for back in range(part.stop - part.begin):
+        row = layers[part.stop - 1 - back]
+        if row.differentiated and not row.across:
             differentiate(row, scratch.values, scratch.deltas, span, sizes)
         if row.wanted:
             rules.backward(
@@ -315,7 +325,7 @@ def update_all(layers, parameters, gradients, moments, hyper):
     at_once = hyper.weight_decay == 0.0 and hyper.code != LAMB
     for k in range(1 if at_once else 2 * len(layers)):
         # Padding has no gradient and stays zero.
-        begin, end, decayed = 0, len(parameters), False
+        begin, end, decayed = 0, len(gradients), False
         if not at_once:
             row, decayed = layers[k // 2], k % 2 == 0
             begin = row.weights if decayed else row.biases

@@ -9,7 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastkb.nn.ops.arrangement import arranged
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.operation import (
+    Layer,
+    leaves,
+)
 from fastkb.nn.program.layout import Program, make_program, put_tensor, take_tensor
 from fastkb.nn.program.step import State
 from fastkb.runtime.memory import require, zeros
@@ -37,54 +40,80 @@ class Store:
         self.dtype = np.dtype(dtype)
         # Before anything is laid out, which takes long for a network that no memory holds: its
         # parameters, and a copy of the largest tensor on its way into them or out.
-        tensors = [math.prod(shape) for layer in layers for shape in layer.shapes().values()]
-        self._largest = max(tensors)
+        named = dict(leaves(layers))
+        tensors = [math.prod(shape) for one in named.values() for shape in one.shapes().values()]
+        self._largest = max(tensors, default=0)
         size = (sum(tensors) + self._largest) * self.dtype.itemsize
         require(size, "a network of these widths")
-        self._tensors: dict[int, _Tensors] = {}
-        #: Elements of the buffer.
-        self.parameters = 0
-        for place, layer in enumerate(layers):
-            if layer.shapes():
-                self._add(place, layer)
+        self._tensors: dict[str, _Tensors] = {}
+        #: Elements of the buffer that are trained, and all of them: a network's buffers stand behind.
+        self.parameters = self.size = 0
+        for name, layer in named.items():
+            if layer.shapes() or layer.buffers():
+                self._add(name, layer)
+        for program, row in self._tensors.values():
+            program.layers[row]["buffers"] += self.parameters
+        self.size += self.parameters
 
-    def _add(self, place: int, layer: Layer) -> None:
+    def _add(self, name: str, layer: Layer) -> None:
         """Place a layer's tensors behind those before it, as a program does with its rows."""
         shape = layer.smallest
         rows = arranged([*layer.rows(0, shape, 1)], shape)
         operations = [row.operation for row in rows]
         program = make_program(math.prod(shape), rows, self.dtype.name, operations)
-        (index,) = (k for k, row in enumerate(rows) if row.shapes)
-        for name in ("weights", "biases", "biases_end"):
-            program.layers[index][name] += self.parameters
-        self._tensors[place] = _Tensors(program, index)
+        (index,) = (k for k, row in enumerate(rows) if row.shapes or row.buffers)
+        record = program.layers[index]
+        record["buffers"] -= program.parameters
+        for field in ("weights", "biases", "biases_end"):
+            record[field] += self.parameters
+        record["buffers"] += self.size
+        self._tensors[name] = _Tensors(program, index)
         self.parameters += program.parameters
+        self.size += program.buffers
 
     def empty_state(self, members: int, first: bool, second: bool) -> State:
-        """Parameters and the optimiser's state, all zero."""
+        """Parameters with buffers, and the optimiser's state, all zero."""
 
-        def of(used: bool) -> np.ndarray:
-            size = self.parameters if used else 0
+        def of(size: int) -> np.ndarray:
             return zeros((members, size), self.dtype, "the networks' parameters")
 
-        return State(of(True), of(first), of(second))
+        return State(of(self.size), of(self.parameters * first), of(self.parameters * second))
 
     def put(self, name: str, value: np.ndarray, buffer: np.ndarray) -> None:
-        """Store a parameter of a member under its name in :meth:`take`."""
-        place, _, kind = name.partition(".")
-        program, row = self._tensors[int(place)]
-        put_tensor(program, row, kind, buffer, value)
+        """Store a parameter or a buffer of a member under its name in :meth:`take`."""
+        layer, _, kind = name.rpartition(".")
+        program, row = self._tensors[layer]
+        if kind in program.made_of[row].buffers:
+            self._run(program, row, kind, buffer)[...] = np.ravel(value)
+        else:
+            put_tensor(program, row, kind, buffer, value)
 
     def take(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
         """What a buffer of the parameters' form holds, by torch's names: copies.
 
-        ``"0.weight"`` (out, in) and ``"0.bias"`` (out,) for a Linear layer at place 0.
+        ``"0.weight"`` (out, in) and ``"0.bias"`` (out,) for a Linear layer at place 0. What is as long as
+        the trained ones alone, such as gradients, has no others.
         """
-        return {
-            f"{place}.{kind}": take_tensor(program, row, kind, buffer)
-            for place, (program, row) in self._tensors.items()
-            for kind in program.made_of[row].shapes
-        }
+        found = {}
+        for layer, (program, row) in self._tensors.items():
+            made_of = program.made_of[row]
+            for kind in made_of.shapes:
+                found[f"{layer}.{kind}"] = take_tensor(program, row, kind, buffer)
+            if len(buffer) == self.size:
+                for kind, shape in made_of.buffers.items():
+                    run = self._run(program, row, kind, buffer)
+                    found[f"{layer}.{kind}"] = run.reshape(shape).copy()
+        return found
+
+    @staticmethod
+    def _run(program: Program, row: int, kind: str, buffer: np.ndarray) -> np.ndarray:
+        """Where one of a row's buffers stands: a view."""
+        begin = int(program.layers[row]["buffers"])
+        for name, shape in program.made_of[row].buffers.items():
+            if name == kind:
+                break
+            begin += math.prod(shape)
+        return buffer[begin : begin + math.prod(shape)]
 
     def initialize(self, key: np.ndarray, member: int, buffer: np.ndarray) -> None:
         """Draw a member's first parameters, layer by layer, from its own stream."""
@@ -92,6 +121,6 @@ class Store:
         size = self._largest * (8 + self.dtype.itemsize)
         require(size, "drawing a network's first parameters")
         rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
-        for place, layer in enumerate(self._layers):
+        for name, layer in leaves(self._layers):
             for kind, tensor in layer.draw(rng).items():
-                self.put(f"{place}.{kind}", tensor, buffer)
+                self.put(f"{name}.{kind}", tensor, buffer)

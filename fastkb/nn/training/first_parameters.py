@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.operation import (
+    Layer,
+    leaves,
+)
 from fastkb.nn.program.store import Store
 
 # Of numpy.random.SeedSequence, which mixes words into a pool of four and then draws words from it.
@@ -111,14 +114,17 @@ class FirstParameters:
 
     def __init__(self, store: Store, layers: Sequence[Layer]) -> None:
         self._store = store
-        self._together = all(layer.evenly_drawn for layer in layers if layer.shapes())
+        named = dict(leaves(layers))
+        self._together = all(
+            layer.evenly_drawn for layer in named.values() if layer.shapes() or layer.buffers()
+        )
         if not self._together:
             return
         seen: Any = _Places()
         places = np.zeros(store.parameters, np.int64)
-        for place, layer in enumerate(layers):
+        for name, layer in named.items():
             for kind, tensor in layer.draw(seen).items():
-                store.put(f"{place}.{kind}", tensor, places)
+                store.put(f"{name}.{kind}", tensor, places)
         self._count = seen.count
         self._ranges = [
             (low, high, sum(count for _, count in same))

@@ -10,13 +10,16 @@ import numpy as np
 
 from fastkb.nn.checks import (
     FitParams,
-    Observations,
     check_fit,
     check_network,
+)
+from fastkb.nn.network import Sequential
+from fastkb.nn.observations import (
+    Observations,
+    check_batches,
     check_observations,
     check_weights,
 )
-from fastkb.nn.network import Sequential
 from fastkb.nn.optim.optimizers import find_optimizer
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State
@@ -105,6 +108,7 @@ class Members:
             n = len(self.data.inputs)
             self._weights = check_weights(params.sample_weight, n, np.dtype(np.float64))
         settings = settings.for_rows(len(self.data.inputs))
+        check_batches(network.layers, self.data.inputs, settings.batch_size)
         self.key = key
         self.layers = network.layers
         self.engine = Engine(network.layers, self.data.inputs.dtype, self.data.inputs.shape[1:])

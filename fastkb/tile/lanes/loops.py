@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from fastkb.scalar.bits import multiply_add
 from fastkb.tile.vector import data_of, load_vector, splat, store_vector, vector_type
 
 _INDEX = ir.IntType(64)
@@ -96,3 +97,133 @@ def _where_equal(builder: Any, x: list[Any], y: list[Any], numbers: list[Any]) -
 largest_of = lanes_loop("largest_of", _largest)
 #: For each of the `numbers`: x where y is that number, and zero elsewhere.
 where_equal = lanes_loop("where_equal", _where_equal)
+
+
+def channel_loop(name: str, formula: Callable, *, sums: bool = False) -> Any:
+    """An intrinsic ``(x, x_places, y, y_places, numbers, number_places, z, z_places, sizes)``.
+
+    Over all positions p and channels c of images, each of whose elements is a vector; `sizes` says how
+    many positions and channels there are:
+
+        z[z_places, p, c] = formula(x[x_places, p, c], y[y_places, p, c], numbers[number_places + c])
+
+    With `sums` the vectors of z are one for each channel, and the formula gets those that are there as
+    well: what it gives takes their place.
+
+    Parameters
+    ----------
+    name : str
+        Of the intrinsic.
+    formula : callable
+        ``(builder, x, y, numbers)``, or with `sums` ``(builder, x, y, numbers, z)``: lists of vectors.
+    sums : bool
+    """
+
+    def typer(
+        typing_context, x, x_places, y, y_places, numbers, number_places, z, z_places, sizes
+    ):  # fmt: skip
+        vector = vector_type(z)
+        align = z.dtype.bitwidth // 8
+
+        def codegen(context, builder, signature, arguments):
+            xs, ys, ns, zs = (
+                (
+                    data_of(context, builder, signature.args[k], arguments[k]),
+                    cgutils.unpack_tuple(builder, arguments[k + 1]),
+                )
+                for k in (0, 2, 4, 6)
+            )
+            positions, channels = cgutils.unpack_tuple(builder, arguments[8])
+            row = builder.mul(channels, _INDEX(vector.count))
+
+            def vectors(some, distance):
+                data, places = some
+                return [
+                    load_vector(builder, data, builder.add(place, distance), vector, align)
+                    for place in places
+                ]
+
+            with cgutils.for_range(builder, positions) as outer:
+                first = builder.mul(outer.index, row)
+                with cgutils.for_range(builder, channels) as inner:
+                    own = builder.mul(inner.index, _INDEX(vector.count))
+                    here = builder.add(first, own)
+                    scalars = [
+                        splat(
+                            builder,
+                            builder.load(builder.gep(ns[0], [builder.add(place, inner.index)])),
+                            vector,
+                        )
+                        for place in ns[1]
+                    ]
+                    to = own if sums else here
+                    known = [vectors(zs, own)] if sums else []
+                    written = formula(
+                        builder, vectors(xs, here), vectors(ys, here), scalars, *known
+                    )
+                    for value, place in zip(written, zs[1], strict=True):
+                        store_vector(builder, value, zs[0], builder.add(place, to), align)
+            return context.get_dummy_value()
+
+        return (
+            types.void(x, x_places, y, y_places, numbers, number_places, z, z_places, sizes),
+            codegen,
+        )
+
+    typer.__name__ = name
+    return intrinsic(typer)
+
+
+def _sum(builder: Any, x: list[Any], y: list[Any], numbers: list[Any], z: list[Any]) -> list[Any]:
+    return [builder.fadd(z[0], x[0])]
+
+
+def _squares(
+    builder: Any, x: list[Any], y: list[Any], numbers: list[Any], z: list[Any]
+) -> list[Any]:
+    """Of the distances to a mean, which stays."""
+    mean, total = z
+    distance = builder.fsub(x[0], mean)
+    return [mean, multiply_add(builder, distance, distance, total)]
+
+
+def _normalized(builder: Any, x: list[Any], y: list[Any], numbers: list[Any]) -> list[Any]:
+    """(x - mean) · scale + shift"""
+    mean, scale, shift = numbers
+    return [multiply_add(builder, builder.fsub(x[0], mean), scale, shift)]
+
+
+def _products(
+    builder: Any, x: list[Any], y: list[Any], numbers: list[Any], z: list[Any]
+) -> list[Any]:
+    """Σ x, and Σ x (y - mean)"""
+    distance = builder.fsub(y[0], numbers[0])
+    return [builder.fadd(z[0], x[0]), multiply_add(builder, x[0], distance, z[1])]
+
+
+def _denormalized(builder: Any, x: list[Any], y: list[Any], numbers: list[Any]) -> list[Any]:
+    """scale · (x - sum - (y - mean) · product)"""
+    mean, scale, total, product = numbers
+    distance = builder.fsub(y[0], mean)
+    part = builder.fsub(builder.fsub(x[0], total), builder.fmul(distance, product))
+    return [builder.fmul(scale, part)]
+
+
+def _denormalized_more(builder: Any, x: list[Any], y: list[Any], numbers: list[Any]) -> list[Any]:
+    """The same, added to the second of x."""
+    (part,) = _denormalized(builder, x[:1], y, numbers)
+    return [builder.fadd(x[1], part)]
+
+
+#: Sums over positions, lane by lane: z ← z + x.
+sum_channels = channel_loop("sum_channels", _sum, sums=True)
+#: With z of a mean and a sum: the sum of squared distances of x to the mean.
+square_channels = channel_loop("square_channels", _squares, sums=True)
+#: z = (x - mean) · scale + shift, by channel.
+normalize_channels = channel_loop("normalize_channels", _normalized)
+#: With z of two sums: those of x, and of x · (y - mean).
+multiply_channels = channel_loop("multiply_channels", _products, sums=True)
+#: z = scale · (x - sum - (y - mean) · product), by channel.
+denormalize_channels = channel_loop("denormalize_channels", _denormalized)
+#: The same, added to the second of x.
+denormalize_more_channels = channel_loop("denormalize_more_channels", _denormalized_more)

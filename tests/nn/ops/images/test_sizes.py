@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastkb.nn.ops.images import check_pair, image_shape, windows
+from fastkb.nn.ops.images.sizes import check_pair, image_shape, windows
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastkb import nn
-from fastkb.nn.ops import taps
+from fastkb.nn.ops.images import taps
 from fastkb.nn.program.engine import Engine
 
 LAYERS = [

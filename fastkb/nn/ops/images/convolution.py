@@ -20,10 +20,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastkb.checks.scalars import check_flag, check_whole
-from fastkb.nn.checks import check_initialization
-from fastkb.nn.ops.images import check_pair, image_shape, windows
-from fastkb.nn.ops.operation import BIAS, LANES, WEIGHT, Layer, Operation, Row, Shape
-from fastkb.nn.ops.taps import (
+from fastkb.nn.checks import (
+    check_initialization,
+)
+from fastkb.nn.ops.images.sizes import check_pair, image_shape, windows
+from fastkb.nn.ops.images.taps import (
     CHANNELS,
     COLUMNS,
     DILATION_ALONG,
@@ -43,6 +44,14 @@ from fastkb.nn.ops.taps import (
     TURNED_HEIGHT,
     Taps,
 )
+from fastkb.nn.ops.operation import (
+    LANES,
+    Layer,
+    Operation,
+    Row,
+    Shape,
+)
+from fastkb.nn.ops.storage import BIAS, WEIGHT
 from fastkb.nn.program.passes import Span
 from fastkb.runtime import inline
 from fastkb.tile.lanes.window_kernel import FROM_BASE, FROM_THERE, FROM_ZERO

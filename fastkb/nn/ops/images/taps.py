@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.nn.ops.operation import BIAS, WEIGHT, Piece, Size, Storage
+from fastkb.nn.ops.storage import BIAS, WEIGHT, Piece, Size, Storage
 from fastkb.runtime.cpu import cpu
 from fastkb.tile.blocking import NetworkBlocking
 from fastkb.tile.lanes.windows import panel_height, sums_of

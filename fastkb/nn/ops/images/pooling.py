@@ -1,6 +1,6 @@
 """Pooling: the largest value or the mean of each window, channel by channel.
 
-The rules stand in :mod:`fastkb.nn.ops.pooling_rules`.
+The rules stand in :mod:`fastkb.nn.ops.images.pooling_rules`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastkb.checks.scalars import check_flag
-from fastkb.nn.ops.images import check_pair, image_shape, windows
-from fastkb.nn.ops.operation import Layer, Row, Shape
-from fastkb.nn.ops.pooling_rules import LARGEST, MEAN
+from fastkb.nn.ops.images.pooling_rules import LARGEST, MEAN
+from fastkb.nn.ops.images.sizes import check_pair, image_shape, windows
+from fastkb.nn.ops.operation import (
+    Layer,
+    Row,
+    Shape,
+)
 
 
 class _Pooling(Layer):

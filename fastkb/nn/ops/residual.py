@@ -1,0 +1,136 @@
+"""Layers with a way around them: what they give is added to what they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastkb.nn.ops.operation import (
+    ANY,
+    Layer,
+    Operation,
+    Row,
+    Shape,
+    check_batch,
+    input_shape,
+    nothing,
+    output_shape,
+)
+from fastkb.nn.program.passes import add, copy
+from fastkb.runtime import inline
+
+
+@dataclass(frozen=True, init=False)
+class Residual(Layer):
+    """a = layers(x) + x: the layers learn what is to be added (He, Zhang, Ren, Sun 2016).
+
+    Parameters
+    ----------
+    *layers : layer
+        One behind the other, as in :class:`Sequential`.
+    shortcut : layer, optional
+        What x passes on the way around, such as a :class:`Conv2d` of window 1 where the layers change the
+        shape; None: nothing.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun (2016), CVPR.
+
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> block = nn.Residual(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
+    >>> block.shape_of((4, 8, 8))
+    (4, 8, 8)
+    """
+
+    layers: tuple[Any, ...]
+    shortcut: Any
+
+    def __init__(self, *layers: Any, shortcut: Any = None) -> None:
+        object.__setattr__(self, "layers", tuple(layers))
+        object.__setattr__(self, "shortcut", shortcut)
+
+    def __repr__(self) -> str:
+        inner = [repr(layer) for layer in self.layers]
+        if self.shortcut is not None:
+            inner.append(f"shortcut={self.shortcut!r}")
+        return f"Residual({', '.join(inner)})"
+
+    @property
+    def parts(self) -> dict[str, Layer]:
+        """The layers by their names within this one."""
+        named = {str(place): layer for place, layer in enumerate(self.layers)}
+        return named if self.shortcut is None else named | {"shortcut": self.shortcut}
+
+    @property
+    def takes(self) -> Shape:
+        return input_shape(self.layers) or None
+
+    def check_batch(self, shape: tuple[int, ...], observations: int) -> None:
+        check_batch(self.layers, shape, observations)
+        if self.shortcut is not None:
+            check_batch((self.shortcut,), shape, observations)
+
+    def shape_of(self, shape: Shape) -> Shape:
+        if not self.layers:
+            raise ValueError("has no layers")
+        given = output_shape(self.layers, shape)
+        around = shape if self.shortcut is None else self.shortcut.shape_of(shape)
+        if None not in (given, around) and not _agree(given, around):
+            raise ValueError(
+                f"gives shape {given}, and what is added to it has shape {around}: give a shortcut that "
+                "changes the shape likewise"
+            )
+        return around if given is None else given
+
+
+def _agree(one: Any, other: Any) -> bool:
+    """Whether two shapes are the same as far as they are known."""
+    return len(one) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(one, other, strict=True)
+    )
+
+
+# --- rules --------------------------------------------------------------------------------------
+
+
+def forward(row, parameters, values, span, sizes):
+    """The sum of both values."""
+    begin, end = span.begin * row.target_stride, span.stop * row.target_stride
+    source, other = row.source * sizes.capacity, row.other * sizes.capacity
+    target = row.kept * sizes.capacity
+    _add(
+        values[target + begin : target + end],
+        values[source + begin : source + end],
+        values[other + begin : other + end],
+    )
+
+
+@inline(references=False)
+def _add(target, one, other):
+    for k in range(len(target)):
+        target[k] = one[k] + other[k]
+
+
+def backward(row, parameters, transposed, values, deltas, span, sizes):
+    """The sum's deltas, to both."""
+    begin, end = span.begin * row.target_stride, span.stop * row.target_stride
+    target = row.target * sizes.capacity
+    theirs = deltas[target + begin : target + end]
+    for j in range(2):
+        place = row.source if j == 0 else row.other
+        into = deltas[place * sizes.capacity + begin : place * sizes.capacity + end]
+        if row.wanted >> j & 1:
+            if row.accumulate >> j & 1:
+                add(into, theirs)
+            else:
+                copy(into, theirs)
+
+
+ADD = Operation("add", forward, backward, nothing, nothing, reads=ANY, writes=ANY)
+
+
+def added(one: int, other: int, outputs: int) -> Row:
+    """The row that adds two values up."""
+    return Row(ADD, (one, other), outputs, {}, work=outputs)
