@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -42,8 +42,7 @@ from fastkb.random.streams import key_from_rng
 from fastkb.runtime.progress import ProgressLike
 
 _DEFAULT = SGD()
-# Shapes of inputs of which the program is kept.
-_KEPT = 4
+_KEPT = 4  # programs, of the last shapes of inputs
 
 
 class Sequential:
@@ -117,7 +116,7 @@ class Sequential:
 
     @property
     def dtype(self) -> np.dtype | None:
-        """Of the parameters; None as long as there are none and it was not given."""
+        """Of the parameters; None as long as there are none."""
         return self._dtype
 
     def _ready(self, dtype: np.dtype, *, draw: bool = True) -> tuple[Store, State, np.ndarray]:
@@ -136,12 +135,10 @@ class Sequential:
 
     def _new_store(self, dtype: np.dtype) -> Store:
         """An engine at once, where the layers know the shape of the inputs."""
-        shape = input_shape(self.layers)
+        shape: Any = input_shape(self.layers)
         if not shape or None in shape:
             return Store(self.layers, dtype)
-        engine = Engine(self.layers, dtype)
-        self._engines[cast("tuple[int, ...]", shape)] = engine
-        return engine
+        return self._engines.setdefault(shape, Engine(self.layers, dtype))
 
     def _ready_for(self, inputs: np.ndarray) -> tuple[Engine, State, np.ndarray]:
         """Engine for inputs like these, state and seed."""
@@ -245,7 +242,7 @@ class Sequential:
         Raises
         ------
         ValueError
-            If a parameter is missing, unknown, of another shape or not finite. Nothing is changed then.
+            If one is missing, unknown, of another shape or not finite. Nothing is changed then.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict must map names to arrays, got {type(state_dict).__name__}")
@@ -360,8 +357,7 @@ class Sequential:
             Stop after so many epochs without a smaller validation loss (training loss, if there is no
             validation), and go back to the best parameters.
         callbacks : sequence of callable
-            ``callback(network, record)`` after each epoch, with what was added to the history; training
-            ends if one returns True.
+            ``callback(network, record)`` after each epoch, with its history; True ends training.
         rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, default None
             Seed of the orders, and of the first weights if there are none and the network has no seed
             of its own. None: go on with the seed that there is. Epoch e of a seed takes the same order,
@@ -381,8 +377,8 @@ class Sequential:
             For bad input, before any work.
         FloatingPointError
             If the loss is no longer finite, naming epoch and step; the parameters are the last that were.
-            What the next step would have found is found after the last one, too.
-            An optimiser whose state overflowed, too, begins anew in the next call.
+            What the next step would have found is found after the last one. An optimiser whose state
+            overflowed begins anew in the next call.
         """
         check_choice("loss", loss, LOSSES)
         l2 = check_number("l2", l2, 0.0)

@@ -463,25 +463,6 @@ def test_a_trained_network_is_left_as_it_is(monkeypatch):
 # --- what is accepted ---------------------------------------------------------------------------
 
 
-def test_observations_are_contiguous_and_of_one_type():
-    found = validation.check_observations(
-        np.asfortranarray(X),
-        Y.astype(np.float32),
-        LABELS + 1,
-        [nn.Linear(3, 1)],
-        "squared_error",
-        None,
-    )
-    assert [array.dtype.name for array in found] == ["float64", "float64", "int64", "float64"]
-    assert all(array.flags.c_contiguous for array in found)
-    assert [array.shape for array in found] == [(12, 3), (12, 1), (0,), (12,)]
-    found = validation.check_observations(
-        X.astype(np.float32), LABELS, None, [nn.Linear(3, 2)], "cross_entropy", None
-    )
-    assert [array.dtype.name for array in found] == ["float32", "float32", "int64", "float32"]
-    assert [array.shape for array in found] == [(12, 3), (0, 2), (12,), (0,)]
-
-
 def test_settings():
     settings = validation.check_training(np.int64(3), 8, np.True_, None, print)
     assert settings == (3, 8, True, None, (print,))

@@ -165,13 +165,14 @@ def test_work_grows_with_the_layers_alone(depth, monkeypatch):
             places[int(next(one for one in given if hasattr(one, "target")).target)]
         )
 
-    rules = Rules(counted("forward"), counted("backward"), None, None)
+    rules = Rules(counted("forward"), counted("backward"), *[None] * (len(Rules._fields) - 2))
     monkeypatch.setattr(step, "differentiate", counted("differentiate"))
     monkeypatch.setattr(step, "activate_row", lambda *_: None)
     sizes, span = Sizes(8, 16, 8, 8, 8, 8), Span(0, 8)
     parameters = np.zeros(engine.program.parameters)
-    step.run_forward.py_func(rules, rows, parameters, scratch.values, span, sizes)
-    step.run_backward.py_func(rules, rows, parameters, scratch, span, sizes)
+    whole = Span(0, depth)
+    step.run_forward.py_func(rules, rows, whole, parameters, scratch.values, span, sizes)
+    step.run_backward.py_func(rules, rows, whole, parameters, scratch, span, sizes)
     assert len(rows) == depth  # a layer with its activation is one row
     assert seen["forward"] == list(range(depth))
     assert seen["differentiate"] == list(range(depth))[::-1]

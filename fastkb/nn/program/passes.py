@@ -17,8 +17,8 @@ class Sizes(NamedTuple):
     capacity: int  # observations that the buffers hold: a multiple of `unit`
     observations: int  # of this batch
     unit: int  # observations that are computed together
-    shared: int  # where in the values what all observations share begins
-    training: int  # 1: statistics are those of the batch
+    shared: int = 0  # where in the values what all observations share begins
+    training: int = 0  # 1: statistics are those of the batch
 
 
 class Span(NamedTuple):

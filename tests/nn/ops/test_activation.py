@@ -9,7 +9,7 @@ from fastkb.nn.ops.layers import DENSE_OPERATIONS, DENSE_RULES
 from fastkb.nn.program.passes import Sizes, Span
 from fastkb.runtime import jit
 
-forward, backward, _, _ = DENSE_RULES
+forward, backward = DENSE_RULES[:2]
 CODE = [operation.name for operation in DENSE_OPERATIONS].index("elementwise")
 
 

@@ -168,12 +168,12 @@ def test_shapes_and_ranges(n, m, initialization, bias, seed):
 def lowered(layers):
     """The rows, and which of them has the tensors of which layer."""
     rows = lower(layers, input_shape(layers))
-    return rows, {row.layer: place for place, row in enumerate(rows) if row.layer != -1}
+    return rows, {int(row.layer): place for place, row in enumerate(rows) if row.layer}
 
 
 def without_places(rows):
     """Rows as they would be at any place of a network."""
-    return [row._replace(layer=-1) for row in rows]
+    return [row._replace(layer="") for row in rows]
 
 
 @pytest.mark.parametrize("activation", FUNCTIONS, ids=repr)

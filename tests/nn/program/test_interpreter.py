@@ -169,7 +169,7 @@ def test_the_packages_own_networks_share_one_interpreter():
     assert interpreter(frozenset(plain.operations)) is plain
     other = interpreter(frozenset({SCALE}))
     assert other is interpreter(frozenset({SCALE, *plain.operations}))
-    assert other.operations == (*OPERATIONS, SCALE)
+    assert other.operations == (*DENSE_OPERATIONS, SCALE)
 
 
 def test_networks_of_images_share_another():
