@@ -6,7 +6,7 @@ image need no padding: a window that reaches over one has fewer terms.
 =================== =============================================================================
 `windows.py`         convolutions: the loop nests, and where images and weights stand
 `window_kernel.py`   the micro-kernels that they run
-`loops.py`           loops over whole vectors: the largest of several, and where it stands
+`loops.py`           loops over whole vectors: the largest of several, sums and scales of channels
 =================== =============================================================================
 
 Begin with `windows.py`.

@@ -93,6 +93,12 @@ def _where_equal(builder: Any, x: list[Any], y: list[Any], numbers: list[Any]) -
     ]
 
 
+def _same(builder: Any, x: list[Any], y: list[Any], numbers: list[Any]) -> list[Any]:
+    return x
+
+
+#: z = x.
+copy_vectors = lanes_loop("copy_vectors", _same)
 #: The largest of the x, and which of the `numbers` belongs to it: the first of equal ones.
 largest_of = lanes_loop("largest_of", _largest)
 #: For each of the `numbers`: x where y is that number, and zero elsewhere.

@@ -21,7 +21,7 @@ _INDEX = ir.IntType(64)
 #: What the sums of a micro-tile start from: nothing, what stands at their place, a number for each row.
 FROM_ZERO, FROM_THERE, FROM_BASE = 0, 1, 2
 
-#: Columns of a micro-tile, if not one.
+#: Columns of a micro-tile, at most.
 ACROSS = 3
 
 # Rows of a micro-tile, as shares of the blocking's.
@@ -120,7 +120,9 @@ class _Tile:
     def emit(self) -> None:
         """The whole: starts, runs of terms, and what is written."""
         builder, given = self._builder, self._given
-        firsts = self._firsts()
+        zero = ir.Constant(self._vector, [0.0] * self._vector.count)
+        # Sums by lanes are added to what is there in the end: then the memory is not waited for.
+        firsts = [zero for _ in self._tile] if self._by_lanes else self._firsts()
         check = builder.block
         run, term, end, after = (builder.append_basic_block() for _ in range(4))
         some = builder.and_(
@@ -163,7 +165,28 @@ class _Tile:
             last.add_incoming(start, check)
             last.add_incoming(result, end)
             lasts.append(last)
-        self._write(lasts)
+        self._write(self._added(lasts) if self._by_lanes else lasts)
+
+    def _added(self, lasts: list[Any]) -> list[Any]:
+        """With what is there, if the sums start from it."""
+        builder, before = self._builder, self._builder.block
+        there, done = (builder.append_basic_block() for _ in range(2))
+        starts = builder.icmp_signed("==", self._given["first"], _INDEX(FROM_THERE))
+        builder.cbranch(starts, there, done)
+        builder.position_at_end(there)
+        totals = [
+            builder.fadd(last, self._load("c", self._place(i, j)))
+            for last, (i, j) in zip(lasts, self._tile, strict=True)
+        ]
+        builder.branch(done)
+        builder.position_at_end(done)
+        found = []
+        for last, total in zip(lasts, totals, strict=True):
+            value = builder.phi(self._vector)
+            value.add_incoming(last, before)
+            value.add_incoming(total, there)
+            found.append(value)
+        return found
 
     def _write(self, lasts: list[Any]) -> None:
         """The first rows, as many as are used."""
@@ -190,11 +213,11 @@ def _window_kernel(name: str, *, by_lanes: bool) -> Any:
 
         c[i, j] = first ⊕ Σ over runs r and terms k of a[i, r, k] · b[j, r, k]
 
-    for `height` rows i, one of :func:`heights`, and `across` columns j, 1 or :data:`ACROSS`. Each c[i, j]
-    and b[j, r, k] is a vector. Element [i, r, k] of a stands at a_start + i·a_row + r·a_run + k·a_step,
+    for `height` rows i, one of :func:`heights`, and `across` columns j, :data:`ACROSS` at most. Each
+    c[i, j] and b[j, r, k] is a vector. Element [i, r, k] of a stands at a_start + i·a_row + r·a_run + k·a_step,
     that of b at b_start + j·b_column + r·b_run + k·b_step, c[i, j] at c_start + i·c_row + j·c_column,
-    base[i] at base_start + i. `first` is one of the constants above. The first `used` rows of c are
-    written; what sums start from is read for all rows.
+    base[i] at base_start + i. `first` is one of the constants above, not FROM_BASE with `by_lanes`. The
+    first `used` rows of c are written; what sums start from is read for all rows.
 
     Parameters
     ----------
@@ -210,7 +233,7 @@ def _window_kernel(name: str, *, by_lanes: bool) -> Any:
     ):  # fmt: skip
         vector = vector_type(c)
         align, mr = c.dtype.bitwidth // 8, blocking(str(c.dtype)).mr
-        sizes = [(rows, columns) for rows in heights(mr) for columns in (ACROSS, 1)]
+        sizes = [(rows, columns) for rows in heights(mr) for columns in range(ACROSS, 0, -1)]
 
         def codegen(context, builder, signature, arguments):
             given = dict(zip(_ARGUMENTS, arguments, strict=True))

@@ -27,6 +27,7 @@ import numpy as np
 
 from fastkb.runtime import inline
 from fastkb.tile import vector as simd
+from fastkb.tile.lanes.loops import copy_vectors
 from fastkb.tile.lanes.window_kernel import (
     ACROSS,
     FROM_THERE,
@@ -122,6 +123,12 @@ def inner(axis, size, outputs):
 
 
 @inline(references=False)
+def together(rest):
+    """Columns of the next micro-tile, of so many that are left: a tile of one alone would be slow."""
+    return rest if rest <= ACROSS else (2 if rest == ACROSS + 1 else ACROSS)
+
+
+@inline(references=False)
 def convolve(weights, source, target, vertical, horizontal, span):
     """Sums over windows of `source`, for the channels of `target` and some observations.
 
@@ -156,7 +163,7 @@ def convolve(weights, source, target, vertical, horizontal, span):
                         )
                     else:
                         taps = taps_of(horizontal, x, source.columns)
-                    across = ACROSS if whole and x + ACROSS <= end else 1
+                    across = together(end - x) if whole else 1
                     times, depth = (1, taps.taps * source.used) if merged else (
                         taps.taps, source.used,
                     )  # fmt: skip
@@ -195,19 +202,20 @@ def convolve(weights, source, target, vertical, horizontal, span):
 
 def sums_of(weights: int, height: int, width: int) -> int:
     """Elements that :func:`correlate` needs for the sums of so many weights."""
-    return (weights + height + 1) * width
+    return (weights + height + 1 + _TURN * height) * width
 
 
-# Positions of one turn, about: their deltas stay in the first-level cache while all taps meet them.
-_TURN = 28
+# Positions of one turn, at most: their deltas stay in the first-level cache while all taps meet them.
+_TURN = 42
 
 
 @inline(references=False)
 def correlate(sums, height, deltas, source, vertical, horizontal, span, rows):
     """Add up deltas times what their windows meet, lane by lane: the gradient of one panel's weights.
 
-    Behind these sums stand those of the deltas alone, the gradient of the intercepts, and a vector of
-    ones.
+    Behind these sums stand those of the deltas alone, the gradient of the intercepts; a vector of ones;
+    and the deltas of a turn, side by side: where the panel's channels stand among many, the distance from
+    position to position would leave most of the cache unused.
 
     Parameters
     ----------
@@ -230,70 +238,96 @@ def correlate(sums, height, deltas, source, vertical, horizontal, span, rows):
     joint = horizontal.padding <= 0 and horizontal.dilation == 1 and source.used == source.channels
     times = 1 if joint else horizontal.kernel
     columns = source.used * (horizontal.kernel if joint else 1)
-    turn = max(1, _TURN // deltas.columns)
+    parts = (deltas.columns + _TURN - 1) // _TURN
+    across = (deltas.columns + parts - 1) // parts
+    down = _TURN // across
     row = source.columns * source.channels * width
     delta_row = deltas.columns * deltas.channels * width
-    taps = (rows.stop - rows.begin) * times
-    alone = taps * columns * height * width
-    ones = alone + height * width
+    size = height * width
+    none = sums.dtype.type(0.0)
+    # Few channels stand close enough together, and few products are not worth a copy.
+    beside = deltas.channels <= height or source.used < ACROSS
+    alone = (rows.stop - rows.begin) * times * columns * size
+    ones, turn = alone + size, alone + size + width
     for lane in range(width):
         sums[ones + lane] = 1.0
     for group in range(span.begin // width, span.stop // width):
         from_group = group * source.rows * row + source.start
         delta_group = group * deltas.rows * delta_row + deltas.start
-        for y in range(0, deltas.rows, turn):
-            anew = FROM_ZERO if group == span.begin // width and y == 0 else FROM_THERE
-            for tap in range(taps):
-                i, j = rows.begin + tap // times, tap % times
-                # The outputs whose tap (i, j) is within the image.
-                first, stop = outputs_of(vertical, i, source.rows, deltas.rows)
-                first, stop = max(first, y), min(stop, y + turn)
-                left, right = outputs_of(horizontal, j, source.columns, deltas.columns)
-                if joint:
-                    left, right = 0, deltas.columns
-                down = first * vertical.stride - vertical.padding + i * vertical.dilation
-                along = left * horizontal.stride - horizontal.padding + j * horizontal.dilation
+        for part in range((deltas.rows + down - 1) // down * parts):
+            # Rows y to y_stop and columns x to x_stop of the deltas.
+            y, x = part // parts * down, part % parts * across
+            y_stop, x_stop = min(y + down, deltas.rows), min(x + across, deltas.columns)
+            anew = FROM_ZERO if group == span.begin // width and part == 0 else FROM_THERE
+            here, start, step = sums, turn, size
+            at = turn
+            if beside:
+                here, step = deltas.data, deltas.channels * width
+                start = delta_group + y * delta_row + x * step
+            for i in range(y, y if beside else y_stop):
+                for j in range(x, x_stop):
+                    there = delta_group + i * delta_row + j * deltas.channels * width
+                    copy_vectors(
+                        deltas.data, (there,), deltas.data, (there,), sums, (at,), (none,), size
+                    )
+                    at += size
+            turn_row = delta_row if beside else (x_stop - x) * size
+            for i in range(rows.begin, rows.stop):
+                # The outputs whose taps of this row are within the image.
+                top, bottom = outputs_of(vertical, i, source.rows, deltas.rows)
+                top, bottom = max(top, y), min(bottom, y_stop)
+                place = top * vertical.stride - vertical.padding + i * vertical.dilation
                 c = 0
                 while c < columns:
-                    across = ACROSS if c + ACROSS <= columns else 1
-                    vectors_by_vectors(
-                        deltas.data,
-                        delta_group + first * delta_row + left * deltas.channels * width,
-                        width,
-                        delta_row,
-                        deltas.channels * width,
-                        source.data,
-                        from_group + down * row + (along * source.channels + c) * width,
-                        width,
-                        vertical.stride * row,
-                        horizontal.stride * source.channels * width,
-                        stop - first,
-                        right - left,
-                        anew,
-                        sums,
-                        0,
-                        sums,
-                        (tap * columns + c) * height * width,
-                        width,
-                        height * width,
-                        height,
-                        height,
-                        across,
-                    )
-                    c += across
+                    some = together(columns - c)
+                    # All taps of a row while the first-level cache has what they meet.
+                    for j in range(times):
+                        left, right = outputs_of(horizontal, j, source.columns, deltas.columns)
+                        if joint:
+                            left, right = 0, deltas.columns
+                        left, right = max(left, x), min(right, x_stop)
+                        along = (
+                            left * horizontal.stride - horizontal.padding + j * horizontal.dilation
+                        )
+                        tap = (i - rows.begin) * times + j
+                        vectors_by_vectors(
+                            here,
+                            start + (top - y) * turn_row + (left - x) * step,
+                            width,
+                            turn_row,
+                            step,
+                            source.data,
+                            from_group + place * row + (along * source.channels + c) * width,
+                            width,
+                            vertical.stride * row,
+                            horizontal.stride * source.channels * width,
+                            bottom - top,
+                            right - left,
+                            anew,
+                            sums,
+                            0,
+                            sums,
+                            (tap * columns + c) * size,
+                            width,
+                            size,
+                            height,
+                            height,
+                            some,
+                        )
+                    c += some
             vectors_by_vectors(
-                deltas.data,
-                delta_group + y * delta_row,
+                here,
+                start,
                 width,
-                delta_row,
-                deltas.channels * width,
+                turn_row,
+                step,
                 sums,
                 ones,
                 0,
                 0,
                 0,
-                min(turn, deltas.rows - y),
-                deltas.columns,
+                y_stop - y,
+                x_stop - x,
                 anew,
                 sums,
                 0,

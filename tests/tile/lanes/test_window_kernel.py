@@ -39,7 +39,7 @@ def _vectors(a, b, base, c, first, used, height, across, width, runs):
 CASES = [
     (share, across, first)
     for share, across, first in itertools.product(
-        range(3), (1, ACROSS), (FROM_ZERO, FROM_THERE, FROM_BASE)
+        range(3), range(1, ACROSS + 1), (FROM_ZERO, FROM_THERE, FROM_BASE)
     )
 ]
 
@@ -48,6 +48,8 @@ CASES = [
 @pytest.mark.parametrize("by_lanes", [False, True])
 @pytest.mark.parametrize(("share", "across", "first"), CASES)
 def test_sums_of_runs(dtype, by_lanes, share, across, first):
+    if by_lanes and first == FROM_BASE:
+        pytest.skip("sums by lanes start from zero, or from what is there")
     sizes = blocking(dtype)
     width, height = sizes.width, heights(sizes.mr)[share]
     rng = np.random.default_rng(0)
