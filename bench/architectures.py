@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -59,6 +59,14 @@ class Architecture(Protocol):
     def jax(self, parameters: Any, x: Any, channels_last: bool) -> Any:
         """JAX's outputs for images x, from parameters of :func:`for_jax`."""
 
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Names of those that build it."""
+
+    @property
+    def has_buffers(self) -> bool:
+        """Whether a step changes more than parameters."""
+
 
 @dataclass(frozen=True)
 class LeNet:
@@ -70,6 +78,8 @@ class LeNet:
     side: int = 32  # of the images, in pixels
 
     name = "lenet"
+    rivals = ("JAX", "torch", "torch.compile")
+    has_buffers = False
     classes = 10
     channels = (1, 6, 16)
     hidden = (120, 84)
@@ -138,6 +148,73 @@ class LeNet:
             x = x @ parameters[f"{place}.weight"] + parameters[f"{place}.bias"]
             x = jnp.maximum(x, 0) if place != "11" else x
         return x
+
+
+@dataclass(frozen=True)
+class ResNet:
+    """A convolution, residual blocks with batch normalisation, the mean over positions, a dense layer.
+
+    After He, Zhang, Ren, Sun (2016). No convolution has a bias, which normalisation would take away.
+    """
+
+    channels: int
+    blocks: int
+    side: int  # of the images, in pixels
+
+    classes = 10
+    flattened: ClassVar[dict[str, tuple[int, int, int]]] = {}
+    rivals = ("torch", "torch.compile")  # no state of JAX's is kept beside its parameters here
+    has_buffers = True
+
+    @property
+    def name(self) -> str:
+        return f"resnet{self.channels}x{self.blocks}-{self.side}"
+
+    @property
+    def title(self) -> str:
+        return (
+            f"{self.blocks} residual blocks of {self.channels} channels, {self.side} x {self.side}"
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 1, self.side, self.side
+
+    @property
+    def multiply_adds(self) -> tuple[int, ...]:
+        # Windows of 3 x 3 meet this many places, those beyond an edge left out.
+        places = (3 * self.side - 2) ** 2
+        inner = [places * self.channels**2] * (2 * self.blocks)
+        return places * self.channels, *inner, self.channels * self.classes
+
+    def fastkb(self, seed: int) -> Any:
+        from fastkb import nn
+
+        return nn.Sequential(*self._layers(nn, nn.Residual), rng=seed, dtype="float32")
+
+    def torch(self) -> Any:
+        import torch
+
+        class Block(torch.nn.Sequential):
+            def forward(self, x: Any) -> Any:
+                return super().forward(x) + x
+
+        return torch.nn.Sequential(*self._layers(torch.nn, Block))
+
+    def _layers(self, nn: Any, block: Any) -> list[Any]:
+        """Both libraries call them alike."""
+        c = self.channels
+
+        def normalized(inputs: int) -> list[Any]:
+            return [nn.Conv2d(inputs, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)]
+
+        layers = [*normalized(1), nn.ReLU()]
+        for _ in range(self.blocks):
+            layers += [block(*normalized(c), nn.ReLU(), *normalized(c)), nn.ReLU()]
+        return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, self.classes)]
+
+    def jax(self, parameters: Any, x: Any, channels_last: bool) -> Any:
+        raise ImportError("JAX has no running statistics here")
 
 
 def convolved(parameters: Any, place: str, x: Any, channels_last: bool) -> Any:

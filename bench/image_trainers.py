@@ -77,33 +77,37 @@ def _images(X: np.ndarray, memory_format: Any) -> Any:
 
 def torch_eager(job: Training) -> Call:
     """Modules and optimisers, as torch's tutorials have them: forms are the optimiser's."""
+    updates = ({"foreach": False}, {"foreach": True}, {"fused": True})
+    forms = itertools.product(_memory_formats(), updates)
+    return fastest([_descent(job, *each) for each in forms])
+
+
+def _descent(job: Training, memory_format: Any, update: dict[str, bool], mode: str = "") -> Call:
+    """A module and an optimiser; with a mode, the module is compiled."""
     import torch
 
     y, loss = torch.from_numpy(job.y), torch.nn.CrossEntropyLoss()
+    module = _module(job, job.first, memory_format)
+    X, first = _images(job.X, memory_format), _tensors(job.first, memory_format)
+    called = torch.compile(module, dynamic=False, mode=mode) if mode else module
 
-    def form(memory_format: Any, update: dict[str, bool]) -> Call:
-        module = _module(job, job.first, memory_format)
-        X, first = _images(job.X, memory_format), _tensors(job.first, memory_format)
+    def train() -> list[Parameters]:
+        module.load_state_dict(first)
+        optimizer = torch.optim.SGD(module.parameters(), lr=job.rate, **update)
+        for part in job.batches:
+            optimizer.zero_grad()
+            loss(called(X[part]), y[part]).backward()
+            optimizer.step()
+        return [{k: v.numpy().copy() for k, v in module.state_dict().items()}]
 
-        def train() -> list[Parameters]:
-            module.load_state_dict(first)
-            optimizer = torch.optim.SGD(module.parameters(), lr=job.rate, **update)
-            for part in job.batches:
-                optimizer.zero_grad()
-                loss(module(X[part]), y[part]).backward()
-                optimizer.step()
-            return [{k: v.numpy().copy() for k, v in module.state_dict().items()}]
-
-        return train
-
-    updates = ({"foreach": False}, {"foreach": True}, {"fused": True})
-    return fastest([form(*each) for each in itertools.product(_memory_formats(), updates)])
+    return train
 
 
 def torch_compiled(job: Training) -> Call:
     """A step as one compiled function, gradient and update: forms are the compiler's modes.
 
-    (A compiled module, whose gradient and update torch runs outside of it, takes twice as long.)
+    A compiled module, whose gradient and update torch runs outside of it, takes twice as long. It is
+    taken where a step changes more than parameters.
     """
     import torch
     import torch._dynamo
@@ -112,6 +116,10 @@ def torch_compiled(job: Training) -> Call:
     compile_in_this_process()
     # What was compiled for other sizes would make this work's sizes variables.
     torch._dynamo.reset()
+    if job.architecture.has_buffers:
+        return fastest(
+            [_descent(job, each, {"fused": True}, MODES[0]) for each in _memory_formats()]
+        )
     y = torch.from_numpy(job.y)
 
     def form(memory_format: Any, mode: str) -> Call:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench.architectures import LeNet
+from bench.architectures import LeNet, ResNet
 from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
@@ -125,6 +125,10 @@ IMAGES = (
     ImageStep(LENET, 256, steps=20),
     ImageForward(LENET, 64),
     ImageForward(LENET, 256),
+    ImageStep(ResNet(16, 2, 8), 64, steps=20),
+    ImageStep(ResNet(16, 2, 28), 64, steps=10),
+    ImageStep(ResNet(32, 3, 28), 64, steps=5),
+    ImageForward(ResNet(16, 2, 28), 64),
 )
 
 PERCEPTRONS = (

@@ -171,6 +171,10 @@ def _network_jobs(dtype: type) -> Iterator[Job]:
         net = nn.Sequential(nn.Linear(width, 512), nn.ReLU(), nn.Linear(512, 1), rng=0)
         fit = partial(net.fit, X, y, epochs=1, batch_size=40, optimizer=nn.SGD(lr=1e-4))
         yield f"nn.Sequential {X.dtype}", partial(_fit_and_forward, fit, X)
+    images: np.ndarray = np.zeros((40, 1, 16, 16), dtype)
+    net = nn.Sequential(nn.Conv2d(1, 32, 3), nn.Flatten(), nn.Linear(32 * 14 * 14, 1), rng=0)
+    fit = partial(net.fit, images, np.zeros(40), epochs=1, batch_size=40)
+    yield f"nn.Conv2d {images.dtype}", partial(_fit_and_forward, fit, images)
     X, y = _sample(dtype, WIDTHS[0])
     labels = y > 0
     classifier = fastkb.MLPClassifier(

@@ -214,10 +214,10 @@ def _window_kernel(name: str, *, by_lanes: bool) -> Any:
         c[i, j] = first ⊕ Σ over runs r and terms k of a[i, r, k] · b[j, r, k]
 
     for `height` rows i, one of :func:`heights`, and `across` columns j, :data:`ACROSS` at most. Each
-    c[i, j] and b[j, r, k] is a vector. Element [i, r, k] of a stands at a_start + i·a_row + r·a_run + k·a_step,
-    that of b at b_start + j·b_column + r·b_run + k·b_step, c[i, j] at c_start + i·c_row + j·c_column,
-    base[i] at base_start + i. `first` is one of the constants above, not FROM_BASE with `by_lanes`. The
-    first `used` rows of c are written; what sums start from is read for all rows.
+    c[i, j] and b[j, r, k] is a vector. Element [i, r, k] of a stands at a_start + i·a_row + r·a_run +
+    k·a_step, that of b at b_start + j·b_column + r·b_run + k·b_step, c[i, j] at c_start + i·c_row +
+    j·c_column, base[i] at base_start + i. `first` is one of the constants above, not FROM_BASE with
+    `by_lanes`. The first `used` rows of c are written; what sums start from is read for all rows.
 
     Parameters
     ----------

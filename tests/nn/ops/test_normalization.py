@@ -182,6 +182,13 @@ def test_a_hundred_steps_are_torchs(torch, dtype, tolerance):
     np.testing.assert_allclose(network.forward(X), outputs, rtol=0, atol=100 * tolerance)
 
 
+def test_counts_of_batches_do_not_make_the_element_type():
+    network = nn.Sequential(*RESIDUAL, rng=0, dtype="float32")
+    loaded = nn.Sequential(*RESIDUAL)
+    loaded.load_state_dict(network.state_dict())
+    assert loaded.dtype == np.float32
+
+
 def test_files_and_resumption(tmp_path):
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((40, 1, 8, 8)), rng.integers(0, 5, 40)
