@@ -182,8 +182,7 @@ class ResNet:
 
     @property
     def multiply_adds(self) -> tuple[int, ...]:
-        # Windows of 3 x 3 meet this many places, those beyond an edge left out.
-        places = (3 * self.side - 2) ** 2
+        places = (3 * self.side) ** 2  # with those beyond an edge, as everybody counts
         inner = [places * self.channels**2] * (2 * self.blocks)
         return places * self.channels, *inner, self.channels * self.classes
 

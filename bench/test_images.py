@@ -33,6 +33,10 @@ def test_names_tell_the_work_the_architecture_and_the_batch():
         "image-step-lenet-256",
         "image-forward-lenet-64",
         "image-forward-lenet-256",
+        "image-step-resnet16x2-8-64",
+        "image-step-resnet16x2-28-64",
+        "image-step-resnet32x3-28-64",
+        "image-forward-resnet16x2-28-64",
     ]
 
 

@@ -92,6 +92,8 @@ def test_the_guide_to_networks(run, capsys):
     assert (np.diff(names["errors"][:4]) < 0).all()
     assert names["errors"][-1] < names["errors"][0] / 10
     assert names["recognised"] > 0.93
+    assert names["right_convolutional"] > 0.9
+    assert names["right_deep"] > 0.95
     assert names["ensemble"].predict(names["points"]).shape == (200, 1)
     other = names["ensemble"].band(names["points"]).distribution
     np.testing.assert_array_equal(names["band"].distribution, other)
