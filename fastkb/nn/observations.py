@@ -200,6 +200,8 @@ def _check_length(name: str, length: int, n: int) -> None:
 
 def check_batches(layers: Sequence[Layer], inputs: np.ndarray, batch_size: int) -> None:
     """Whether a network can be trained on batches of this size, and on the last one of an epoch."""
+    if not any(layer.needs_a_batch for layer in layers):
+        return
     n, shape = len(inputs), inputs.shape[1:]
     for observations in {min(batch_size, n), n % batch_size or batch_size}:
         check_batch(layers, shape, observations)

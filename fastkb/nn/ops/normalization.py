@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,8 @@ _SHARED = 9
 
 class _BatchNorm(Layer):
     """What both kinds have in common."""
+
+    needs_a_batch: ClassVar[bool] = True
 
     num_features: int
     eps: float

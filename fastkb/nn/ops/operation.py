@@ -215,6 +215,9 @@ class Layer:
 
     operation: ClassVar[Operation]
 
+    #: Whether :meth:`check_batch` refuses anything.
+    needs_a_batch: ClassVar[bool] = False
+
     #: Whether :meth:`draw` calls ``rng.uniform`` alone, and hands on what it gets, or zeros.
     evenly_drawn: ClassVar[bool] = False
 
@@ -320,9 +323,9 @@ def leaves(layers: Mapping[str, Layer] | Sequence[Layer]) -> Iterator[tuple[str,
 
     A layer's name is its place, and within a layer that is made of others it goes on after a dot.
     """
-    if not isinstance(layers, Mapping):
-        layers = {str(place): layer for place, layer in enumerate(layers)}
-    for name, layer in layers.items():
+    named = layers.items() if isinstance(layers, Mapping) else enumerate(layers)
+    for place, layer in named:
+        name = str(place)
         if layer.parts:
             yield from ((f"{name}.{own}", leaf) for own, leaf in leaves(layer.parts))
         else:
@@ -351,8 +354,11 @@ def check_batch(layers: Sequence[Layer], shape: tuple[int, ...], observations: i
 
 
 def known_shape(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """:func:`output_shape` where all is known."""
-    return cast("tuple[int, ...]", output_shape(layers, shape))
+    """:func:`output_shape` where all is known, of layers that fit together."""
+    given: Shape = shape
+    for layer in layers:
+        given = layer.shape_of(given)
+    return cast("tuple[int, ...]", given)
 
 
 def output_shape(layers: Sequence[Layer], shape: Shape = None) -> Shape:

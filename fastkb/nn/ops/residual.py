@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fastkb.nn.ops.operation import (
     ANY,
@@ -43,6 +43,8 @@ class Residual(Layer):
     >>> block.shape_of((4, 8, 8))
     (4, 8, 8)
     """
+
+    needs_a_batch: ClassVar[bool] = True
 
     layers: tuple[Any, ...]
     shortcut: Any

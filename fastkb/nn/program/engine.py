@@ -37,7 +37,7 @@ from fastkb.nn.program.step import (
     new_scratch,
     shared_place,
 )
-from fastkb.nn.program.store import Store
+from fastkb.nn.program.store import Store, Tensors
 from fastkb.runtime.memory import check_available
 from fastkb.runtime.threads import n_threads
 from fastkb.runtime.workers import call_each, call_together
@@ -77,7 +77,7 @@ class Engine(Store):
     def __init__(
         self, layers: Sequence[Layer], dtype: np.dtype, shape: tuple[int, ...] | None = None
     ) -> None:
-        super().__init__(layers, dtype)
+        self._begin(layers, dtype)
         taken: Any = input_shape(layers) if shape is None else shape
         #: Of the outputs, without the observations.
         self.output_shape = known_shape(layers, taken)
@@ -86,6 +86,12 @@ class Engine(Store):
         self.program: Program = make_program(
             math.prod(taken), rows, self.dtype.name, self._interpreter.operations
         )
+        # The program's own rows say where the tensors are.
+        self._tensors = {
+            row.layer: Tensors(self.program, k) for k, row in enumerate(rows) if row.layer
+        }
+        self.parameters = self.program.parameters
+        self.size = self.parameters + self.program.buffers
         self._work = sum(row.work for row in rows)
         self._evaluated = _evaluated(self.program)
         self._kept: dict[tuple[int, int, bool, int], list[Scratch]] = {}

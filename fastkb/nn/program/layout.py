@@ -102,6 +102,7 @@ class Program(NamedTuple):
     made_of: tuple[Row, ...]
     layers: np.ndarray  # of LAYER
     blocks: np.ndarray  # of BLOCK
+    across: np.ndarray  # rows that need all observations of a batch at once
     parameters: int  # elements
     values: int  # elements for one observation
     transposed: int  # elements
@@ -117,8 +118,7 @@ class Program(NamedTuple):
     @property
     def rows(self) -> Rows:
         """What the interpreter reads."""
-        across = [k for k, row in enumerate(self.made_of) if row.operation.across is not None]
-        return Rows(self.layers, self.blocks, np.array(across, _I))
+        return Rows(self.layers, self.blocks, self.across)
 
 
 class Rows(NamedTuple):
@@ -228,6 +228,7 @@ def make_program(
         tuple(rows),
         layers,
         blocks,
+        np.flatnonzero(layers["across"]),
         parameters,
         end,
         transposed,

@@ -18,7 +18,7 @@ from fastkb.nn.program.step import State
 from fastkb.runtime.memory import require, zeros
 
 
-class _Tensors(NamedTuple):
+class Tensors(NamedTuple):
     """A program of one layer, its tensors where they stand among those of all, and the row of them."""
 
     program: Program
@@ -36,24 +36,29 @@ class Store:
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: np.dtype) -> None:
-        self._layers = tuple(layers)
-        self.dtype = np.dtype(dtype)
-        # Before anything is laid out, which takes long for a network that no memory holds: its
-        # parameters, and a copy of the largest tensor on its way into them or out.
-        named = dict(leaves(layers))
-        tensors = [math.prod(shape) for one in named.values() for shape in one.shapes().values()]
-        self._largest = max(tensors, default=0)
-        size = (sum(tensors) + self._largest) * self.dtype.itemsize
-        require(size, "a network of these widths")
-        self._tensors: dict[str, _Tensors] = {}
-        #: Elements of the buffer that are trained, and all of them: a network's buffers stand behind.
-        self.parameters = self.size = 0
-        for name, layer in named.items():
+        self._begin(layers, dtype)
+        for name, layer in leaves(layers):
             if layer.shapes() or layer.buffers():
                 self._add(name, layer)
         for program, row in self._tensors.values():
             program.layers[row]["buffers"] += self.parameters
         self.size += self.parameters
+
+    def _begin(self, layers: Sequence[Layer], dtype: np.dtype) -> None:
+        """Take note of the layers; no tensor has a place yet."""
+        self._layers = tuple(layers)
+        self.dtype = np.dtype(dtype)
+        # Before anything is laid out, which takes long for a network that no memory holds: its
+        # parameters, and a copy of the largest tensor on its way into them or out.
+        tensors = [
+            math.prod(shape) for _, layer in leaves(layers) for shape in layer.shapes().values()
+        ]
+        self._largest = max(tensors, default=0)
+        size = (sum(tensors) + self._largest) * self.dtype.itemsize
+        require(size, "a network of these widths")
+        self._tensors: dict[str, Tensors] = {}
+        #: Elements of the buffer that are trained, and all of them: a network's buffers stand behind.
+        self.parameters = self.size = 0
 
     def _add(self, name: str, layer: Layer) -> None:
         """Place a layer's tensors behind those before it, as a program does with its rows."""
@@ -67,7 +72,7 @@ class Store:
         for field in ("weights", "biases", "biases_end"):
             record[field] += self.parameters
         record["buffers"] += self.size
-        self._tensors[name] = _Tensors(program, index)
+        self._tensors[name] = Tensors(program, index)
         self.parameters += program.parameters
         self.size += program.buffers
 
