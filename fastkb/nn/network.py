@@ -247,10 +247,8 @@ class Sequential:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict must map names to arrays, got {type(state_dict).__name__}")
         arrays = {name: as_parameter(name, value) for name, value in state_dict.items()}
-        single = all(
-            v.dtype == np.float32 for k, v in arrays.items() if not str(k).endswith(BATCHES)
-        )
-        dtype = self._dtype or np.dtype(np.float32 if single else np.float64)
+        kinds = {v.dtype for k, v in arrays.items() if not str(k).endswith(BATCHES)}
+        dtype = self._dtype or np.dtype("f4" if kinds <= {np.dtype("f4")} else "f8")
         check_state(arrays, parameter_shapes(self.layers, buffers=True), dtype)
         store, state, _ = self._ready(dtype, draw=False)
         for name, array in arrays.items():
