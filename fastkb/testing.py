@@ -21,12 +21,7 @@ from fastkb.gram.evaluate import FORMS
 from fastkb.gram.pairwise import gram
 from fastkb.nn.ops.activation import ELEMENTWISE, Activation
 from fastkb.nn.ops.layers import activated
-from fastkb.nn.ops.operation import (
-    Layer,
-    Operation,
-    Row,
-    nothing,
-)
+from fastkb.nn.ops.operation import Layer, Operation, Row, nothing
 from fastkb.runtime.threads import n_threads, use_threads
 from fastkb.scalar.kernels import Form, n_parameters
 

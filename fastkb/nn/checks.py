@@ -12,11 +12,7 @@ from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.checks.values import real_values
-from fastkb.nn.ops.operation import (
-    Layer,
-    leaves,
-    output_shape,
-)
+from fastkb.nn.ops.operation import Layer, leaves, output_shape
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
 INITIALIZATIONS = ("torch", "he", "glorot")

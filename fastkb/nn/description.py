@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastkb.checks.choices import check_choice
-from fastkb.nn.ops.operation import (
-    CLASSES,
-)
+from fastkb.nn.ops.operation import CLASSES
 from fastkb.nn.optim import optimizers, schedules
 from fastkb.storage.checks import check_entries
 

@@ -11,15 +11,10 @@ from fastkb.checks.requests import check_n_resamples, check_rng
 from fastkb.checks.scalars import check_progress
 from fastkb.executors.carriers import Job
 from fastkb.executors.parts import Parts, check_executor, in_parts, spans
-from fastkb.nn.checks import (
-    FitParams,
-    check_member,
-)
+from fastkb.nn.checks import FitParams, check_member
 from fastkb.nn.earlier import tensors_of
 from fastkb.nn.network import Sequential
-from fastkb.nn.observations import (
-    check_inputs,
-)
+from fastkb.nn.observations import check_inputs
 from fastkb.nn.program.store import Store
 from fastkb.nn.training.members import Members
 from fastkb.random.streams import key_from_rng

@@ -10,13 +10,7 @@ import numpy as np
 
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.values import check_dense, real_array, real_values
-from fastkb.nn.ops.operation import (
-    Layer,
-    check_batch,
-    input_shape,
-    known_shape,
-    output_shape,
-)
+from fastkb.nn.ops.operation import Layer, check_batch, input_shape, known_shape, output_shape
 
 
 class Observations(NamedTuple):

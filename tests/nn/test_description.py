@@ -8,9 +8,7 @@ import pytest
 import fastkb.testing  # noqa: F401 - defines layers, which are none of fastkb.nn's
 from fastkb import nn
 from fastkb.nn.description import OPTIMIZERS, SCHEDULES, describe, layer_classes, make
-from fastkb.nn.ops.operation import (
-    Layer,
-)
+from fastkb.nn.ops.operation import Layer
 
 THINGS = {
     "LAYERS": [

@@ -9,12 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb import nn
-from fastkb.nn.checks import (
-    LOSSES,
-)
-from fastkb.nn.ops.operation import (
-    Rules,
-)
+from fastkb.nn.checks import LOSSES
+from fastkb.nn.ops.operation import Rules
 from fastkb.nn.program import step
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.passes import Sizes, Span

@@ -11,9 +11,7 @@ import pytest
 from scipy import sparse
 
 from fastkb import nn
-from fastkb.nn.checks import (
-    LOSSES,
-)
+from fastkb.nn.checks import LOSSES
 from fastkb.reference import networks as reference
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

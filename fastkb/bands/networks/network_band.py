@@ -16,9 +16,7 @@ from fastkb.nn.checks import (
     check_network_response,
     check_network_scheme,
 )
-from fastkb.nn.observations import (
-    check_inputs,
-)
+from fastkb.nn.observations import check_inputs
 from fastkb.resample.response_schemes import ResponseScheme
 from fastkb.storage.checkpoint import Checkpoint
 

@@ -23,13 +23,7 @@ from fastkb.bands.models.prediction_error import OutOfBag, PredictionError
 from fastkb.bands.parts import Parts
 from fastkb.bands.ridge.checks import BandData, check_band_data
 from fastkb.bands.ridge.kernel_source import KernelSource
-from fastkb.bands.ridge.replicates import (
-    Job,
-    Replicates,
-    Saving,
-    compute_replicates,
-    restore,
-)
+from fastkb.bands.ridge.replicates import Job, Replicates, Saving, compute_replicates, restore
 from fastkb.bands.ridge.searched_refits import SearchedRefits
 from fastkb.bands.ridge.smoother import response_replicates
 from fastkb.bands.ridge.solver_choice import SolverChoice

@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastkb.checks.scalars import check_number
-from fastkb.nn.ops.operation import (
-    ANY,
-    Layer,
-    Operation,
-    nothing,
-)
+from fastkb.nn.ops.operation import ANY, Layer, Operation, nothing
 from fastkb.nn.program.passes import add, copy
 
 

@@ -9,16 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fastkb.nn.ops.operation import (
-    ANY,
-    LANES,
-    ROWS,
-    Layer,
-    Operation,
-    Row,
-    Shape,
-    nothing,
-)
+from fastkb.nn.ops.operation import ANY, LANES, ROWS, Layer, Operation, Row, Shape, nothing
 from fastkb.runtime import inline
 from fastkb.tile import vector as simd
 

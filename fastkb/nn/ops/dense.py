@@ -32,14 +32,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastkb.checks.scalars import check_flag, check_whole
-from fastkb.nn.checks import (
-    check_initialization,
-)
-from fastkb.nn.ops.operation import (
-    Layer,
-    Operation,
-    Row,
-)
+from fastkb.nn.checks import check_initialization
+from fastkb.nn.ops.operation import Layer, Operation, Row
 from fastkb.nn.ops.storage import BIAS, WEIGHT, Piece, Size, Storage
 from fastkb.runtime import inline
 from fastkb.tile import vector as simd

@@ -24,11 +24,7 @@ from fastkb.nn.ops.images.convolution import CONVOLUTION, Conv2d
 from fastkb.nn.ops.images.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from fastkb.nn.ops.images.pooling_rules import LARGEST, MEAN
 from fastkb.nn.ops.normalization import BATCH_NORM, BatchNorm1d, BatchNorm2d
-from fastkb.nn.ops.operation import (
-    Layer,
-    Row,
-    rules_of,
-)
+from fastkb.nn.ops.operation import Layer, Row, rules_of
 from fastkb.nn.ops.residual import ADD, Residual, added
 from fastkb.scalar.activations import activation_code, find
 

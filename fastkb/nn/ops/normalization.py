@@ -20,15 +20,7 @@ import numpy as np
 
 from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.nn.ops.images.sizes import image_shape
-from fastkb.nn.ops.operation import (
-    LANES,
-    Across,
-    Layer,
-    Operation,
-    Row,
-    Shape,
-    nothing,
-)
+from fastkb.nn.ops.operation import LANES, Across, Layer, Operation, Row, Shape, nothing
 from fastkb.nn.ops.storage import BIAS, WEIGHT
 from fastkb.runtime import inline
 from fastkb.tile.lanes.loops import (

@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.nn.observations import (
-    Observations,
-)
+from fastkb.nn.observations import Observations
 from fastkb.nn.ops.layers import Identity, Linear, ReLU, Sigmoid, Tanh
 from fastkb.nn.program.engine import Engine
 from fastkb.runtime.memory import require

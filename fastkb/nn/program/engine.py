@@ -9,16 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.nn.observations import (
-    Observations,
-)
+from fastkb.nn.observations import Observations
 from fastkb.nn.ops.layers import lower
 from fastkb.nn.ops.losses import Loss
-from fastkb.nn.ops.operation import (
-    Layer,
-    input_shape,
-    known_shape,
-)
+from fastkb.nn.ops.operation import Layer, input_shape, known_shape
 from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.program.interpreter import interpreter
 from fastkb.nn.program.layout import Program, make_program

@@ -12,10 +12,7 @@ from typing import Any, NamedTuple
 from numba.core import types
 
 from fastkb.nn.ops.layers import DENSE_OPERATIONS, DENSE_RULES, OPERATIONS, RULES
-from fastkb.nn.ops.operation import (
-    Operation,
-    rules_of,
-)
+from fastkb.nn.ops.operation import Operation, rules_of
 from fastkb.nn.program.passes import Sizes, Span, copy
 from fastkb.nn.program.schedule import COME, DONE, PATIENCE, PHASE, run_members
 from fastkb.nn.program.step import run_forward, types_of

@@ -21,10 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastkb.nn.ops.operation import (
-    Operation,
-    Row,
-)
+from fastkb.nn.ops.operation import Operation, Row
 from fastkb.nn.ops.storage import BIAS, WEIGHT
 from fastkb.tile.blocking import NetworkBlocking, network_blocking
 

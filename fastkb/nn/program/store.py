@@ -9,10 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastkb.nn.ops.arrangement import arranged
-from fastkb.nn.ops.operation import (
-    Layer,
-    leaves,
-)
+from fastkb.nn.ops.operation import Layer, leaves
 from fastkb.nn.program.layout import Program, make_program, put_tensor, take_tensor
 from fastkb.nn.program.step import State
 from fastkb.runtime.memory import require, zeros

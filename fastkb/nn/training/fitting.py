@@ -10,9 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastkb.nn.observations import (
-    Observations,
-)
+from fastkb.nn.observations import Observations
 from fastkb.nn.optim.optimizers import Optimizer
 from fastkb.nn.program.engine import Engine, batch_sizes, each_of, loss_code
 from fastkb.nn.program.step import BY_NOTHING, State, Steps

@@ -8,18 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fastkb.nn.checks import (
-    FitParams,
-    check_fit,
-    check_network,
-)
+from fastkb.nn.checks import FitParams, check_fit, check_network
 from fastkb.nn.network import Sequential
-from fastkb.nn.observations import (
-    Observations,
-    check_batches,
-    check_observations,
-    check_weights,
-)
+from fastkb.nn.observations import Observations, check_batches, check_observations, check_weights
 from fastkb.nn.optim.optimizers import find_optimizer
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State

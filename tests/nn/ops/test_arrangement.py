@@ -10,9 +10,7 @@ from fastkb.nn.ops.activation import ELEMENTWISE
 from fastkb.nn.ops.arrangement import TO_LANES, TO_ROWS, arranged, to_rows
 from fastkb.nn.ops.images.convolution import CONVOLUTION
 from fastkb.nn.ops.layers import OPERATIONS, RULES, lower
-from fastkb.nn.ops.operation import (
-    Row,
-)
+from fastkb.nn.ops.operation import Row
 from fastkb.nn.program.layout import make_program
 from fastkb.nn.program.passes import Sizes, Span
 from fastkb.nn.program.step import new_scratch

@@ -5,11 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from fastkb.nn.ops.operation import (
-    Operation,
-    nothing,
-    rules_of,
-)
+from fastkb.nn.ops.operation import Operation, nothing, rules_of
 from fastkb.runtime import jit
 
 

@@ -5,9 +5,7 @@ from typing import NamedTuple
 from fastkb.nn.ops.activation import ELEMENTWISE
 from fastkb.nn.ops.dense import DENSE
 from fastkb.nn.ops.layers import DENSE_OPERATIONS
-from fastkb.nn.ops.operation import (
-    Row,
-)
+from fastkb.nn.ops.operation import Row
 from fastkb.nn.ops.storage import BIAS, WEIGHT
 from fastkb.nn.program.layout import Program, make_program
 

@@ -7,12 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb import nn
-from fastkb.nn.checks import (
-    LOSSES,
-)
-from fastkb.nn.observations import (
-    Observations,
-)
+from fastkb.nn.checks import LOSSES
+from fastkb.nn.observations import Observations
 from fastkb.nn.program import engine as module
 from fastkb.nn.program.engine import Engine, each_of, loss_code
 from fastkb.nn.program.step import State, Steps

@@ -13,12 +13,7 @@ import pytest
 
 from fastkb import nn
 from fastkb.nn.ops.layers import DENSE_OPERATIONS, OPERATIONS
-from fastkb.nn.ops.operation import (
-    Layer,
-    Operation,
-    Row,
-    nothing,
-)
+from fastkb.nn.ops.operation import Layer, Operation, Row, nothing
 from fastkb.nn.program import engine as engine_module
 from fastkb.nn.program.interpreter import interpreter
 from fastkb.runtime.threads import n_threads

@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastkb import nn
-from fastkb.nn.observations import (
-    Observations,
-)
+from fastkb.nn.observations import Observations
 from fastkb.nn.ops.losses import Loss
 from fastkb.nn.optim.optimizers import LAMB, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastkb.nn.optim.updates import Hyper

@@ -7,9 +7,7 @@ import pytest
 
 from fastkb import MLPClassifier, MLPRegressor, nn
 from fastkb.nn.ensemble import bootstrap_fit
-from fastkb.nn.observations import (
-    Observations,
-)
+from fastkb.nn.observations import Observations
 from fastkb.nn.program import engine as engine_module
 from fastkb.nn.program.engine import Engine, batch_sizes, each_of, loss_code
 from fastkb.nn.program.step import BY_OBSERVATIONS, BY_WEIGHTS, State, Steps

@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastkb import nn
-from fastkb.nn.checks import (
-    FitParams,
-)
+from fastkb.nn.checks import FitParams
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.training import members as module
 from fastkb.nn.training.fitting import derived_key, orders

@@ -20,9 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastkb.checks.scalars import check_flag, check_whole
-from fastkb.nn.checks import (
-    check_initialization,
-)
+from fastkb.nn.checks import check_initialization
 from fastkb.nn.ops.images.sizes import check_pair, image_shape, windows
 from fastkb.nn.ops.images.taps import (
     CHANNELS,
@@ -44,13 +42,7 @@ from fastkb.nn.ops.images.taps import (
     TURNED_HEIGHT,
     Taps,
 )
-from fastkb.nn.ops.operation import (
-    LANES,
-    Layer,
-    Operation,
-    Row,
-    Shape,
-)
+from fastkb.nn.ops.operation import LANES, Layer, Operation, Row, Shape
 from fastkb.nn.ops.storage import BIAS, WEIGHT
 from fastkb.nn.program.passes import Span
 from fastkb.runtime import inline

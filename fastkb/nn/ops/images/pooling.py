@@ -12,11 +12,7 @@ from typing import Any
 from fastkb.checks.scalars import check_flag
 from fastkb.nn.ops.images.pooling_rules import LARGEST, MEAN
 from fastkb.nn.ops.images.sizes import check_pair, image_shape, windows
-from fastkb.nn.ops.operation import (
-    Layer,
-    Row,
-    Shape,
-)
+from fastkb.nn.ops.operation import Layer, Row, Shape
 
 
 class _Pooling(Layer):

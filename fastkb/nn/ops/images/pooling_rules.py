@@ -6,11 +6,7 @@ each other.
 
 from __future__ import annotations
 
-from fastkb.nn.ops.operation import (
-    LANES,
-    Operation,
-    nothing,
-)
+from fastkb.nn.ops.operation import LANES, Operation, nothing
 from fastkb.runtime import inline
 from fastkb.tile.lanes.loops import largest_of, where_equal
 

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastkb.checks.scalars import check_whole
-from fastkb.nn.ops.operation import (
-    Shape,
-    shown,
-)
+from fastkb.nn.ops.operation import Shape, shown
 
 
 def check_pair(name: str, value: Any, least: int) -> tuple[int, int]:
