@@ -94,7 +94,9 @@ class Engine(Store):
         blocking, unit = self.program.blocking, self.program.unit
         rows = -(-capacity // unit) * unit
         shared = shared_place(self.program, rows)
-        return Sizes(blocking.mr, blocking.nr, blocking.width, rows, 0, unit, shared, 0)
+        return Sizes(
+            blocking.mr, blocking.nr, blocking.width, rows, 0, unit, shared, 0, self.program.lanes
+        )
 
     @contextlib.contextmanager
     def _rooms(self, count: int, capacity: int, training: bool) -> Iterator[list[Scratch]]:
@@ -246,7 +248,7 @@ class Engine(Store):
 
 def _evaluated(program: Program) -> int:
     """Observations that are evaluated at a time: whole units, and as many as the cache holds."""
-    if program.unit == program.blocking.mr:
+    if not program.lanes:
         return _EVALUATED
     size = program.values * program.dtype.itemsize * program.unit
     return program.unit * max(1, min(_EVALUATED // program.unit, _CACHED // size))

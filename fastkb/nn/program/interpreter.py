@@ -66,7 +66,8 @@ def _evaluate_rows(rules, parameters, layers, scratch, inputs, sizes, out, contr
             break
         count = min(size, len(inputs) - begin)
         now = Sizes(
-            sizes.mr, sizes.nr, sizes.width, sizes.capacity, mine + count, sizes.unit, sizes.shared, 0
+            sizes.mr, sizes.nr, sizes.width, sizes.capacity, mine + count, sizes.unit, sizes.shared, 0,
+            sizes.lanes,
         )  # fmt: skip
         for i in range(count):
             start = (mine + i) * stride

@@ -107,6 +107,7 @@ class Program(NamedTuple):
     shared: int  # elements behind all values
     buffers: int  # elements behind all parameters
     unit: int  # observations that are computed together: spans are multiples of it
+    lanes: bool  # whether values stand in lanes
     inputs: int
     outputs: int
     blocking: NetworkBlocking
@@ -233,6 +234,7 @@ def make_program(
         shared,
         buffers,
         max(sizes.mr, sizes.width) if any(row.lanes for row in rows) else sizes.mr,
+        any(row.lanes for row in rows),
         inputs,
         outputs,
         sizes,

@@ -36,7 +36,7 @@ def is_large(parameters, sizes):
     Images have many more values than their convolutions have parameters: bounds on their gradients would
     cost more than a look at the gradients.
     """
-    return len(parameters) >= _LARGE and sizes.unit == sizes.mr
+    return len(parameters) >= _LARGE and sizes.lanes == 0
 
 
 @inline(references=False)
@@ -45,7 +45,7 @@ def sizes_now(run, control):
     sizes = run.sizes
     return Sizes(
         sizes.mr, sizes.nr, sizes.width, sizes.capacity, control[COUNT], sizes.unit, sizes.shared,
-        1 if run.hyper.code != LOSS_ONLY else 0,
+        1 if run.hyper.code != LOSS_ONLY else 0, sizes.lanes,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ class Sizes(NamedTuple):
     unit: int  # observations that are computed together
     shared: int = 0  # where in the values what all observations share begins
     training: int = 0  # 1: statistics are those of the batch
+    lanes: int = 0  # 1: there are values in lanes, those of images
 
 
 class Span(NamedTuple):

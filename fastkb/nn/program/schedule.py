@@ -95,7 +95,7 @@ def _pieces(observations, parts, sizes):
     Images are large: what the rows of one unit give is met again while the cache has it.
     """
     units = (observations + sizes.unit - 1) // sizes.unit
-    return units if sizes.unit > sizes.mr else min(max(parts, 1), units)
+    return units if sizes.lanes == 1 else min(max(parts, 1), units)
 
 
 @inline(references=False)

@@ -144,7 +144,7 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "each": types.NamedTuple(
             (types.Array(real, 1, "C"), *[types.Array(types.int64, 1, "C")] * 2), Each
         ),
-        "sizes": types.NamedUniTuple(whole, 8, Sizes),
+        "sizes": types.NamedUniTuple(whole, 9, Sizes),
         "losses": types.Array(real, 2, "C"),
     }
     run = types.NamedTuple(tuple(members[name] for name in Run._fields), Run)
