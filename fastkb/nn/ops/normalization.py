@@ -22,6 +22,8 @@ from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.nn.ops.images.sizes import image_shape
 from fastkb.nn.ops.operation import LANES, Across, Layer, Operation, Row, Shape, nothing
 from fastkb.nn.ops.storage import BIAS, WEIGHT
+from fastkb.nn.optim.updates import scale
+from fastkb.nn.program.passes import clear
 from fastkb.runtime import inline
 from fastkb.tile.lanes.loops import (
     denormalize_channels,
@@ -192,25 +194,12 @@ def reduce(row, values, deltas, span, sizes):
     for begin in range(span.begin, span.stop, sizes.width):
         x = row.source * sizes.capacity + begin * row.source_stride
         at = row.extra * sizes.capacity + begin * 2 * channels
-        _clear(values[at : at + 2 * size])
+        clear(values[at : at + 2 * size])
         sum_channels(values, (x,), values, (x,), values, (0,), values, (at,), (positions, channels))
-        _scale(values[at : at + size], 1.0 / positions)
+        scale(values[at : at + size], 1.0 / positions)
         square_channels(
             values, (x,), values, (x,), values, (0,), values, (at, at + size), (positions, channels)
         )
-
-
-@inline(references=False)
-def _clear(values):
-    for k in range(len(values)):
-        values[k] = 0.0
-
-
-@inline(references=False)
-def _scale(values, factor):
-    factor = values.dtype.type(factor)
-    for k in range(len(values)):
-        values[k] *= factor
 
 
 def combine(row, parameters, values, deltas, sizes):
@@ -271,7 +260,7 @@ def reduce_back(row, values, deltas, span, sizes):
         x = row.source * sizes.capacity + begin * row.source_stride
         d = row.target * sizes.capacity + begin * row.target_stride
         at = row.extra * sizes.capacity + begin * 2 * channels
-        _clear(deltas[at : at + 2 * size])
+        clear(deltas[at : at + 2 * size])
         multiply_channels(
             deltas, (d,), values, (x,), values, (_shared(row, sizes, CENTER),), deltas,
             (at, at + size), (positions, channels),

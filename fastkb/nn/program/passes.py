@@ -41,9 +41,9 @@ def activate_row(row, values, span, sizes):
         activate(row.activation, values[target + begin : target + end], row.parameter)
         if row.outputs < stride:  # g(0) need not be zero, infinity · 0 is not, and padding is.
             for r in range(span.begin, span.stop):
-                _clear(values[target + r * stride + row.outputs : target + (r + 1) * stride])
+                clear(values[target + r * stride + row.outputs : target + (r + 1) * stride])
                 if row.apart:
-                    _clear(values[kept + r * stride + row.outputs : kept + (r + 1) * stride])
+                    clear(values[kept + r * stride + row.outputs : kept + (r + 1) * stride])
 
 
 @inline(references=False)
@@ -61,7 +61,8 @@ def add(target, source):
 
 
 @inline(references=False)
-def _clear(values):
+def clear(values):
+    """values ← 0."""
     for j in range(len(values)):
         values[j] = 0.0
 

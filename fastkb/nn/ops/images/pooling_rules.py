@@ -7,6 +7,8 @@ each other.
 from __future__ import annotations
 
 from fastkb.nn.ops.operation import LANES, Operation, nothing
+from fastkb.nn.optim.updates import scale
+from fastkb.nn.program.passes import clear
 from fastkb.runtime import inline
 from fastkb.tile.lanes.loops import largest_of, where_equal
 
@@ -143,7 +145,7 @@ def largest_backward(row, parameters, transposed, values, deltas, span, sizes):
         and not row.accumulate & 1
     )
     if not (row.accumulate & 1 or (apart and _is_covered(row))):
-        _clear(
+        clear(
             deltas[source + span.begin * row.source_stride : source + span.stop * row.source_stride]
         )
     for group in range(span.begin // sizes.width, span.stop // sizes.width):
@@ -175,12 +177,6 @@ def largest_backward(row, parameters, transposed, values, deltas, span, sizes):
 
 
 @inline(references=False)
-def _clear(values):
-    for k in range(len(values)):
-        values[k] = 0.0
-
-
-@inline(references=False)
 def _add_where(into, deltas, which, place):
     here, zero = deltas.dtype.type(place), deltas.dtype.type(0.0)
     for k in range(len(into)):
@@ -199,12 +195,12 @@ def mean(row, parameters, values, span, sizes):
             top, bottom, left, right, count = _window(row, y, x)
             at = target + (group * w[OUTPUT_ROWS] * w[OUTPUT_COLUMNS] + output) * size
             into = values[at : at + size]
-            _clear(into)
+            clear(into)
             for i in range(top, bottom):
                 for j in range(left, right):
                     place = image + (i * w[COLUMNS] + j) * size
                     _add_share(into, values[place : place + size], 1.0)
-            _scale(into, 1.0 / count)
+            scale(into, 1.0 / count)
 
 
 def mean_backward(row, parameters, transposed, values, deltas, span, sizes):
@@ -213,7 +209,7 @@ def mean_backward(row, parameters, transposed, values, deltas, span, sizes):
     size = w[CHANNELS] * sizes.width
     source, target = row.source * sizes.capacity, row.target * sizes.capacity
     if not row.accumulate & 1:
-        _clear(
+        clear(
             deltas[source + span.begin * row.source_stride : source + span.stop * row.source_stride]
         )
     for group in range(span.begin // sizes.width, span.stop // sizes.width):
@@ -234,13 +230,6 @@ def _add_share(into, values, share):
     share = into.dtype.type(share)
     for k in range(len(into)):
         into[k] += share * values[k]
-
-
-@inline(references=False)
-def _scale(values, factor):
-    factor = values.dtype.type(factor)
-    for k in range(len(values)):
-        values[k] *= factor
 
 
 LARGEST = Operation(
