@@ -12,7 +12,8 @@ from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.checks.values import real_values
-from fastkb.nn.ops.operation import Layer, leaves, output_shape
+from fastkb.nn.ops.graph import Network, leaves, output_shape
+from fastkb.nn.ops.operation import Layer
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
 INITIALIZATIONS = ("torch", "he", "glorot")
@@ -156,7 +157,7 @@ def check_network_labels(y: np.ndarray, loss: str, outputs: int) -> None:
 
 
 def check_fit(
-    layers: Sequence[Any], params: FitParams, patience: Any = None, callbacks: Any = ()
+    layers: Network, params: FitParams, patience: Any = None, callbacks: Any = ()
 ) -> tuple[str, float, Settings]:
     """The loss, the penalty and the settings of a training, all but its optimiser and its data."""
     loss = check_choice("loss", params.loss, LOSSES)
@@ -166,7 +167,7 @@ def check_fit(
     return loss, l2, settings
 
 
-def check_trainable(layers: Sequence[Any]) -> None:
+def check_trainable(layers: Network) -> None:
     """Layers that have a derivative."""
     for place, layer in leaves(layers):
         if getattr(layer, "name", "") == "sign":

@@ -27,7 +27,8 @@ from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import LARGEST_WHOLE, check_whole
 from fastkb.nn.checks import check_layers
 from fastkb.nn.description import OPTIMIZERS, describe, layer_classes, make
-from fastkb.nn.ops.operation import Layer, leaves
+from fastkb.nn.ops.graph import leaves
+from fastkb.nn.ops.operation import Layer
 from fastkb.nn.program.step import State
 from fastkb.nn.program.store import Store
 from fastkb.nn.training.fitting import Progress

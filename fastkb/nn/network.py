@@ -23,8 +23,8 @@ from fastkb.nn.checks import (
 )
 from fastkb.nn.files import Saved, parameter_shapes, put_arrays, take_arrays, write
 from fastkb.nn.observations import check_batches, check_inputs, check_observations, check_validation
+from fastkb.nn.ops.graph import input_shape, output_shape
 from fastkb.nn.ops.normalization import BATCHES
-from fastkb.nn.ops.operation import input_shape, output_shape
 from fastkb.nn.optim.optimizers import SGD, find_optimizer
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.values import check_dense, real_array, real_values
-from fastkb.nn.ops.operation import Layer, check_batch, input_shape, known_shape, output_shape
+from fastkb.nn.ops.graph import (
+    Network,
+    check_batch,
+    input_shape,
+    known_shape,
+    leaves,
+    output_shape,
+)
 
 
 class Observations(NamedTuple):
@@ -23,14 +29,14 @@ class Observations(NamedTuple):
 
 
 def check_inputs(
-    X: Any, layers: Sequence[Layer], dtype: np.dtype | None = None, name: str = "X"
+    X: Any, layers: Network, dtype: np.dtype | None = None, name: str = "X"
 ) -> np.ndarray:
     """Finite inputs that a network takes: rows of its width, or images of its channels.
 
     Parameters
     ----------
     X : array_like
-    layers : sequence of Layer
+    layers : sequence of Layer, or Layer
     dtype : numpy.dtype, optional
         The network's; None: float32 stays, everything else becomes float64.
     name : str
@@ -87,7 +93,7 @@ def _is_clean(X: Any, dtype: np.dtype, axes: int) -> bool:
 
 
 def check_observations(
-    X: Any, y: Any, sample_weight: Any, layers: Sequence[Layer], loss: str, dtype: np.dtype | None
+    X: Any, y: Any, sample_weight: Any, layers: Network, loss: str, dtype: np.dtype | None
 ) -> Observations:
     """Data for a loss.
 
@@ -95,7 +101,7 @@ def check_observations(
     ----------
     X, y : array_like
     sample_weight : array_like or None
-    layers : sequence of Layer
+    layers : sequence of Layer, or Layer
         Of the network.
     loss : str
     dtype : numpy.dtype or None
@@ -173,7 +179,7 @@ def check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
 
 
 def check_validation(
-    validation_data: Any, layers: Sequence[Layer], loss: str, dtype: np.dtype
+    validation_data: Any, layers: Network, loss: str, dtype: np.dtype
 ) -> Observations | None:
     """The pair (X, y) that is evaluated after each epoch, or None."""
     if validation_data is None:
@@ -192,9 +198,9 @@ def _check_length(name: str, length: int, n: int) -> None:
         raise ValueError(f"{name} has {length} rows and X has {n}: they must agree")
 
 
-def check_batches(layers: Sequence[Layer], inputs: np.ndarray, batch_size: int) -> None:
+def check_batches(layers: Network, inputs: np.ndarray, batch_size: int) -> None:
     """Whether a network can be trained on batches of this size, and on the last one of an epoch."""
-    if not any(layer.needs_a_batch for layer in layers):
+    if not any(layer.needs_a_batch for _, layer in leaves(layers)):
         return
     n, shape = len(inputs), inputs.shape[1:]
     for observations in {min(batch_size, n), n % batch_size or batch_size}:

@@ -2,6 +2,7 @@
 
 ================ ================================================================================
 `operation.py`    what an operation is, and the chain that the interpreter takes from a table of them
+`graph.py`        values that layers make of others, from the input to the output
 `storage.py`      how tensors stand in the flat buffers
 `dense.py`        the dense layer: its class, its rules
 `activation.py`   element-wise functions

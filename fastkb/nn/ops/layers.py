@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
 
 from fastkb.nn.ops.activation import (
     ELEMENTWISE,
@@ -20,12 +20,13 @@ from fastkb.nn.ops.activation import (
 )
 from fastkb.nn.ops.arrangement import TO_LANES, TO_ROWS, Flatten, arranged
 from fastkb.nn.ops.dense import DENSE, Linear
+from fastkb.nn.ops.graph import Network, in_order, recorded
 from fastkb.nn.ops.images.convolution import CONVOLUTION, Conv2d
 from fastkb.nn.ops.images.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from fastkb.nn.ops.images.pooling_rules import LARGEST, MEAN
 from fastkb.nn.ops.normalization import BATCH_NORM, BatchNorm1d, BatchNorm2d
-from fastkb.nn.ops.operation import Layer, Row, rules_of
-from fastkb.nn.ops.residual import ADD, Residual, added
+from fastkb.nn.ops.operation import Join, Node, Row, rules_of
+from fastkb.nn.ops.residual import ADD, Residual
 from fastkb.scalar.activations import activation_code, find
 
 __all__ = [
@@ -68,60 +69,79 @@ DENSE_RULES, RULES = rules_of(DENSE_OPERATIONS), rules_of(OPERATIONS)
 IDENTITY = activation_code(find("identity"))
 
 
-def lower(layers: Sequence[Layer], shape: tuple[int, ...]) -> list[Row]:
+def lower(network: Network, shape: tuple[int, ...]) -> list[Row]:
     """The rows of a program. An activation behind another layer is computed with it.
 
     Parameters
     ----------
-    layers : sequence of Layer
+    network : sequence of Layer, or Layer
         Checked: they take what the layers before them give.
     shape : tuple of int
         Of the inputs, without the observations.
     """
+    return rows_of(recorded(network, shape))
+
+
+def rows_of(end: Node) -> list[Row]:
+    """The rows of a graph: what its end is made of, of one input."""
+    nodes = in_order(end)
+    readers = _readers(nodes)
+    numbers: dict[Node, int] = {}
     rows: list[Row] = []
-    _lower({str(place): layer for place, layer in enumerate(layers)}, "", 0, shape, rows)
-    return arranged(rows, shape)
-
-
-def _lower(
-    layers: Mapping[str, Layer], prefix: str, read: int, shape: tuple[int, ...], rows: list[Row]
-) -> int:
-    """Add the rows of layers that stand one behind the other; the value that the last one gives."""
-    others_read = True  # what the first one takes may be read by others, and is left as it is
-    for name, layer in layers.items():
-        given = layer.gives(shape)
-        if isinstance(layer, Residual):
-            around = read
-            last = _lower(_chain(layer), f"{prefix}{name}.", read, shape, rows)
-            if layer.shortcut is not None:
-                around = _lower({"shortcut": layer.shortcut}, f"{prefix}{name}.", read, shape, rows)
-            rows.append(added(last, around, math.prod(given)))
-        elif not isinstance(layer, Activation):
-            own = layer.rows(read, shape, len(rows) + 1)
-            if not others_read and isinstance(layer, MaxPool2d) and _grows(rows[-1]):
-                # The largest of a function's values is the function of the largest: one in place of many.
-                own = [*own[:-1], _with_function_of(own[-1], rows[-1])]
-                rows[-1] = _with_function_of(rows[-1], None)
-            with_tensors = [bool(row.shapes or row.buffers) for row in own]
-            assert sum(with_tensors) <= 1, f"{layer}: two of its rows have tensors"
-            rows += [
-                row._replace(layer=f"{prefix}{name}" if has else "")
-                for row, has in zip(own, with_tensors, strict=True)
-            ]
-        elif activation_code(find(layer.name)) == IDENTITY:
+    for node in nodes:
+        layer, reads = node.layer, tuple(numbers[read] for read in node.reads)
+        if layer is None:
+            numbers[node] = 0
             continue
+        if _hands_on(node):
+            numbers[node] = reads[0]
+            continue
+        alone = reads[0] == 0 or any(readers[read] > 1 for read in node.reads)
+        before = None if alone else rows[reads[0] - 1]
+        if isinstance(layer, Activation):
+            if (
+                before is not None
+                and before.activation == IDENTITY
+                and before.operation is not TO_ROWS
+            ):
+                rows[reads[0] - 1] = activated(before, layer)
+                numbers[node] = reads[0]
+                continue
+            own = [activated(Row(ELEMENTWISE, reads, math.prod(node.shape), {}), layer)]
+        elif isinstance(layer, Join):
+            own = layer.joining(reads, tuple(read.shape for read in node.reads), len(rows) + 1)
         else:
-            alone = others_read or rows[-1].activation != IDENTITY or rows[-1].operation is TO_ROWS
-            row = Row(ELEMENTWISE, (read,), math.prod(shape), {}) if alone else rows.pop()
-            rows.append(activated(row, layer))
-        rows[-1] = rows[-1]._replace(shape=given)
-        read, shape, others_read = len(rows), given, False
-    return read
+            own = layer.rows(reads[0], node.reads[0].shape, len(rows) + 1)
+        if before is not None and isinstance(layer, MaxPool2d) and _grows(before):
+            # The largest of a function's values is the function of the largest: one in place of many.
+            own = [*own[:-1], _with_function_of(own[-1], before)]
+            rows[reads[0] - 1] = _with_function_of(before, None)
+        with_tensors = [bool(row.shapes or row.buffers) for row in own]
+        assert sum(with_tensors) <= 1, f"{layer}: two of its rows have tensors"
+        rows += [
+            row._replace(layer=node.name if has else "")
+            for row, has in zip(own, with_tensors, strict=True)
+        ]
+        rows[-1] = rows[-1]._replace(shape=node.shape)
+        numbers[node] = len(rows)
+    start = next(node for node in nodes if node.layer is None)
+    if numbers[end] == 0 or numbers[end] != len(rows):
+        rows.append(Row(ELEMENTWISE, (numbers[end],), math.prod(end.shape), {}, shape=end.shape))
+    return arranged(rows, start.shape)
 
 
-def _chain(layer: Residual) -> dict[str, Layer]:
-    """The layers that are not on the way around."""
-    return {str(place): each for place, each in enumerate(layer.layers)}
+def _hands_on(node: Node) -> bool:
+    """Whether a value is the one that it reads."""
+    return isinstance(node.layer, Activation) and activation_code(find(node.layer.name)) == IDENTITY
+
+
+def _readers(nodes: list[Node]) -> Counter[Node]:
+    """How often each value is read; the network's outputs once more."""
+    readers = Counter({nodes[-1]: 1})
+    for node in reversed(nodes):
+        for read in node.reads:
+            readers[read] += readers[node] if _hands_on(node) else 1
+    return readers
 
 
 _GROWING = frozenset(

@@ -16,7 +16,7 @@ An operation of another package is one file too: a frozen dataclass derived from
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
@@ -200,6 +200,28 @@ class Row(NamedTuple):
     lanes: bool = False  # whether what it writes stands in lanes
 
 
+class Node:
+    """A value of a network: what a layer gives for the values that it reads.
+
+    Attributes
+    ----------
+    layer : Layer or None
+        None: the value is the network's input.
+    reads : tuple of Node
+    shape : tuple of int
+        Of the value, without the observations.
+    name : str
+        The layer's name within the network, of which its tensors have theirs.
+    """
+
+    __slots__ = ("layer", "name", "reads", "shape")
+
+    def __init__(
+        self, layer: Layer | None, reads: tuple[Node, ...], shape: tuple[int, ...], name: str = ""
+    ) -> None:
+        self.layer, self.reads, self.shape, self.name = layer, reads, shape, name
+
+
 #: Layer classes by the names that files have for them: those of fastkb.nn by their own names, any other
 #: with its module. Of two of one name the later one counts.
 CLASSES: dict[str, type[Layer]] = {}
@@ -317,61 +339,24 @@ class Layer:
         work = max(math.prod(shape), outputs)
         return [Row(self.operation, (read,), outputs, self.shapes(), work=work)]
 
-
-def leaves(layers: Mapping[str, Layer] | Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
-    """The layers of a network that have rows, by their names, in the order of their parameters.
-
-    A layer's name is its place, and within a layer that is made of others it goes on after a dot.
-    """
-    named = layers.items() if isinstance(layers, Mapping) else enumerate(layers)
-    for place, layer in named:
-        name = str(place)
-        if layer.parts:
-            yield from ((f"{name}.{own}", leaf) for own, leaf in leaves(layer.parts))
-        else:
-            yield name, layer
+    def record(self, value: Node, name: str) -> Node:
+        """What it gives for a value, under its name in the network."""
+        return Node(self, (value,), self.gives(value.shape), name)
 
 
-def input_shape(layers: Sequence[Layer]) -> tuple[int | None, ...]:
-    """The shape that a network takes, as far as it is known, without the observations; (): any."""
-    return next((layer.takes for layer in layers if layer.takes is not None), ())
+class Join(Layer):
+    """Base of layers that read several values."""
 
+    def joined(self, shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+        """:meth:`shape_of` of the values' shapes."""
+        raise NotImplementedError
 
-def check_batch(layers: Sequence[Layer], shape: tuple[int, ...], observations: int) -> None:
-    """Whether each layer can be trained on a batch of so many observations, see the layers' own.
+    def joining(
+        self, reads: tuple[int, ...], shapes: tuple[tuple[int, ...], ...], following: int
+    ) -> list[Row]:
+        """:meth:`rows` of several values."""
+        raise NotImplementedError
 
-    Raises
-    ------
-    ValueError
-        If one cannot, naming it.
-    """
-    for place, layer in enumerate(layers):
-        try:
-            layer.check_batch(shape, observations)
-        except ValueError as error:
-            raise ValueError(f"layer {place}, {layer!r}, {error}") from None
-        shape = layer.gives(shape)
-
-
-def known_shape(layers: Sequence[Layer], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """:func:`output_shape` where all is known, of layers that fit together."""
-    given: Shape = shape
-    for layer in layers:
-        given = layer.shape_of(given)
-    return cast("tuple[int, ...]", given)
-
-
-def output_shape(layers: Sequence[Layer], shape: Shape = None) -> Shape:
-    """The shape that a network gives for what it takes.
-
-    Raises
-    ------
-    ValueError
-        If a layer does not take what stands before it, naming the layer.
-    """
-    for place, layer in enumerate(layers):
-        try:
-            shape = layer.shape_of(shape)
-        except ValueError as error:
-            raise ValueError(f"layer {place}, {layer!r}, {error}") from None
-    return shape
+    def record_all(self, values: tuple[Node, ...]) -> Node:
+        """What it gives for these values."""
+        return Node(self, values, self.joined(tuple(value.shape for value in values)))

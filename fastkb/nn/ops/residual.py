@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fastkb.nn.ops.operation import (
-    ANY,
-    Layer,
-    Operation,
-    Row,
-    Shape,
-    check_batch,
-    input_shape,
-    nothing,
-    output_shape,
-)
+from fastkb.nn.ops.graph import chain, check_batch, input_shape, output_shape
+from fastkb.nn.ops.operation import ANY, Join, Layer, Node, Operation, Row, Shape, nothing
 from fastkb.nn.program.passes import add, copy
 from fastkb.runtime import inline
 
@@ -86,12 +78,32 @@ class Residual(Layer):
             )
         return around if given is None else given
 
+    def record(self, value: Node, name: str) -> Node:
+        given = chain(self.layers, value, f"{name}.")
+        around = value
+        if self.shortcut is not None:
+            around = self.shortcut.record(value, f"{name}.shortcut")
+        return Sum().record_all((given, around))
+
 
 def _agree(one: Any, other: Any) -> bool:
     """Whether two shapes are the same as far as they are known."""
     return len(one) == len(other) and all(
         a is None or b is None or a == b for a, b in zip(one, other, strict=True)
     )
+
+
+class Sum(Join):
+    """The sum of two values of one shape."""
+
+    def joined(self, shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+        return shapes[0]
+
+    def joining(
+        self, reads: tuple[int, ...], shapes: tuple[tuple[int, ...], ...], following: int
+    ) -> list[Row]:
+        outputs = math.prod(shapes[0])
+        return [Row(ADD, reads, outputs, {}, work=outputs)]
 
 
 # --- rules --------------------------------------------------------------------------------------
@@ -131,8 +143,3 @@ def backward(row, parameters, transposed, values, deltas, span, sizes):
 
 
 ADD = Operation("add", forward, backward, nothing, nothing, reads=ANY, writes=ANY)
-
-
-def added(one: int, other: int, outputs: int) -> Row:
-    """The row that adds two values up."""
-    return Row(ADD, (one, other), outputs, {}, work=outputs)

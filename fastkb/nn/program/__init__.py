@@ -5,6 +5,7 @@
 `store.py`        where the parameters stand, whatever the size of images
 `passes.py`       what all rows have in common: the function behind an operation
 `step.py`         a step of training, in parts
+`updating.py`     the optimiser's step, of blocks and of tensors
 `parts.py`        what some observations pass at a time
 `schedule.py`     phases and their tasks, for one thread and for several
 `interpreter.py`  the compiled functions, for this package's operations and for others

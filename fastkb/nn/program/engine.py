@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from fastkb.nn.observations import Observations
-from fastkb.nn.ops.layers import lower
+from fastkb.nn.ops.graph import Network, input_shape, recorded
+from fastkb.nn.ops.layers import rows_of
 from fastkb.nn.ops.losses import Loss
-from fastkb.nn.ops.operation import Layer, input_shape, known_shape
+from fastkb.nn.ops.operation import Node, Row
 from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.program.interpreter import interpreter
-from fastkb.nn.program.layout import Program, make_program
+from fastkb.nn.program.layout import Places, Program, make_program
 from fastkb.nn.program.passes import Sizes
 from fastkb.nn.program.schedule import MOST_TASKS, new_control, no_control
 from fastkb.nn.program.step import (
@@ -61,7 +62,7 @@ class Engine(Store):
 
     Parameters
     ----------
-    layers : sequence of Layer
+    layers : sequence of Layer, or Layer
         Checked.
     dtype : numpy.dtype
     shape : tuple of int, optional
@@ -69,23 +70,41 @@ class Engine(Store):
     """
 
     def __init__(
-        self, layers: Sequence[Layer], dtype: np.dtype, shape: tuple[int, ...] | None = None
+        self, layers: Network, dtype: np.dtype, shape: tuple[int, ...] | None = None
     ) -> None:
         self._begin(layers, dtype)
         taken: Any = input_shape(layers) if shape is None else shape
+        end = recorded(layers, taken)
+        rows = rows_of(end)
+        named = [row.layer for row in rows if row.layer]
+        if named == [name for name, _ in self._with_tensors()]:
+            self._lay_out(end, rows, taken)
+            # The program's own rows say where the tensors are.
+            self._tensors = {
+                row.layer: Tensors(self.program, k) for k, row in enumerate(rows) if row.layer
+            }
+            self.parameters = self.program.parameters
+            self.size = self.parameters + self.program.buffers
+        else:
+            self._place()
+            self._lay_out(end, rows, taken, self._places())
+
+    def _lay_out(
+        self,
+        end: Node,
+        rows: list[Row],
+        shape: tuple[int, ...],
+        places: Places | None = None,
+        *,
+        inputs_trained: bool = False,
+    ) -> None:
         #: Of the outputs, without the observations.
-        self.output_shape = known_shape(layers, taken)
-        rows = lower(layers, taken)
+        self.output_shape = end.shape
         self._interpreter = interpreter(frozenset(row.operation for row in rows))
         self.program: Program = make_program(
-            math.prod(taken), rows, self.dtype.name, self._interpreter.operations
-        )
-        # The program's own rows say where the tensors are.
-        self._tensors = {
-            row.layer: Tensors(self.program, k) for k, row in enumerate(rows) if row.layer
-        }
-        self.parameters = self.program.parameters
-        self.size = self.parameters + self.program.buffers
+            math.prod(shape), rows, self.dtype.name, self._interpreter.operations, places,
+            inputs_trained=inputs_trained,
+        )  # fmt: skip
         self._work = sum(row.work for row in rows)
         self._evaluated = _evaluated(self.program)
         self._kept: dict[tuple[int, int, bool, int], list[Scratch]] = {}

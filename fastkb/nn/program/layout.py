@@ -16,8 +16,8 @@ weights, values and deltas are zero, hence its gradients, and an optimiser leave
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,7 @@ LAYER = np.dtype(
         ("has_weights", _I),
         ("has_biases", _I),
         ("across", _I),  # 1: it needs all observations of a batch at once
+        ("again", _I),  # 1: its parameters are those of a row before it
         ("bounded", _I),  # 1: norms bound its gradients, see Operation.inner_products
         ("inputs", _I),  # width of the first value that it reads
         ("outputs", _I),
@@ -88,6 +89,7 @@ BLOCK = np.dtype(
         ("end", _I),
         ("bias_begin", _I),
         ("bias_end", _I),
+        ("again", _I),  # the block of another row that is the same parameters, see `Rows`; -1: none
     ],
     align=True,
 )
@@ -99,6 +101,7 @@ class Program(NamedTuple):
     made_of: tuple[Row, ...]
     layers: np.ndarray  # of LAYER
     blocks: np.ndarray  # of BLOCK
+    again: np.ndarray  # likewise
     across: np.ndarray  # rows that need all observations of a batch at once
     parameters: int  # elements
     values: int  # elements for one observation
@@ -116,14 +119,15 @@ class Program(NamedTuple):
     @property
     def rows(self) -> Rows:
         """What the interpreter reads."""
-        return Rows(self.layers, self.blocks, self.across)
+        return Rows(self.layers, self.blocks, self.again, self.across)
 
 
 class Rows(NamedTuple):
     """A program, as the interpreter reads it."""
 
     layers: np.ndarray  # of LAYER
-    blocks: np.ndarray  # of BLOCK
+    blocks: np.ndarray  # of BLOCK; each parameter is in one
+    again: np.ndarray  # of BLOCK: the same parameters, as other rows read them
     across: np.ndarray  # rows that need all observations of a batch at once
 
 
@@ -145,8 +149,22 @@ def _stride(row: Row, across: int) -> int:
     return row.outputs if row.lanes else _up(row.outputs, across)
 
 
+class Places(NamedTuple):
+    """Where parameters stand already."""
+
+    rows: Mapping[str, Any]  # of LAYER, by the names of their layers
+    parameters: int  # elements that are trained
+    buffers: int  # elements behind them
+
+
 def make_program(
-    inputs: int, rows: Sequence[Row], dtype: str, operations: Sequence[Operation]
+    inputs: int,
+    rows: Sequence[Row],
+    dtype: str,
+    operations: Sequence[Operation],
+    places: Places | None = None,
+    *,
+    inputs_trained: bool = False,
 ) -> Program:
     """Lay out the buffers of a network.
 
@@ -159,6 +177,10 @@ def make_program(
     dtype : {"float32", "float64"}
     operations : sequence of Operation
         The interpreter's table, with those of the rows.
+    places : Places, optional
+        Of the rows' parameters; None: one row's stand behind those of the row before.
+    inputs_trained : bool, default False
+        Whether the inputs' deltas are wanted.
 
     Examples
     --------
@@ -171,9 +193,10 @@ def make_program(
     sizes = network_blocking(dtype)
     across = max(sizes.nr, sizes.mr)
     layers = np.zeros(len(rows), LAYER)
-    values = [_Value(0, inputs, _up(inputs, across), False)]
+    values = [_Value(0, inputs, _up(inputs, across), inputs_trained)]
     end = values[0].stride
     parameters = transposed = room = shared = buffers = 0
+    first: dict[str, int] = {}  # row of each layer's parameters
     for layer, row, accumulate in zip(layers, rows, _accumulated(rows), strict=True):
         read = [values[number] for number in row.reads]
         layer["code"] = operations.index(row.operation)
@@ -197,8 +220,11 @@ def make_program(
             layer["weights"], layer["transposed"] = parameters, transposed
             layer["biases"] = layer["biases_end"] = parameters + size.weights
             layer["biases_end"] += math.prod(row.shapes.get(BIAS, (0,)))
-            parameters += size.weights + size.biases
-            transposed += size.transposed
+            if row.layer in first:
+                layer["transposed"] = layers[first[row.layer]]["transposed"]
+            else:
+                parameters += size.weights + size.biases
+                transposed += size.transposed
             room = max(room, row.operation.storage.room(layer, sizes))
         layer["target"] = layer["kept"] = end
         layer["target_stride"] = stride
@@ -212,25 +238,34 @@ def make_program(
         layer["extra"], layer["shared"], layer["buffers"] = end, shared, buffers
         end += row.kept
         shared += row.shared
-        buffers += sum(math.prod(shape) for shape in row.buffers.values())
+        if row.layer not in first:
+            buffers += sum(math.prod(shape) for shape in row.buffers.values())
+        layer["again"] = bool(row.layer) and row.layer in first
+        if row.layer:
+            first.setdefault(row.layer, len(values) - 2)
     layers["buffers"] += parameters
-    pieces = [
-        (k, *piece)
-        for k, row in enumerate(rows)
-        if row.shapes
-        for piece in row.operation.storage.pieces(layers[k], sizes)
+    if places is not None:
+        parameters, buffers = places.parameters, places.buffers
+    for layer, row in zip(layers, rows, strict=True):
+        if row.layer and (places is not None or layer["again"]):
+            known = layers[first[row.layer]] if places is None else places.rows[row.layer]
+            for field in ("weights", "biases", "biases_end", "buffers"):
+                layer[field] = known[field]
+    blocks, again = _blocks(rows, layers, sizes)
+    longest = [
+        block["end"] - block["begin"] + block["bias_end"] - block["bias_begin"] for block in again
     ]
-    blocks = np.array(pieces, BLOCK)
     outputs = rows[-1].outputs
     return Program(
         tuple(rows),
         layers,
         blocks,
+        again,
         np.flatnonzero(layers["across"]),
         parameters,
         end,
         transposed,
-        room,
+        room + max(longest, default=0),
         shared,
         buffers,
         max(sizes.mr, sizes.width) if any(row.lanes for row in rows) else sizes.mr,
@@ -240,6 +275,25 @@ def make_program(
         sizes,
         np.dtype(dtype),
     )
+
+
+def _blocks(
+    rows: Sequence[Row], layers: np.ndarray, sizes: NetworkBlocking
+) -> tuple[np.ndarray, np.ndarray]:
+    """The blocks of all parameters, and those of rows whose parameters another row has, too."""
+    own: list[tuple[int, ...]] = []
+    more: list[tuple[int, ...]] = []
+    last: dict[tuple[str, int], tuple[list[tuple[int, ...]], int]] = {}
+    for k, row in enumerate(rows):
+        pieces = row.operation.storage.pieces(layers[k], sizes) if row.shapes else ()
+        for number, piece in enumerate(pieces):
+            into, key = more if layers[k]["again"] else own, (row.layer, number)
+            if layers[k]["again"]:
+                before, index = last[key]
+                before[index] = (*before[index][:-1], len(more))
+            last[key] = into, len(into)
+            into.append((k, *piece, -1))
+    return np.array(own, BLOCK), np.array(more, BLOCK)
 
 
 def put_tensor(

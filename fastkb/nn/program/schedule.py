@@ -64,13 +64,11 @@ from fastkb.nn.program.step import (
     are_finite,
     outputs_of,
     run_gradients,
-    run_updates,
     scale_of,
     total_of,
     turn,
-    update_all,
-    update_tensor,
 )
+from fastkb.nn.program.updating import run_updates, update_all, update_tensor
 from fastkb.runtime import inline
 from fastkb.runtime.atomics import atomic_add, atomic_load, atomic_store, give_way, relax
 from fastkb.runtime.memory import zeros
@@ -252,7 +250,7 @@ def _go_on(rules, run, member, outputs, control, parts):
     kind, alone = control[KIND], parts == 0
     scratch, hyper, each = run.scratch, run.hyper, run.each
     training, by_tensor = hyper.code >= 0, hyper.code == LAMB
-    layers, blocks, _ = run.rows
+    layers, blocks = run.rows.layers, run.rows.blocks
     following = OBSERVATIONS
     if kind == BEGIN:
         following = OBSERVATIONS if hyper.code == LOSS_ONLY and run.steps.l2 == 0.0 else TURN

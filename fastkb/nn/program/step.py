@@ -20,12 +20,10 @@ from fastkb.nn.optim.updates import (
     all_finite,
     clip,
     rough_squares,
-    scale,
     squared_norm,
-    update,
 )
 from fastkb.nn.program.layout import BLOCK, LAYER, Program, Rows
-from fastkb.nn.program.passes import Sizes, activate_row, copy, differentiate
+from fastkb.nn.program.passes import Sizes, activate_row, add, clear, copy, differentiate
 from fastkb.runtime import inline
 from fastkb.runtime.memory import zeros
 
@@ -126,7 +124,8 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
     members = {
         "state": types.NamedUniTuple(matrix, 3, State),
         "rows": types.NamedTuple(
-            (layers, types.Array(from_dtype(BLOCK), 1, "C"), types.Array(whole, 1, "C")), Rows
+            (layers, *[types.Array(from_dtype(BLOCK), 1, "C")] * 2, types.Array(whole, 1, "C")),
+            Rows,
         ),
         "scratch": types.NamedTuple(
             (
@@ -223,12 +222,36 @@ def run_gradients(rules, rows, b, parameters, scratch, steps, sizes, room):
     """The gradient of one block, clipped by value; in `squares` what clipping by norm must know of it."""
     block = rows.blocks[b]
     gradients = scratch.gradients
-    row = rows.layers[block.layer]
-    rules.gradients(
-        row.code, row, block, gradients, scratch.values, scratch.deltas, scratch.ones, room, sizes
-    )
     weights = gradients[block.begin : block.end]
     biases = gradients[block.bias_begin : block.bias_end]
+    # What several rows bring to the same parameters is added up behind what their rules compute in.
+    total = room[max(0, len(room) - len(weights) - len(biases)) :]
+    if block.again >= 0:
+        clear(total)
+    place, further = block, block.again
+    while True:
+        row = rows.layers[place.layer]
+        rules.gradients(
+            row.code,
+            row,
+            place,
+            gradients,
+            scratch.values,
+            scratch.deltas,
+            scratch.ones,
+            room,
+            sizes,
+        )
+        if block.again >= 0:
+            add(total[: len(weights)], weights)
+            add(total[len(weights) :], biases)
+        if further < 0:
+            break
+        place = rows.again[further]
+        further = place.again
+    if block.again >= 0:
+        copy(weights, total[: len(weights)])
+        copy(biases, total[len(weights) :])
     l2 = scratch.current[PENALTY]
     if l2 > 0.0:
         shrink, current = weights.dtype.type(l2), parameters[block.begin : block.end]
@@ -296,21 +319,6 @@ def scale_of(squares, clip_norm):
 
 
 @inline(references=False)
-def update_run(begin, end, decayed, parameters, gradients, moments, hyper):
-    """The optimiser's step of the parameters from `begin` to `end`."""
-    if begin < end:
-        first, second = moments  # one or both may be empty
-        update(
-            parameters[begin:end],
-            gradients[begin:end],
-            first[min(begin, len(first)) : min(end, len(first))],
-            second[min(begin, len(second)) : min(end, len(second))],
-            decayed,
-            hyper,
-        )
-
-
-@inline(references=False)
 def total_of(numbers, count):
     """The sum of the first numbers, one after the other."""
     total = 0.0
@@ -320,46 +328,17 @@ def total_of(numbers, count):
 
 
 @inline(references=False)
-def update_all(layers, parameters, gradients, moments, hyper):
-    """The whole network at once, or tensor by tensor where the rule tells tensors apart."""
-    at_once = hyper.weight_decay == 0.0 and hyper.code != LAMB
-    for k in range(1 if at_once else 2 * len(layers)):
-        # Padding has no gradient and stays zero.
-        begin, end, decayed = 0, len(gradients), False
-        if not at_once:
-            row, decayed = layers[k // 2], k % 2 == 0
-            begin = row.weights if decayed else row.biases
-            end = row.biases if decayed else row.biases_end
-        update_run(begin, end, decayed, parameters, gradients, moments, hyper)
-
-
-@inline(references=False)
-def run_updates(rows, b, parameters, scratch, moments, factor, hyper):
-    """The optimiser's step of one block."""
-    block, gradients = rows.blocks[b], scratch.gradients
-    if factor < 1.0:
-        scale(gradients[block.begin : block.end], factor)
-        scale(gradients[block.bias_begin : block.bias_end], factor)
-    update_run(block.begin, block.end, True, parameters, gradients, moments, hyper)
-    update_run(block.bias_begin, block.bias_end, False, parameters, gradients, moments, hyper)
-
-
-@inline(references=False)
-def update_tensor(layers, k, parameters, scratch, moments, factor, hyper):
-    """The optimiser's step of one tensor, weights and biases in turn: LAMB's, which takes their norms."""
-    row, decayed = layers[k // 2], k % 2 == 0
-    begin = row.weights if decayed else row.biases
-    end = row.biases if decayed else row.biases_end
-    if factor < 1.0:
-        scale(scratch.gradients[begin:end], factor)
-    update_run(begin, end, decayed, parameters, scratch.gradients, moments, hyper)
-
-
-@inline(references=False)
 def turn(rules, rows, b, parameters, scratch, l2, sizes):
     """What the next step wants of a block's new weights: their transpose, and their norm."""
     block = rows.blocks[b]
-    row = rows.layers[block.layer]
-    rules.turn(row.code, row, block, parameters, scratch.transposed, sizes)
+    place, further = block, block.again
+    while True:
+        # Of rows with the same parameters it may be one alone that wants them turned.
+        row = rows.layers[place.layer]
+        rules.turn(row.code, row, place, parameters, scratch.transposed, sizes)
+        if further < 0:
+            break
+        place = rows.again[further]
+        further = place.again
     if l2 > 0.0:
         scratch.norms[b] = squared_norm(parameters[block.begin : block.end])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from fastkb.nn.ops.arrangement import arranged
-from fastkb.nn.ops.operation import Layer, leaves
-from fastkb.nn.program.layout import Program, make_program, put_tensor, take_tensor
+from fastkb.nn.ops.graph import Network, leaves
+from fastkb.nn.ops.operation import Layer
+from fastkb.nn.program.layout import Places, Program, make_program, put_tensor, take_tensor
 from fastkb.nn.program.step import State
 from fastkb.runtime.memory import require, zeros
 
@@ -27,28 +28,24 @@ class Store:
 
     Parameters
     ----------
-    layers : sequence of Layer
+    layers : sequence of Layer, or Layer
         Checked.
     dtype : numpy.dtype
     """
 
-    def __init__(self, layers: Sequence[Layer], dtype: np.dtype) -> None:
+    def __init__(self, layers: Network, dtype: np.dtype) -> None:
         self._begin(layers, dtype)
-        for name, layer in leaves(layers):
-            if layer.shapes() or layer.buffers():
-                self._add(name, layer)
-        for program, row in self._tensors.values():
-            program.layers[row]["buffers"] += self.parameters
-        self.size += self.parameters
+        self._place()
 
-    def _begin(self, layers: Sequence[Layer], dtype: np.dtype) -> None:
+    def _begin(self, layers: Network, dtype: np.dtype) -> None:
         """Take note of the layers; no tensor has a place yet."""
-        self._layers = tuple(layers)
+        #: The layers that have rows, by their names.
+        self.leaves = dict(leaves(layers))
         self.dtype = np.dtype(dtype)
         # Before anything is laid out, which takes long for a network that no memory holds: its
         # parameters, and a copy of the largest tensor on its way into them or out.
         tensors = [
-            math.prod(shape) for _, layer in leaves(layers) for shape in layer.shapes().values()
+            math.prod(shape) for layer in self.leaves.values() for shape in layer.shapes().values()
         ]
         self._largest = max(tensors, default=0)
         size = (sum(tensors) + self._largest) * self.dtype.itemsize
@@ -56,6 +53,19 @@ class Store:
         self._tensors: dict[str, Tensors] = {}
         #: Elements of the buffer that are trained, and all of them: a network's buffers stand behind.
         self.parameters = self.size = 0
+
+    def _place(self) -> None:
+        """Give each layer's tensors a place, one behind the other."""
+        for name, layer in self._with_tensors():
+            self._add(name, layer)
+        for program, row in self._tensors.values():
+            program.layers[row]["buffers"] += self.parameters
+        self.size += self.parameters
+
+    def _with_tensors(self) -> Iterator[tuple[str, Layer]]:
+        for name, layer in self.leaves.items():
+            if layer.shapes() or layer.buffers():
+                yield name, layer
 
     def _add(self, name: str, layer: Layer) -> None:
         """Place a layer's tensors behind those before it, as a program does with its rows."""
@@ -72,6 +82,11 @@ class Store:
         self._tensors[name] = Tensors(program, index)
         self.parameters += program.parameters
         self.size += program.buffers
+
+    def _places(self) -> Places:
+        """Where the tensors stand, for a program that reads them."""
+        rows = {name: program.layers[row] for name, (program, row) in self._tensors.items()}
+        return Places(rows, self.parameters, self.size - self.parameters)
 
     def empty_state(self, members: int, first: bool, second: bool) -> State:
         """Parameters with buffers, and the optimiser's state, all zero."""
@@ -123,6 +138,6 @@ class Store:
         size = self._largest * (8 + self.dtype.itemsize)
         require(size, "drawing a network's first parameters")
         rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
-        for name, layer in leaves(self._layers):
+        for name, layer in self.leaves.items():
             for kind, tensor in layer.draw(rng).items():
                 self.put(f"{name}.{kind}", tensor, buffer)

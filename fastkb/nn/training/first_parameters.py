@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from fastkb.nn.ops.operation import Layer, leaves
+from fastkb.nn.ops.graph import leaves
+from fastkb.nn.ops.operation import Layer
 from fastkb.nn.program.store import Store
 
 # Of numpy.random.SeedSequence, which mixes words into a pool of four and then draws words from it.

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fastkb import nn
 from fastkb.nn.ops.activation import ELEMENTWISE
 from fastkb.nn.ops.dense import DENSE
+from fastkb.nn.ops.graph import input_shape
 from fastkb.nn.ops.layers import lower
-from fastkb.nn.ops.operation import input_shape
 from fastkb.scalar.activations import ACTIVATIONS
 
 # Deviations of a mean from its expectation, in standard deviations, that are an error: a correct draw
