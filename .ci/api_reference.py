@@ -11,6 +11,7 @@ from typing import Any
 
 import fastkb
 import fastkb.nn
+import fastkb.optim
 import fastkb.plot
 import fastkb.svm
 
@@ -27,6 +28,13 @@ ROOMS: list[tuple[str, Any, list[str]]] = [
     ("fastkb.statistics", fastkb.statistics, list(fastkb.statistics.__all__)),
     ("fastkb.svm", fastkb.svm, list(fastkb.svm.__all__)),
     ("fastkb.nn", fastkb.nn, list(fastkb.nn.__all__)),
+    ("fastkb.nn.utils", fastkb.nn.utils, list(fastkb.nn.utils.__all__)),
+    ("fastkb.optim", fastkb.optim, list(fastkb.optim.__all__)),
+    (
+        "fastkb.optim.lr_scheduler",
+        fastkb.optim.lr_scheduler,
+        list(fastkb.optim.lr_scheduler.__all__),
+    ),
     ("fastkb.plot", fastkb.plot, list(fastkb.plot.__all__)),
 ]
 # Bases that are not public, with methods that are.

@@ -166,3 +166,39 @@ class ImageForward:
     def bound(self, ceilings: Ceilings, facts: Any) -> Bound:
         products = self.architecture.multiply_adds
         return layers_forward_bound(products, self.batch, ceilings.flop_rate("float32", "gemm"))
+
+
+@dataclass(frozen=True)
+class RecordedStep(ImageStep):
+    """A step of the loop that users write: a module's call, the loss, backward, the optimiser's step."""
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        return (TORCH,)
+
+    @property
+    def name(self) -> str:
+        return f"image-loop-{self.architecture.name}-{self.batch}"
+
+    @property
+    def title(self) -> str:
+        return f"step of a loop in Python, {self.architecture.title}, batch {self.batch}"
+
+    def fastkb(self) -> Contender:
+        from fastkb import nn, optim
+
+        X, y = self.data
+        network = nn.Sequential(*self.architecture.fastkb(SEED).layers)
+        criterion = nn.CrossEntropyLoss()
+
+        def train() -> list[Parameters]:
+            network.load_state_dict(self.first)
+            optimizer = optim.SGD(network.parameters(), lr=RATE)
+            for begin in range(0, len(X), self.batch):
+                part = slice(begin, begin + self.batch)
+                optimizer.zero_grad()
+                criterion(network(X[part]), y[part]).backward()
+                optimizer.step()
+            return [network.state_dict()]
+
+        return Contender(FASTKB, train, 1.0 / self.steps)

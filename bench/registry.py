@@ -14,7 +14,7 @@ from bench.architectures import LeNet, ResNet
 from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
-from bench.images import ImageForward, ImageStep
+from bench.images import ImageForward, ImageStep, RecordedStep
 from bench.kinds import Prediction, Searched
 from bench.machines import MachineBand, MachineFit, MachineValues
 from bench.network import JAX, Step
@@ -123,6 +123,8 @@ LENET = LeNet()
 IMAGES = (
     ImageStep(LENET, 64, steps=40),
     ImageStep(LENET, 256, steps=20),
+    RecordedStep(LENET, 64, steps=40),
+    RecordedStep(LENET, 256, steps=20),
     ImageForward(LENET, 64),
     ImageForward(LENET, 256),
     ImageStep(ResNet(16, 2, 8), 64, steps=20),

@@ -8,7 +8,7 @@ import pytest
 
 from bench import image_trainers, images, registry, trainers
 from bench.architectures import LeNet, for_jax, from_jax, images_for_jax
-from bench.images import ImageForward, ImageStep
+from bench.images import ImageForward, ImageStep, RecordedStep
 from bench.network import COMPILED, JAX, TORCH
 from bench.work import Absent
 
@@ -16,6 +16,7 @@ EVERYBODY = [JAX, TORCH, pytest.param(COMPILED, marks=pytest.mark.slow)]
 EPS = float(np.finfo(np.float32).eps)
 SMALL = LeNet(side=14)  # whose dense layers take images of 2 x 2
 STEP, FORWARD = ImageStep(SMALL, batch=8, steps=3), ImageForward(SMALL, batch=8)
+LOOP = RecordedStep(SMALL, batch=8, steps=3)
 ARCHITECTURES = {w.architecture for w in registry.IMAGES} | {SMALL}
 
 
@@ -31,6 +32,8 @@ def test_names_tell_the_work_the_architecture_and_the_batch():
     assert names == [
         "image-step-lenet-64",
         "image-step-lenet-256",
+        "image-loop-lenet-64",
+        "image-loop-lenet-256",
         "image-forward-lenet-64",
         "image-forward-lenet-256",
         "image-step-resnet16x2-8-64",
@@ -50,6 +53,14 @@ def test_everybody_trains_the_same(name):
     for key, value in theirs[0].items():
         np.testing.assert_array_equal(again[key], value, err_msg="a second call goes on")
     assert rival.scale == STEP.fastkb().scale == 1 / 3
+
+
+def test_a_loop_trains_the_same():
+    assert LOOP.rivals == (TORCH,)
+    ours, rival = LOOP.fastkb().call(), present(LOOP, TORCH)
+    assert LOOP.disagreement(ours, rival.call()) <= 100 * EPS / 1e-3
+    assert LOOP.disagreement(ours, STEP.fastkb().call()) <= 100 * EPS / 1e-3
+    assert rival.scale == LOOP.fastkb().scale == 1 / 3
 
 
 @pytest.mark.parametrize("name", EVERYBODY)

@@ -47,6 +47,7 @@ _PUBLIC: dict[str, str | None] = {
     "statistics": "fastkb.linalg.statistics",
     "svm": None,
     "nn": None,
+    "optim": None,
     "plot": None,
     "reference": None,
     "testing": None,

@@ -276,8 +276,8 @@ def _check_gradients(of: _Network) -> None:
 def _check_precision(of: _Network) -> None:
     double, single = of.made(), of.made("float32")
     single.load_state_dict(double.state_dict())
-    whole = double(of.X)
-    worst = np.abs(single(of.X.astype(np.float32)) - whole).max()
+    whole = double.forward(of.X)
+    worst = np.abs(single.forward(of.X.astype(np.float32)) - whole).max()
     assert worst <= 1e-4 * (1.0 + np.abs(whole).max()), (
         f"{of.where}: float32 and float64 differ by {worst:.2g}"
     )

@@ -31,6 +31,7 @@ FLOORS = {
     "ridge": 4,
     "svm": 4,
     "nn": 4,
+    "optim": 4.5,
     "bootstrap": 5,
     "bands": 6,
     "search": 6.5,
@@ -203,7 +204,8 @@ def test_no_folder_is_crowded():
 def public_names():
     """Names that users call, and classes whose methods they call."""
     names = set(fastkb.__all__)
-    for room in (fastkb.nn, fastkb.plot, fastkb.schemes, fastkb.statistics, fastkb.kernels):
+    rooms = (fastkb.nn, fastkb.plot, fastkb.schemes, fastkb.statistics, fastkb.kernels)
+    for room in (*rooms, fastkb.optim, fastkb.optim.lr_scheduler):
         names |= set(room.__all__)
     return names
 
@@ -369,6 +371,8 @@ ABOUT_THE_WHOLE = {
     "earlier": "files of earlier versions",
     "nn/test_gradients.py": "the gradients of whole programs",
     "nn/test_image_gradients.py": "the same of programs of images",
+    "nn/recording/test_random_graphs.py": "the same of recorded graphs",
+    "nn/recording/test_textbook.py": "the textbook's code, unchanged but for its imports",
     "peers": "the peers' own tests, run on our functions",
 }
 

@@ -171,6 +171,7 @@ def _network_jobs(dtype: type) -> Iterator[Job]:
         net = nn.Sequential(nn.Linear(width, 512), nn.ReLU(), nn.Linear(512, 1), rng=0)
         fit = partial(net.fit, X, y, epochs=1, batch_size=40, optimizer=nn.SGD(lr=1e-4))
         yield f"nn.Sequential {X.dtype}", partial(_fit_and_forward, fit, X)
+    yield f"optim {X.dtype}", partial(_step, nn.Sequential(nn.Linear(1, 1), dtype=X.dtype))
     images: np.ndarray = np.zeros((40, 1, 16, 16), dtype)
     net = nn.Sequential(nn.Conv2d(1, 32, 3), nn.Flatten(), nn.Linear(32 * 14 * 14, 1), rng=0)
     fit = partial(net.fit, images, np.zeros(40), epochs=1, batch_size=40)
@@ -190,6 +191,12 @@ def _network_jobs(dtype: type) -> Iterator[Job]:
 
 def _fit_and_forward(fit: Callable[[], Any], X: np.ndarray) -> np.ndarray:
     return fit().forward(X)
+
+
+def _step(net: Any) -> None:
+    """An optimiser's step, whose rules are one function."""
+    net[0].weight.grad = np.ones((1, 1))
+    fastkb.optim.SGD(net.parameters()).step()
 
 
 class _Rows:

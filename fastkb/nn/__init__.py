@@ -1,16 +1,21 @@
 """Neural networks that are trained by compiled programs, under PyTorch's names.
 
-Layers: :class:`Linear`, convolutions, pooling and activations, one behind the other in
-:class:`Sequential`, which :func:`load` reads from a file; many of them by :func:`bootstrap_fit`.
+Layers: :class:`Linear`, convolutions, pooling, normalisation and activations; one behind the other in
+:class:`Sequential`, which :func:`load` reads from a file, or put together by the Python code of a
+:class:`Module`; many networks by :func:`bootstrap_fit`.
 Optimisers: :class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :class:`AdamW`,
 :class:`LAMB`. Schedules of their learning rate: :class:`Constant`, :class:`Step`, :class:`Cosine`,
 :class:`WarmUp`, :class:`InverseScaling`, :class:`ReduceOnPlateau`.
 
 ================ ================================================================================
 `network.py`      :class:`Sequential`
+`base.py`         what all networks have, :class:`Network`
+`recording/`      :class:`Module`, :class:`Tensor`: what Python code computes, recorded
+`functional.py`   functions of tensors
 `ensemble.py`     :class:`Ensemble` and :func:`bootstrap_fit`
 `loading.py`      :func:`load`; `files.py` has the formats, `description.py` their text
 `earlier.py`      what version 0.1.0 pickled
+`utils.py`        derivatives that are too long, before a step
 `checks.py`       layers, losses, and how networks are trained; `observations.py`: their data
 `ops/`            layers and losses
 `program/`        the compiled program of a network: its steps and passes
@@ -22,6 +27,8 @@ Optimisers: :class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :cl
 Begin with `network.py`, then `program/engine.py`.
 """
 
+from fastkb.nn import utils
+from fastkb.nn.base import Network
 from fastkb.nn.ensemble import Ensemble, bootstrap_fit
 from fastkb.nn.loading import load
 from fastkb.nn.network import Sequential
@@ -29,19 +36,27 @@ from fastkb.nn.ops.layers import (
     ELU,
     GELU,
     AdaptiveAvgPool2d,
+    AvgPool1d,
     AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
+    Conv1d,
     Conv2d,
+    Dropout,
+    Embedding,
     Flatten,
     Identity,
+    LayerNorm,
     LeakyReLU,
     Linear,
+    LogSoftmax,
+    MaxPool1d,
     MaxPool2d,
     ReLU,
     Residual,
     Sigmoid,
     Sign,
+    Softmax,
     Softplus,
     Tanh,
 )
@@ -54,6 +69,18 @@ from fastkb.nn.optim.schedules import (
     Step,
     WarmUp,
 )
+from fastkb.nn.recording.criteria import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
+from fastkb.nn.recording.member import Parameter
+from fastkb.nn.recording.module import Module, ModuleList
+from fastkb.nn.recording.tensor import Tensor, no_grad
 
 __all__ = [
     "ELU",
@@ -64,19 +91,36 @@ __all__ = [
     "Adam",
     "AdamW",
     "AdaptiveAvgPool2d",
+    "AvgPool1d",
     "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Constant",
+    "Conv1d",
     "Conv2d",
     "Cosine",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Embedding",
     "Ensemble",
     "Flatten",
     "Identity",
     "InverseScaling",
+    "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "MaxPool1d",
     "MaxPool2d",
+    "Module",
+    "ModuleList",
+    "NLLLoss",
+    "Network",
+    "Parameter",
     "RMSprop",
     "ReLU",
     "ReduceOnPlateau",
@@ -84,10 +128,15 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Sign",
+    "SmoothL1Loss",
+    "Softmax",
     "Softplus",
     "Step",
     "Tanh",
+    "Tensor",
     "WarmUp",
     "bootstrap_fit",
     "load",
+    "no_grad",
+    "utils",
 ]

@@ -12,7 +12,7 @@ from fastkb.checks.choices import check_choice, check_names
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.checks.values import real_values
-from fastkb.nn.ops.graph import Network, leaves, output_shape
+from fastkb.nn.ops.graph import Network, input_shape, leaves, output_shape
 from fastkb.nn.ops.operation import Layer
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
@@ -54,7 +54,7 @@ def check_layers(layers: Sequence[Any]) -> None:
         raise ValueError(
             f"a network needs a layer with parameters, such as Linear, got {len(layers)} without"
         )
-    output_shape(layers)
+    output_shape(layers, input_shape(layers) or None)
 
 
 def _check_kinds(layers: Mapping[str, Any], called: str) -> None:

@@ -82,7 +82,7 @@ class Ensemble:
         if old is not None:  # version 0.1.0 kept the engine, and its form of the parameters
             named = tensors_of(old, named)
         network = state["network"]
-        store = Store(network.layers, network.dtype)
+        store = Store(network._graph, network.dtype)
         count = len(next(iter(named.values())))
         parameters = store.empty_state(count, False, False).parameters
         _put_by_name(store, named, parameters)
@@ -106,7 +106,7 @@ class Ensemble:
         -------
         ndarray of shape (n_resamples, n, out_features)
         """
-        inputs = check_inputs(X, self.network.layers, self._store.dtype)
+        inputs = check_inputs(X, self.network._graph, self._store.dtype)
         engine, _, _ = self.network._ready_for(inputs)
         outputs = [engine.forward(member, inputs) for member in self._parameters]
         return np.reshape(outputs, (len(self), len(inputs), *engine.output_shape))

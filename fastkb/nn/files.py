@@ -27,8 +27,7 @@ from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import LARGEST_WHOLE, check_whole
 from fastkb.nn.checks import check_layers
 from fastkb.nn.description import OPTIMIZERS, describe, layer_classes, make
-from fastkb.nn.ops.graph import leaves
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.graph import Network, leaves
 from fastkb.nn.program.step import State
 from fastkb.nn.program.store import Store
 from fastkb.nn.training.fitting import Progress
@@ -156,7 +155,7 @@ def _prefixes(optimizer: Any) -> list[str]:
     return [prefix for prefix, is_used in zip(_PREFIXES, used, strict=True) if is_used]
 
 
-def parameter_shapes(layers: Sequence[Layer], *, buffers: bool) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(layers: Network, *, buffers: bool) -> dict[str, tuple[int, ...]]:
     """The parameters of layers, and their buffers if they are wanted, by torch's names."""
     return {
         f"{layer_name}.{name}": shape

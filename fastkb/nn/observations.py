@@ -12,6 +12,7 @@ from fastkb.checks.values import check_dense, real_array, real_values
 from fastkb.nn.ops.graph import (
     Network,
     check_batch,
+    check_values,
     input_shape,
     known_shape,
     leaves,
@@ -49,20 +50,19 @@ def check_inputs(
     array = X
     if not _is_clean(X, dtype, axes):
         if axes > 2:
-            _check_images(name, X)
+            _check_images(name, X, axes)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite
             array = check_array(
                 real_values(name, X), dtype=dtype, order="C", input_name=name,
                 allow_nd=axes > 2, ensure_2d=axes == 2,
             )  # fmt: skip
-    if len(shape) == 1:
-        if shape[0] is not None and array.shape[1] != shape[0]:
-            raise ValueError(
-                f"{name} has {array.shape[1]} columns, and the network takes {shape[0]}"
-            )
-        return array
+    known = len(shape) == 1 and shape[0] is not None
+    if known and array.shape[1] != shape[0]:
+        raise ValueError(f"{name} has {array.shape[1]} columns, and the network takes {shape[0]}")
     try:
-        output_shape(layers, array.shape[1:])
+        if not known:
+            output_shape(layers, array.shape[1:])
+        check_values(layers, array)
     except ValueError as error:
         raise ValueError(
             f"{name} of shape {array.shape} does not fit the network: {error}"
@@ -70,14 +70,15 @@ def check_inputs(
     return array
 
 
-def _check_images(name: str, X: Any) -> None:
-    """Images in an array of four axes, of numbers that are not bytes."""
+def _check_images(name: str, X: Any, axes: int) -> None:
+    """Arrays of so many axes; images are of numbers that are not bytes."""
     shape, kind = np.shape(X), getattr(X, "dtype", None)
-    if len(shape) != 4:
-        raise ValueError(
-            f"{name} must be images of shape (n, channels, height, width), got shape {shape}"
+    if len(shape) != axes:
+        what = {3: "sequences of shape (n, channels, length)"}.get(
+            axes, "images of shape (n, channels, height, width)"
         )
-    if kind == np.uint8:
+        raise ValueError(f"{name} must be {what}, got shape {shape}")
+    if kind == np.uint8 and axes == 4:
         raise ValueError(
             f"{name} is of bytes, from 0 to 255, whose scale is not said: divide them, such as "
             f"{name}.astype(numpy.float32) / 255"
@@ -109,21 +110,30 @@ def check_observations(
     """
     inputs = check_inputs(X, layers, dtype)
     n, outputs = len(inputs), math.prod(known_shape(layers, inputs.shape[1:]))
+    targets, labels = check_answers(y, (n, outputs), loss, inputs.dtype)
+    weights = np.zeros(0, inputs.dtype)
+    if sample_weight is not None:
+        weights = check_weights(sample_weight, n, inputs.dtype)
+    return Observations(inputs, targets, labels, weights)
+
+
+def check_answers(
+    y: Any, shape: tuple[int, int], loss: str, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """What outputs of a shape should be, for a loss: targets and labels, of which one array is empty."""
+    n, outputs = shape
     labels = np.zeros(0, np.int64)
-    targets = np.zeros((0, outputs), inputs.dtype)
+    targets = np.zeros((0, outputs), dtype)
     if loss == "cross_entropy":
         labels = _check_labels(y, n, outputs)
     else:
-        targets = _check_targets(y, n, outputs, inputs.dtype)
+        targets = _check_targets(y, n, outputs, dtype)
         if loss == "binary_cross_entropy" and ((targets < 0) | (targets > 1)).any():
             raise ValueError(
                 "y must be from 0 to 1 for binary_cross_entropy, got values from "
                 f"{targets.min():g} to {targets.max():g}"
             )
-    weights = np.zeros(0, inputs.dtype)
-    if sample_weight is not None:
-        weights = check_weights(sample_weight, n, inputs.dtype)
-    return Observations(inputs, targets, labels, weights)
+    return targets, labels
 
 
 def _check_labels(y: Any, n: int, outputs: int) -> np.ndarray:

@@ -284,16 +284,18 @@ class Adagrad:
 
 
 class RMSprop:
-    """Steps divided by the root of a moving average of squared gradients (no momentum)."""
+    """Steps divided by the root of a moving average of squared gradients, with momentum if wanted."""
 
-    def __init__(self, alpha=0.99, eps=1e-8):
-        self.alpha, self.eps = alpha, eps
-        self.average = 0.0
+    def __init__(self, alpha=0.99, eps=1e-8, momentum=0.0):
+        self.alpha, self.eps, self.momentum = alpha, eps, momentum
+        self.average = self.velocity = 0.0
 
     def step(self, parameter, gradient, learning_rate):
         """The parameter after one step."""
         self.average = self.alpha * self.average + (1 - self.alpha) * gradient**2
-        return parameter - learning_rate * gradient / (np.sqrt(self.average) + self.eps)
+        ahead = gradient / (np.sqrt(self.average) + self.eps)
+        self.velocity = self.momentum * self.velocity + ahead
+        return parameter - learning_rate * self.velocity
 
 
 class Adam:

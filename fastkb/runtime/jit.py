@@ -187,8 +187,8 @@ def switch(functions: Sequence[Callable], *, references: bool = True) -> Any:
     """One of several compiled functions, chosen by a small integer where it is called.
 
     A closure over compiled functions cannot be cached on disk by itself; inlined into a cached function
-    that has none, it can. So a choice is a chain: each link runs its own function if the code is its
-    own, else asks the next link.
+    that has none, it can. So a choice is a tree: each fork asks in which half of the codes the code is. A
+    chain of as many functions would be as deep as they are many, and Numba's compiler recurses.
 
     Parameters
     ----------
@@ -203,22 +203,38 @@ def switch(functions: Sequence[Callable], *, references: bool = True) -> Any:
     callable
         ``call(code, *arguments)``; of a code that there is not, nothing is run.
     """
+    return _fork(functions, 0, len(functions), references)
+
+
+def _fork(functions: Sequence[Callable], begin: int, end: int, references: bool) -> Any:
+    """The choice between the functions of some codes."""
+    if end == begin:
+
+        @inline(references=references)
+        def none(code, *arguments):
+            return
+
+        return none
+    if end - begin == 1:
+        return _leaf(functions[begin], begin, references)
+    middle = (begin + end) // 2
+    below = _fork(functions, begin, middle, references)
+    above = _fork(functions, middle, end, references)
 
     @inline(references=references)
     def call(code, *arguments):
-        return
+        if code < middle:
+            below(code, *arguments)
+        else:
+            above(code, *arguments)
 
-    for own, function in reversed(list(enumerate(functions))):
-        call = _link(own, function, call, references)
     return call
 
 
-def _link(own: int, function: Callable, following: Callable, references: bool) -> Any:
+def _leaf(function: Callable, own: int, references: bool) -> Any:
     @inline(references=references)
     def call(code, *arguments):
         if code == own:
             function(*arguments)
-        else:
-            following(code, *arguments)
 
     return call

@@ -4,7 +4,7 @@
 `kernels.py`       the table of kernels: what is summed, the function of the sum, what is known of both
 `activations.py`   the table of activations, with their derivatives
 `elementary.py`    exp, tanh, sin(πx), log(1 + x) and powers, which vectorise inline
-`smooth.py`        sigmoid, softplus, GELU and what they are made of
+`smooth.py`        sigmoid, softplus, GELU, log and what they are made of
 `pairwise.py`      NumPy's order of summation; `sums.py` the quickest one
 `bits.py`          instructions that Numba's language lacks
 `source.py`        one text, other meanings of its names; `cuda.py` those of CUDA

@@ -1,4 +1,4 @@
-"""Smooth functions that vectorise inline: sigmoid, softplus, eˣ - 1, GELU and the logarithm above one.
+"""Smooth functions that vectorise inline: sigmoid, softplus, eˣ - 1, GELU and the logarithm.
 
 They are built as :mod:`fastkb.scalar.elementary` builds exp and tanh, on the same polynomial: straight
 code without branch, table or conversion between floats and integers, 0.4 (eˣ - 1) to 1.7 ns (GELU) an
@@ -32,6 +32,13 @@ def expm1_nonpositive(x: float) -> float:
 def log_from_one(x: float) -> float:
     """log x for x ≥ 1; the derivative is 1/x."""
     return math.log(x)
+
+
+def log(x: float) -> float:
+    """log x, -∞ at 0 and NaN below; the derivative is 1/x."""
+    if x > 0:
+        return math.log(x)
+    return -math.inf if x == 0 else math.nan
 
 
 def sigmoid(x: float) -> float:
@@ -154,6 +161,34 @@ def _make_log_from_one(kind: type) -> Callable:
     return implementation
 
 
+def _make_log(kind: type) -> Callable:
+    """k·log 2 + log m for x = m·2ᵏ, √½ < m ≤ √2: near x = 1 there is no k, and nothing cancels.
+
+    The series of _make_log1p has its accuracy for m < 1 too. Subnormal numbers are raised to normal ones.
+    """
+    LN2_HIGH, LN2_LOW = (kind(float.fromhex(digits)) for digits in _EXP[kind]["ln2"])
+    ZERO, HALF, ONE, ROOT, INFINITY = (kind(each) for each in (0, 0.5, 1, math.sqrt(2), math.inf))
+    SMALLEST, NONE = kind(np.finfo(kind).smallest_normal), kind(math.nan)
+    SHIFT = kind(_EXP[kind]["shift"])
+    RISE = kind(2.0 ** _EXP[kind]["shift"])
+    log1p = _make_log1p(kind)
+
+    def implementation(x):
+        is_small = x < SMALLEST
+        normal = x * RISE if is_small else x
+        k = exponent(normal) - (SHIFT if is_small else ZERO)
+        m = significand(normal)
+        is_large = m > ROOT
+        m = HALF * m if is_large else m
+        k = k + ONE if is_large else k
+        log = fma(k, LN2_HIGH, fma(k, LN2_LOW, log1p(m - ONE)))
+        log = log if x < INFINITY else x  # NaN fails the comparison, too
+        below = -INFINITY if x == ZERO else NONE
+        return log if x > ZERO else below
+
+    return implementation
+
+
 def _make_gelu(kind: type) -> Callable:
     """max(x, 0) - a·Φ(-a), with a = |x|."""
     table = _TAIL[kind]
@@ -237,6 +272,7 @@ def _make_tail(kind: type) -> Callable:
 _INLINED = {**_OPTIONS, "forceinline": True}  # gelu is past what LLVM inlines unasked
 overload(expm1_nonpositive, jit_options=_INLINED)(_by_type(_make_expm1_nonpositive))
 overload(log_from_one, jit_options=_INLINED)(_by_type(_make_log_from_one))
+overload(log, jit_options=_INLINED)(_by_type(_make_log))
 overload(sigmoid, jit_options=_INLINED)(_by_type(_make_sigmoid))
 overload(softplus, jit_options=_INLINED)(_by_type(_make_softplus))
 overload(gelu, jit_options=_INLINED)(_by_type(_make_gelu))

@@ -23,8 +23,27 @@ def mean_of(layer):
     )  # fmt: skip
 
 
+def of_rows(layer):
+    """The layer of images that does the same with images of one row."""
+    if isinstance(layer, nn.Conv1d):
+        return nn.Conv2d(
+            layer.in_channels, layer.out_channels, (1, *layer.kernel_size), (1, *layer.stride),
+            (0, *layer.padding), (1, *layer.dilation), layer.groups, layer.bias,
+        )  # fmt: skip
+    sides = (1, *layer.kernel_size), (1, *layer.stride), (0, *layer.padding)
+    if isinstance(layer, nn.MaxPool1d):
+        return nn.MaxPool2d(*sides, (1, *layer.dilation), layer.ceil_mode)
+    return nn.AvgPool2d(*sides, layer.ceil_mode, layer.count_include_pad)
+
+
+SEQUENCES = nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d
+
+
 def give(layer, x, weight, bias):
     """What a layer makes of x."""
+    if isinstance(layer, SEQUENCES):
+        weight = None if weight is None else weight[:, :, None]
+        return give(of_rows(layer), x[:, :, None], weight, bias)[:, :, 0]
     if isinstance(layer, nn.Conv2d):
         return windows.conv2d(x, weight, bias, *convolution_of(layer))
     if isinstance(layer, nn.MaxPool2d):
@@ -42,6 +61,11 @@ def give(layer, x, weight, bias):
 
 def take_back(layer, delta, x, weight):
     """(deltas of x, gradient of the weight, of the bias)."""
+    if isinstance(layer, SEQUENCES):
+        weight = None if weight is None else weight[:, :, None]
+        found = take_back(of_rows(layer), delta[:, :, None], x[:, :, None], weight)
+        deltas, by_weight, by_bias = found
+        return deltas[:, :, 0], None if by_weight is None else by_weight[:, :, 0], by_bias
     if isinstance(layer, nn.Conv2d):
         return windows.conv2d_backward(delta, x, weight, *convolution_of(layer))
     if isinstance(layer, nn.MaxPool2d):

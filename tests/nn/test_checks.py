@@ -342,10 +342,6 @@ class _Foreign:
         ([nn.Linear(3, 1), None], r"layer 1 must be one of fastkb\.nn's layers, got NoneType"),
         ([nn.Linear(3, 1), np.tanh], r"layer 1 must be one of fastkb\.nn's layers, got ufunc"),
         ([_Foreign()], r"layer 0 must be one of fastkb\.nn's layers, got _Foreign"),
-        (
-            [nn.Sequential(nn.Linear(3, 2)), nn.Linear(2, 1)],
-            r"layer 0 must be one of fastkb\.nn's layers, got Sequential",
-        ),
     ],
 )
 def test_things_that_are_no_layers(layers, message):

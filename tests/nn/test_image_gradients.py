@@ -15,31 +15,35 @@ ACTIVATIONS = [
 ]  # fmt: skip
 
 
-def pair(draw, low, high):
-    return tuple(draw(st.integers(low, high)) for _ in range(2))
+def sides(draw, low, high, axes=2):
+    return tuple(draw(st.integers(low, high)) for _ in range(axes))
 
 
 def drawn_layer(draw, shape):
-    """A layer that takes images of this shape, or None if the one that was drawn does not."""
-    kind = draw(
-        st.sampled_from(["convolution"] * 3 + ["largest", "mean", "adaptive", "activation"])
-    )
+    """A layer that takes values of this shape, or None if the one that was drawn does not."""
+    axes = len(shape) - 1
+    convolution, largest, mean = {
+        1: (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d),
+        2: (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d),
+    }[axes]
+    kinds = ["convolution"] * 3 + ["largest", "mean", "activation"] + ["adaptive"] * (axes == 2)
+    kind = draw(st.sampled_from(kinds))
     if kind == "activation":
         return draw(st.sampled_from(ACTIVATIONS))
     if kind == "adaptive":
-        return nn.AdaptiveAvgPool2d(pair(draw, 1, 4))
-    kernel, stride, dilation = pair(draw, 1, 3), pair(draw, 1, 3), pair(draw, 1, 2)
+        return nn.AdaptiveAvgPool2d(sides(draw, 1, 4))
+    kernel, stride, dilation = (sides(draw, 1, most, axes) for most in (3, 3, 2))
     padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     ceil = draw(st.booleans())
     if kind == "mean":
-        layer = nn.AvgPool2d(kernel, stride, padding, ceil, draw(st.booleans()))
+        layer = mean(kernel, stride, padding, ceil, draw(st.booleans()))
     elif kind == "largest":
         # Dilated windows that have nothing of the image give -infinity, as PyTorch's.
-        layer = nn.MaxPool2d(kernel, stride, padding, dilation if padding == (0, 0) else 1, ceil)
+        layer = largest(kernel, stride, padding, 1 if any(padding) else dilation, ceil)
     else:
         groups = draw(st.sampled_from([g for g in (1, 2, 3) if shape[0] % g == 0]))
         outputs = groups * draw(st.integers(1, 6))
-        layer = nn.Conv2d(
+        layer = convolution(
             shape[0], outputs, kernel, stride, padding, dilation, groups, draw(st.booleans())
         )
     try:
@@ -50,9 +54,9 @@ def drawn_layer(draw, shape):
 
 
 @st.composite
-def networks(draw):
+def networks(draw, axes=2):
     """(layers, X, y) of a network with parameters."""
-    shape = (draw(st.integers(1, 4)), *pair(draw, 1, 9))
+    shape = (draw(st.integers(1, 4)), *sides(draw, 1, 9 if axes == 2 else 20, axes))
     layers, given_shape = [], shape
     for _ in range(draw(st.integers(1, 5))):
         layer = drawn_layer(draw, given_shape)
@@ -71,6 +75,17 @@ def networks(draw):
 @settings(max_examples=150, deadline=None)
 @given(networks(), st.sampled_from(["float32", "float64"]))
 def test_outputs_and_gradients_are_those_of_the_definitions(drawn, dtype):
+    check(drawn, dtype)
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks(axes=1), st.sampled_from(["float32", "float64"]))
+def test_those_of_sequences_are_those_of_images_of_one_row(drawn, dtype):
+    check(drawn, dtype)
+
+
+def check(drawn, dtype):
+    """A network's outputs, loss and gradients are those of the definitions."""
     layers, X, y = drawn
     X, y = X.astype(dtype), y.astype(dtype)
     network = nn.Sequential(*layers, rng=0, dtype=dtype)

@@ -644,7 +644,6 @@ def test_data_that_are_no_numbers_are_named(case):
         "X": [
             lambda: net.fit(wrong, y),
             lambda: net.forward(wrong),
-            lambda: net(wrong),
             lambda: net.loss_and_gradients(wrong, y),
             lambda: nn.bootstrap_fit(net, wrong, y),
             lambda: ensemble.forward(wrong),

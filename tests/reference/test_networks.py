@@ -500,6 +500,7 @@ OPTIMISERS = {
     "Adagrad": ("Adagrad", {}),
     "RMSprop": ("RMSprop", {}),
     "RMSprop with its own": ("RMSprop", {"alpha": 0.8, "eps": 1e-3}),
+    "RMSprop with momentum": ("RMSprop", {"alpha": 0.8, "momentum": 0.7}),
     "Adam": ("Adam", {}),
     "Adam with its own": ("Adam", {"betas": (0.7, 0.9), "eps": 1e-3}),
     "AdamW": ("AdamW", {}),

@@ -33,6 +33,7 @@ def _normal(x):
 EXACT = {
     "expm1_nonpositive": mpmath.expm1,
     "log_from_one": mpmath.log,
+    "log": mpmath.log,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "gelu": lambda x: x * _normal(x),
@@ -55,6 +56,8 @@ def _within(name, x):
     """Arguments that the function is made for."""
     if name == "expm1_nonpositive":
         return -np.abs(x)
+    if name == "log":
+        return np.where(x == 0, np.ones_like(x), np.abs(x))
     return 1 + np.abs(x) if name == "log_from_one" else x
 
 
@@ -109,6 +112,7 @@ def test_derivative_of_gelu_is_within_two_ulp_of_one(kind):
 IN_FLOAT64 = {
     "expm1_nonpositive": np.expm1,
     "log_from_one": np.log,
+    "log": np.log,
     "sigmoid": special.expit,
     "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     "gelu": lambda x: x * special.ndtr(x),
@@ -195,6 +199,24 @@ def test_log_at_special_values_and_of_all_sizes(kind):
 
 
 @pytest.mark.parametrize("kind", FLOATS)
+def test_log_of_any_number(kind):
+    """Around one, where it vanishes; where it is cut; of subnormal numbers; and of what has none."""
+    info = np.finfo(kind)
+    special = np.array([0, -0.0, np.inf, np.nan, -1, -np.inf, -info.smallest_subnormal, 1], kind)
+    expected = [-np.inf, -np.inf, np.inf, *[np.nan] * 4, 0]
+    np.testing.assert_array_equal(_apply("log", special), np.array(expected, kind))
+    rng = np.random.default_rng(0)
+    near = [
+        centre * (1 + 0.01 * rng.standard_normal(300)) for centre in (0.5, 2**-0.5, 1, 2**0.5, 2)
+    ]
+    closer = 1 + info.eps * np.arange(-20, 21)
+    sizes = 2 ** rng.uniform(np.log2(float(info.smallest_subnormal)), np.log2(float(info.max)), 600)
+    x = np.concatenate([*near, closer, sizes]).astype(kind)
+    x = np.concatenate([x[(x > 0) & (x != 1)], np.array([info.smallest_subnormal, info.max], kind)])
+    assert _errors_in_ulp(_apply("log", x), _exact("log", x)).max() <= ULP
+
+
+@pytest.mark.parametrize("kind", FLOATS)
 @pytest.mark.parametrize("name", EXACT)
 def test_nan_is_passed_on(name, kind):
     x = _within(name, np.linspace(-3, 0, 40).astype(kind))
@@ -244,3 +266,5 @@ def test_python_versions_at_infinity():
     assert [smooth.gelu(x) for x in infinities] == [math.inf, 0]
     assert [smooth.gelu_derivative(x) for x in infinities] == [1, 0]
     assert smooth.expm1_nonpositive(-math.inf) == -1
+    assert [smooth.log(x) for x in (math.inf, 0.0)] == [math.inf, -math.inf]
+    assert math.isnan(smooth.log(-1.0))

@@ -256,7 +256,9 @@ def numbers_of(y: Any) -> np.ndarray:
 def describe_job(estimator: Any, data: GivenData, solver: str, options: Options) -> dict[str, Any]:
     """What makes a job: a checkpoint of another one is refused."""
     # The architecture of a network counts, and not the parameters that it has learnt before.
-    model = (estimator.layers, str(estimator.dtype)) if is_network(estimator) else estimator
+    model = (
+        (estimator._architecture(), str(estimator.dtype)) if is_network(estimator) else estimator
+    )
     told = options.fit_params
     return {
         "version": __version__,

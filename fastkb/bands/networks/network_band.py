@@ -51,7 +51,7 @@ def band_of_network(
     responses = isinstance(options.scheme, ResponseScheme)
     if responses:
         check_network_scheme(options.scheme, loss, params.sample_weight)
-    points = check_inputs(data.X_eval, network.layers, engine.dtype, "X_eval")
+    points = check_inputs(data.X_eval, network._graph, engine.dtype, "X_eval")
     y = np.asarray(data.y)
     draws = make_draws(options.scheme, y, members.stream)
     out_of_bag = ""

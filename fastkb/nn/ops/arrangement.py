@@ -154,9 +154,11 @@ def _add_rows_to_lanes(deltas, at, stride, to, row, sizes, count):
 TO_LANES = Operation(
     "to lanes", lanes_of_rows, lanes_of_rows_backward, nothing, nothing, reads=ROWS, writes=LANES
 )
+# No function is computed in its place: where its value stands in rows already, it is no row.
 TO_ROWS = Operation(
-    "to rows", rows_of_lanes, rows_of_lanes_backward, nothing, nothing, reads=LANES, writes=ROWS
-)
+    "to rows", rows_of_lanes, rows_of_lanes_backward, nothing, nothing, reads=LANES, writes=ROWS,
+    closed=True,
+)  # fmt: skip
 
 
 def arranged(rows: list[Row], shape: tuple[int, ...]) -> list[Row]:

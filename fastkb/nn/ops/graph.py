@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
+import numpy as np
+
 from fastkb.nn.ops.operation import Layer, Node, Shape
 
 #: Layers one behind the other, or one that is made of others.
@@ -84,6 +86,24 @@ def check_batch(layers: Network, shape: tuple[int, ...], observations: int) -> N
         except ValueError as error:
             raise ValueError(f"layer {place}, {layer!r}, {error}") from None
         shape = layer.gives(shape)
+
+
+def check_values(layers: Network, values: np.ndarray) -> None:
+    """Whether a network takes these inputs: the first layer is asked.
+
+    Raises
+    ------
+    ValueError
+        If it does not, naming it.
+    """
+    if isinstance(layers, Layer):
+        layers.check_values(values)
+        return
+    for layer in layers[:1]:
+        try:
+            layer.check_values(values)
+        except ValueError as error:
+            raise ValueError(f"layer 0, {layer!r}, {error}") from None
 
 
 def known_shape(layers: Network, shape: tuple[int, ...]) -> tuple[int, ...]:

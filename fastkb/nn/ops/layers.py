@@ -20,13 +20,28 @@ from fastkb.nn.ops.activation import (
 )
 from fastkb.nn.ops.arrangement import TO_LANES, TO_ROWS, Flatten, arranged
 from fastkb.nn.ops.dense import DENSE, Linear
+from fastkb.nn.ops.dropout import DROPOUT, Dropout
+from fastkb.nn.ops.embedding import EMBEDDING, Embedding
 from fastkb.nn.ops.graph import Network, in_order, recorded
-from fastkb.nn.ops.images.convolution import CONVOLUTION, Conv2d
-from fastkb.nn.ops.images.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from fastkb.nn.ops.images.convolution import CONVOLUTION, Conv1d, Conv2d
+from fastkb.nn.ops.images.pooling import (
+    AdaptiveAvgPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from fastkb.nn.ops.images.pooling_rules import LARGEST, MEAN
-from fastkb.nn.ops.normalization import BATCH_NORM, BatchNorm1d, BatchNorm2d
+from fastkb.nn.ops.normalization.batch import BatchNorm1d, BatchNorm2d
+from fastkb.nn.ops.normalization.batch_rules import BATCH_NORM, BATCH_NORM_BY_RUNNING
+from fastkb.nn.ops.normalization.layer import LAYER_NORM, LayerNorm
 from fastkb.nn.ops.operation import Join, Node, Row, rules_of
-from fastkb.nn.ops.residual import ADD, Residual
+from fastkb.nn.ops.residual import Residual
+from fastkb.nn.ops.tensors.functions import FUNCTION
+from fastkb.nn.ops.tensors.joins import ADD, CONCATENATE, PRODUCT, QUOTIENT
+from fastkb.nn.ops.tensors.reshape import Columns
+from fastkb.nn.ops.tensors.softmax import SOFTMAX, LogSoftmax, Softmax
+from fastkb.nn.ops.tensors.strided import REDUCE, TAKE
 from fastkb.scalar.activations import activation_code, find
 
 __all__ = [
@@ -35,36 +50,50 @@ __all__ = [
     "ELU",
     "GELU",
     "IDENTITY",
+    "IMAGE_OPERATIONS",
+    "IMAGE_RULES",
     "OPERATIONS",
     "RULES",
     "Activation",
     "AdaptiveAvgPool2d",
+    "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Conv1d",
     "Conv2d",
+    "Dropout",
+    "Embedding",
     "Flatten",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LogSoftmax",
+    "MaxPool1d",
     "MaxPool2d",
     "ReLU",
     "Residual",
     "Sigmoid",
     "Sign",
+    "Softmax",
     "Softplus",
     "Tanh",
     "activated",
     "lower",
 ]
 
-#: An operation's code is its place in one of these. The first serve networks of dense layers, which so
-#: wait for the compiler of convolutions neither when they are first trained nor later.
+#: An operation's code is its place in one of these, each of which begins with the one before. The first
+#: serve networks of dense layers, and networks of images: these so wait for the compiler of no others.
 DENSE_OPERATIONS = (DENSE, ELEMENTWISE)
-OPERATIONS = (
+IMAGE_OPERATIONS = (
     *DENSE_OPERATIONS, CONVOLUTION, LARGEST, MEAN, TO_LANES, TO_ROWS, BATCH_NORM, ADD,
 )  # fmt: skip
-DENSE_RULES, RULES = rules_of(DENSE_OPERATIONS), rules_of(OPERATIONS)
+OPERATIONS = (
+    *IMAGE_OPERATIONS, BATCH_NORM_BY_RUNNING, LAYER_NORM, EMBEDDING, PRODUCT, QUOTIENT, CONCATENATE,
+    FUNCTION, TAKE, REDUCE, SOFTMAX, DROPOUT,
+)  # fmt: skip
+DENSE_RULES, IMAGE_RULES, RULES = map(rules_of, (DENSE_OPERATIONS, IMAGE_OPERATIONS, OPERATIONS))
 
 IDENTITY = activation_code(find("identity"))
 
@@ -83,15 +112,18 @@ def lower(network: Network, shape: tuple[int, ...]) -> list[Row]:
 
 
 def rows_of(end: Node) -> list[Row]:
-    """The rows of a graph: what its end is made of, of one input."""
+    """The rows of a graph: what its end is made of.
+
+    Of several inputs each is a part of the program's input, in the order of :func:`in_order`.
+    """
     nodes = in_order(end)
     readers = _readers(nodes)
-    numbers: dict[Node, int] = {}
+    starts = [node for node in nodes if node.layer is None]
     rows: list[Row] = []
+    numbers = _parts(starts, rows)
     for node in nodes:
         layer, reads = node.layer, tuple(numbers[read] for read in node.reads)
         if layer is None:
-            numbers[node] = 0
             continue
         if _hands_on(node):
             numbers[node] = reads[0]
@@ -99,11 +131,7 @@ def rows_of(end: Node) -> list[Row]:
         alone = reads[0] == 0 or any(readers[read] > 1 for read in node.reads)
         before = None if alone else rows[reads[0] - 1]
         if isinstance(layer, Activation):
-            if (
-                before is not None
-                and before.activation == IDENTITY
-                and before.operation is not TO_ROWS
-            ):
+            if before is not None and before.activation == IDENTITY and not before.operation.closed:
                 rows[reads[0] - 1] = activated(before, layer)
                 numbers[node] = reads[0]
                 continue
@@ -112,7 +140,7 @@ def rows_of(end: Node) -> list[Row]:
             own = layer.joining(reads, tuple(read.shape for read in node.reads), len(rows) + 1)
         else:
             own = layer.rows(reads[0], node.reads[0].shape, len(rows) + 1)
-        if before is not None and isinstance(layer, MaxPool2d) and _grows(before):
+        if before is not None and own[-1].operation is LARGEST and _grows(before):
             # The largest of a function's values is the function of the largest: one in place of many.
             own = [*own[:-1], _with_function_of(own[-1], before)]
             rows[reads[0] - 1] = _with_function_of(before, None)
@@ -124,10 +152,31 @@ def rows_of(end: Node) -> list[Row]:
         ]
         rows[-1] = rows[-1]._replace(shape=node.shape)
         numbers[node] = len(rows)
-    start = next(node for node in nodes if node.layer is None)
-    if numbers[end] == 0 or numbers[end] != len(rows):
+    # Rows that arrange what stands in rows are none.
+    is_bare = all(row.operation is TO_ROWS for row in rows)
+    if is_bare or numbers[end] != len(rows):
         rows.append(Row(ELEMENTWISE, (numbers[end],), math.prod(end.shape), {}, shape=end.shape))
-    return arranged(rows, start.shape)
+    return arranged(rows, whole_shape(starts))
+
+
+def whole_shape(starts: list[Node]) -> tuple[int, ...]:
+    """The shape of a program's input: of one value, or of several behind one another."""
+    if len(starts) == 1:
+        return starts[0].shape
+    return (sum(math.prod(start.shape) for start in starts),)
+
+
+def _parts(starts: list[Node], rows: list[Row]) -> dict[Node, int]:
+    """The numbers of the inputs; where there are several, rows take them out of the one."""
+    if len(starts) == 1:
+        return {starts[0]: 0}
+    numbers, begin, whole = {}, 0, whole_shape(starts)
+    for start in starts:
+        stop = begin + math.prod(start.shape)
+        rows += Columns(begin, stop, start.shape).rows(0, whole, len(rows) + 1)
+        rows[-1] = rows[-1]._replace(shape=start.shape)
+        numbers[start], begin = len(rows), stop
+    return numbers
 
 
 def _hands_on(node: Node) -> bool:

@@ -26,6 +26,7 @@ class Loss(IntEnum):
     BINARY_CROSS_ENTROPY = 1  # log(1 + eᶻ) - y z
     CROSS_ENTROPY = 2  # log Σ_k e^(z_k) - z_y
     HALF_SQUARED_ERROR = 3  # (z - y)² / 2
+    MEAN = 4  # z: of networks that compute their losses themselves
 
 
 class Answers(NamedTuple):
@@ -48,6 +49,7 @@ class Outputs(NamedTuple):
 
 BINARY_CROSS_ENTROPY = int(Loss.BINARY_CROSS_ENTROPY)
 CROSS_ENTROPY, HALF_SQUARED_ERROR = int(Loss.CROSS_ENTROPY), int(Loss.HALF_SQUARED_ERROR)
+MEAN = int(Loss.MEAN)
 
 
 @inline(references=False)
@@ -57,6 +59,15 @@ def _squared_error(z, y, deltas, at, row, outputs, factor):
         difference = z[at + j] - y[row, j]
         deltas[at + j] = factor * difference
         total += difference * difference
+    return total
+
+
+@inline(references=False)
+def _mean(z, deltas, at, outputs, factor):
+    total = 0.0
+    for j in range(outputs):
+        deltas[at + j] = factor
+        total += z[at + j]
     return total
 
 
@@ -141,6 +152,8 @@ def losses_and_deltas(code, outputs, answers, share, span, scratch):
             losses[i] = weight * _binary_cross_entropy(
                 values, answers.targets, deltas, at, row, outputs.columns, kind(weight)
             )
+        elif code == MEAN:
+            losses[i] = weight * _mean(values, deltas, at, outputs.columns, kind(weight))
         else:
             losses[i] = weight * _squared_error(
                 values, answers.targets, deltas, at, row, outputs.columns, kind(2.0 * weight)

@@ -96,6 +96,10 @@ class Operation(NamedTuple):
         How what it reads has to stand, and how what it writes stands.
     across : Across, optional
         What it does between observations of a batch.
+    closed : bool
+        Whether a function behind it is a row of its own, as the backward rule reads what it gives.
+    draws : bool
+        Whether it draws numbers in training.
     """
 
     name: str
@@ -109,6 +113,8 @@ class Operation(NamedTuple):
     reads: str = ROWS
     writes: str = ROWS
     across: Across | None = None
+    closed: bool = False
+    draws: bool = False
 
 
 class Rules(NamedTuple):
@@ -212,14 +218,17 @@ class Node:
         Of the value, without the observations.
     name : str
         The layer's name within the network, of which its tensors have theirs.
+    settled : bool
+        Whether running statistics have followed it already.
     """
 
-    __slots__ = ("layer", "name", "reads", "shape")
+    __slots__ = ("layer", "name", "reads", "settled", "shape")
 
     def __init__(
         self, layer: Layer | None, reads: tuple[Node, ...], shape: tuple[int, ...], name: str = ""
     ) -> None:
         self.layer, self.reads, self.shape, self.name = layer, reads, shape, name
+        self.settled = False
 
 
 #: Layer classes by the names that files have for them: those of fastkb.nn by their own names, any other
@@ -237,6 +246,9 @@ class Layer:
 
     operation: ClassVar[Operation]
 
+    #: Whether a file can describe it, if it is a dataclass: not what expressions alone are made of.
+    described: ClassVar[bool] = True
+
     #: Whether :meth:`check_batch` refuses anything.
     needs_a_batch: ClassVar[bool] = False
 
@@ -246,7 +258,8 @@ class Layer:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own = cls.__module__.startswith(_OWN)
-        CLASSES[cls.__name__ if own else f"{cls.__module__}:{cls.__qualname__}"] = cls
+        if cls.described:
+            CLASSES[cls.__name__ if own else f"{cls.__module__}:{cls.__qualname__}"] = cls
 
     @property
     def parts(self) -> dict[str, Layer]:
@@ -255,7 +268,7 @@ class Layer:
 
     @property
     def widths(self) -> tuple[int, int] | None:
-        """Of what it takes and of what it gives; None: any, and the same, or images."""
+        """Of rows that it takes and gives; None: of any width, and the same, or it takes no rows."""
         return None
 
     def shape_of(self, shape: Shape) -> Shape:
@@ -279,7 +292,7 @@ class Layer:
             given = (
                 f"{shape[0]}"
                 if len(shape) == 1
-                else f"images {shown(shape)}: put Flatten() between"
+                else f"{'images' if len(shape) == 3 else 'shape'} {shown(shape)}: put Flatten() between"
             )
             raise ValueError(f"takes {inputs} inputs, and gets {given}")
         return (outputs,)
@@ -300,6 +313,19 @@ class Layer:
 
     def check_batch(self, shape: tuple[int, ...], observations: int) -> None:
         """Refuse a batch of so many observations of a shape, where training could make nothing of it.
+
+        Raises
+        ------
+        ValueError
+        """
+
+    def check_values(self, values: np.ndarray) -> None:
+        """Refuse inputs of a network whose first layer this is, such as numbers that are not whole.
+
+        Parameters
+        ----------
+        values : ndarray
+            Finite, and of a shape that it takes, behind the axis of the observations.
 
         Raises
         ------
@@ -338,6 +364,10 @@ class Layer:
         outputs = math.prod(self.gives(shape))
         work = max(math.prod(shape), outputs)
         return [Row(self.operation, (read,), outputs, self.shapes(), work=work)]
+
+    def evaluated(self) -> Layer:
+        """The layer that stands in its place where nothing is trained."""
+        return self
 
     def record(self, value: Node, name: str) -> Node:
         """What it gives for a value, under its name in the network."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fastkb.nn.ops.graph import chain, check_batch, input_shape, output_shape
-from fastkb.nn.ops.operation import ANY, Join, Layer, Node, Operation, Row, Shape, nothing
-from fastkb.nn.program.passes import add, copy
-from fastkb.runtime import inline
+import numpy as np
+
+from fastkb.nn.ops.graph import chain, check_batch, check_values, input_shape, output_shape
+from fastkb.nn.ops.operation import Layer, Node, Shape
+from fastkb.nn.ops.tensors.joins import Combination
 
 
 @dataclass(frozen=True, init=False)
@@ -66,6 +66,11 @@ class Residual(Layer):
         if self.shortcut is not None:
             check_batch((self.shortcut,), shape, observations)
 
+    def check_values(self, values: np.ndarray) -> None:
+        check_values(self.layers, values)
+        if self.shortcut is not None:
+            check_values((self.shortcut,), values)
+
     def shape_of(self, shape: Shape) -> Shape:
         if not self.layers:
             raise ValueError("has no layers")
@@ -78,12 +83,16 @@ class Residual(Layer):
             )
         return around if given is None else given
 
+    def evaluated(self) -> Layer:
+        shortcut = None if self.shortcut is None else self.shortcut.evaluated()
+        return Residual(*(layer.evaluated() for layer in self.layers), shortcut=shortcut)
+
     def record(self, value: Node, name: str) -> Node:
         given = chain(self.layers, value, f"{name}.")
         around = value
         if self.shortcut is not None:
             around = self.shortcut.record(value, f"{name}.shortcut")
-        return Sum().record_all((given, around))
+        return Combination().record_all((given, around))
 
 
 def _agree(one: Any, other: Any) -> bool:
@@ -91,55 +100,3 @@ def _agree(one: Any, other: Any) -> bool:
     return len(one) == len(other) and all(
         a is None or b is None or a == b for a, b in zip(one, other, strict=True)
     )
-
-
-class Sum(Join):
-    """The sum of two values of one shape."""
-
-    def joined(self, shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
-        return shapes[0]
-
-    def joining(
-        self, reads: tuple[int, ...], shapes: tuple[tuple[int, ...], ...], following: int
-    ) -> list[Row]:
-        outputs = math.prod(shapes[0])
-        return [Row(ADD, reads, outputs, {}, work=outputs)]
-
-
-# --- rules --------------------------------------------------------------------------------------
-
-
-def forward(row, parameters, values, span, sizes):
-    """The sum of both values."""
-    begin, end = span.begin * row.target_stride, span.stop * row.target_stride
-    source, other = row.source * sizes.capacity, row.other * sizes.capacity
-    target = row.kept * sizes.capacity
-    _add(
-        values[target + begin : target + end],
-        values[source + begin : source + end],
-        values[other + begin : other + end],
-    )
-
-
-@inline(references=False)
-def _add(target, one, other):
-    for k in range(len(target)):
-        target[k] = one[k] + other[k]
-
-
-def backward(row, parameters, transposed, values, deltas, span, sizes):
-    """The sum's deltas, to both."""
-    begin, end = span.begin * row.target_stride, span.stop * row.target_stride
-    target = row.target * sizes.capacity
-    theirs = deltas[target + begin : target + end]
-    for j in range(2):
-        place = row.source if j == 0 else row.other
-        into = deltas[place * sizes.capacity + begin : place * sizes.capacity + end]
-        if row.wanted >> j & 1:
-            if row.accumulate >> j & 1:
-                add(into, theirs)
-            else:
-                copy(into, theirs)
-
-
-ADD = Operation("add", forward, backward, nothing, nothing, reads=ANY, writes=ANY)

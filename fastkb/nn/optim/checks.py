@@ -65,6 +65,11 @@ def check_optimizer(optimizer: Any) -> Any:
 def _instance(name: str, thing: Any, method: str, what: str) -> Any:
     if isinstance(thing, type) or not callable(getattr(thing, method, None)):
         hint = f": write {thing.__name__}(…)" if isinstance(thing, type) else ""
+        if hasattr(thing, "param_groups"):
+            hint = (
+                ": fit takes those of fastkb.nn, such as nn.Adam(lr=0.001); those of fastkb.optim are "
+                "for loops of one's own"
+            )
         raise TypeError(f"{name} must be {what}, got {thing!r}{hint}")
     return thing
 

@@ -7,6 +7,7 @@ SGD          θ ← θ − lr·g
   momentum   m ← μ·m + g,  θ ← θ − lr·m;  Nesterov: θ ← θ − lr·(g + μ·m)
 ADAGRAD      v ← v + g²,  θ ← θ − lr·g / (√v + ε)
 RMSPROP      v ← β₂·v + (1 − β₂)·g²,  θ ← θ − lr·g / (√v + ε)
+  momentum   m ← μ·m + g / (√v + ε),  θ ← θ − lr·m
 ADAM         m ← β₁·m + (1 − β₁)·g,  v as RMSPROP,  θ ← θ − (lr/ĉ₁)·m / (√v/√ĉ₂ + ε)
 ADAMW        θ ← (1 − lr·λ)·θ before, the rest as ADAM
 LAMB         d ← (m/ĉ₁) / (√v/√ĉ₂ + ε) + λ·θ,  θ ← θ − lr·(‖θ‖/‖d‖)·d, over the whole tensor
@@ -108,6 +109,21 @@ def _by_root(values, gradient, second, hyper):
         square = kept * second[k] + new * (g * g)
         second[k] = square
         values[k] -= lr * g / (math.sqrt(square) + eps)
+
+
+@inline(references=False)
+def _momentum_by_root(values, gradient, first, second, hyper):
+    """RMSprop with momentum."""
+    T = values.dtype.type
+    lr, momentum, eps = T(hyper.lr), T(hyper.momentum), T(max(hyper.eps, _SMALLEST))
+    kept, new = T(hyper.beta2), T(1.0 - hyper.beta2)
+    for k in range(len(values)):
+        g = gradient[k]
+        square = kept * second[k] + new * (g * g)
+        velocity = momentum * first[k] + g / (math.sqrt(square) + eps)
+        second[k] = square
+        first[k] = velocity
+        values[k] -= lr * velocity
 
 
 @inline(references=False)
@@ -220,7 +236,7 @@ def update(values, gradient, first, second, decayed, hyper):
         and overwrites the gradient by its direction.
     first, second : array of shape (n,) or (0,)
         State, zeros before the first step; empty where the rule has no use for it: SGD with momentum
-        uses the first, Adagrad and RMSprop the second, Adam, AdamW and LAMB both.
+        uses the first, Adagrad and RMSprop the second, RMSprop with momentum, Adam, AdamW and LAMB both.
     decayed : bool
         Whether weight decay applies to this slice: to weights, not to intercepts.
     hyper : Hyper
@@ -233,7 +249,10 @@ def update(values, gradient, first, second, decayed, hyper):
         else:
             _momentum(values, gradient, first, hyper)
     elif code in (ADAGRAD, RMSPROP):
-        _by_root(values, gradient, second, hyper)
+        if hyper.momentum == 0.0:
+            _by_root(values, gradient, second, hyper)
+        else:
+            _momentum_by_root(values, gradient, first, second, hyper)
     elif code == LAMB:
         _lamb(values, gradient, first, second, decayed, hyper)
     else:

@@ -225,7 +225,8 @@ class Training:
         job, batch, rule = self._job, self._batch_size, self._job.optimizer
         data = self._objective.data._replace(weights=self._weights)
         updates = np.array([descent.steps for descent in self._descents])
-        each = Each(rates, updates, np.zeros(members, np.int64))
+        none = np.zeros(members, np.int64)
+        each = Each(rates, updates, none, none.copy())
         steps = Steps(loss_code(job.loss), job.l2, BY_WEIGHTS, 0.0, 0.0, batch)
         flat, sizes = order.reshape(members, epochs * n), batch_sizes(n, batch)
         found, begin = [], 0

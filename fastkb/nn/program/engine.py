@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastkb.nn.observations import Observations
-from fastkb.nn.ops.graph import Network, input_shape, recorded
-from fastkb.nn.ops.layers import rows_of
+from fastkb.nn.ops.graph import Network, in_order, input_shape, recorded
+from fastkb.nn.ops.layers import rows_of, whole_shape
 from fastkb.nn.ops.losses import Loss
 from fastkb.nn.ops.operation import Node, Row
 from fastkb.nn.optim.updates import Hyper
@@ -23,6 +23,7 @@ from fastkb.nn.program.step import (
     BY_NOTHING,
     GRADIENTS_ONLY,
     LOSS_ONLY,
+    RECORDED,
     Data,
     Each,
     Run,
@@ -57,6 +58,22 @@ _KEPT = 3
 _PARTS = 2
 
 
+class Draw(NamedTuple):
+    """Which random numbers are drawn: the masks of dropout."""
+
+    seed: int = 0
+    step: int = 0
+
+
+class Passed(NamedTuple):
+    """What a graph gives for some observations."""
+
+    loss: float
+    outputs: np.ndarray  # shape: (n, outputs)
+    gradients: np.ndarray  # in a buffer of the parameters' form
+    by_inputs: np.ndarray  # derivatives with respect to the inputs.  # shape: (n, inputs)
+
+
 class Engine(Store):
     """The compiled side of networks of one architecture, element type and shape of inputs.
 
@@ -87,7 +104,16 @@ class Engine(Store):
             self.size = self.parameters + self.program.buffers
         else:
             self._place()
-            self._lay_out(end, rows, taken, self._places())
+            self._lay_out(end, rows, taken, self.places())
+
+    @classmethod
+    def of_graph(cls, store: Store, end: Node, *, inputs_trained: bool) -> Engine:
+        """The engine of a graph, whose layers have their parameters in a store."""
+        made = cls.__new__(cls)
+        vars(made).update(vars(store))
+        shape = whole_shape([node for node in in_order(end) if node.layer is None])
+        made._lay_out(end, rows_of(end), shape, store.places(), inputs_trained=inputs_trained)
+        return made
 
     def _lay_out(
         self,
@@ -160,9 +186,17 @@ class Engine(Store):
         return out
 
     def loss_and_gradients(
-        self, parameters: np.ndarray, observations: Observations, loss: str, l2: float
+        self,
+        parameters: np.ndarray,
+        observations: Observations,
+        loss: str,
+        l2: float,
+        seed: int = 0,
     ) -> tuple[float, np.ndarray]:
-        """Loss over all observations, and the gradients in a buffer of the parameters' form."""
+        """Loss over all observations, and the gradients in a buffer of the parameters' form.
+
+        As in the first step of a training whose masks have this seed.
+        """
         n = len(observations.inputs)
         steps = Steps(loss_code(loss), l2, BY_NOTHING, 0.0, 0.0, n)
         unused = np.zeros((1, 0), self.dtype)
@@ -173,9 +207,42 @@ class Engine(Store):
         sizes = self._sizes(n)
         with self._rooms(1, sizes.capacity, True) as rooms:
             data, rows = data_of(observations, 1), self.program.rows
-            each = each_of(1)
+            each = each_of(1, seeds=np.array([seed], np.int64))
             self.one(Run(state, rows, rooms[0], data, order, steps, hyper, each, sizes, losses))
             return float(losses[0, 0]), rooms[0].gradients.copy()
+
+    def run_graph(
+        self,
+        parameters: np.ndarray,
+        observations: Observations,
+        loss: str | None,
+        code: int,
+        draw: Draw,
+    ) -> Passed:
+        """All observations at once, as they are in training; see :class:`Passed`."""
+        n = len(observations.inputs)
+        steps = Steps(-1 if loss is None else loss_code(loss), 0.0, BY_NOTHING, 0.0, 0.0, n)
+        unused = np.zeros((1, 0), self.dtype)
+        losses = np.zeros((1, 1))
+        sizes = self._sizes(n)
+        with self._rooms(1, sizes.capacity, True) as rooms:
+            values, deltas = rooms[0].values, rooms[0].deltas
+            run = Run(
+                State(parameters[None, :], unused, unused), self.program.rows, rooms[0],
+                data_of(observations, 1), np.arange(n)[None, :], steps, Hyper(code, 0.0),
+                each_of(1, updates=draw.step, seeds=np.array([draw.seed], np.int64)), sizes, losses,
+            )  # fmt: skip
+            self.one(run)
+            last, first = self.program.layers[-1], self.program.layers[0]
+            begin, stride = int(last["target"]) * sizes.capacity, int(last["target_stride"])
+            outputs = values[begin : begin + n * stride].reshape(n, stride)
+            stride = int(first["source_stride"])
+            by_inputs = deltas[: n * stride].reshape(n, stride)[:, : self.program.inputs]
+            wanted = code == RECORDED and self.program.inputs_trained
+            return Passed(
+                float(losses[0, 0]), outputs[:, : self.program.outputs].copy(), rooms[0].gradients.copy(),
+                by_inputs.copy() if wanted else by_inputs[:0],
+            )  # fmt: skip
 
     def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
         """The loss of observations without weights, some at a time."""
@@ -291,10 +358,16 @@ def some_of(run: Run, part: slice, scratch: Scratch) -> Run:
     )
 
 
-def each_of(members: int, rate: float = 0.0, updates: int = 0) -> Each:
-    """Members that have all the same rate, and have been updated as often."""
+def each_of(
+    members: int, rate: float = 0.0, updates: int = 0, seeds: np.ndarray | None = None
+) -> Each:
+    """Members that have all the same rate, and have been updated as often; seeds of masks, or zeros."""
+    none = np.zeros(members, np.int64)
     return Each(
-        np.full(members, rate), np.full(members, updates, np.int64), np.zeros(members, np.int64)
+        np.full(members, rate),
+        np.full(members, updates, np.int64),
+        none,
+        none.copy() if seeds is None else seeds,
     )
 
 

@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 from numba.core import types
 
-from fastkb.nn.ops.layers import DENSE_OPERATIONS, DENSE_RULES, OPERATIONS, RULES
+from fastkb.nn.ops.layers import (
+    DENSE_OPERATIONS,
+    DENSE_RULES,
+    IMAGE_OPERATIONS,
+    IMAGE_RULES,
+    OPERATIONS,
+    RULES,
+)
 from fastkb.nn.ops.operation import Operation, rules_of
 from fastkb.nn.program.passes import Sizes, Span, copy
 from fastkb.nn.program.schedule import COME, DONE, PATIENCE, PHASE, run_members
@@ -50,6 +57,12 @@ def run_steps(run, parts, control):
 
 @jit(references=False, signature=_steps)
 def run_image_steps(run, parts, control):
+    """:func:`run_steps` of a network of images."""
+    run_members(IMAGE_RULES, run, parts, control)
+
+
+@jit(references=False, signature=_steps)
+def run_graph_steps(run, parts, control):
     """:func:`run_steps` of a network of any of this package's operations."""
     run_members(RULES, run, parts, control)
 
@@ -67,7 +80,7 @@ def _evaluate_rows(rules, parameters, layers, scratch, inputs, sizes, out, contr
         count = min(size, len(inputs) - begin)
         now = Sizes(
             sizes.mr, sizes.nr, sizes.width, sizes.capacity, mine + count, sizes.unit, sizes.shared, 0,
-            sizes.lanes,
+            sizes.lanes, 0, 0,
         )  # fmt: skip
         for i in range(count):
             start = (mine + i) * stride
@@ -101,6 +114,12 @@ def evaluate(parameters, layers, scratch, inputs, sizes, out, control):
 
 @jit(references=False, signature=_evaluation)
 def evaluate_images(parameters, layers, scratch, inputs, sizes, out, control):
+    """:func:`evaluate` of a network of images."""
+    _evaluate_rows(IMAGE_RULES, parameters, layers, scratch, inputs, sizes, out, control)
+
+
+@jit(references=False, signature=_evaluation)
+def evaluate_graphs(parameters, layers, scratch, inputs, sizes, out, control):
     """:func:`evaluate` of a network of any of this package's operations."""
     _evaluate_rows(RULES, parameters, layers, scratch, inputs, sizes, out, control)
 
@@ -114,7 +133,8 @@ class Interpreter(NamedTuple):
 
 
 _DENSE = Interpreter(DENSE_OPERATIONS, run_steps, evaluate)
-_OWN = Interpreter(OPERATIONS, run_image_steps, evaluate_images)
+_IMAGES = Interpreter(IMAGE_OPERATIONS, run_image_steps, evaluate_images)
+_ALL = Interpreter(OPERATIONS, run_graph_steps, evaluate_graphs)
 
 
 def interpreter(operations: frozenset[Operation]) -> Interpreter:
@@ -126,7 +146,8 @@ def interpreter(operations: frozenset[Operation]) -> Interpreter:
         This package's or others.
     """
     others = operations.difference(OPERATIONS)
-    own = _DENSE if operations.difference(others).issubset(DENSE_OPERATIONS) else _OWN
+    ours = operations.difference(others)
+    own = next(each for each in (_DENSE, _IMAGES, _ALL) if ours.issubset(each.operations))
     return _with(own.operations, others) if others else own
 
 

@@ -44,6 +44,7 @@ LAYER = np.dtype(
         ("across", _I),  # 1: it needs all observations of a batch at once
         ("again", _I),  # 1: its parameters are those of a row before it
         ("bounded", _I),  # 1: norms bound its gradients, see Operation.inner_products
+        ("lanes", _I),  # 1: what it writes stands in lanes
         ("inputs", _I),  # width of the first value that it reads
         ("outputs", _I),
         ("activation", _I),  # code: place in fastkb.scalar.activations.ACTIVATIONS
@@ -111,6 +112,7 @@ class Program(NamedTuple):
     buffers: int  # elements behind all parameters
     unit: int  # observations that are computed together: spans are multiples of it
     lanes: bool  # whether values stand in lanes
+    inputs_trained: bool  # whether the inputs' deltas are computed
     inputs: int
     outputs: int
     blocking: NetworkBlocking
@@ -205,7 +207,7 @@ def make_program(
         layer["has_weights"], layer["has_biases"] = WEIGHT in row.shapes, BIAS in row.shapes
         trained = bool(row.shapes) or any(value.trained for value in read)
         layer["differentiated"], layer["bounded"] = trained, row.operation.inner_products
-        layer["across"] = row.operation.across is not None
+        layer["across"], layer["lanes"] = row.operation.across is not None, row.lanes
         layer["inputs"], layer["outputs"] = read[0].width, row.outputs
         layer["activation"], layer["parameter"] = row.activation, row.parameter
         layer["from_output"] = row.from_output
@@ -270,6 +272,7 @@ def make_program(
         buffers,
         max(sizes.mr, sizes.width) if any(row.lanes for row in rows) else sizes.mr,
         any(row.lanes for row in rows),
+        inputs_trained,
         inputs,
         outputs,
         sizes,

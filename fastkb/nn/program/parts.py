@@ -9,6 +9,7 @@ from fastkb.nn.ops.losses import Answers, losses_and_deltas
 from fastkb.nn.program.passes import Sizes, Span, differentiate
 from fastkb.nn.program.step import (
     BY_WEIGHTS,
+    FORWARD_ONLY,
     LOSS_ONLY,
     SHARE,
     gather,
@@ -40,12 +41,12 @@ def is_large(parameters, sizes):
 
 
 @inline(references=False)
-def sizes_now(run, control):
-    """The sizes of the batch at hand."""
-    sizes = run.sizes
+def sizes_now(run, member, control):
+    """The sizes of the batch at hand, of a member."""
+    sizes, each = run.sizes, run.each
     return Sizes(
         sizes.mr, sizes.nr, sizes.width, sizes.capacity, control[COUNT], sizes.unit, sizes.shared,
-        1 if run.hyper.code != LOSS_ONLY else 0, sizes.lanes,
+        1 if run.hyper.code != LOSS_ONLY else 0, sizes.lanes, each.seeds[member], each.updates[member],
     )  # fmt: skip
 
 
@@ -56,7 +57,9 @@ def last_part(run):
     Part p of n such rows goes forward to the p-th, and part n to the end and back to the last of them;
     the parts after it go on from there. Where running statistics serve, there is one part.
     """
-    return 0 if run.hyper.code == LOSS_ONLY else 2 * len(run.rows.across)
+    if run.hyper.code == LOSS_ONLY:
+        return 0
+    return len(run.rows.across) * (1 if run.hyper.code == FORWARD_ONLY else 2)
 
 
 @inline(references=False)
@@ -64,27 +67,23 @@ def between(rules, run, member, control):
     """Combine what the observations have given for the row at which a part ends."""
     across, part = run.rows.across, control[PART]
     parameters, scratch = run.state.parameters[member], run.scratch
+    now = sizes_now(run, member, control)
     if part < len(across):
         row = run.rows.layers[across[part]]
-        rules.combine(
-            row.code, row, parameters, scratch.values, scratch.deltas, sizes_now(run, control)
-        )
+        rules.combine(row.code, row, parameters, scratch.values, scratch.deltas, now)
     else:
         row = run.rows.layers[across[2 * len(across) - 1 - part]]
         if row.differentiated:
-            rules.combine_back(
-                row.code, row, parameters, scratch.values, scratch.deltas, sizes_now(run, control)
-            )
+            rules.combine_back(row.code, row, parameters, scratch.values, scratch.deltas, now)
 
 
 @inline(references=False)
 def settle(rules, run, member, control):
     """After an update: what rows keep beside their parameters."""
+    now = sizes_now(run, member, control)
     for k in range(len(run.rows.across)):
         row = run.rows.layers[run.rows.across[k]]
-        rules.settle(
-            row.code, row, run.state.parameters[member], run.scratch.values, sizes_now(run, control)
-        )
+        rules.settle(row.code, row, run.state.parameters[member], run.scratch.values, now)
 
 
 @inline(references=False)
@@ -112,9 +111,11 @@ def observe(rules, run, member, outputs, control, task, now):
             row = layers[across[part]]
             rules.reduce(row.code, row, scratch.values, scratch.deltas, span, now)
             return
+        if steps.loss < 0:
+            return
         answers = Answers(data.targets, data.labels, data.weights[member], chosen)
         losses_and_deltas(steps.loss, outputs, answers, scratch.current[SHARE], span, scratch)
-        if run.hyper.code == LOSS_ONLY:
+        if run.hyper.code == LOSS_ONLY or run.hyper.code == FORWARD_ONLY:
             return
     # Back to the row before which all observations are needed again, or to the first one.
     top = len(layers) if part == cuts else across[2 * cuts - part] + 1

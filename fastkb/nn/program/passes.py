@@ -20,6 +20,8 @@ class Sizes(NamedTuple):
     shared: int = 0  # where in the values what all observations share begins
     training: int = 0  # 1: statistics are those of the batch
     lanes: int = 0  # 1: there are values in lanes, those of images
+    seed: int = 0  # of the member's masks
+    step: int = 0  # updates of the member before this batch
 
 
 class Span(NamedTuple):
@@ -65,6 +67,37 @@ def clear(values):
     """values ← 0."""
     for j in range(len(values)):
         values[j] = 0.0
+
+
+@inline(references=False)
+def clear_beyond(row, buffer, place, stride, span, sizes):
+    """Zeros for observations of a span that the batch does not have.
+
+    Of a function of what stands there by chance, such as 1/x, all that is not a number would spread over
+    sums of whole vectors, and times a delta of zero it is no zero.
+
+    Parameters
+    ----------
+    row : record of LAYER
+        Whose value stands in lanes or in rows.
+    buffer : array
+        Values or deltas.
+    place, stride : int
+        Of one observation.
+    span : Span
+    sizes : Sizes
+    """
+    at, width = place * sizes.capacity, sizes.width
+    first = max(span.begin, sizes.observations)
+    if not row.lanes:
+        if first < span.stop:
+            clear(buffer[at + first * stride : at + span.stop * stride])
+        return
+    for begin in range(first // width * width, span.stop, width):
+        absent = max(0, sizes.observations - begin)
+        for element in range(stride):
+            start = at + begin * stride + element * width
+            clear(buffer[start + absent : start + width])
 
 
 @inline(references=False)

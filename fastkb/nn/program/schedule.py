@@ -55,10 +55,12 @@ from fastkb.nn.program.step import (
     EPSILON,
     FACTOR,
     FIRST_CORRECTION,
+    FORWARD_ONLY,
     LAMB,
     LOSS_ONLY,
     PENALTY,
     RATE,
+    RECORDED,
     SECOND_CORRECTION,
     SHARE,
     are_finite,
@@ -198,7 +200,7 @@ def _take_loss(run, member, control, parts):
         squared_weights = total_of(scratch.norms, len(run.rows.blocks))
     loss += 0.5 * current[PENALTY] * squared_weights
     run.losses[member, control[STEP]] = loss
-    if hyper.code == LOSS_ONLY:
+    if hyper.code == LOSS_ONLY or hyper.code == FORWARD_ONLY:
         return OBSERVATIONS
     if training and not math.isfinite(loss):
         return END
@@ -253,7 +255,10 @@ def _go_on(rules, run, member, outputs, control, parts):
     layers, blocks = run.rows.layers, run.rows.blocks
     following = OBSERVATIONS
     if kind == BEGIN:
-        following = OBSERVATIONS if hyper.code == LOSS_ONLY and run.steps.l2 == 0.0 else TURN
+        forward_only = hyper.code == LOSS_ONLY or hyper.code == FORWARD_ONLY
+        following = TURN
+        if (forward_only and run.steps.l2 == 0.0) or len(blocks) == 0:
+            following = OBSERVATIONS
     elif kind == OBSERVATIONS and control[PART] < last_part(run):
         between(rules, run, member, control)
         control[PART] += 1
@@ -261,6 +266,8 @@ def _go_on(rules, run, member, outputs, control, parts):
         return
     elif kind == OBSERVATIONS:
         following = _take_loss(run, member, control, parts)
+        if hyper.code == FORWARD_ONLY or hyper.code == RECORDED:
+            settle(rules, run, member, control)
     elif kind == GRADIENTS and training and control[AT_ONCE] == 0:
         following = UPDATES
         scratch.current[FACTOR] = scale_of(scratch.squares, run.steps.clip_norm)
@@ -291,7 +298,7 @@ def _do(rules, run, member, outputs, control, task, alone, room):
     parameters = run.state.parameters[member]
     moments = run.state.first[member], run.state.second[member]
     kind, current = control[KIND], scratch.current
-    sizes = sizes_now(run, control)
+    sizes = sizes_now(run, member, control)
     if kind == OBSERVATIONS:
         observe(rules, run, member, outputs, control, task, sizes)
     elif kind == UPDATES and alone:

@@ -28,7 +28,9 @@ from fastkb.runtime import inline
 from fastkb.runtime.memory import zeros
 
 LAMB = int(Rule.LAMB)
-GRADIENTS_ONLY, LOSS_ONLY = -1, -2  # in place of a rule
+# In place of a rule. Gradients; the loss, by running statistics; what is computed forward in training,
+# with the loss where there are answers; gradients. After the last two running statistics follow.
+GRADIENTS_ONLY, LOSS_ONLY, FORWARD_ONLY, RECORDED = -1, -2, -3, -4
 # What the penalty is divided by: nothing, or as scikit-learn has it, a batch's observations or weights.
 BY_NOTHING, BY_OBSERVATIONS, BY_WEIGHTS = 0, 1, 2
 
@@ -95,6 +97,7 @@ class Each(NamedTuple):
     updates: np.ndarray  # so far; counted on.  # shape: (members,), int64
     # 1: a loss was not finite, and there are no more steps.  # shape: (members,), int64
     ended: np.ndarray
+    seeds: np.ndarray  # of masks, such as Dropout's.  # shape: (members,), int64
 
 
 class Run(NamedTuple):
@@ -106,8 +109,8 @@ class Run(NamedTuple):
     data: Data
     order: np.ndarray  # observations, as they are taken.  # shape: (members, count), int64
     steps: Steps
-    # Its rate and bias corrections are replaced by those of each step. With the code GRADIENTS_ONLY
-    # nothing is updated, and the gradients are left in `scratch`; with LOSS_ONLY there are none.
+    # Its rate and bias corrections are replaced by those of each step. With a code below 0 nothing is
+    # updated, and gradients, if there are any, are left in `scratch`.
     hyper: Hyper
     each: Each
     sizes: Sizes
@@ -141,9 +144,9 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole), Steps),
         "hyper": types.NamedTuple((whole, real, real, whole, *[real] * 6, whole), Hyper),
         "each": types.NamedTuple(
-            (types.Array(real, 1, "C"), *[types.Array(types.int64, 1, "C")] * 2), Each
+            (types.Array(real, 1, "C"), *[types.Array(types.int64, 1, "C")] * 3), Each
         ),
-        "sizes": types.NamedUniTuple(whole, 9, Sizes),
+        "sizes": types.NamedUniTuple(whole, 11, Sizes),
         "losses": types.Array(real, 2, "C"),
     }
     run = types.NamedTuple(tuple(members[name] for name in Run._fields), Run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fastkb.nn.ops.arrangement import arranged
 from fastkb.nn.ops.graph import Network, leaves
 from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.storage import WEIGHT
 from fastkb.nn.program.layout import Places, Program, make_program, put_tensor, take_tensor
 from fastkb.nn.program.step import State
 from fastkb.runtime.memory import require, zeros
@@ -83,7 +84,7 @@ class Store:
         self.parameters += program.parameters
         self.size += program.buffers
 
-    def _places(self) -> Places:
+    def places(self) -> Places:
         """Where the tensors stand, for a program that reads them."""
         rows = {name: program.layers[row] for name, (program, row) in self._tensors.items()}
         return Places(rows, self.parameters, self.size - self.parameters)
@@ -104,6 +105,52 @@ class Store:
             self._run(program, row, kind, buffer)[...] = np.ravel(value)
         else:
             put_tensor(program, row, kind, buffer, value)
+
+    def take_one(self, name: str, buffer: np.ndarray) -> np.ndarray:
+        """One of :meth:`take`."""
+        layer, _, kind = name.rpartition(".")
+        program, row = self._tensors[layer]
+        made_of = program.made_of[row]
+        if kind in made_of.buffers:
+            return self._run(program, row, kind, buffer).reshape(made_of.buffers[kind]).copy()
+        return take_tensor(program, row, kind, buffer)
+
+    def ends(self, name: str) -> tuple[int, int]:
+        """Where a parameter begins and ends in the buffer, with its padding."""
+        layer, _, kind = name.rpartition(".")
+        program, row = self._tensors[layer]
+        record = program.layers[row]
+        if kind == WEIGHT:
+            return int(record["weights"]), int(record["biases"])
+        return int(record["biases"]), int(record["biases_end"])
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the parameters by their names, in the order in which they stand."""
+        found = {
+            f"{layer}.{kind}": shape
+            for layer, (program, row) in self._tensors.items()
+            for kind, shape in program.made_of[row].shapes.items()
+        }
+        return dict(sorted(found.items(), key=lambda each: self.ends(each[0])))
+
+    def spans(self, names: Collection[str], *, apart: bool = False) -> np.ndarray:
+        """Where some parameters begin and end in the buffer, in the order in which they stand.
+
+        Neighbours are one span, with the padding between them, unless they shall be `apart`.
+        # shape: (count, 2)
+        """
+        found: list[list[int]] = []
+        joined = False  # whether the parameter before is one of them
+        for name in self.shapes():
+            chosen = name in names
+            if chosen:
+                begin, end = self.ends(name)
+                if joined and not apart:
+                    found[-1][1] = end
+                else:
+                    found.append([begin, end])
+            joined = chosen
+        return np.array(found, np.intp).reshape(-1, 2)
 
     def take(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
         """What a buffer of the parameters' form holds, by torch's names: copies.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.core import types
 
-from fastkb.nn.optim.updates import Rule, scale, update
+from fastkb.nn.optim.updates import Rule, scale, squared_norm, update
 from fastkb.nn.program.step import types_of
 from fastkb.runtime import inline, jit
 
@@ -101,3 +101,19 @@ def update_spans(parameters, spans, gradients, first, second, hyper):
             for j in range(begin, end):
                 gradients[j] = factor * (gradients[j] + l2 * parameters[j])
         update_run(begin, end, True, parameters, gradients, moments, hyper)
+
+
+def _of_ends(T):
+    return types.Array(T, 1, "C"), types.Array(types.intp, 2, "C")
+
+
+@jit(references=False, signature=_of_ends)
+def square_of_spans(gradients, ends):
+    """The squared norm of some parts, in float64; it is not finite where one of their elements is not.
+
+    # shapes: (parameters,), (count, 2)
+    """
+    total = 0.0
+    for k in range(len(ends)):
+        total += squared_norm(gradients[ends[k, 0] : ends[k, 1]])
+    return total

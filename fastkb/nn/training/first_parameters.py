@@ -9,15 +9,14 @@ another way is drawn member by member.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from fastkb.nn.ops.graph import leaves
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.graph import Network, leaves
 from fastkb.nn.program.store import Store
 
 # Of numpy.random.SeedSequence, which mixes words into a pool of four and then draws words from it.
@@ -106,11 +105,11 @@ class FirstParameters:
     Parameters
     ----------
     store : Store
-    layers : sequence of Layer
+    layers : sequence of Layer, or Layer
         The store's.
     """
 
-    def __init__(self, store: Store, layers: Sequence[Layer]) -> None:
+    def __init__(self, store: Store, layers: Network) -> None:
         self._store = store
         named = dict(leaves(layers))
         self._together = all(

@@ -14,6 +14,7 @@ from fastkb.nn.observations import Observations
 from fastkb.nn.optim.optimizers import Optimizer
 from fastkb.nn.program.engine import Engine, batch_sizes, each_of, loss_code
 from fastkb.nn.program.step import BY_NOTHING, State, Steps
+from fastkb.nn.training.masks import mask_seeds
 from fastkb.random.orders import permutations
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.progress import ProgressLike, counted
@@ -70,6 +71,7 @@ class Fit(NamedTuple):
     progress: ProgressLike
     pace: Pace
     penalty: int = BY_NOTHING  # what the penalty is divided by
+    seeds: np.ndarray | None = None  # of each member's masks
 
     def together(self, members: int, n: int, most: float) -> int:
         """How many epochs of n observations to train at once, of `most` that may be."""
@@ -109,7 +111,7 @@ def fit(
     progress : Progress
         Changed in place.
     key : ndarray
-        Of the orders.
+        Of the orders and masks.
     """
     if progress.optimizer != job.optimizer:
         progress.optimizer = None  # whose state is given up here, whatever interrupts this
@@ -117,6 +119,8 @@ def fit(
         network._state = state = State(state.parameters, fresh.first, fresh.second)
         progress.steps, progress.losses = 0, []
         progress.optimizer = job.optimizer
+    # Steps are counted from this optimiser's first epoch on.
+    job = job._replace(seeds=mask_seeds(key, progress.epochs - len(progress.losses), 0, 1))
     best, over = _Best(job.patience, state), False
     one_by_one = job.patience is not None or validation is not None or bool(job.callbacks)
     end = progress.epochs + job.epochs
@@ -238,7 +242,7 @@ def train_epochs(
             min(n, some.shape[1]),
         )
         hyper = optimizer.hyper(rate, counter.steps + 1)
-        each = each_of(members, rate, counter.steps)
+        each = each_of(members, rate, counter.steps, job.seeds)
         start = time.perf_counter()
         losses = job.engine.train(state, data, some, steps, hyper, each)
         job.pace.measured(time.perf_counter() - start, losses.size)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fastkb.nn.base import Network
 from fastkb.nn.checks import FitParams, check_fit, check_network
-from fastkb.nn.network import Sequential
 from fastkb.nn.observations import Observations, check_batches, check_observations, check_weights
 from fastkb.nn.optim.optimizers import find_optimizer
 from fastkb.nn.program.engine import Engine
@@ -26,6 +26,7 @@ from fastkb.nn.training.fitting import (
     train_epochs,
     train_together,
 )
+from fastkb.nn.training.masks import mask_seeds
 from fastkb.random.streams import bootstrap_counts
 from fastkb.runtime.threads import n_threads
 
@@ -71,7 +72,7 @@ class Members:
 
     Parameters
     ----------
-    network : Sequential
+    network : Network
         The architecture; it is not changed.
     X, y : array_like
     params : FitParams
@@ -85,13 +86,13 @@ class Members:
     """
 
     def __init__(
-        self, network: Sequential, X: Any, y: Any, params: FitParams, key: np.ndarray
+        self, network: Network, X: Any, y: Any, params: FitParams, key: np.ndarray
     ) -> None:
         check_network(network)
-        self.loss, l2, settings = check_fit(network.layers, params)
+        self.loss, l2, settings = check_fit(network._graph, params)
         optimizer = find_optimizer("sgd" if params.optimizer is None else params.optimizer)
         self.data = check_observations(
-            X, y, params.sample_weight, network.layers, self.loss, network.dtype
+            X, y, params.sample_weight, network._graph, self.loss, network.dtype
         )
         # Multiplied by counts before they are rounded.
         self._weights: np.ndarray | None = None
@@ -99,11 +100,11 @@ class Members:
             n = len(self.data.inputs)
             self._weights = check_weights(params.sample_weight, n, np.dtype(np.float64))
         settings = settings.for_rows(len(self.data.inputs))
-        check_batches(network.layers, self.data.inputs, settings.batch_size)
+        check_batches(network._graph, self.data.inputs, settings.batch_size)
         self.key = key
-        self.layers = network.layers
-        self.engine = Engine(network.layers, self.data.inputs.dtype, self.data.inputs.shape[1:])
-        self._first_parameters = FirstParameters(self.engine, network.layers)
+        self._network = network
+        self.engine = Engine(network._graph, self.data.inputs.dtype, self.data.inputs.shape[1:])
+        self._first_parameters = FirstParameters(self.engine, network._graph)
         pace = Pace(self.engine.work(settings.batch_size))
         self._job = Fit(self.engine, optimizer, self.loss, l2, *settings, False, pace)
         #: The learning rate of each epoch, which are those of the network on all data.
@@ -122,13 +123,13 @@ class Members:
         seconds = steps * (1e-6 + self.engine.work(batch) / 1e10) / n_threads()
         return Groups(n * (1 + inputs) if repeated else n, seconds)
 
-    def fit_center(self) -> Sequential:
+    def fit_center(self) -> Any:
         """The network on all data: what :meth:`Sequential.fit` makes of the same seed.
 
         The members take the learning rates that it had: so no member depends on the others, even where a
         schedule follows the losses.
         """
-        whole = Sequential(*self.layers, dtype=self.engine.dtype)
+        whole = self._network._blank(self.engine.dtype)
         whole._key = self.key
         engine, state, key = whole._ready_for(self.data.inputs)
         job = self._job._replace(engine=engine)
@@ -179,7 +180,8 @@ class Members:
         FloatingPointError
             If a member's loss is no longer finite, naming it.
         """
-        job, data = self._job, self._resampled(first, weights, responses)
+        data = self._resampled(first, weights, responses)
+        job = self._job._replace(seeds=mask_seeds(self.key, 0, first + 1, len(parameters)))
         count, n, optimizer = len(parameters), len(self.data.inputs), job.optimizer
         empty = self.engine.empty_state(count, optimizer.uses_first, optimizer.uses_second)
         state = State(parameters, empty.first, empty.second)

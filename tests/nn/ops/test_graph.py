@@ -11,7 +11,7 @@ from fastkb.nn.observations import Observations
 from fastkb.nn.ops.graph import in_order, leaves, output_shape, recorded
 from fastkb.nn.ops.layers import lower
 from fastkb.nn.ops.operation import Layer, Node
-from fastkb.nn.ops.residual import Sum
+from fastkb.nn.ops.tensors.joins import Combination
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.store import Store
 from fastkb.runtime.threads import use_threads
@@ -42,7 +42,7 @@ def total(*values):
     """The sum of two or more values."""
     found = values[0]
     for each in values[1:]:
-        found = Sum().record_all((found, each))
+        found = Combination().record_all((found, each))
     return found
 
 

@@ -29,6 +29,6 @@ def test_weights_then_biases_each_up_to_whole_panels():
 
 
 def test_a_layer_of_one_block():
-    engine = Engine([nn.BatchNorm1d(5)], np.dtype("float32"))
+    engine = Engine([nn.BatchNorm1d(5)], np.dtype("float32"), (5,))
     (block,) = engine.program.blocks
     assert block["bias_end"] - block["bias_begin"] == 5

@@ -58,3 +58,11 @@ def test_limits():
     assert validation.check_limit("x", 3) == 3.0
     with pytest.raises(ValueError, match="x must be a finite real number above 0"):
         validation.check_limit("x", 0)
+
+
+def test_optimizers_of_loops_are_not_those_of_fit():
+    class Looping:
+        param_groups = ()
+
+    with pytest.raises(TypeError, match=r"fit takes those of fastkb\.nn, such as nn\.Adam"):
+        validation.check_optimizer(Looping())

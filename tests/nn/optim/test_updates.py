@@ -30,6 +30,7 @@ RULES = {
     "Nesterov": (Rule.SGD, {"momentum": 0.9, "nesterov": 1}),
     "Adagrad": (Rule.ADAGRAD, {"eps": 1e-10}),
     "RMSprop": (Rule.RMSPROP, {"beta2": 0.99, "eps": 1e-8}),
+    "RMSprop, momentum": (Rule.RMSPROP, {"beta2": 0.9, "eps": 1e-8, "momentum": 0.8}),
     "Adam": (Rule.ADAM, ADAM),
     "AdamW": (Rule.ADAMW, {**ADAM, "weight_decay": 0.1}),
     "LAMB": (Rule.LAMB, {**ADAM, "eps": 1e-6, "weight_decay": 0.1}),
@@ -79,7 +80,7 @@ def hyper_of(rule, step, lr=LR):
 
 def empty_state(rule, n, dtype):
     """Zeros where the rule uses them, and arrays of no element else."""
-    first = rule in ("momentum", "Nesterov", "Adam", "AdamW", "LAMB")
+    first = rule in ("momentum", "Nesterov", "RMSprop, momentum", "Adam", "AdamW", "LAMB")
     second = rule not in ("SGD", "momentum", "Nesterov")
     return np.zeros(n * first, dtype), np.zeros(n * second, dtype)
 
@@ -107,6 +108,9 @@ def by_formula(rule, values, gradient, first, second, decayed, h):
     second = h.beta2 * second + (1 - h.beta2) * gradient**2
     if rule == "RMSprop":
         return values - h.lr * gradient / (np.sqrt(second) + h.eps), first, second
+    if rule == "RMSprop, momentum":
+        first = h.momentum * first + gradient / (np.sqrt(second) + h.eps)
+        return values - h.lr * first, first, second
     first = h.beta1 * first + (1 - h.beta1) * gradient
     adam = first / h.correction1 / (np.sqrt(second / h.correction2) + h.eps)
     if rule in ("Adam", "AdamW"):
@@ -153,6 +157,7 @@ def test_pytorch(rule, dtype, length):
         "Nesterov": lambda p: torch.optim.SGD(p, lr=LR, momentum=0.9, nesterov=True),
         "Adagrad": lambda p: torch.optim.Adagrad(p, lr=LR, eps=1e-10),
         "RMSprop": lambda p: torch.optim.RMSprop(p, lr=LR, alpha=0.99, eps=1e-8),
+        "RMSprop, momentum": lambda p: torch.optim.RMSprop(p, LR, 0.9, 1e-8, momentum=0.8),
         "Adam": lambda p: torch.optim.Adam(p, lr=LR, betas=(0.9, 0.999), eps=1e-8),
         "AdamW": lambda p: torch.optim.AdamW(p, lr=LR, eps=1e-8, weight_decay=0.1),
     }[rule]
@@ -269,7 +274,9 @@ def test_squared_norm(dtype, n, seed):
 
 
 @each_dtype
-@pytest.mark.parametrize("rule", ["Adagrad", "RMSprop", "Adam", "AdamW", "LAMB"])
+@pytest.mark.parametrize(
+    "rule", ["Adagrad", "RMSprop", "RMSprop, momentum", "Adam", "AdamW", "LAMB"]
+)
 def test_a_tiny_eps_divides_no_zero_by_zero(rule, dtype):
     code, numbers = RULES[rule]
     hyper = Hyper(int(code), LR, **{**numbers, "eps": 1e-60})

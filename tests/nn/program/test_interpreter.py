@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastkb import nn
-from fastkb.nn.ops.layers import DENSE_OPERATIONS, OPERATIONS
+from fastkb.nn.ops.layers import DENSE_OPERATIONS, IMAGE_OPERATIONS, OPERATIONS
 from fastkb.nn.ops.operation import Layer, Operation, Row, nothing
 from fastkb.nn.program import engine as engine_module
 from fastkb.nn.program.interpreter import interpreter
@@ -167,12 +167,14 @@ def test_the_packages_own_networks_share_one_interpreter():
     assert other.operations == (*DENSE_OPERATIONS, SCALE)
 
 
-def test_networks_of_images_share_another():
-    images = interpreter(frozenset(OPERATIONS))
-    assert images.operations == OPERATIONS
-    assert images is not interpreter(frozenset())
-    for operation in set(OPERATIONS).difference(DENSE_OPERATIONS):
-        assert interpreter(frozenset({operation})) is images
+def test_networks_of_images_share_another_and_all_others_a_third():
+    tables = DENSE_OPERATIONS, IMAGE_OPERATIONS, OPERATIONS
+    dense, images, whole = (interpreter(frozenset(table)) for table in tables)
+    assert [each.operations for each in (dense, images, whole)] == list(tables)
+    assert len({id(dense), id(images), id(whole)}) == 3
+    for operation in OPERATIONS:
+        place = [operation in table for table in tables].index(True)
+        assert interpreter(frozenset({operation})) is (dense, images, whole)[place]
 
 
 @each_dtype

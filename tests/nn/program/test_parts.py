@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastkb import nn
-from fastkb.nn.program.engine import Engine
+from fastkb.nn.program.engine import Engine, each_of
 from fastkb.nn.program.parts import last_part, sizes_now
 from fastkb.nn.program.step import GRADIENTS_ONLY, LOSS_ONLY
 
@@ -20,6 +20,7 @@ class Hyper:
 class Run:
     def __init__(self, engine, code):
         self.rows, self.hyper, self.sizes = engine.program.rows, Hyper(code), engine._sizes(4)
+        self.each = each_of(2, updates=7, seeds=np.array([5, 6]))
 
 
 def test_parts_are_counted_where_the_batch_counts():
@@ -30,8 +31,9 @@ def test_parts_are_counted_where_the_batch_counts():
         assert last_part.py_func(run) == parts
         control = np.zeros(40, np.int64)
         control[30] = 3
-        sizes = sizes_now.py_func(run, control)
+        sizes = sizes_now.py_func(run, 1, control)
         assert (sizes.observations, sizes.training) == (3, training)
+        assert (sizes.seed, sizes.step) == (6, 7)
     dense = Engine([nn.Linear(2, 2)], np.dtype("float64"))
     assert last_part.py_func(Run(dense, 0)) == 0
 

@@ -14,10 +14,11 @@ from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.program.engine import each_of
 from fastkb.nn.program.interpreter import run_steps
 from fastkb.nn.program.layout import put_tensor, take_tensor
-from fastkb.nn.program.passes import Sizes
+from fastkb.nn.program.passes import Sizes, Span, clear_beyond
 from fastkb.nn.program.schedule import new_control
 from fastkb.nn.program.step import GRADIENTS_ONLY, Data, Run, Scratch, State, Steps, new_scratch
 from fastkb.reference import networks
+from fastkb.runtime import jit
 from fastkb.runtime.workers import call_together
 from fastkb.scalar.activations import ACTIVATIONS
 from tests.nn.program.chains import Link, chain
@@ -460,6 +461,36 @@ def test_padding_stays_zero(case, optimizer, clip_norm):
                     assert not ours.rows(values, place, index)[:, row.outputs :].any()
             assert not ours.rows(deltas, "target", index)[:, row.outputs :].any()
         assert (ones == 1).all()
+
+
+class Place(NamedTuple):
+    lanes: int
+
+
+@jit(cache=False, references=False)
+def _clear_beyond(row, buffer, span, sizes):
+    clear_beyond(row, buffer, 1, 3, span, sizes)
+
+
+@pytest.mark.parametrize("span", [Span(0, 8), Span(8, 16), Span(16, 24), Span(0, 24)])
+@pytest.mark.parametrize("observations", [1, 7, 8, 11, 12, 24])
+@pytest.mark.parametrize("lanes", [0, 1])
+def test_observations_that_there_are_not_are_cleared(lanes, observations, span):
+    """Of a span alone, where a value of three elements stands behind another one of one."""
+    capacity, width = 24, 4
+    buffer = np.arange(1.0, capacity * 4 + 1)
+    expected = buffer.copy()
+    part = expected[capacity:].reshape(capacity, 3)
+    if lanes:
+        part = expected[capacity:].reshape(capacity // width, 3, width).transpose(0, 2, 1)
+    for r in range(max(span.begin, observations), span.stop):
+        if lanes:
+            part[r // width, r % width] = 0.0
+        else:
+            part[r] = 0.0
+    sizes = Sizes(8, 8, width, capacity, observations, 8)
+    _clear_beyond(Place(lanes), buffer, span, sizes)
+    np.testing.assert_array_equal(buffer, expected)
 
 
 def test_more_terms_than_are_added_up_at_a_time():

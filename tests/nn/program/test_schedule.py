@@ -642,7 +642,9 @@ def problem(dtype=np.float64, optimizer=RULES["adam"]):
     )
     order = np.array([rng.permutation(N) for _ in range(MEMBERS)])
     steps = Steps(loss_code("squared_error"), 0.7, BY_WEIGHTS, 0.0, 0.0, BATCH)
-    each = Each(np.linspace(0.01, 0.05, MEMBERS), np.arange(MEMBERS), np.zeros(MEMBERS, np.int64))
+    each = each_of(MEMBERS)._replace(
+        rates=np.linspace(0.01, 0.05, MEMBERS), updates=np.arange(MEMBERS)
+    )
     return engine, state, data, order, steps, optimizer.hyper(0.0, 1), each
 
 
@@ -690,7 +692,7 @@ def test_observations_without_weight_are_not_there():
     losses = engine.train(state, data, order, steps, hyper, each)
     data.inputs[3] = np.inf
     data.targets[3] = np.nan
-    again = Each(each.rates, np.arange(MEMBERS), each.ended)
+    again = each._replace(updates=np.arange(MEMBERS))
     np.testing.assert_array_equal(engine.train(other, data, order, steps, hyper, again), losses)
     np.testing.assert_array_equal(other.parameters, state.parameters)
 

@@ -45,3 +45,36 @@ def test_state_is_as_large_as_the_optimiser_wants():
     state = store.empty_state(3, True, False)
     sizes = [array.shape for array in state]
     assert sizes == [(3, store.parameters), (3, store.parameters), (3, 0)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layers", [LAYERS, LAYERS[-3:]])
+def test_spans_of_parameters(layers, dtype):
+    for store in (
+        (Store(layers, np.dtype(dtype)), Engine(layers, np.dtype(dtype), (2, 8, 8)))
+        if (layers is LAYERS)
+        else (Store(layers, np.dtype(dtype)),)
+    ):
+        names = list(store.shapes())
+        assert store.shapes() == {
+            name: array.shape for name, array in store.take(np.zeros(store.parameters)).items()
+        }
+        assert store.spans(names[:0]).shape == (0, 2)
+        whole = store.spans(names)
+        assert whole.tolist() == [[0, store.ends(names[-1])[1]]]
+        apart = store.spans(names, apart=True)
+        assert apart.tolist() == [list(store.ends(name)) for name in names]
+        some = {names[0], names[2], names[3]}
+        assert store.spans(some).tolist() == [
+            list(store.ends(names[0])), [store.ends(names[2])[0], store.ends(names[3])[1]],
+        ]  # fmt: skip
+        # What lies between is nobody's.
+        buffer = np.ones(store.parameters, dtype)
+        for name, shape in store.shapes().items():
+            store.put(name, np.zeros(shape), buffer)
+        for begin, end in apart:
+            buffer[begin:end] = 0.0
+        found = np.zeros(store.parameters, dtype)
+        for begin, end in whole:
+            found[begin:end] = buffer[begin:end]
+        assert all((array == 0).all() for array in store.take(found).values())

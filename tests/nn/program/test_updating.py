@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastkb import nn
-from fastkb.nn.program.updating import Spans, update_spans
+from fastkb.nn.program.updating import Spans, square_of_spans, update_spans
 from fastkb.reference import networks
 
 RULES = {
@@ -69,3 +69,17 @@ def test_each_part_is_a_tensor_for_lamb(dtype):
     np.testing.assert_array_equal(parts[:10], one[:10])
     np.testing.assert_array_equal(one[10:], values[10:])
     assert np.abs(whole - parts).max() > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_square_of_some_parts(dtype):
+    gradients = np.random.default_rng(2).standard_normal(70).astype(dtype)
+    ends = np.array(SPANS)
+    expected = sum(float(x) ** 2 for begin, end in SPANS for x in gradients[begin:end])
+    np.testing.assert_allclose(square_of_spans(gradients, ends), expected, rtol=1e-14)
+    assert square_of_spans(gradients, ends[:0]) == 0.0
+    for place, inside in ((0, False), (17, True), (60, True), (61, False)):
+        for wrong in (np.nan, np.inf):
+            changed = gradients.copy()
+            changed[place] = wrong
+            assert np.isfinite(square_of_spans(changed, ends)) == (not inside)

@@ -1,11 +1,11 @@
-"""The layers of images, whose values stand in lanes.
+"""The layers of images, and of sequences as images of one row; their values stand in lanes.
 
 ==================== =============================================================================
-`convolution.py`      the convolution: its class, its rules
+`convolution.py`      the convolution: its classes, its rules
 `taps.py`             how its weights stand
 `pooling.py`          the largest value or the mean of windows
 `pooling_rules.py`    their rules
-`sizes.py`            sizes that are numbers or pairs, shapes of images, counts of windows
+`sizes.py`            sizes of windows' sides, shapes of images and sequences, counts of windows
 ==================== =============================================================================
 
 Begin with `convolution.py`, and with :mod:`fastkb.tile.lanes` for how images stand.

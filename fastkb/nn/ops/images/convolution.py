@@ -21,7 +21,7 @@ import numpy as np
 
 from fastkb.checks.scalars import check_flag, check_whole
 from fastkb.nn.checks import check_initialization
-from fastkb.nn.ops.images.sizes import check_pair, image_shape, windows
+from fastkb.nn.ops.images.sizes import CALLED, as_image, as_pair, check_sides, image_shape, windows
 from fastkb.nn.ops.images.taps import (
     CHANNELS,
     COLUMNS,
@@ -49,9 +49,116 @@ from fastkb.runtime import inline
 from fastkb.tile.lanes.window_kernel import FROM_BASE, FROM_THERE, FROM_ZERO
 from fastkb.tile.lanes.windows import Axis, Image, Weights, convolve, correlate
 
+# What the sides of a window are called.
+_SIDES = {1: ("length",), 2: ("height", "width")}
+
+
+class _Convolution(Layer):
+    """What both kinds have in common."""
+
+    _axes: ClassVar[int]
+    evenly_drawn: ClassVar[bool] = True
+
+    in_channels: int
+    out_channels: int
+    kernel_size: Any
+    stride: Any
+    padding: Any
+    dilation: Any
+    groups: int
+    bias: bool
+    initialization: str
+
+    def __post_init__(self) -> None:
+        for name in ("in_channels", "out_channels", "groups"):
+            self._set(name, check_whole(name, getattr(self, name), 1))
+        for name in ("kernel_size", "stride", "dilation"):
+            self._set(name, check_sides(name, getattr(self, name), 1, self._axes))
+        self._set("padding", self._padding())
+        for name in ("in_channels", "out_channels"):
+            if getattr(self, name) % self.groups:
+                raise ValueError(
+                    f"{name} must be a multiple of groups={self.groups}, got {getattr(self, name)}"
+                )
+        self._set("bias", check_flag("bias", self.bias))
+        check_initialization(self.initialization)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _padding(self) -> tuple[int, ...]:
+        if not isinstance(self.padding, str):
+            return check_sides("padding", self.padding, 0, self._axes)
+        if self.padding not in ("same", "valid"):
+            raise ValueError(
+                f"padding must be whole numbers, 'same' or 'valid', got {self.padding!r}"
+            )
+        if self.padding == "valid":
+            return (0,) * self._axes
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        if any(each > 1 for each in self.stride) or any(each % 2 for each in reach):
+            raise ValueError(
+                "padding='same' needs a stride of 1 and windows that reach as far to both sides, got "
+                f"stride={self.stride}, kernel_size={self.kernel_size}, dilation={self.dilation}"
+            )
+        return tuple(each // 2 for each in reach)
+
+    @property
+    def takes(self) -> Shape:
+        return self.in_channels, *[None] * self._axes
+
+    @property
+    def smallest(self) -> tuple[int, ...]:
+        reach = (d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        return self.in_channels, *reach
+
+    def shape_of(self, shape: Shape) -> Shape:
+        _, *sides = image_shape(shape, self.in_channels, self._axes)
+        found: list[int | None] = []
+        for k, (size, what) in enumerate(zip(sides, _SIDES[self._axes], strict=True)):
+            count = None
+            if size is not None:
+                count = windows(
+                    size, self.kernel_size[k], self.stride[k], self.padding[k], self.dilation[k]
+                )
+                if count < 1:
+                    raise ValueError(
+                        f"has windows of {what} {self.dilation[k] * (self.kernel_size[k] - 1) + 1}, and "
+                        f"gets {CALLED[self._axes][0]} that have {size + 2 * self.padding[k]} with their "
+                        "padding"
+                    )
+            found.append(count)
+        return self.out_channels, *found
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        weight = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        return {WEIGHT: weight} | ({BIAS: (self.out_channels,)} if self.bias else {})
+
+    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        shape, taps = self.shapes()[WEIGHT], math.prod(self.kernel_size)
+        n, m = shape[1] * taps, shape[0] // self.groups * taps
+        squared = {"torch": 1 / n, "he": 6 / n, "glorot": 6 / (n + m)}[self.initialization]
+        r = math.sqrt(squared)
+        drawn = {WEIGHT: rng.uniform(-r, r, shape)}
+        if self.bias:
+            even = self.initialization == "torch"
+            drawn[BIAS] = rng.uniform(-r, r, shape[0]) if even else np.zeros(shape[0])
+        return drawn
+
+    def rows(self, read: int, shape: tuple[int, ...], following: int) -> list[Row]:
+        given = self.gives(shape)
+        # A sequence is an image of one row.
+        window = (
+            *as_image(shape), *as_image(given), *as_pair(self.kernel_size, 1), *as_pair(self.stride, 1),
+            *as_pair(self.padding, 0), *as_pair(self.dilation, 1), self.groups,
+        )  # fmt: skip
+        outputs = math.prod(given)
+        work = math.prod(self.shapes()[WEIGHT]) * math.prod(given[1:])
+        return [Row(CONVOLUTION, (read,), outputs, self.shapes(), window=window, work=work)]
+
 
 @dataclass(frozen=True)
-class Conv2d(Layer):
+class Conv2d(_Convolution):
     r"""A convolution of images, as PyTorch has it: no kernel is mirrored.
 
     .. math:: a_{o, y, x} = b_o + \sum_{c, i, j} W_{o, c, i, j}\, x_{c,\, s y - p + d i,\, s x - p + d j}
@@ -87,7 +194,7 @@ class Conv2d(Layer):
     (3, 3)
     """
 
-    evenly_drawn: ClassVar[bool] = True
+    _axes: ClassVar[int] = 2
 
     in_channels: int
     out_channels: int
@@ -99,89 +206,40 @@ class Conv2d(Layer):
     bias: bool = True
     initialization: str = "torch"
 
-    def __post_init__(self) -> None:
-        for name in ("in_channels", "out_channels", "groups"):
-            self._set(name, check_whole(name, getattr(self, name), 1))
-        for name in ("kernel_size", "stride", "dilation"):
-            self._set(name, check_pair(name, getattr(self, name), 1))
-        self._set("padding", self._padding())
-        for name in ("in_channels", "out_channels"):
-            if getattr(self, name) % self.groups:
-                raise ValueError(
-                    f"{name} must be a multiple of groups={self.groups}, got {getattr(self, name)}"
-                )
-        self._set("bias", check_flag("bias", self.bias))
-        check_initialization(self.initialization)
 
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+@dataclass(frozen=True)
+class Conv1d(_Convolution):
+    r"""A convolution of sequences of shape (channels, length).
 
-    def _padding(self) -> tuple[int, int]:
-        if not isinstance(self.padding, str):
-            return check_pair("padding", self.padding, 0)
-        if self.padding not in ("same", "valid"):
-            raise ValueError(
-                f"padding must be whole numbers, 'same' or 'valid', got {self.padding!r}"
-            )
-        if self.padding == "valid":
-            return 0, 0
-        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        if self.stride != (1, 1) or any(each % 2 for each in reach):
-            raise ValueError(
-                "padding='same' needs a stride of 1 and windows that reach as far to both sides, got "
-                f"stride={self.stride}, kernel_size={self.kernel_size}, dilation={self.dilation}"
-            )
-        return reach[0] // 2, reach[1] // 2
+    .. math:: a_{o, x} = b_o + \sum_{c, j} W_{o, c, j}\, x_{c,\, s x - p + d j}
 
-    @property
-    def takes(self) -> Shape:
-        return self.in_channels, None, None
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the sequences that it takes and gives.
+    kernel_size : int
+        Length of the window.
+    stride, padding, dilation, groups, bias, initialization
+        As for :class:`Conv2d`, of one side.
 
-    @property
-    def smallest(self) -> tuple[int, ...]:
-        reach = (d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
-        return self.in_channels, *reach
+    Examples
+    --------
+    >>> from fastkb import nn
+    >>> nn.Conv1d(2, 6, 3, padding="same").shape_of((2, 100))
+    (6, 100)
+    """
 
-    def shape_of(self, shape: Shape) -> Shape:
-        _, *sides = image_shape(shape, self.in_channels)
-        found: list[int | None] = []
-        for k, (size, what) in enumerate(zip(sides, ("height", "width"), strict=True)):
-            count = None
-            if size is not None:
-                count = windows(
-                    size, self.kernel_size[k], self.stride[k], self.padding[k], self.dilation[k]
-                )
-                if count < 1:
-                    raise ValueError(
-                        f"has windows of {what} {self.dilation[k] * (self.kernel_size[k] - 1) + 1}, and "
-                        f"gets images that have {size + 2 * self.padding[k]} with their padding"
-                    )
-            found.append(count)
-        return self.out_channels, found[0], found[1]
+    _axes: ClassVar[int] = 1
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        weight = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        return {WEIGHT: weight} | ({BIAS: (self.out_channels,)} if self.bias else {})
-
-    def draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        shape, taps = self.shapes()[WEIGHT], math.prod(self.kernel_size)
-        n, m = shape[1] * taps, shape[0] // self.groups * taps
-        squared = {"torch": 1 / n, "he": 6 / n, "glorot": 6 / (n + m)}[self.initialization]
-        r = math.sqrt(squared)
-        drawn = {WEIGHT: rng.uniform(-r, r, shape)}
-        if self.bias:
-            even = self.initialization == "torch"
-            drawn[BIAS] = rng.uniform(-r, r, shape[0]) if even else np.zeros(shape[0])
-        return drawn
-
-    def rows(self, read: int, shape: tuple[int, ...], following: int) -> list[Row]:
-        given = self.gives(shape)
-        window = (
-            *shape, *given, *self.kernel_size, *self.stride, *self.padding, *self.dilation, self.groups
-        )  # fmt: skip
-        outputs = math.prod(given)
-        work = math.prod(self.shapes()[WEIGHT]) * given[1] * given[2]
-        return [Row(CONVOLUTION, (read,), outputs, self.shapes(), window=window, work=work)]
+    in_channels: int
+    out_channels: int
+    kernel_size: Any
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
+    bias: bool = True
+    initialization: str = "torch"
 
 
 # --- rules --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the operations of images share: their shapes, and sizes that are numbers or pairs."""
+"""What the operations of images and sequences share: their shapes, and sizes of windows' sides."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from fastkb.checks.scalars import check_whole
 from fastkb.nn.ops.operation import Shape, shown
 
 
-def check_pair(name: str, value: Any, least: int) -> tuple[int, int]:
-    """One whole number for both sides of an image, or one for each: height, then width."""
+def check_sides(name: str, value: Any, least: int, axes: int = 2) -> tuple[int, ...]:
+    """One whole number for all sides of an image, or one for each: height, then width."""
     if isinstance(value, Sequence) and not isinstance(value, str):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be a whole number or two of them, got {value!r}")
-        first, second = (check_whole(name, each, least) for each in value)
-        return first, second
-    both = check_whole(name, value, least)
-    return both, both
+        if len(value) != axes:
+            several = {1: "one of them in a tuple", 2: "two of them"}[axes]
+            raise ValueError(f"{name} must be a whole number or {several}, got {value!r}")
+        return tuple(check_whole(name, each, least) for each in value)
+    return (check_whole(name, value, least),) * axes
 
 
-def image_shape(shape: Shape, channels: int | None = None) -> tuple[int | None, ...]:
-    """The shape (channels, height, width) of images that a layer takes.
+#: What observations of so many axes besides their channels are called, and their shape.
+CALLED = {
+    1: ("sequences", "(channels, length)"),
+    2: ("images", "(channels, height, width)"),
+}
+
+
+def image_shape(shape: Shape, channels: int | None = None, axes: int = 2) -> tuple[int | None, ...]:
+    """The shape (channels, height, width) of images, or (channels, length) of sequences.
 
     Parameters
     ----------
@@ -29,21 +35,32 @@ def image_shape(shape: Shape, channels: int | None = None) -> tuple[int | None, 
         Of what stands before the layer, without the observations.
     channels : int, optional
         That it takes.
+    axes : {1, 2}
+        Of sequences, or of images.
 
     Raises
     ------
     ValueError
         If it is no image, or one of other channels.
     """
+    what, expected = CALLED[axes]
     if shape is None:
-        return channels, None, None
-    if len(shape) != 3:
-        raise ValueError(
-            f"takes images of shape (channels, height, width), and gets shape {shown(shape)}"
-        )
+        return channels, *[None] * axes
+    if len(shape) != 1 + axes:
+        raise ValueError(f"takes {what} of shape {expected}, and gets shape {shown(shape)}")
     if channels is not None and shape[0] is not None and shape[0] != channels:
-        raise ValueError(f"takes images of {channels} channels, and gets {shape[0]}")
-    return (shape[0] if channels is None else channels), shape[1], shape[2]
+        raise ValueError(f"takes {what} of {channels} channels, and gets {shape[0]}")
+    return (shape[0] if channels is None else channels), *shape[1:]
+
+
+def as_image(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a sequence as that of an image of one row; that of an image as it is."""
+    return shape if len(shape) == 3 else (shape[0], 1, shape[1])
+
+
+def as_pair(sides: tuple[int, ...], row: int) -> tuple[int, ...]:
+    """Sizes of a window's sides: those of a sequence's, with one for the row that it is as an image."""
+    return sides if len(sides) == 2 else (row, *sides)
 
 
 def windows(

@@ -90,7 +90,7 @@ class Taps(Storage):
             return
         part = self._weights(row, buffer, tensor.shape)
         outputs, height, panels, _ = self._panels(row)
-        groups, (_, inputs, *kernel) = len(part), tensor.shape
+        groups, inputs, kernel = len(part), tensor.shape[1], part.shape[2:4]
         whole = np.zeros((groups, panels * height, inputs, *kernel), buffer.dtype)
         whole[:, :outputs] = tensor.reshape(groups, outputs, inputs, *kernel)
         part[...] = whole.reshape(groups, panels, height, inputs, *kernel).transpose(
@@ -105,7 +105,7 @@ class Taps(Storage):
         part = self._weights(row, buffer, shape)
         outputs, height, panels, _ = self._panels(row)
         whole = part.transpose(0, 1, 5, 4, 2, 3)
-        whole = whole.reshape(len(part), panels * height, *shape[1:])
+        whole = whole.reshape(len(part), panels * height, -1)
         return np.array(whole[:, :outputs].reshape(shape))
 
     def _weights(self, row: Any, buffer: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -114,6 +114,8 @@ class Taps(Storage):
         # shape: (groups, panels, kernel rows, kernel columns, inputs, height)
         """
         _, height, panels, _ = self._panels(row)
-        groups, (_, inputs, *kernel) = int(row["window"][GROUPS]), shape
-        sizes = groups, panels, *kernel, inputs, height
+        groups, rows, columns = (
+            int(row["window"][k]) for k in (GROUPS, KERNEL_ROWS, KERNEL_COLUMNS)
+        )
+        sizes = groups, panels, rows, columns, shape[1], height
         return self.run(row, WEIGHT, buffer)[: math.prod(sizes)].reshape(sizes)

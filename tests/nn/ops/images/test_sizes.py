@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastkb.nn.ops.images.sizes import check_pair, image_shape, windows
+from fastkb.nn.ops.images.sizes import as_image, as_pair, check_sides, image_shape, windows
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from fastkb.nn.ops.images.sizes import check_pair, image_shape, windows
     [(3, (3, 3)), ((1, 2), (1, 2)), ([np.int8(4), 5], (4, 5)), (np.int64(2), (2, 2))],
 )
 def test_pairs(value, found):
-    assert check_pair("size", value, 1) == found
+    assert check_sides("size", value, 1) == found
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,32 @@ def test_pairs(value, found):
 )
 def test_no_pairs(value, message):
     with pytest.raises((TypeError, ValueError), match=message):
-        check_pair("size", value, 1)
+        check_sides("size", value, 1)
+
+
+@pytest.mark.parametrize("value", [3, (3,), [np.int8(3)]])
+def test_sides_of_sequences(value):
+    assert check_sides("size", value, 1, 1) == (3,)
+    with pytest.raises(ValueError, match=r"size must be a whole number or one .*, got \(3, 3\)"):
+        check_sides("size", (3, 3), 1, 1)
+
+
+def test_shapes_of_sequences():
+    assert image_shape(None, 3, 1) == (3, None)
+    assert image_shape((None, 4), 3, 1) == (3, 4)
+    with pytest.raises(ValueError, match="takes sequences of 3 channels, and gets 2"):
+        image_shape((2, 4), 3, 1)
+    with pytest.raises(
+        ValueError, match=r"sequences of shape \(channels, length\), and gets shape \(9"
+    ):
+        image_shape((9, 1, 2), axes=1)
+
+
+def test_sequences_are_images_of_one_row():
+    assert as_image((3, 7)) == (3, 1, 7)
+    assert as_image((3, 5, 7)) == (3, 5, 7)
+    assert as_pair((4,), 0) == (0, 4)
+    assert as_pair((2, 4), 0) == (2, 4)
 
 
 def test_shapes_of_images():

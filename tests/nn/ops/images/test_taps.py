@@ -9,7 +9,7 @@ from fastkb.nn.program.engine import Engine
 
 LAYERS = [
     nn.Conv2d(1, 6, 3), nn.Conv2d(3, 17, (2, 5)), nn.Conv2d(6, 9, 3, groups=3), nn.Conv2d(5, 1, 1),
-    nn.Conv2d(40, 33, (7, 3), bias=False),
+    nn.Conv2d(40, 33, (7, 3), bias=False), nn.Conv1d(6, 18, 5, groups=2), nn.Conv1d(1, 3, 1, bias=False),
 ]  # fmt: skip
 
 

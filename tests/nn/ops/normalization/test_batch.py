@@ -27,6 +27,8 @@ CASES = [
     (nn.BatchNorm2d(1), (1, 1, 3, 2)),
     (nn.BatchNorm1d(9), (33, 9)),
     (nn.BatchNorm1d(1, eps=1e-3), (2, 1)),
+    (nn.BatchNorm1d(3), (17, 3, 7)),
+    (nn.BatchNorm1d(9, eps=0.1), (1, 9, 16)),
 ]
 
 
@@ -231,6 +233,11 @@ def test_one_value_has_no_variance(layer, X, batch):
         (lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(3)),
          "layer 1, BatchNorm2d.*takes images of 3 channels, and gets 4"),
         (lambda: nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(3)), "layer 1, .* takes 3 inputs, and"),
+        (lambda: nn.Sequential(nn.BatchNorm1d(3), nn.Linear(4, 2)), "layer 0, .* takes 3 inputs, and"),
+        (lambda: nn.Sequential(nn.Conv1d(1, 4, 3), nn.BatchNorm1d(3)),
+         "layer 1, BatchNorm1d.*takes sequences of 3 channels, and gets 4"),
+        (lambda: nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm1d(3)),
+         r"layer 1, .* takes 3 inputs, or sequences of as many channels, and gets shape \(3, \?, \?\)"),
     ],
 )  # fmt: skip
 def test_bad_arguments(make, message):

@@ -1,0 +1,14 @@
+"""What a network's forward computes, recorded: tensors, and the modules whose code makes them.
+
+================ ================================================================================
+`tensor.py`       :class:`Tensor`: a value that is computed when it is asked for
+`run.py`          a recorded graph as a program: values, losses, gradients
+`module.py`       :class:`Module`: a network whose forward is Python
+`member.py`       a layer with its parameters, as an attribute of a module; :class:`Parameter`
+`operators.py`    what a tensor can be asked to give
+`losses.py`       a loss, as a number
+`loss_functions.py`  losses under their names; `criteria.py`: as objects
+================ ================================================================================
+
+Begin with `tensor.py`, then `module.py`.
+"""

@@ -1,0 +1,287 @@
+"""The losses under the names of ``torch.nn.functional``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastkb.checks.choices import check_choice
+from fastkb.checks.scalars import check_number, check_whole
+from fastkb.nn.observations import Observations, check_answers
+from fastkb.nn.ops.layers import LogSoftmax, Softplus
+from fastkb.nn.recording.losses import Loss, mean_of
+from fastkb.nn.recording.operators import function, layer_of
+from fastkb.nn.recording.run import element_of
+from fastkb.nn.recording.tensor import Tensor, as_tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+_NONE = np.zeros((0, 0))
+_NOTHING = "target has no observation of weight: all are ignored, or of classes without"
+
+
+def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+    """The squared error (input - target)².
+
+    Parameters
+    ----------
+    input : Tensor or array_like of shape (n, …)
+    target : Tensor or array_like of the same shape
+    reduction : {"mean", "sum", "none"}, default "mean"
+        What is made of all of them.
+
+    Returns
+    -------
+    Tensor
+        A loss; with "none" of the shape of the input.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For shapes that differ, and numbers that are not finite.
+    """
+    value = as_tensor(input)
+    if check_choice("reduction", reduction, REDUCTIONS) == "none" or _is_trained(target):
+        return _reduced((value - _beside(value, target)).square(), reduction)
+    return _known(value, target, "squared_error", reduction)
+
+
+def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
+    r"""The absolute error \|input - target\|; arguments as those of :func:`mse_loss`."""
+    value = as_tensor(input)
+    return _reduced((value - _beside(value, target)).abs(), reduction)
+
+
+def smooth_l1_loss(
+    input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0
+) -> Tensor:
+    r"""The squared error where it is small, and the absolute error elsewhere.
+
+    d² / (2 beta) where \|d\| < beta, else \|d\| - beta / 2, of d = input - target.
+
+    Parameters
+    ----------
+    input, target, reduction
+        As for :func:`mse_loss`.
+    beta : float, default 1.0
+        At least 0.
+    """
+    value, beta = as_tensor(input), check_number("beta", beta, 0.0)
+    distance = value - _beside(value, target)
+    return _reduced(distance._record(function("smooth_l1", beta)), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Any, target: Any, *, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Tensor:
+    """The negative log-likelihood of targets from 0 to 1, from logits.
+
+    Parameters
+    ----------
+    input, target, reduction
+        As for :func:`mse_loss`.
+    weight : array_like, optional
+        Weights of the losses; its shape goes with the input's.
+    pos_weight : array_like, optional
+        Weights of targets of 1, for each output.
+    """
+    value = as_tensor(input)
+    plain = weight is None and pos_weight is None and not _is_trained(target)
+    if check_choice("reduction", reduction, REDUCTIONS) != "none" and plain:
+        return _known(value, target, "binary_cross_entropy", reduction)
+    answer = _beside(value, target)
+    if pos_weight is None:
+        found = value._record(layer_of(Softplus)) - value * answer
+    else:
+        # (1 - y) x + (1 + (p - 1) y) log(1 + e⁻ˣ)
+        more = answer * (np.asarray(pos_weight, float) - 1.0) + 1.0
+        found = (1.0 - answer) * value + more * (-value)._record(layer_of(Softplus))
+    return _reduced(found if weight is None else found * np.asarray(weight, float), reduction)
+
+
+def binary_cross_entropy(
+    input: Any, target: Any, *, weight: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """The negative log-likelihood of targets from 0 to 1, from probabilities.
+
+    Logarithms are -100 at least, as PyTorch has them. Arguments as those of
+    :func:`binary_cross_entropy_with_logits`, which is the better choice where there are logits.
+    """
+    value = as_tensor(input)
+    answer = _beside(value, target)
+    right, wrong = value.log().clamp(-100.0), (1.0 - value).log().clamp(-100.0)
+    found = -(answer * right + (1.0 - answer) * wrong)
+    return _reduced(found if weight is None else found * np.asarray(weight, float), reduction)
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """The negative log-likelihood of classes, from logits.
+
+    Parameters
+    ----------
+    input : Tensor or array_like of shape (n, classes, …)
+    target : array_like
+        Places of the classes, whole numbers of shape (n, …); or the classes' probabilities, of the
+        input's shape.
+    weight : array_like of shape (classes,), optional
+        Of the classes. The mean is one over weights.
+    ignore_index : int, default -100
+        Places with this target do not count.
+    reduction : {"mean", "sum", "none"}, default "mean"
+    label_smoothing : float, default 0.0
+        From 0 to 1: the share of each target that is spread evenly over all classes.
+
+    Returns
+    -------
+    Tensor
+        A loss; with "none" one number for each target.
+    """
+    value = as_tensor(input)
+    smoothing = check_number("label_smoothing", label_smoothing, 0.0, 1.0)
+    answer = np.asarray(target.numpy() if isinstance(target, Tensor) else target)
+    labels = answer.dtype.kind in "iub"
+    simple = value.ndim == 2 and labels and smoothing == 0.0
+    if simple and check_choice("reduction", reduction, REDUCTIONS) != "none":
+        counts, answer = _counts(answer, weight, ignore_index, value.shape, element_of(value))
+        return _known(value, answer, "cross_entropy", reduction, counts)
+    logarithms = value._record(layer_of(LogSoftmax, 1))
+    if labels:
+        return _negative(logarithms, answer, weight, ignore_index, reduction, smoothing)
+    if answer.shape != value.shape or not np.isfinite(answer).all():
+        raise ValueError(
+            f"target must be probabilities of shape {value.shape}, got {answer.dtype} of {answer.shape}"
+        )
+    answer = (1.0 - smoothing) * answer + smoothing / value.shape[1]
+    shares = answer * _by_class(weight, value.shape)
+    return _shared(logarithms, shares, np.prod(value.shape) / value.shape[1], reduction)
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative log-likelihood of classes, from logarithms of probabilities.
+
+    Arguments as those of :func:`cross_entropy`.
+    """
+    answer = np.asarray(target.numpy() if isinstance(target, Tensor) else target)
+    return _negative(as_tensor(input), answer, weight, ignore_index, reduction, 0.0)
+
+
+# --- what they share ----------------------------------------------------------------------------
+
+
+def _is_trained(target: Any) -> bool:
+    return isinstance(target, Tensor) and target.requires_grad
+
+
+def _beside(value: Tensor, target: Any) -> Tensor:
+    """The target as a tensor of the value's shape."""
+    found = target if isinstance(target, Tensor) else np.asarray(target)
+    if found.shape != value.shape:
+        raise ValueError(f"target must have the input's shape {value.shape}, got {found.shape}")
+    return as_tensor(found)
+
+
+def _reduced(value: Tensor, reduction: str) -> Tensor:
+    if check_choice("reduction", reduction, REDUCTIONS) == "none":
+        return value
+    return mean_of(value, 1.0 if reduction == "mean" else float(value.numel()))
+
+
+def _known(
+    value: Tensor, target: Any, kind: str, reduction: str, counts: np.ndarray | None = None
+) -> Loss:
+    """A loss that compiled code knows."""
+    dtype = element_of(value)
+    flat = value.flatten(1)
+    answer = target.numpy() if isinstance(target, Tensor) else target
+    if kind != "cross_entropy" and value.ndim > 2:
+        if np.shape(answer) != value.shape:
+            raise ValueError(
+                f"target must have the input's shape {value.shape}, got {np.shape(answer)}"
+            )
+        answer = np.reshape(answer, flat.shape)
+    try:
+        targets, labels = check_answers(answer, (flat.shape[0], flat.shape[1]), kind, dtype)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("y ", "target ", 1)) from None
+    weights = np.zeros(0, dtype) if counts is None else counts
+    factor = 1.0
+    if reduction == "sum":
+        whole = flat.shape[0] if counts is None else float(counts.sum())
+        factor = whole * (1 if kind == "cross_entropy" else flat.shape[1])
+    return Loss(flat, kind, Observations(_NONE, targets, labels, weights), factor)
+
+
+def _by_class(weight: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Weights of the classes, to be multiplied by arrays of a shape."""
+    classes = shape[1]
+    found = np.ones(classes) if weight is None else np.asarray(weight, float)
+    if found.shape != (classes,) or not np.isfinite(found).all() or (found < 0).any():
+        raise ValueError(f"weight must be {classes} numbers, finite and at least 0, got {weight!r}")
+    return found.reshape(-1, *[1] * (len(shape) - 2))
+
+
+def _counts(
+    labels: np.ndarray, weight: Any, ignore_index: int, shape: tuple[int, ...], dtype: np.dtype
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """The weight of each observation, if any is not 1, and labels without those that do not count."""
+    ignored = labels == check_whole("ignore_index", ignore_index, -(2**62))
+    if weight is None and not ignored.any():
+        return None, labels
+    labels = np.where(ignored, 0, labels)
+    if labels.ndim != 1 or labels.min() < 0 or labels.max() >= shape[1]:
+        return None, labels  # refused by others
+    counts = np.where(ignored, 0.0, _by_class(weight, shape)[labels]).astype(dtype)
+    if not counts.any():
+        raise ValueError(_NOTHING)
+    return counts, labels
+
+
+def _negative(
+    logarithms: Tensor, labels: np.ndarray, weight: Any, ignore_index: int, reduction: str,
+    smoothing: float,
+) -> Tensor:  # fmt: skip
+    """The negative of the labels' logarithms."""
+    shape = logarithms.shape
+    wanted = (shape[0], *shape[2:])
+    if labels.dtype.kind not in "iub" or labels.shape != wanted:
+        raise ValueError(
+            f"target must be whole numbers of shape {wanted}, got {labels.dtype} of {labels.shape}"
+        )
+    ignored = labels == check_whole("ignore_index", ignore_index, -(2**62))
+    places = np.where(ignored, 0, labels)
+    if places.min() < 0 or places.max() >= shape[1]:
+        raise ValueError(
+            f"target must be labels from 0 to {shape[1] - 1}, got labels from {places.min()} to "
+            f"{places.max()}"
+        )
+    by_class = _by_class(weight, shape)
+    chosen = np.expand_dims(places, 1) == np.arange(shape[1]).reshape(-1, *[1] * (len(shape) - 2))
+    chosen = chosen * by_class * ~np.expand_dims(ignored, 1)
+    whole = float(chosen.sum())
+    if reduction == "mean" and whole == 0.0:
+        raise ValueError(_NOTHING)
+    spread = by_class * ~np.expand_dims(ignored, 1) / shape[1]
+    return _shared(logarithms, (1.0 - smoothing) * chosen + smoothing * spread, whole, reduction)
+
+
+def _shared(logarithms: Tensor, shares: np.ndarray, whole: float, reduction: str) -> Tensor:
+    """The negative of logarithms, each times its share."""
+    found = logarithms * np.broadcast_to(-shares, logarithms.shape)
+    if check_choice("reduction", reduction, REDUCTIONS) == "none":
+        return found.sum(1, keepdim=found.ndim == 2)
+    return mean_of(found, float(found.numel()) / (whole if reduction == "mean" else 1.0))
