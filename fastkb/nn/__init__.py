@@ -9,7 +9,7 @@ Optimisers: :class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :cl
 
 ================ ================================================================================
 `network.py`      :class:`Sequential`
-`base.py`         what all networks have, :class:`Network`
+`base.py`         what all networks have, :class:`Network`; `stored.py`: their parameters
 `recording/`      :class:`Module`, :class:`Tensor`: what Python code computes, recorded
 `functional.py`   functions of tensors
 `ensemble.py`     :class:`Ensemble` and :func:`bootstrap_fit`

@@ -190,7 +190,7 @@ def bootstrap_fit(
     y: Any,
     *,
     n_resamples: int = 100,
-    loss: str = "squared_error",
+    loss: Any = "squared_error",
     optimizer: Any = None,
     epochs: int = 10,
     batch_size: int = 32,
@@ -278,7 +278,7 @@ def bootstrap_fit(
             history[:, some] = part.history
             _put_by_name(members.engine, part.tensors, parameters[some])
         seconds = time.perf_counter() - start
-        return Ensemble(whole, members.engine, parameters, loss, history, seconds)
+        return Ensemble(whole, members.engine, parameters, members.loss, history, seconds)
 
     if executor is not None:
         job = Job(_Trainer, (network, X, y, params, key, members.rates))

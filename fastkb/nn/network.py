@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -11,11 +11,11 @@ from fastkb.nn.checks import check_layers
 from fastkb.nn.files import Saved
 from fastkb.nn.ops.graph import Network as Layers
 from fastkb.nn.ops.graph import input_shape, output_shape
-from fastkb.nn.recording.module import Composite, Module, as_layer
+from fastkb.nn.recording.module import Composite, Listed, as_layer
 from fastkb.nn.recording.tensor import Tensor
 
 
-class Sequential(Module):
+class Sequential(Listed):
     """Layers, one behind the other; trained in compiled code, to the same bits on any number of threads.
 
     Parameters
@@ -68,15 +68,6 @@ class Sequential(Module):
 
     def __repr__(self) -> str:
         return super().__repr__() if self.layers else "Sequential(\n)"
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
-
-    def __getitem__(self, place: int) -> Any:
-        return list(self._modules.values())[place]
 
     @property
     def in_features(self) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.checks.numbers import check_unmasked
+from fastkb.checks.scalars import check_number
 from fastkb.checks.values import check_dense, real_array, real_values
 from fastkb.nn.ops.graph import (
     Network,
@@ -30,7 +31,11 @@ class Observations(NamedTuple):
 
 
 def check_inputs(
-    X: Any, layers: Network, dtype: np.dtype | None = None, name: str = "X"
+    X: Any,
+    layers: Network,
+    dtype: np.dtype | None = None,
+    name: str = "X",
+    scale: float | None = None,
 ) -> np.ndarray:
     """Finite inputs that a network takes: rows of its width, or images of its channels.
 
@@ -41,9 +46,13 @@ def check_inputs(
     dtype : numpy.dtype, optional
         The network's; None: float32 stays, everything else becomes float64.
     name : str
+    scale : float, optional
+        What bytes are multiplied by, which become float32 then.
     """
     from sklearn.utils.validation import check_array
 
+    if scale is not None:
+        X = scaled(name, X, scale, dtype)
     dtype = dtype or np.dtype("f4" if getattr(X, "dtype", None) == np.float32 else "f8")
     shape = input_shape(layers)
     axes = 1 + (len(shape) or max(1, np.ndim(X) - 1))
@@ -70,6 +79,18 @@ def check_inputs(
     return array
 
 
+def scaled(name: str, X: Any, scale: float, dtype: np.dtype | None = None) -> np.ndarray:
+    """Bytes times a number, as float32 or of another type."""
+    array = np.asarray(X)
+    if array.dtype != np.uint8:
+        raise ValueError(
+            f"scale is that of bytes, and {name} is of {array.dtype}: multiply it before"
+        )
+    factor = check_number("scale", scale, 0.0, open_below=True)
+    kind = dtype or np.dtype(np.float32)
+    return np.multiply(array, kind.type(factor), dtype=kind)
+
+
 def _check_images(name: str, X: Any, axes: int) -> None:
     """Arrays of so many axes; images are of numbers that are not bytes."""
     shape, kind = np.shape(X), getattr(X, "dtype", None)
@@ -80,8 +101,8 @@ def _check_images(name: str, X: Any, axes: int) -> None:
         raise ValueError(f"{name} must be {what}, got shape {shape}")
     if kind == np.uint8 and axes == 4:
         raise ValueError(
-            f"{name} is of bytes, from 0 to 255, whose scale is not said: divide them, such as "
-            f"{name}.astype(numpy.float32) / 255"
+            f"{name} is of bytes, from 0 to 255, whose scale is not said: give scale=1 / 255, or divide "
+            "them before"
         )
 
 
@@ -93,8 +114,27 @@ def _is_clean(X: Any, dtype: np.dtype, axes: int) -> bool:
         return X.size > 0 and X.flags.c_contiguous and bool(np.isfinite(X.sum()))
 
 
+class Told(NamedTuple):
+    """What a loss is told of observations."""
+
+    loss: Any
+    y: Any
+    sample_weight: Any
+
+    def known(self) -> Told:
+        """The same of a loss that compiled code has by a name; criteria such as CrossEntropyLoss are."""
+        told = getattr(self.loss, "told", None)
+        return self if told is None else told(self)
+
+
 def check_observations(
-    X: Any, y: Any, sample_weight: Any, layers: Network, loss: str, dtype: np.dtype | None
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    layers: Network,
+    loss: str,
+    dtype: np.dtype | None,
+    scale: float | None = None,
 ) -> Observations:
     """Data for a loss.
 
@@ -107,8 +147,10 @@ def check_observations(
     loss : str
     dtype : numpy.dtype or None
         As for :func:`check_inputs`.
+    scale : float, optional
+        Likewise.
     """
-    inputs = check_inputs(X, layers, dtype)
+    inputs = check_inputs(X, layers, dtype, scale=scale)
     n, outputs = len(inputs), math.prod(known_shape(layers, inputs.shape[1:]))
     targets, labels = check_answers(y, (n, outputs), loss, inputs.dtype)
     weights = np.zeros(0, inputs.dtype)
@@ -189,7 +231,7 @@ def check_weights(sample_weight: Any, n: int, dtype: np.dtype) -> np.ndarray:
 
 
 def check_validation(
-    validation_data: Any, layers: Network, loss: str, dtype: np.dtype
+    validation_data: Any, layers: Network, loss: Any, dtype: np.dtype, scale: float | None = None
 ) -> Observations | None:
     """The pair (X, y) that is evaluated after each epoch, or None."""
     if validation_data is None:
@@ -198,7 +240,8 @@ def check_validation(
         raise TypeError(f"validation_data must be a pair (X, y), got {validation_data!r}")
     X, y = validation_data
     try:
-        return check_observations(X, y, None, layers, loss, dtype)
+        told = Told(loss, y, None).known()
+        return check_observations(X, told.y, None, layers, told.loss, dtype, scale)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
 

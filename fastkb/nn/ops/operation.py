@@ -237,6 +237,9 @@ CLASSES: dict[str, type[Layer]] = {}
 
 _OWN = __name__.removesuffix("ops.operation")
 
+#: What is done when a layer is called, which :mod:`fastkb.nn.recording` knows.
+calls: dict[str, Callable[..., Any]] = {}
+
 
 class Layer:
     """Base of all layers.
@@ -260,6 +263,10 @@ class Layer:
         own = cls.__module__.startswith(_OWN)
         if cls.described:
             CLASSES[cls.__name__ if own else f"{cls.__module__}:{cls.__qualname__}"] = cls
+
+    def __call__(self, *values: Any) -> Any:
+        """Record what a layer without parameters gives for arrays or tensors."""
+        return calls["alone"](self, values)
 
     @property
     def parts(self) -> dict[str, Layer]:

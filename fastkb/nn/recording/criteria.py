@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import check_number
+from fastkb.nn.checks import LOSSES
+from fastkb.nn.observations import Told
 from fastkb.nn.recording.loss_functions import (
     REDUCTIONS,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    by_label,
     cross_entropy,
     l1_loss,
     mse_loss,
@@ -21,6 +26,19 @@ from fastkb.nn.recording.tensor import Tensor
 
 class _Criterion:
     """Base of losses as objects: called with outputs and targets, they give a loss."""
+
+    def told(self, given: Told) -> Told:
+        """What compiled code is told where a network is fitted by this loss.
+
+        Raises
+        ------
+        ValueError
+            If it does not have the loss, or not with these options.
+        """
+        raise ValueError(
+            f"fit has no compiled form of {self!r}: train by a loop of backward() and step(), or take "
+            f"one of {', '.join(LOSSES)}"
+        )
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
@@ -46,6 +64,13 @@ class MSELoss(_Criterion):
 
     def __call__(self, input: Any, target: Any) -> Tensor:
         return mse_loss(input, target, **vars(self))
+
+    def told(self, given: Told) -> Told:
+        return (
+            given._replace(loss="squared_error")
+            if self.reduction == "mean"
+            else super().told(given)
+        )
 
 
 class L1Loss(_Criterion):
@@ -116,6 +141,11 @@ class BCEWithLogitsLoss(_Criterion):
     def __call__(self, input: Any, target: Any) -> Tensor:
         return binary_cross_entropy_with_logits(input, target, **vars(self))
 
+    def told(self, given: Told) -> Told:
+        if self.reduction != "mean" or self.weight is not None or self.pos_weight is not None:
+            return super().told(given)
+        return given._replace(loss="binary_cross_entropy")
+
 
 class BCELoss(_Criterion):
     """:func:`fastkb.nn.functional.binary_cross_entropy` as an object.
@@ -169,6 +199,17 @@ class CrossEntropyLoss(_Criterion):
 
     def __call__(self, input: Any, target: Any) -> Tensor:
         return cross_entropy(input, target, **vars(self))
+
+    def told(self, given: Told) -> Told:
+        if self.reduction != "mean" or self.label_smoothing > 0.0:
+            return super().told(given)
+        labels, weights = np.asarray(given.y), given.sample_weight
+        ignored = labels == self.ignore_index
+        if self.weight is not None or np.any(ignored):
+            labels = np.where(ignored, 0, labels)
+            counts = np.where(ignored, 0.0, by_label(labels, self.weight))
+            weights = counts if weights is None else counts * np.asarray(weights)
+        return Told("cross_entropy", labels, weights)
 
 
 class NLLLoss(_Criterion):

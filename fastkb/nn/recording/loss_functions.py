@@ -218,6 +218,8 @@ def _known(
         targets, labels = check_answers(answer, (flat.shape[0], flat.shape[1]), kind, dtype)
     except (TypeError, ValueError) as error:
         raise type(error)(str(error).replace("y ", "target ", 1)) from None
+    # Copies: they are read when the loss is, and the caller's may be others by then.
+    targets, labels = targets.copy(), labels.copy()
     weights = np.zeros(0, dtype) if counts is None else counts
     factor = 1.0
     if reduction == "sum":
@@ -233,6 +235,18 @@ def _by_class(weight: Any, shape: tuple[int, ...]) -> np.ndarray:
     if found.shape != (classes,) or not np.isfinite(found).all() or (found < 0).any():
         raise ValueError(f"weight must be {classes} numbers, finite and at least 0, got {weight!r}")
     return found.reshape(-1, *[1] * (len(shape) - 2))
+
+
+def by_label(labels: np.ndarray, weight: Any) -> np.ndarray:
+    """The weights of labels, of as many classes as there are weights; None: all are 1."""
+    if weight is None:
+        return np.ones(labels.shape)
+    found = _by_class(weight, (len(labels), len(np.atleast_1d(weight))))
+    if labels.dtype.kind not in "iub" or labels.min() < 0 or labels.max() >= len(found):
+        raise ValueError(
+            f"y must be labels from 0 to {len(found) - 1}, as there are weights of {len(found)} classes"
+        )
+    return found[labels]
 
 
 def _counts(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.nn.ops.graph import leaves
-from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.operation import Layer, calls
 from fastkb.nn.ops.storage import BIAS
 from fastkb.nn.recording.tensor import Tensor, as_tensor, record
 
@@ -55,8 +55,14 @@ class Part:
         names: list[str] = []
         part: Any = self
         while part is not base:
+            above = None if part._parent is None else part._parent()
+            if above is None:
+                raise ValueError(
+                    f"{self!r} is no part of the network whose forward calls it: make it an attribute, "
+                    "or one of a ModuleList"
+                )
             names.append(part._place)
-            part = part._parent()
+            part = above
         return ".".join(reversed(names))
 
     def _layer_of(self) -> Layer:
@@ -124,6 +130,17 @@ class Part:
     def parameters(self) -> Iterator[Parameter]:
         """The parameters: what an optimiser takes."""
         return (parameter for _, parameter in self.named_parameters())
+
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+        """What is kept beside the parameters, such as running statistics, with names: copies."""
+        root = self._root()
+        path, state = self._path(root), root.state_dict()
+        for name, _ in self._tensors(buffers=True):
+            yield f"{prefix}.{name}" if prefix else name, state[f"{path}.{name}" if path else name]
+
+    def buffers(self) -> Iterator[np.ndarray]:
+        """What is kept beside the parameters: copies."""
+        return (buffer for _, buffer in self.named_buffers())
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Whether its parameters are trained; returns itself."""
@@ -199,6 +216,25 @@ class Member(Part):
         network = None if symbolic or not has else self._root()
         name = f"{prefix}.{path}" if prefix else path
         return record(layer, as_tensor(x), name=name, network=network)
+
+
+_alone: dict[Layer, Layer] = {}
+
+
+def call_alone(layer: Layer, values: tuple[Any, ...]) -> Tensor:
+    """What a layer gives that is no part of a network."""
+    if any(leaf.shapes() or leaf.buffers() for _, leaf in leaves((layer,))):
+        raise ValueError(
+            f"{layer!r} has no parameters of its own: make it an attribute of a Module, or put it into "
+            "Sequential"
+        )
+    if len(_alone) > 1000:
+        _alone.clear()
+    # A graph is told by its layers: equal ones are the same.
+    return record(_alone.setdefault(layer, layer), *map(as_tensor, values))
+
+
+calls["alone"] = call_alone
 
 
 class Parameter:

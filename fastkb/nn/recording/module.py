@@ -276,7 +276,20 @@ def _is_data(value: Any) -> bool:
     return isinstance(value, np.ndarray | list) or hasattr(value, "__array__")
 
 
-class ModuleList(Module):
+class Listed(Module):
+    """Base of modules whose parts are numbered."""
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values())
+
+    def __getitem__(self, place: Any) -> Any:
+        return list(self._modules.values())[place]
+
+
+class ModuleList(Listed):
     """Modules and layers in a list; each is a part of what the list is assigned to.
 
     Parameters
@@ -308,15 +321,6 @@ class ModuleList(Module):
         for module in modules:
             self.append(module)
         return self
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
-
-    def __getitem__(self, place: Any) -> Any:
-        return list(self._modules.values())[place]
 
 
 class Composite(Layer):

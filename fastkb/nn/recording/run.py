@@ -280,4 +280,4 @@ def differentiate(value: Tensor, loss: str, answers: Observations, factor: float
     return passed.loss
 
 
-uses["evaluate"] = evaluate
+uses["evaluate"], uses["element_of"] = evaluate, element_of

@@ -126,7 +126,8 @@ class Tensor(Operators):
     _array: np.ndarray | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        array = checked(data)
+        # A copy: it is read when numbers are asked for, and the caller's may be others by then.
+        array = checked(data).copy()
         self._set(Leaf(array, self), len(array), None)
         self._array, self.requires_grad = array, bool(requires_grad)
 
@@ -160,7 +161,10 @@ class Tensor(Operators):
     @property
     def dtype(self) -> np.dtype:
         """float32 or float64: that of its numbers."""
-        return self.numpy().dtype
+        if self._array is not None:
+            return self._array.dtype
+        found: np.dtype = uses["element_of"](self)
+        return found
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""

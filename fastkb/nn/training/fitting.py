@@ -14,46 +14,12 @@ from fastkb.nn.observations import Observations
 from fastkb.nn.optim.optimizers import Optimizer
 from fastkb.nn.program.engine import Engine, batch_sizes, each_of, loss_code
 from fastkb.nn.program.step import BY_NOTHING, State, Steps
+from fastkb.nn.training.batches import Batches
 from fastkb.nn.training.masks import mask_seeds
+from fastkb.nn.training.pace import Pace
 from fastkb.random.orders import permutations
 from fastkb.random.streams import key_from_rng
 from fastkb.runtime.progress import ProgressLike, counted
-
-# Between two looks at the keyboard.
-_SECONDS_A_CALL = 0.25
-# Epochs that are shorter are trained together: each of its own costs some 20 microseconds in Python. What
-# an interrupt finds unfinished is not in the history, so they are no more than are worth it.
-_SECONDS_TOGETHER = 0.02
-_MOST_TOGETHER = 64
-# A second on one core, cautiously.
-_MULTIPLY_ADDS = 1e10
-
-
-class Pace:
-    """How many steps a call may take: about a quarter of a second.
-
-    Parameters
-    ----------
-    multiply_adds : int
-        Of a step: what the first guess is made of.
-    """
-
-    def __init__(self, multiply_adds: int) -> None:
-        self._seconds = 1e-6 + multiply_adds / _MULTIPLY_ADDS  # of a member's step
-
-    def steps(self, members: int) -> int:
-        """Of the next call."""
-        return max(1, int(_SECONDS_A_CALL / (self._seconds * members)))
-
-    def epochs(self, members: int, steps: int) -> int:
-        """Of the next call, if it is to have whole epochs of so many steps; at least one."""
-        epochs = _SECONDS_TOGETHER / (self._seconds * members * steps)
-        return max(1, min(_MOST_TOGETHER, int(epochs)))
-
-    def measured(self, seconds: float, steps: int) -> None:
-        """What a call has taken, for so many steps of all members together."""
-        # The first call may have compiled: never ten times slower at once.
-        self._seconds = min(max(seconds / steps, self._seconds / 10), self._seconds * 10)
 
 
 class Fit(NamedTuple):
@@ -91,7 +57,7 @@ class Progress:
 def fit(
     network: Any,
     job: Fit,
-    data: Observations,
+    data: Observations | Batches,
     validation: Observations | None,
     state: State,
     progress: Progress,
@@ -128,7 +94,7 @@ def fit(
         while progress.epochs < end and not over:
             finished = len(progress.losses)
             rate, count = job.optimizer.rate(finished, progress.losses), 1
-            if not one_by_one:
+            if not one_by_one and isinstance(data, Observations):
                 most = min(end - progress.epochs, job.optimizer.rate_lasts(finished))
                 count = job.together(1, len(data.inputs), most)
             # A callback may end the training after any epoch.
@@ -331,9 +297,26 @@ class Diverged(Exception):
         )
 
 
+def _train_batches(
+    job: Fit, batches: Batches, state: State, rate: float, progress: Progress
+) -> float:
+    """Train one epoch of batches as they come; the mean of its steps' losses."""
+    total, count = 0.0, 0
+    for place, part in enumerate(batches):
+        n = len(part.inputs)
+        try:
+            order = np.arange(n).reshape(1, 1, n)
+            sums = train_epochs(job._replace(batch_size=n), part, state, order, rate, progress)
+        except Diverged as diverged:
+            progress.optimizer = None  # its state may have overflowed
+            raise Diverged(diverged.loss, 0, place).error(progress.epochs) from None
+        total, count = total + float(sums[0, 0]), count + n
+    return total / count
+
+
 def _train(
     job: Fit,
-    data: Observations,
+    data: Observations | Batches,
     state: State,
     key: np.ndarray,
     rate: float,
@@ -345,6 +328,8 @@ def _train(
 
     An empty list, and nothing is done, if one of several epochs diverges.
     """
+    if isinstance(data, Batches):
+        return [_train_batches(job, data, state, rate, progress)]
     n = len(data.inputs)
     if job.shuffle:
         order = orders(key, progress.epochs, count, 0, 1, n)

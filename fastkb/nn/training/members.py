@@ -10,7 +10,13 @@ import numpy as np
 
 from fastkb.nn.base import Network
 from fastkb.nn.checks import FitParams, check_fit, check_network
-from fastkb.nn.observations import Observations, check_batches, check_observations, check_weights
+from fastkb.nn.observations import (
+    Observations,
+    Told,
+    check_batches,
+    check_observations,
+    check_weights,
+)
 from fastkb.nn.optim.optimizers import find_optimizer
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.step import State
@@ -89,6 +95,8 @@ class Members:
         self, network: Network, X: Any, y: Any, params: FitParams, key: np.ndarray
     ) -> None:
         check_network(network)
+        told = Told(params.loss, y, params.sample_weight).known()
+        params, y = params._replace(loss=told.loss, sample_weight=told.sample_weight), told.y
         self.loss, l2, settings = check_fit(network._graph, params)
         optimizer = find_optimizer("sgd" if params.optimizer is None else params.optimizer)
         self.data = check_observations(

@@ -78,6 +78,41 @@ def test_a_layer_alone_is_a_part_of_its_network():
     assert [name for name, _ in net.conv.named_modules("c")] == ["c"]
 
 
+def test_layers_without_parameters_are_called_alone():
+    X = np.random.default_rng(0).standard_normal((2, 3))
+    np.testing.assert_array_equal(nn.ReLU()(X).numpy(), np.maximum(X, 0))
+    x = nn.Tensor(X, requires_grad=True)
+    nn.Residual(nn.ReLU())(x).sum().backward()
+    np.testing.assert_array_equal(x.grad, 1.0 + (X > 0))
+    for layer in (nn.Linear(3, 2), nn.Residual(nn.BatchNorm1d(3))):
+        with pytest.raises(ValueError, match="has no parameters of its own: make it an attribute"):
+            layer(X)
+
+    class Inline(nn.Module):
+        def __init__(self):
+            super().__init__(rng=0)
+            self.fc, self.inner = nn.Linear(3, 3), [nn.Sequential(nn.Linear(3, 3))]
+
+        def forward(self, x, inner=False):
+            x = nn.Tanh()(self.fc(x))
+            return self.inner[0](x) if inner else x
+
+    net = Inline()
+    for _ in range(3):
+        net(X).numpy()
+    assert len(net._programs) == 1
+    with pytest.raises(ValueError, match="is no part of the network whose forward calls it"):
+        net(X, inner=True)
+
+
+def test_buffers():
+    net = Net()
+    names = [name for name, _ in net.named_buffers()]
+    assert names == ["bn.running_mean", "bn.running_var", "bn.num_batches_tracked"]
+    assert next(iter(net.bn.named_buffers("p")))[0] == "p.running_mean"
+    assert [buffer.shape for buffer in net.buffers()] == [(2,), (2,), ()]
+
+
 def test_copies_of_a_layer():
     net = Net()
     net.bn.eval()

@@ -102,6 +102,18 @@ def test_numbers_are_computed_once():
     np.testing.assert_allclose(first, net.forward(DATA), rtol=1e-12)
 
 
+def test_what_the_caller_changes_later_does_not_count():
+    net, data, labels = nn.Sequential(nn.Linear(3, 2), rng=0), DATA.copy(), np.array([0, 1, 1, 0])
+    targets = DATA[:, :2].copy()
+    expected = net.forward(data)
+    y = net(data)
+    losses = [F.cross_entropy(y, labels), F.mse_loss(y, targets)]
+    wanted = [F.cross_entropy(net(data), labels).item(), F.mse_loss(net(data), targets).item()]
+    data[...], labels[...], targets[...] = 0.0, 0, 0.0
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12)
+    assert [loss.item() for loss in losses] == wanted
+
+
 def test_detached_numbers_have_no_past():
     x = nn.Tensor(DATA, requires_grad=True)
     y = (x * 3.0).detach()

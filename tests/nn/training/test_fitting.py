@@ -10,6 +10,7 @@ import pytest
 from fastkb import nn
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.training import fitting as module
+from fastkb.nn.training import pace as pace_module
 from fastkb.nn.training.members import Members
 from fastkb.random.streams import key_from_rng
 
@@ -349,7 +350,7 @@ def test_it_does_not_matter_how_many_steps_a_call_takes(assert_same, optimizer, 
 def test_it_does_not_matter_how_long_a_call_takes(seconds, monkeypatch):
     X, y = data()
     expected = network().fit(X, y, epochs=3, batch_size=2)
-    monkeypatch.setattr(module, "_SECONDS_A_CALL", seconds)
+    monkeypatch.setattr(pace_module, "_SECONDS_A_CALL", seconds)
     assert_equal_parameters(network().fit(X, y, epochs=3, batch_size=2), expected)
 
 
@@ -606,7 +607,7 @@ def test_divergence_names_epoch_and_step():
 @each_dtype
 @pytest.mark.parametrize("optimizer", [nn.SGD(1e4), nn.SGD(1e9, 0.9)], ids=repr)
 def test_a_network_that_diverged_can_be_used(optimizer, dtype, seconds, monkeypatch):
-    monkeypatch.setattr(module, "_SECONDS_A_CALL", seconds)
+    monkeypatch.setattr(pace_module, "_SECONDS_A_CALL", seconds)
     X, y = data(dtype)
     net = nn.Sequential(
         nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2), rng=0
@@ -688,8 +689,8 @@ def test_interrupted_within_an_epoch(monkeypatch):
             raise KeyboardInterrupt
         return train(*arguments)
 
-    monkeypatch.setattr(module, "_SECONDS_A_CALL", 0.0)  # each call is one step
-    monkeypatch.setattr(module, "_SECONDS_TOGETHER", 0.0)
+    monkeypatch.setattr(pace_module, "_SECONDS_A_CALL", 0.0)  # each call is one step
+    monkeypatch.setattr(pace_module, "_SECONDS_TOGETHER", 0.0)
     monkeypatch.setattr(Engine, "train", interrupted)
     net = network()
     with pytest.raises(KeyboardInterrupt):
