@@ -6,6 +6,7 @@ A graph that was met before is looked up: by its layers, who reads whom, and the
 from __future__ import annotations
 
 import math
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -49,10 +50,18 @@ class Gradients:
     """
 
     def __init__(self, network: Any) -> None:
-        self._network = network
+        # Weak: the network holds this, and is freed at once where nobody holds it. The memory that it
+        # has computed in then serves the next one.
+        self._reference = weakref.ref(network)
         self.buffer: np.ndarray | None = None
         self.present: set[str] = set()
         self.frozen: set[str] = set()
+
+    @property
+    def _network(self) -> Any:
+        network = self._reference()
+        assert network is not None
+        return network
 
     def add(self, found: np.ndarray, names: Iterable[str]) -> None:
         """Add those of a loss; of parameters with these names."""

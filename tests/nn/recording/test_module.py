@@ -399,15 +399,25 @@ def test_copies_train_on_to_the_same_bits(copied):
     np.testing.assert_array_equal(other.eval()(X).numpy(), net.eval()(X).numpy())
 
 
-def test_a_network_is_freed():
-    net = Deep(rng=0)
+@pytest.mark.parametrize("make", [Deep, lambda **options: nn.Sequential(Deep(), **options)])
+def test_a_network_is_freed_at_once(make):
+    """Its memory serves the next one; the collector of garbage may come much later."""
     X, y = images(5)
-    nn.CrossEntropyLoss()(net(X), y).backward()
-    net.fit(X, y, loss="cross_entropy", epochs=1)
-    alive = weakref.ref(net)
-    del net
+
+    def use():
+        net = make(rng=0)
+        nn.CrossEntropyLoss()(net(X), y).backward()
+        net.fit(X, y, loss="cross_entropy", epochs=1)
+        net.predict(X)
+        return weakref.ref(net)
+
+    use()  # the compiler keeps what called it
     gc.collect()
-    assert alive() is None
+    gc.disable()
+    try:
+        assert use()() is None
+    finally:
+        gc.enable()
 
 
 # --- errors -------------------------------------------------------------------------------------
