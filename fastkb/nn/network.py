@@ -60,11 +60,18 @@ class Sequential(Listed):
         check_layers(given)
         super().__init__(rng=rng, dtype=dtype)
         self.layers = tuple(given)
-        self._bind_all()
+        if any(isinstance(layer, Composite) for layer in given):
+            self._modules  # noqa: B018  (they are parts of this from now on)
 
-    def _bind_all(self) -> None:
-        for place, layer in enumerate(self.layers):
-            self._bind(str(place), layer)
+    @property
+    def _modules(self) -> dict[str, Any]:  # type: ignore[override]
+        """The layers with their parameters, put together when they are asked for first."""
+        found: dict[str, Any] | None = vars(self).get("_bound")
+        if found is None:
+            found = vars(self)["_bound"] = {}
+            for place, layer in enumerate(self.layers):
+                found[str(place)] = self._as_part(str(place), layer)
+        return found
 
     def __repr__(self) -> str:
         return super().__repr__() if self.layers else "Sequential(\n)"
@@ -131,6 +138,4 @@ class Sequential(Listed):
         if "layers" not in vars(self):
             super().__init__()
             self.layers = tuple(saved.layers)
-        if not self._modules:
-            self._bind_all()
         super()._restore(saved)

@@ -82,8 +82,9 @@ def test_pairs_of_names_and_parameters():
     assert group["params"] == list(net.parameters())
     assert group["param_names"] == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
     assert optimizer.state_dict()["param_groups"][0]["param_names"] == group["param_names"]
+    other = Dense(rng=0)
     with pytest.raises(ValueError, match="must have names of its parameters where the others do"):
-        optimizer.add_param_group({"params": [Dense(rng=0).fc1.weight]})
+        optimizer.add_param_group({"params": [other.fc1.weight]})
 
 
 def test_parameters_of_part_of_a_network():

@@ -131,6 +131,8 @@ class Engine(Store):
             math.prod(shape), rows, self.dtype.name, self._interpreter.operations, places,
             inputs_trained=inputs_trained,
         )  # fmt: skip
+        #: Whether numbers are drawn in training.
+        self.draws = any(row.operation.draws for row in rows)
         self._work = sum(row.work for row in rows)
         self._evaluated = _evaluated(self.program)
         self._kept: dict[tuple[int, int, bool, int], list[Scratch]] = {}

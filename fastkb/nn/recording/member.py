@@ -46,7 +46,10 @@ class Part:
         while part._parent is not None:
             above = part._parent()
             if above is None:
-                break
+                raise ValueError(
+                    f"the network that {type(self).__name__} was a part of is gone, and its parameters "
+                    "with it: keep the network"
+                )
             part = above
         return part
 

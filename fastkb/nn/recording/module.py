@@ -113,7 +113,7 @@ class Module(Network, Part):
             return
         if modules is not None and name in modules:
             self._changed()
-            del modules[name]
+            vars(modules.pop(name))["_parent"] = None
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -125,19 +125,20 @@ class Module(Network, Part):
     def __delattr__(self, name: str) -> None:
         if name in self._modules:
             self._changed()
-            del self._modules[name]
+            vars(self._modules.pop(name))["_parent"] = None
         else:
             super().__delattr__(name)
 
     def _bind(self, name: str, value: Any) -> None:
         """Make a layer or a module a part of this."""
-        if isinstance(value, Composite):
-            value = value.module
         self._changed()
-        part = bound(value, self, name)
+        self._modules[name] = self._as_part(name, value)
+
+    def _as_part(self, name: str, value: Any) -> Any:
+        part = bound(value.module if isinstance(value, Composite) else value, self, name)
         if isinstance(part, Module):
             self._take_over(part)
-        self._modules[name] = part
+        return part
 
     def _take_over(self, part: Module) -> None:
         """What there is of a module's parameters goes on as that of the whole."""

@@ -34,7 +34,6 @@ class Compiled(NamedTuple):
     engine: Engine
     names: frozenset[str]  # of the layers whose parameters it reads
     in_training: bool  # whether it is another one in training
-    draws: bool  # whether it draws numbers then
     layers: list[Any]  # kept, as the key tells them by their places in memory
 
 
@@ -131,10 +130,9 @@ def compiled(end: Node, network: Any, wanted: frozenset[int]) -> Compiled:
         engine = Engine.of_graph(network._store, end, inputs_trained=bool(wanted))
         rows = engine.program.made_of
         names = frozenset(f"{row.layer}.{kind}" for row in rows if row.layer for kind in row.shapes)
-        draws = any(row.operation.draws for row in rows)
-        in_training = draws or any(row.operation.across for row in rows)
+        in_training = engine.draws or any(row.operation.across for row in rows)
         layers = [node.layer for node in nodes]
-        programs[whole] = found = Compiled(engine, names, in_training, draws, layers)
+        programs[whole] = found = Compiled(engine, names, in_training, layers)
         if len(programs) > _KEPT:
             programs.popitem(last=False)
     else:
@@ -217,7 +215,7 @@ def _run(value: Tensor, ready: Ready, data: Observations, loss: str | None, code
         for node in nodes:
             check_batch_of(node, value._n)
         counted = [node for node in nodes if node.layer and node.layer.buffers()]
-    draw = _draw(value) if ready.found.draws else Draw()
+    draw = _draw(value) if engine.draws else Draw()
     before = None
     if counted and all(node.settled for node in counted):
         before = parameters[engine.parameters :].copy()

@@ -86,7 +86,8 @@ def fit(
         progress.steps, progress.losses = 0, []
         progress.optimizer = job.optimizer
     # Steps are counted from this optimiser's first epoch on.
-    job = job._replace(seeds=mask_seeds(key, progress.epochs - len(progress.losses), 0, 1))
+    if job.engine.draws:
+        job = job._replace(seeds=mask_seeds(key, progress.epochs - len(progress.losses), 0, 1))
     best, over = _Best(job.patience, state), False
     one_by_one = job.patience is not None or validation is not None or bool(job.callbacks)
     end = progress.epochs + job.epochs

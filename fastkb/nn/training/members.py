@@ -189,7 +189,9 @@ class Members:
             If a member's loss is no longer finite, naming it.
         """
         data = self._resampled(first, weights, responses)
-        job = self._job._replace(seeds=mask_seeds(self.key, 0, first + 1, len(parameters)))
+        job = self._job
+        if self.engine.draws:
+            job = job._replace(seeds=mask_seeds(self.key, 0, first + 1, len(parameters)))
         count, n, optimizer = len(parameters), len(self.data.inputs), job.optimizer
         empty = self.engine.empty_state(count, optimizer.uses_first, optimizer.uses_second)
         state = State(parameters, empty.first, empty.second)

@@ -438,8 +438,19 @@ def test_bad_modules():
         Dense().first.weight = np.ones((5, 3))
     with pytest.raises(TypeError, match="module must be a layer or a Module"):
         nn.ModuleList([3])
+    net = Deep()
     with pytest.raises(ValueError, match="is a part of another network"):
-        Deep().body.fit(*images())
+        net.body.fit(*images())
+    body, fc = net.body, net.fc
+    del net
+    for use in (
+        lambda: body(images()[0]),
+        body.state_dict,
+        lambda: fc.weight,
+        lambda: fc([[1.0] * 4]),
+    ):
+        with pytest.raises(ValueError, match="was a part of is gone, and its parameters with it"):
+            use()
     with pytest.raises(TypeError, match="the forward of Dense is Python"):
         Dense().save("net.npz")
 
