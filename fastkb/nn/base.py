@@ -58,6 +58,9 @@ class Network(Stored):
         """A network like this, without parameters."""
         raise NotImplementedError
 
+    def _check_frozen(self) -> None:
+        """Refuse parameters that are not to be trained."""
+
     def _architecture(self) -> Any:
         """What tells it from networks of another one."""
         raise NotImplementedError
@@ -231,6 +234,7 @@ class Network(Stored):
         """
         l2 = check_number("l2", l2, 0.0)
         check_trainable(self._graph)
+        self._check_frozen()
         check_progress(progress)
         settings = check_training(epochs, batch_size, shuffle, patience, callbacks)
         chosen = _DEFAULT if optimizer is None else find_optimizer(optimizer)

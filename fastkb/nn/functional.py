@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -154,7 +155,15 @@ def layer_norm(input: Any, normalized_shape: Any, eps: float = 1e-5) -> Tensor:
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
     """Elements that are 0 at random, as :class:`fastkb.nn.Dropout`; not where `training` is False."""
-    return _record(input, Dropout, p) if training else as_tensor(input)
+    if not training:
+        return as_tensor(input)
+    found = _record(input, Dropout, p)
+    if found._network is None:
+        found._call = next(_calls)
+    return found
+
+
+_calls = itertools.count(1)
 
 
 def softmax(input: Any, dim: int = 1) -> Tensor:

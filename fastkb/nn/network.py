@@ -11,7 +11,7 @@ from fastkb.nn.checks import check_layers
 from fastkb.nn.files import Saved
 from fastkb.nn.ops.graph import Network as Layers
 from fastkb.nn.ops.graph import input_shape, output_shape
-from fastkb.nn.recording.module import Composite, Listed, as_layer
+from fastkb.nn.recording.module import Composite, Listed, Module, as_layer
 from fastkb.nn.recording.tensor import Tensor
 
 
@@ -70,7 +70,9 @@ class Sequential(Listed):
         if found is None:
             found = vars(self)["_bound"] = {}
             for place, layer in enumerate(self.layers):
-                found[str(place)] = self._as_part(str(place), layer)
+                part = found[str(place)] = self._as_part(str(place), layer)
+                if isinstance(part, Module):
+                    self._take_over(part)
         return found
 
     def __repr__(self) -> str:

@@ -144,6 +144,10 @@ def rows_of(end: Node) -> list[Row]:
             # The largest of a function's values is the function of the largest: one in place of many.
             own = [*own[:-1], _with_function_of(own[-1], before)]
             rows[reads[0] - 1] = _with_function_of(before, None)
+        if len(starts) > 1 and own[0].operation.draws:
+            # Its masks are those that it has in a program of one input.
+            window = own[0].window
+            own[0] = own[0]._replace(window=(window[0] - len(starts), *window[1:]))
         with_tensors = [bool(row.shapes or row.buffers) for row in own]
         assert sum(with_tensors) <= 1, f"{layer}: two of its rows have tensors"
         rows += [

@@ -4,6 +4,7 @@
 `tensor.py`       :class:`Tensor`: a value that is computed when it is asked for
 `run.py`          a recorded graph as a program: values, losses, gradients
 `module.py`       :class:`Module`: a network whose forward is Python
+`composite.py`    a module as a layer, for compiled programs
 `member.py`       a layer with its parameters, as an attribute of a module; :class:`Parameter`
 `operators.py`    what a tensor can be asked to give
 `losses.py`       a loss, as a number

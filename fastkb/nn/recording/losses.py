@@ -16,6 +16,10 @@ from fastkb.nn.recording.run import differentiate, element_of, loss_of
 from fastkb.nn.recording.tensor import Tensor, uses
 
 _NONE = np.zeros((0, 0))
+_NO_TENSOR = (
+    "a loss is one number, which is added to others and multiplied by numbers; other functions are "
+    "of its item()"
+)
 _SOFTPLUS, _LOG_SOFTMAX = Softplus(), LogSoftmax()
 
 
@@ -88,6 +92,29 @@ class Loss(Tensor):
 
     def __format__(self, text: str) -> str:
         return format(self.item(), text) if text else repr(self)
+
+    def mean(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+        """Itself."""
+        return self
+
+    sum = mean
+
+    def detach(self) -> Any:
+        """Its number: an array without axes."""
+        return self.numpy()
+
+    def _record(self, layer: Any, *others: Any) -> Tensor:
+        raise TypeError(_NO_TENSOR)
+
+    def _beside(self, other: Any) -> Tensor:
+        raise TypeError(_NO_TENSOR)
+
+    def view(self, *shape: Any) -> Any:
+        """Not of a number."""
+        raise TypeError(_NO_TENSOR)
+
+    def __pow__(self, exponent: float) -> Any:
+        raise TypeError(_NO_TENSOR)
 
     def _with(self, factor: float, offset: float) -> Loss:
         return Loss(

@@ -39,10 +39,16 @@ class Part:
     training = True
     _parent: Any = None
     _place = ""
+    _orphan = False
 
     def _root(self) -> Any:
         """The whole that it is a part of."""
         part: Any = self
+        if self._orphan:
+            raise ValueError(
+                f"this {type(self).__name__} was a part of a network, which has its parameters, and is "
+                "none any more: keep the network, or take copy.deepcopy(...) of a module within it"
+            )
         while part._parent is not None:
             above = part._parent()
             if above is None:
@@ -346,5 +352,5 @@ class Parameter:
 def bound(part: Any, parent: Any, place: str) -> Any:
     """A layer or module as the part of another one, under a name."""
     member = Member(part) if isinstance(part, Layer) and not isinstance(part, Part) else part
-    vars(member)["_parent"], vars(member)["_place"] = weakref.ref(parent), place
+    vars(member).update(_parent=weakref.ref(parent), _place=place, _orphan=False)
     return member

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 
 from fastkb.nn.base import Network
-from fastkb.nn.ops.graph import in_order
-from fastkb.nn.ops.operation import Layer, Node, Shape
+from fastkb.nn.ops.operation import Layer
 from fastkb.nn.program.step import State
 from fastkb.nn.program.store import Store
+from fastkb.nn.recording.composite import Composite
 from fastkb.nn.recording.member import Member, Part, Place, bound, context
-from fastkb.nn.recording.run import Compiled, Gradients, check_batch_of
-from fastkb.nn.recording.tensor import Tensor, as_tensor
-
-# Observations of a graph that is recorded for a program: none is seen, and there may be any number.
-_ANY = 2
+from fastkb.nn.recording.run import Compiled, Gradients
+from fastkb.nn.recording.tensor import as_tensor
 
 
 class Module(Network, Part):
@@ -113,8 +110,10 @@ class Module(Network, Part):
             return
         if modules is not None and name in modules:
             self._changed()
-            vars(modules.pop(name))["_parent"] = None
+            self._drop(name)
         super().__setattr__(name, value)
+        if modules is not None and not name.startswith("_") and name != "history":
+            self._root()._engines.clear()  # forward may depend on it
 
     def __getattr__(self, name: str) -> Any:
         modules = vars(self).get("_modules", {})
@@ -125,30 +124,55 @@ class Module(Network, Part):
     def __delattr__(self, name: str) -> None:
         if name in self._modules:
             self._changed()
-            vars(self._modules.pop(name))["_parent"] = None
+            self._drop(name)
         else:
             super().__delattr__(name)
 
     def _bind(self, name: str, value: Any) -> None:
-        """Make a layer or a module a part of this."""
+        """Make a layer or a module a part of this, in the place of what has the name."""
+        if self._modules.get(name) is value:
+            return
         self._changed()
-        self._modules[name] = self._as_part(name, value)
-
-    def _as_part(self, name: str, value: Any) -> Any:
-        part = bound(value.module if isinstance(value, Composite) else value, self, name)
+        part = self._as_part(name, value)
+        if name in self._modules:
+            self._drop(name)
+        self._modules[name] = part
         if isinstance(part, Module):
             self._take_over(part)
-        return part
+
+    def _drop(self, name: str) -> None:
+        """Give up a part, and what there is of its parameters."""
+        old = self._modules.pop(name)
+        root = self._root()
+        path = ".".join(filter(None, (self._path(root), name)))
+
+        def is_its(each: str) -> bool:
+            return each.startswith(f"{path}.")
+
+        root._carried = {k: v for k, v in root._carried.items() if not is_its(k)}
+        frozen = root._gradients.frozen
+        frozen.difference_update([each for each in frozen if is_its(each)])
+        vars(old)["_parent"], vars(old)["_orphan"] = None, True
+
+    def _as_part(self, name: str, value: Any) -> Any:
+        value = value.module if isinstance(value, Composite) else value
+        above = value._parent if isinstance(value, Part) else None
+        if above is not None and above() is not None:
+            raise ValueError(
+                f"{name} is a part of a network already, which has its parameters: use that one, or "
+                "copy.deepcopy(...) of a module, or another layer"
+            )
+        return bound(value, self, name)
 
     def _take_over(self, part: Module) -> None:
         """What there is of a module's parameters goes on as that of the whole."""
         root = self._root()
         path = part._path(root)
         root._gradients.frozen |= {f"{path}.{each}" for each in part._gradients.frozen}
-        if part._state is not None:
-            taken = {f"{path}.{each}": array for each, array in part._own_state().items()}
-            root._carried = {**root._carried, **taken}
-            part._forget()
+        own = part._own_state() if part._state is not None else part._carried
+        root._carried = {**root._carried, **{f"{path}.{each}": v for each, v in own.items()}}
+        part._forget()
+        part._carried = {}
 
     def add_module(self, name: str, module: Any) -> None:
         """Make a layer or a module a part of this, under a name."""
@@ -174,6 +198,7 @@ class Module(Network, Part):
         frozen = self._gradients.frozen
         self._start_recording()
         self._gradients.frozen = frozen
+        self._progress.optimizer = None  # whose state is given up
         self._version += 1
 
     def _children(self) -> dict[str, Any]:
@@ -203,6 +228,13 @@ class Module(Network, Part):
             module.forward.__code__.co_code.hex() for module in self.modules() if _has_code(module)
         ]
         return type(self).__qualname__, repr(self), *code
+
+    def _check_frozen(self) -> None:
+        if self._gradients.frozen:
+            raise ValueError(
+                f"fit trains all parameters, and {min(self._gradients.frozen)} has requires_grad=False: "
+                "train by backward() and the optimiser's step()"
+            )
 
     def _blank(self, dtype: np.dtype) -> Any:
         """A network like this, without parameters."""
@@ -253,9 +285,24 @@ class Module(Network, Part):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**super().__getstate__(), "_frozen": self._gradients.frozen}
+        state["_orphan"] = self._parent is not None  # until it is a part again
         for name in ("_programs", "_gradients", "_parent"):
             state.pop(name, None)
         return state
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        made = memo[id(self)] = type(self).__new__(type(self))
+        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        root = self._root()
+        if root is not self and id(root) not in memo:
+            path = f"{self._path(root)}."
+            state, frozen = root.state_dict(), root._gradients.frozen
+            made._carried = {
+                k.removeprefix(path): v for k, v in state.items() if k.startswith(path)
+            }
+            made._gradients.frozen = {k.removeprefix(path) for k in frozen if k.startswith(path)}
+            made._dtype, made._orphan = root._dtype, False
+        return made
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(_modules={}, training=True)
@@ -322,70 +369,6 @@ class ModuleList(Listed):
         for module in modules:
             self.append(module)
         return self
-
-
-class Composite(Layer):
-    """A module as a layer: what its forward records.
-
-    Parameters
-    ----------
-    module : Module
-    """
-
-    needs_a_batch = True
-
-    def __init__(self, module: Module) -> None:
-        self.module = module
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Composite) and self.module is other.module
-
-    def __hash__(self) -> int:
-        return id(self.module)
-
-    def __repr__(self) -> str:
-        return f"{type(self.module).__name__}(…)"
-
-    @property
-    def parts(self) -> dict[str, Layer]:
-        """The layers of its attributes."""
-        return {name: part._layer_of() for name, part in self.module._modules.items()}
-
-    @property
-    def takes(self) -> Shape:
-        return ()
-
-    def shape_of(self, shape: Shape) -> Shape:
-        if shape is None or any(size is None for size in shape):
-            return None
-        return self.record(
-            Node(None, (), tuple(size for size in shape if size is not None)), ""
-        ).shape
-
-    def check_batch(self, shape: tuple[int, ...], observations: int) -> None:
-        for node in in_order(self.record(Node(None, (), shape), "")):
-            check_batch_of(node, observations)
-
-    def check_values(self, values: np.ndarray) -> None:
-        start = Node(None, (), values.shape[1:])
-        for node in in_order(self.record(start, "")):
-            if node.layer is not None and start in node.reads:
-                try:
-                    node.layer.check_values(values)
-                except ValueError as error:
-                    raise ValueError(f"layer {node.name}, {node.layer!r}, {error}") from None
-
-    def record(self, value: Node, name: str) -> Node:
-        context.places.append(Place(self.module, name, True))
-        try:
-            given = self.module.forward(Tensor._of(value, _ANY, None, False))
-        finally:
-            context.places.pop()
-        if not isinstance(given, Tensor):
-            raise TypeError(
-                f"forward of {type(self.module).__name__} must give a tensor, got {type(given).__name__}"
-            )
-        return given._node
 
 
 def as_layer(part: Any) -> Any:

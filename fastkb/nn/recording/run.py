@@ -145,7 +145,15 @@ def element_of(value: Tensor) -> np.dtype:
     network = value._network
     if network is not None and network._dtype is not None:
         return np.dtype(network._dtype)
-    return np.result_type(*(leaf.array for leaf in leaves_of(value._node)))
+    leaves = leaves_of(value._node)
+    if not leaves:
+        raise ValueError(
+            "numbers of a tensor are asked for while forward is recorded for fit or predict, which has "
+            "none: call the network, and train it by backward() and step()"
+        )
+    if network is not None:  # of its inputs, which come first
+        return np.dtype(leaves[0].array.dtype)
+    return np.result_type(*(leaf.array for leaf in leaves))
 
 
 def leaves_of(end: Node) -> list[Leaf]:
@@ -196,6 +204,7 @@ def _without_answers(inputs: np.ndarray, outputs: int) -> Observations:
 
 def evaluate(value: Tensor) -> np.ndarray:
     """The numbers of a tensor."""
+    element_of(value)
     ready = _prepare(value)
     engine = ready.found.engine
     if ready.found.in_training:
@@ -216,12 +225,15 @@ def _run(value: Tensor, ready: Ready, data: Observations, loss: str | None, code
             check_batch_of(node, value._n)
         counted = [node for node in nodes if node.layer and node.layer.buffers()]
     draw = _draw(value) if engine.draws else Draw()
-    before = None
-    if counted and all(node.settled for node in counted):
-        before = parameters[engine.parameters :].copy()
+    settled = [
+        (f"{node.name}.{kind}", engine.take_one(f"{node.name}.{kind}", parameters))
+        for node in counted
+        if node.settled and node.layer is not None
+        for kind in node.layer.buffers()
+    ]
     passed = engine.run_graph(parameters, data, loss, code, draw)
-    if before is not None:
-        parameters[engine.parameters :] = before
+    for name, array in settled:
+        engine.put(name, array, parameters)
     for node in counted:
         node.settled = True
     return passed

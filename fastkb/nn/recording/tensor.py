@@ -112,6 +112,7 @@ class Tensor(Operators):
 
     __slots__ = (
         "__weakref__",
+        "_apart",
         "_array",
         "_call",
         "_n",
@@ -135,6 +136,7 @@ class Tensor(Operators):
         self._node, self._n, self._network = node, n, network
         self._array = None
         self._version = 0 if network is None else network._version
+        self._apart = not _state.records
         self._call = 0  # of the network: each has masks of its own
         self.grad, self.requires_grad = None, False
 
@@ -245,6 +247,9 @@ class Tensor(Operators):
             "take a loss or its mean() first"
         )
 
+    def _is_apart(self) -> bool:
+        return self._apart and not isinstance(self._node, Leaf)
+
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Whether :meth:`backward` gives derivatives with respect to it; returns itself."""
         if not isinstance(self._node, Leaf):
@@ -261,6 +266,8 @@ class Tensor(Operators):
 
     def _beside(self, other: Any) -> Tensor:
         if isinstance(other, Tensor):
+            if other.ndim == 0:
+                raise TypeError("a loss is one number, and no operand of tensors: take its item()")
             return other
         array = np.asarray(other)
         if array.ndim < self.ndim or array.shape[0] != self._n:
@@ -333,6 +340,9 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
     ValueError
         If the layer does not take such tensors, naming it.
     """
+    if _state.records:
+        # What was computed under no_grad is numbers.
+        values = tuple(value.detach() if value._is_apart() else value for value in values)
     n, trained = values[0]._n, network is not None
     call = 0 if network is None else network._calls
     for value in values:
@@ -358,4 +368,6 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
         raise ValueError(f"{called}{layer!r}, {error}") from None
     made = Tensor._of(node, n, network, trained)
     made._call = max(call, *(value._call for value in values))
+    versions = [value._version for value in values if value._network is not None]
+    made._version = min(versions, default=made._version)
     return made

@@ -79,7 +79,9 @@ def fit(
     key : ndarray
         Of the orders and masks.
     """
-    if progress.optimizer != job.optimizer:
+    lengths = state.first.shape[1] > 0, state.second.shape[1] > 0
+    needed = job.optimizer.uses_first, job.optimizer.uses_second
+    if progress.optimizer != job.optimizer or lengths != needed:
         progress.optimizer = None  # whose state is given up here, whatever interrupts this
         fresh = job.engine.empty_state(1, job.optimizer.uses_first, job.optimizer.uses_second)
         network._state = state = State(state.parameters, fresh.first, fresh.second)

@@ -72,3 +72,17 @@ def test_errors():
         _ = loss + np.ones(3)
     with pytest.raises(ValueError, match="of 9 and of 2 observations"):
         _ = loss + nn.Tensor(X[:2], requires_grad=True).mean()
+
+
+def test_functions_are_of_its_number():
+    y = nn.Tensor(X, requires_grad=True)
+    loss = F.mse_loss(y, Y[:, :3])
+    assert loss.detach().item() == loss.item() == loss.mean().item()
+    assert 1.0 + loss.detach() == 1.0 + loss.item()
+    for make in (loss.sqrt, lambda: loss**2, loss.exp, lambda: 1.0 / loss, lambda: loss.view(1, 1)):
+        with pytest.raises(TypeError, match="a loss is one number"):
+            make()
+    with pytest.raises(TypeError, match="a loss is multiplied by a number, got Tensor"):
+        _ = y * loss
+    with pytest.raises(TypeError, match="a loss is one number, and no operand of tensors"):
+        F.cat([y, y])._join(loss, None)

@@ -491,3 +491,68 @@ def test_a_batch_of_one_is_found_before_the_epoch():
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
     assert net.eval()(np.ones((1, 2))).shape == (1, 3)
+
+
+# --- parts that change --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [nn.Adam(0.01), nn.SGD(0.01, 0.9)])
+def test_training_goes_on_after_a_part_was_added(optimizer):
+    """The optimiser's state belongs to the parameters that there were: it begins anew."""
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    options = {"optimizer": optimizer, "epochs": 2}
+    net = Dense(rng=0).fit(X, X[:, :2], **options)
+    net.more = nn.Linear(2, 2)
+    assert np.isfinite(net.fit(X, X[:, :2], **options).predict(X)).all()
+    assert len(net.history["loss"]) == 4
+
+
+def test_a_new_head_is_new_and_trained():
+    net = Dense(rng=0)
+    X = np.ones((4, 3))
+    net(X).numpy()
+    before = net.state_dict()
+    old = net.last
+    net.requires_grad_(False)
+    net.last = nn.Linear(5, 2)
+    trained = [name for name, parameter in net.named_parameters() if parameter.requires_grad]
+    assert trained == ["last.weight", "last.bias"]
+    np.testing.assert_array_equal(net.first.weight.numpy(), before["first.weight"])
+    with pytest.raises(ValueError, match="was a part of a network"):
+        _ = old.weight
+
+
+def test_a_part_is_of_one_network():
+    net = Deep(2, 1)
+    for wrong in (
+        lambda: nn.Sequential(net.body, nn.Flatten()),
+        lambda: setattr(net, "again", net.head),
+    ):
+        with pytest.raises(ValueError, match="is a part of a network already"):
+            wrong()
+    assert net(images()[0]).shape == (19, 3)
+
+
+def test_a_copy_of_a_part_has_its_parameters():
+    net = Deep(2, 1, rng=0)
+    X, _ = images()
+    net.head.weight.data = np.ones((2, 1, 3, 3))
+    hidden = F.relu(net.eval().head(X))
+    expected = net.body(hidden).numpy()
+    body = copy.deepcopy(net.body)
+    np.testing.assert_array_equal(body.eval()(hidden.numpy()).numpy(), expected)
+    outer = nn.Sequential(copy.deepcopy(net.body), nn.Flatten(), nn.Linear(84, 1))
+    np.testing.assert_array_equal(outer[0][0].conv1.weight, net.body[0].conv1.weight)
+    alone = pickle.loads(pickle.dumps(net.body))
+    with pytest.raises(ValueError, match="was a part of a network"):
+        alone(hidden.numpy())
+
+
+def test_loaded_parameters_go_with_a_module():
+    inner = Dense()
+    inner.load_state_dict(
+        {name: 0 * array + 0.5 for name, array in Dense(rng=1).state_dict().items()}
+    )
+    inner.more = nn.Linear(2, 2)  # what was loaded waits until parameters are needed
+    net = nn.Sequential(inner)
+    np.testing.assert_array_equal(net.state_dict()["0.first.weight"], np.full((5, 3), 0.5))

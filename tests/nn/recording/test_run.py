@@ -183,3 +183,68 @@ def test_the_last_programs_are_kept():
     assert len(net._programs) == 32
     y = net(np.ones((2, 1, 40, 2)))
     assert compiled(y._node, net, frozenset()) is compiled(y._node, net, frozenset())
+
+
+def test_numbers_that_depend_on_those_of_before_are_not_given():
+    net = Two()
+    y = net(X)
+    net.load_state_dict({name: 2 * array for name, array in net.state_dict().items()})
+    for make in (lambda: (y * 1.0).numpy(), lambda: (net(X) - y).numpy(), lambda: y.mean().item()):
+        with pytest.raises(ValueError, match="parameters have changed since"):
+            make()
+
+
+def test_what_was_computed_under_no_grad_is_numbers():
+    net = Two()
+    with nn.no_grad():
+        target = net(X[::-1].copy())
+    nn.L1Loss()(net(X), target).backward()
+    found, numbers = gradients(net), target.numpy()
+    net.zero_grad()
+    nn.L1Loss()(net(X), numbers).backward()
+    for name, gradient in gradients(net).items():
+        np.testing.assert_array_equal(found[name], gradient)
+    teacher = Two()
+    with nn.no_grad():
+        target = teacher(X)
+    nn.MSELoss()(net(X), target).backward()
+
+
+def test_statistics_of_a_part_that_was_computed_before_follow_once():
+    class Chain(nn.Module):
+        def __init__(self):
+            super().__init__(rng=0)
+            self.one, self.two = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+
+        def forward(self, x):
+            return self.two(self.one(x).tanh())
+
+    net = Chain()
+    h = net.one(X)
+    h.numpy()
+    net.two(h.tanh()).numpy()
+    assert (net.one.num_batches_tracked, net.two.num_batches_tracked) == (1, 1)
+
+
+def test_masks_of_a_tensor_are_the_same_in_every_use():
+    class Drop(nn.Module):
+        def __init__(self):
+            super().__init__(rng=0)
+            self.fc, self.drop = nn.Linear(3, 20), nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.drop(self.fc(x))
+
+    y = Drop()(X)
+    numbers = y.numpy()
+    target = np.ones((9, 20))
+    assert nn.L1Loss()(y, target).item() == pytest.approx(
+        np.abs(numbers - target).mean(), rel=1e-12
+    )
+
+
+def test_the_inputs_have_the_say_on_the_element_type():
+    net = Two()
+    loss = nn.L1Loss()(net(X.astype(np.float32)), Y)
+    loss.backward()
+    assert net.dtype == np.float32
