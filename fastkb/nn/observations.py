@@ -101,8 +101,8 @@ def _check_images(name: str, X: Any, axes: int) -> None:
         raise ValueError(f"{name} must be {what}, got shape {shape}")
     if kind == np.uint8 and axes == 4:
         raise ValueError(
-            f"{name} is of bytes, from 0 to 255, whose scale is not said: give scale=1 / 255, or divide "
-            "them before"
+            f"{name} is of bytes, from 0 to 255, whose scale is not said: give fit and predict "
+            "scale=1 / 255, or divide them before"
         )
 
 

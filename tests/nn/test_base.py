@@ -67,8 +67,7 @@ def test_training_goes_on_where_it_stopped(kind):
 
 
 @each
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_blank_one_is_alike(kind, threads):
+def test_a_blank_one_is_alike(kind):
     net = NETWORKS[kind](rng=0).fit(X, X[:, :2], epochs=1)
     blank = net._blank(np.dtype(np.float32))
     assert list(blank.state_dict()) == list(net.state_dict())

@@ -316,7 +316,7 @@ class Module(Network, Part):
 
 def _has_code(part: Any) -> bool:
     """Whether a part is a module whose forward is written in Python."""
-    return hasattr(part.forward, "__code__") if type(part) is not Member else False
+    return type(part) is not Member and hasattr(part.forward, "__code__")
 
 
 def _is_data(value: Any) -> bool:

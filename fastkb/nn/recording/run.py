@@ -113,9 +113,8 @@ class Loose:
 _loose = {kind: Loose(np.dtype(kind)) for kind in (np.float32, np.float64)}
 
 
-def compiled(end: Node, network: Any, wanted: frozenset[int]) -> Compiled:
-    """The program of a graph, which may have been made before."""
-    nodes = in_order(end)
+def compiled(nodes: list[Node], network: Any, wanted: frozenset[int]) -> Compiled:
+    """The program of a graph, given by :func:`in_order`, which may have been made before."""
     numbers = {id(node): place for place, node in enumerate(nodes)}
     key: list[Any] = [wanted]
     for node in nodes:
@@ -123,11 +122,11 @@ def compiled(end: Node, network: Any, wanted: frozenset[int]) -> Compiled:
             key.append(node.shape)
         else:
             key.append((id(node.layer), node.name, *[numbers[id(read)] for read in node.reads]))
-    programs, found = network._programs, None
+    programs = network._programs
     whole = network._store.dtype, *key
     found = programs.get(whole)
     if found is None:
-        engine = Engine.of_graph(network._store, end, inputs_trained=bool(wanted))
+        engine = Engine.of_graph(network._store, nodes[-1], inputs_trained=bool(wanted))
         rows = engine.program.made_of
         names = frozenset(f"{row.layer}.{kind}" for row in rows if row.layer for kind in row.shapes)
         in_training = engine.draws or any(row.operation.across for row in rows)
@@ -168,11 +167,12 @@ class Ready(NamedTuple):
     parameters: np.ndarray  # with buffers
     inputs: np.ndarray
     leaves: list[Leaf]
+    nodes: list[Node]
 
 
 def _prepare(value: Tensor) -> Ready:
     """The program of a tensor, its parameters and its data."""
-    leaves = leaves_of(value._node)
+    nodes = in_order(value._node)
     network = value._network
     if network is None:
         network = _loose[element_of(value).type]
@@ -182,14 +182,15 @@ def _prepare(value: Tensor) -> Ready:
             "not asked for before: call numpy() or item() before the optimiser's step"
         )
     _, state, _ = network._ready(element_of(value))
+    leaves = [node for node in nodes if isinstance(node, Leaf)]
     wanted = frozenset(k for k, leaf in enumerate(leaves) if _wants(leaf))
-    found = compiled(value._node, network, wanted)
+    found = compiled(nodes, network, wanted)
     array = leaves[0].array
     if len(leaves) > 1:
         array = np.concatenate([leaf.array.reshape(value._n, -1) for leaf in leaves], axis=1)
     if array.dtype != found.engine.dtype:
         array = array.astype(found.engine.dtype)
-    return Ready(found, state.parameters[0], array, leaves)
+    return Ready(found, state.parameters[0], array, leaves, nodes)
 
 
 def _wants(leaf: Leaf) -> bool:
@@ -204,7 +205,6 @@ def _without_answers(inputs: np.ndarray, outputs: int) -> Observations:
 
 def evaluate(value: Tensor) -> np.ndarray:
     """The numbers of a tensor."""
-    element_of(value)
     ready = _prepare(value)
     engine = ready.found.engine
     if ready.found.in_training:
@@ -220,10 +220,9 @@ def _run(value: Tensor, ready: Ready, data: Observations, loss: str | None, code
     engine, parameters = ready.found.engine, ready.parameters
     counted = []
     if ready.found.in_training:
-        nodes = in_order(value._node)
-        for node in nodes:
+        for node in ready.nodes:
             check_batch_of(node, value._n)
-        counted = [node for node in nodes if node.layer and node.layer.buffers()]
+        counted = [node for node in ready.nodes if node.layer and node.layer.buffers()]
     draw = _draw(value) if engine.draws else Draw()
     settled = [
         (f"{node.name}.{kind}", engine.take_one(f"{node.name}.{kind}", parameters))

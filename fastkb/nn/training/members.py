@@ -95,6 +95,7 @@ class Members:
         self, network: Network, X: Any, y: Any, params: FitParams, key: np.ndarray
     ) -> None:
         check_network(network)
+        network._check_frozen()
         told = Told(params.loss, y, params.sample_weight).known()
         params, y = params._replace(loss=told.loss, sample_weight=told.sample_weight), told.y
         self.loss, l2, settings = check_fit(network._graph, params)

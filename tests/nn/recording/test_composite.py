@@ -79,6 +79,8 @@ def test_numbers_are_not_there_while_forward_is_recorded():
 def test_frozen_parameters_are_for_loops():
     net = Net()
     net.fc.requires_grad_(False)
+    with pytest.raises(ValueError, match="fit trains all parameters"):
+        nn.bootstrap_fit(net, X, np.ones((40, 50)), n_resamples=2)
     with pytest.raises(
         ValueError, match=r"fit trains all parameters, and fc.bias has requires_grad=False"
     ):

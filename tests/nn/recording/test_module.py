@@ -111,8 +111,8 @@ def test_parts_are_found():
 def test_apply_meets_the_innermost_first():
     met = []
     net = Deep(2, 1)
-    assert net.apply(lambda module: met.append(type(module))) is net
-    assert met[0] is nn.Conv2d or isinstance(net.head, nn.Conv2d)
+    assert net.apply(lambda module: met.append(module.__class__)) is net
+    assert met[:3] == [nn.Conv2d, nn.Conv2d, nn.BatchNorm2d]
     assert met[-1] is Deep
     assert len(met) == 1 + 1 + 1 + 4 + 1 + 1
 
@@ -360,7 +360,7 @@ def test_fit_after_eval_trains():
     np.testing.assert_array_equal(one.predict(X), other.predict(X))
 
 
-def test_ensembles_and_bands_of_modules():
+def test_ensembles_of_modules_have_bands():
     rng = np.random.default_rng(0)
     X = np.linspace(-1, 1, 60)[:, None]
     y = np.sin(3 * X[:, 0]) + 0.1 * rng.standard_normal(60)
@@ -374,10 +374,14 @@ def test_ensembles_and_bands_of_modules():
             return self.out(F.tanh(self.inner(x)))
 
     chain = nn.Sequential(nn.Linear(1, 6), nn.Tanh(), nn.Linear(6, 1))
-    found = [
-        nn.bootstrap_fit(net, X, y, n_resamples=4, epochs=5, optimizer="adam", rng=0).forward(X)
+    ensembles = [
+        nn.bootstrap_fit(net, X, y, n_resamples=4, epochs=5, optimizer="adam", rng=0)
         for net in (Curve(), chain)
     ]
+    band = ensembles[0].band(X)
+    assert band.low.shape == (60,)
+    assert (band.low <= band.high).all()
+    found = [ensemble.forward(X) for ensemble in ensembles]
     assert found[0].shape == found[1].shape == (4, 60, 1)
     # First weights are drawn in the order of assignment, so the members are others.
     assert not np.allclose(*found)

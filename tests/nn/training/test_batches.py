@@ -184,7 +184,9 @@ def test_images_of_bytes_have_a_scale():
     batches = [(images[:10], y[:10]), (images[10:], y[10:])]
     streamed = nn.Sequential(*layers, rng=0).fit(batches, scale=1 / 255, **options)
     assert streamed.dtype == np.float32
-    with pytest.raises(ValueError, match="whose scale is not said: give scale=1 / 255"):
+    with pytest.raises(
+        ValueError, match="whose scale is not said: give fit and predict scale=1 / 255"
+    ):
         net.predict(images)
     with pytest.raises(ValueError, match="scale is that of bytes, and X is of float32"):
         net.predict(floats, scale=1 / 255)

@@ -106,7 +106,7 @@ def test_layers_that_do_not_fit(layers, message):
         ),
         (
             np.zeros((4, 1, 9, 9), np.uint8),
-            "X is of bytes, .* whose scale is not said: give scale=1 / 255",
+            "X is of bytes, .* whose scale is not said: give fit and predict scale=1 / 255",
         ),
         (np.full((4, 1, 9, 9), np.nan), "NaN"),
         (np.zeros((4, 1, 9, 9), complex), "complex"),
