@@ -1,4 +1,4 @@
-"""Networks of images as fastkb, PyTorch and JAX build them.
+"""Networks of images, and of rows, as fastkb, PyTorch and JAX build them.
 
 For another one, write a dataclass that has what :class:`Architecture` asks for, and name it in
 :mod:`bench.registry`. Everybody's parameters go by torch's names and, but in JAX, have torch's shapes:
@@ -15,6 +15,7 @@ dense        (outputs, inputs)               (inputs, outputs); behind images wh
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ class Architecture(Protocol):
         """The same in words, for tables."""
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of an image: channels, height, width."""
+    def shape(self) -> tuple[int, ...]:
+        """Of an image: channels, height, width; or of a row."""
 
     @property
     def classes(self) -> int:
@@ -216,6 +217,61 @@ class ResNet:
         raise ImportError("JAX has no running statistics here")
 
 
+@dataclass(frozen=True)
+class NormalizedDense:
+    """Dense layers with ReLU behind batch normalisation of each column.
+
+    After Ioffe, Szegedy (2015). No hidden layer has a bias, which normalisation would take away.
+    """
+
+    widths: tuple[int, ...]  # of the inputs, the hidden layers and the outputs
+
+    flattened: ClassVar[dict[str, tuple[int, int, int]]] = {}
+    rivals = ResNet.rivals
+    has_buffers = True
+
+    @property
+    def name(self) -> str:
+        return "-".join(["norm", *map(str, self.widths)])
+
+    @property
+    def title(self) -> str:
+        return f"{list(self.widths)} with batch normalisation"
+
+    @property
+    def classes(self) -> int:
+        return self.widths[-1]
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self.widths[0],)
+
+    @property
+    def multiply_adds(self) -> tuple[int, ...]:
+        return tuple(math.prod(pair) for pair in itertools.pairwise(self.widths))
+
+    def fastkb(self, seed: int) -> Any:
+        from fastkb import nn
+
+        return nn.Sequential(*self._layers(nn), rng=seed, dtype="float32")
+
+    def torch(self) -> Any:
+        import torch
+
+        return torch.nn.Sequential(*self._layers(torch.nn))
+
+    def _layers(self, nn: Any) -> list[Any]:
+        """Both libraries call them alike."""
+        layers: list[Any] = []
+        *hidden, (inputs, outputs) = itertools.pairwise(self.widths)
+        for before, after in hidden:
+            layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU()]
+        return [*layers, nn.Linear(inputs, outputs)]
+
+    def jax(self, parameters: Any, x: Any, channels_last: bool) -> Any:
+        raise ImportError("JAX has no running statistics here")
+
+
 def convolved(parameters: Any, place: str, x: Any, channels_last: bool) -> Any:
     """JAX's convolution with the weights and the bias of a place."""
     import jax
@@ -245,7 +301,7 @@ def largest_of_four(x: Any, channels_last: bool) -> Any:
 
 def images_for_jax(x: np.ndarray, channels_last: bool) -> np.ndarray:
     """Images in the order of axes that JAX is to take."""
-    return np.ascontiguousarray(np.moveaxis(x, -3, -1)) if channels_last else x
+    return np.ascontiguousarray(np.moveaxis(x, -3, -1)) if channels_last and x.ndim > 2 else x
 
 
 def for_jax(

@@ -69,10 +69,11 @@ def _module(given: Training | Given, parameters: Parameters, memory_format: Any)
 
 
 def _images(X: np.ndarray, memory_format: Any) -> Any:
-    """Images of one channel, too: ``contiguous`` would leave them as they are."""
+    """Images of one channel, too: ``contiguous`` would leave them as they are. Rows stay."""
     import torch
 
-    return torch.from_numpy(X).to(memory_format=memory_format)
+    tensor = torch.from_numpy(X)
+    return tensor.to(memory_format=memory_format) if X.ndim == 4 else tensor
 
 
 def torch_eager(job: Training) -> Call:

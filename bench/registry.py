@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from bench.architectures import LeNet, ResNet
+from bench.architectures import LeNet, NormalizedDense, ResNet
 from bench.band import Band
 from bench.bootstrap import Interval
 from bench.gram import Gram
@@ -119,7 +119,7 @@ STEPS = (
     Step(MIDDLE, 64, steps=30, members=128, epochs=10, rivals_offered=(JAX,)),
 )
 
-LENET = LeNet()
+LENET, NORMALIZED = LeNet(), NormalizedDense((784, 256, 256, 10))
 IMAGES = (
     ImageStep(LENET, 64, steps=40),
     ImageStep(LENET, 256, steps=20),
@@ -131,6 +131,8 @@ IMAGES = (
     ImageStep(ResNet(16, 2, 28), 64, steps=10),
     ImageStep(ResNet(32, 3, 28), 64, steps=5),
     ImageForward(ResNet(16, 2, 28), 64),
+    ImageStep(NORMALIZED, 64, steps=50),
+    ImageForward(NORMALIZED, 64),
 )
 
 PERCEPTRONS = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.bounds import Bound
 from bench.timing import interleave, median, rounds_for, timed
-from bench.work import FASTKB, Absent, Contender, Work, contenders
+from bench.work import FASTKB, Absent, Work
 
 
 @dataclass
@@ -92,31 +92,34 @@ class Row:
 
 def run(work: Work, budget: float) -> Row:
     """Measure one work, in about `budget` seconds of timed calls."""
-    present: dict[str, Contender] = {}
-    absent: dict[str, str] = {}
-    for contender in contenders(work):
-        if isinstance(contender, Absent):
-            absent[contender.name] = contender.reason
-        else:
-            present[contender.name] = contender
-
     ours: Any = None
     measured: dict[str, Measured] = {}
+    absent: dict[str, str] = {}
     estimates: dict[str, float] = {}
-    for name, contender in present.items():
-        first, result = timed(contender.call)
-        measured[name] = figures = Measured(
-            scale=contender.scale, first_call=first, part=contender.part
-        )
+    calls: dict[str, Callable[[], Any]] = {}
+    for name in (FASTKB, *work.rivals):
+        try:
+            contender = work.fastkb() if name == FASTKB else work.rival(name)
+            if isinstance(contender, Absent):
+                absent[name] = contender.reason
+                continue
+            first, result = timed(contender.call)
+            estimate = timed(contender.call)[0]
+        except Exception as error:
+            # A rival that fails is a gap of this row, and the other rows are measured.
+            if name == FASTKB:
+                raise
+            absent[name] = f"failed with {type(error).__name__}: {_first_line(error)}"
+            continue
+        figures = Measured(scale=contender.scale, first_call=first, part=contender.part)
         if name == FASTKB:
             ours = result
         else:
             figures.disagreement = work.disagreement(ours, result)
         del result
-        estimates[name] = timed(contender.call)[0]
+        measured[name], estimates[name], calls[name] = figures, estimate, contender.call
 
     rounds = rounds_for(estimates.values(), budget)
-    calls = {name: contender.call for name, contender in present.items()}
     for name, seconds in interleave(calls, estimates, rounds).items():
         measured[name].seconds = seconds
 
@@ -130,6 +133,10 @@ def run(work: Work, budget: float) -> Row:
         absent,
         find_bound=lambda ceilings: work.bound(ceilings, facts),
     )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")[:100]
 
 
 def run_all(works: Iterable[Work], say: Callable[[str], None], budget: float) -> list[Row]:

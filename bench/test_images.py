@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench import image_trainers, images, registry, trainers
-from bench.architectures import LeNet, for_jax, from_jax, images_for_jax
+from bench.architectures import LeNet, NormalizedDense, for_jax, from_jax, images_for_jax
 from bench.images import ImageForward, ImageStep, RecordedStep
 from bench.network import COMPILED, JAX, TORCH
 from bench.work import Absent
@@ -40,6 +40,8 @@ def test_names_tell_the_work_the_architecture_and_the_batch():
         "image-step-resnet16x2-28-64",
         "image-step-resnet32x3-28-64",
         "image-forward-resnet16x2-28-64",
+        "image-step-norm-784-256-256-10-64",
+        "image-forward-norm-784-256-256-10-64",
     ]
 
 
@@ -73,6 +75,16 @@ def test_everybody_computes_the_same_outputs(name):
     assert FORWARD.disagreement(ours, np.roll(theirs, 1, axis=0)) > 1.0
     assert FORWARD.disagreement(ours, np.full_like(theirs, np.nan)) == math.inf
     assert rival.scale == 1.0
+
+
+@pytest.mark.parametrize("name", [TORCH, pytest.param(COMPILED, marks=pytest.mark.slow)])
+def test_everybody_normalises_the_same(name):
+    """Dense layers with batch normalisation, their parameters and running statistics."""
+    architecture = NormalizedDense((12, 9, 9, 10))
+    step, forward = ImageStep(architecture, batch=8, steps=3), ImageForward(architecture, batch=8)
+    for work in (step, forward):
+        assert JAX not in work.rivals
+        assert work.disagreement(work.fastkb().call(), present(work, name).call()) <= 1.0
 
 
 @pytest.mark.parametrize("name", EVERYBODY)
@@ -119,7 +131,9 @@ def test_parameters_and_images_return_from_jax_as_they_were(architecture, channe
         np.testing.assert_array_equal(back[name], value)
     x = np.arange(2 * math.prod(architecture.shape)).reshape(2, *architecture.shape)
     turned = images_for_jax(x, channels_last)
-    np.testing.assert_array_equal(np.moveaxis(turned, -1, 1) if channels_last else turned, x)
+    np.testing.assert_array_equal(
+        np.moveaxis(turned, -1, 1) if channels_last and x.ndim > 2 else turned, x
+    )
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda each: each.title)

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from bench import bounds, machine, timing
+from bench import bounds, machine, timing, trainers
 from bench.run import run
 from bench.work import FASTKB, Absent, Contender
 
@@ -42,7 +42,8 @@ def test_others_use_what_is_busy_and_not_our_own():
 
 def test_a_run_times_everybody_and_reports_who_is_absent():
     class Work:
-        name, group, title, rivals = "w", "g", "t", ("right", "wrong", "missing")
+        name, group, title = "w", "g", "t"
+        rivals = "right", "wrong", "missing", "refuses", "fails"
 
         def fastkb(self):
             return Contender(FASTKB, lambda: 1.0)
@@ -50,6 +51,10 @@ def test_a_run_times_everybody_and_reports_who_is_absent():
         def rival(self, name):
             if name == "missing":
                 return Absent(name, "it is not installed")
+            if name == "refuses":
+                raise ValueError("no such processor\nand more")
+            if name == "fails":
+                return Contender(name, lambda: 1 / 0)
             return Contender(name, lambda: 1.0 if name == "right" else 2.0, scale=50.0)
 
         def disagreement(self, ours, theirs):
@@ -67,5 +72,32 @@ def test_a_run_times_everybody_and_reports_who_is_absent():
     assert row.measured["right"].median == 50 * timing.median(row.measured["right"].seconds)
     assert row.ratio("right") == row.measured["right"].median / row.fastkb
     assert row.ratio("wrong") is None
-    assert row.absent == {"missing": "it is not installed"}
+    assert row.absent == {
+        "missing": "it is not installed",
+        "refuses": "failed with ValueError: no such processor",
+        "fails": "failed with ZeroDivisionError: division by zero",
+    }
     assert row.find_bound(3.0).seconds == 3.0
+
+
+def test_a_run_does_not_go_on_without_fastkb():
+    class Work:
+        name, group, title, rivals = "w", "g", "t", ()
+
+        def fastkb(self):
+            return Contender(FASTKB, lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        run(Work(), budget=0.0)
+
+
+def test_forms_that_fail_are_passed_over():
+    def works():
+        return "works"
+
+    def fails():
+        raise RuntimeError("of this form")
+
+    assert trainers.fastest([fails, works])() == "works"
+    with pytest.raises(RuntimeError, match="of this form"):
+        trainers.fastest([fails, fails])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -64,10 +64,3 @@ class Work(Protocol):
 
     def bound(self, ceilings: Ceilings, facts: Any) -> Bound:
         """The least time that this machine needs for the work, from its measured ceilings."""
-
-
-def contenders(work: Work) -> Iterator[Contender | Absent]:
-    """Fastkb, then each rival."""
-    yield work.fastkb()
-    for name in work.rivals:
-        yield work.rival(name)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fastkb import nn
 from fastkb.nn.checks import LOSSES
-from fastkb.nn.ops.operation import Rules
-from fastkb.nn.program import step
+from fastkb.nn.ops.rules import Rules
+from fastkb.nn.program import bands, step
 from fastkb.nn.program.engine import Engine
 from fastkb.nn.program.passes import Sizes, Span
 
@@ -162,13 +162,13 @@ def test_work_grows_with_the_layers_alone(depth, monkeypatch):
         )
 
     rules = Rules(counted("forward"), counted("backward"), *[None] * (len(Rules._fields) - 2))
-    monkeypatch.setattr(step, "differentiate", counted("differentiate"))
-    monkeypatch.setattr(step, "activate_row", lambda *_: None)
+    monkeypatch.setattr(bands, "differentiate", counted("differentiate"))
+    monkeypatch.setattr(bands, "activate_row", lambda *_: None)
     sizes, span = Sizes(8, 16, 8, 8, 8, 8), Span(0, 8)
     parameters = np.zeros(engine.program.parameters)
     whole = Span(0, depth)
-    step.run_forward.py_func(rules, rows, whole, parameters, scratch.values, span, sizes)
-    step.run_backward.py_func(rules, rows, whole, parameters, scratch, span, sizes)
+    bands.run_forward.py_func(rules, rows, whole, parameters, scratch, span, sizes)
+    bands.run_backward.py_func(rules, rows, whole, parameters, scratch, span, sizes)
     assert len(rows) == depth  # a layer with its activation is one row
     assert seen["forward"] == list(range(depth))
     assert seen["differentiate"] == list(range(depth))[::-1]

@@ -1,7 +1,8 @@
 """The operations of a network: a file for each.
 
 ================ ================================================================================
-`operation.py`    what an operation is, and the chain that the interpreter takes from a table of them
+`operation.py`    what an operation is
+`rules.py`        the choice among the rules of a table of them, which the interpreter takes
 `graph.py`        values that layers make of others, from the input to the output
 `storage.py`      how tensors stand in the flat buffers
 `dense.py`        the dense layer: its class, its rules

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastkb.checks.scalars import check_number
-from fastkb.nn.ops.operation import ANY, Layer, Operation, nothing
-from fastkb.nn.program.passes import add, copy
+from fastkb.nn.ops.operation import ANY, ELEMENTS, Layer, Operation, nothing
+from fastkb.nn.program.passes import add, copy, reach
 
 
 class Activation(Layer):
@@ -184,14 +184,14 @@ class Sign(Activation):
 def forward(row, parameters, values, span, sizes):
     """The inputs."""
     source, target = row.source * sizes.capacity, row.target * sizes.capacity
-    begin, end = span.begin * row.target_stride, span.stop * row.target_stride
+    begin, end = reach(row.target_stride, span, sizes)
     copy(values[target + begin : target + end], values[source + begin : source + end])
 
 
 def backward(row, parameters, transposed, values, deltas, span, sizes):
     """The outputs' deltas."""
     source, target = row.source * sizes.capacity, row.target * sizes.capacity
-    begin, end = span.begin * row.target_stride, span.stop * row.target_stride
+    begin, end = reach(row.target_stride, span, sizes)
     mine, theirs = deltas[source + begin : source + end], deltas[target + begin : target + end]
     if row.accumulate & 1:
         add(mine, theirs)
@@ -200,5 +200,6 @@ def backward(row, parameters, transposed, values, deltas, span, sizes):
 
 
 ELEMENTWISE = Operation(
-    "elementwise", forward, backward, nothing, nothing, hands_on=True, reads=ANY, writes=ANY
-)
+    "elementwise", forward, backward, nothing, nothing, hands_on=True, reads=ANY, writes=ANY,
+    bands=ELEMENTS,
+)  # fmt: skip

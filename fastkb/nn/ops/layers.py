@@ -35,8 +35,9 @@ from fastkb.nn.ops.images.pooling_rules import LARGEST, MEAN
 from fastkb.nn.ops.normalization.batch import BatchNorm1d, BatchNorm2d
 from fastkb.nn.ops.normalization.batch_rules import BATCH_NORM, BATCH_NORM_BY_RUNNING
 from fastkb.nn.ops.normalization.layer import LAYER_NORM, LayerNorm
-from fastkb.nn.ops.operation import Join, Node, Row, rules_of
+from fastkb.nn.ops.operation import Join, Node, Row
 from fastkb.nn.ops.residual import Residual
+from fastkb.nn.ops.rules import rules_of
 from fastkb.nn.ops.tensors.functions import FUNCTION
 from fastkb.nn.ops.tensors.joins import ADD, CONCATENATE, PRODUCT, QUOTIENT
 from fastkb.nn.ops.tensors.reshape import Columns

@@ -16,18 +16,19 @@ An operation of another package is one file too: a frozen dataclass derived from
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
 from fastkb.nn.ops.storage import Storage
-from fastkb.runtime import inline
-from fastkb.runtime.jit import switch
 
 #: How a value stands in the buffers. In rows: one for each observation. In lanes: see
 #: :mod:`fastkb.tile.lanes.windows`. An operation that takes any writes what it reads.
 ROWS, LANES, ANY = "rows", "lanes", "any"
+
+#: How rules take bands.
+ELEMENTS, WINDOWS = "elements", "windows"
 
 
 #: A shape of which not all sizes are known before there are data; None: nothing is known.
@@ -100,6 +101,13 @@ class Operation(NamedTuple):
         Whether a function behind it is a row of its own, as the backward rule reads what it gives.
     draws : bool
         Whether it draws numbers in training.
+    bands : {"", "elements", "windows"}
+        Whether its rules take a band of what stands in lanes: of both what it reads and what it writes,
+        element by element; or forward of what it writes and backward of what it reads. See
+        :mod:`fastkb.nn.program.bands`.
+    takes_over : bool
+        Whether what it writes may stand in the place of one of the values that it reads, if its factor is
+        1: then the deltas are the same.
     """
 
     name: str
@@ -115,47 +123,12 @@ class Operation(NamedTuple):
     across: Across | None = None
     closed: bool = False
     draws: bool = False
-
-
-class Rules(NamedTuple):
-    """The same of a table of operations: each called with the row's code before its arguments."""
-
-    forward: Any
-    backward: Any
-    gradients: Any
-    turn: Any
-    reduce: Any
-    combine: Any
-    reduce_back: Any
-    combine_back: Any
-    settle: Any
+    bands: str = ""
+    takes_over: bool = False
 
 
 def nothing(*arguments):
     """The rule of an operation without parameters, or without anything to turn."""
-
-
-def rules_of(operations: Sequence[Operation]) -> Rules:
-    """The chains of a table, in which an operation's code is its place.
-
-    Parameters
-    ----------
-    operations : sequence of Operation
-    """
-
-    def of(operation: Operation, rule: str) -> Callable:
-        if rule not in Across._fields:
-            return getattr(operation, rule)
-        return nothing if operation.across is None else getattr(operation.across, rule)
-
-    return Rules(
-        *(
-            switch(
-                [inline(of(one, rule), references=False) for one in operations], references=False
-            )
-            for rule in Rules._fields
-        )
-    )
 
 
 class Row(NamedTuple):

@@ -4,6 +4,7 @@
 `layout.py`       a row for each operation, with its places in flat buffers
 `store.py`        where the parameters stand, whatever the size of images
 `passes.py`       what all rows have in common: the function behind an operation
+`bands.py`        rows forward and back, band by band where values stand in lanes
 `step.py`         a step of training, in parts
 `updating.py`     the optimiser's step, of blocks and of tensors
 `parts.py`        what some observations pass at a time

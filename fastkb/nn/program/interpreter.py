@@ -19,10 +19,12 @@ from fastkb.nn.ops.layers import (
     OPERATIONS,
     RULES,
 )
-from fastkb.nn.ops.operation import Operation, rules_of
-from fastkb.nn.program.passes import Sizes, Span, copy
+from fastkb.nn.ops.operation import Operation
+from fastkb.nn.ops.rules import rules_of
+from fastkb.nn.program.bands import run_forward
+from fastkb.nn.program.passes import WHOLE, Range, Sizes, Span, copy
 from fastkb.nn.program.schedule import COME, DONE, PATIENCE, PHASE, run_members
-from fastkb.nn.program.step import run_forward, types_of
+from fastkb.nn.program.step import types_of
 from fastkb.runtime import inline, jit
 from fastkb.runtime.atomics import atomic_add, atomic_load, give_way, relax
 
@@ -85,8 +87,9 @@ def _evaluate_rows(rules, parameters, layers, scratch, inputs, sizes, out, contr
         for i in range(count):
             start = (mine + i) * stride
             copy(values[start : start + inputs.shape[1]], inputs[begin + i])
-        span = Span(mine, mine + (count + sizes.unit - 1) // sizes.unit * sizes.unit)
-        run_forward(rules, layers, Span(0, len(layers)), parameters, values, span, now)
+        stop = mine + (count + sizes.unit - 1) // sizes.unit * sizes.unit
+        span = Span(mine, stop, 0, WHOLE)
+        run_forward(rules, layers, Range(0, len(layers)), parameters, scratch, span, now)
         for i in range(count):
             start = last.target * sizes.capacity + (mine + i) * last.target_stride
             copy(out[begin + i], values[start : start + last.outputs])

@@ -16,12 +16,13 @@ weights, values and deltas are zero, hence its gradients, and an optimiser leave
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.nn.ops.operation import Operation, Row
+from fastkb.nn.ops.operation import ELEMENTS, Operation, Row
 from fastkb.nn.ops.storage import BIAS, WEIGHT
 from fastkb.tile.blocking import NetworkBlocking, network_blocking
 
@@ -45,6 +46,15 @@ LAYER = np.dtype(
         ("again", _I),  # 1: its parameters are those of a row before it
         ("bounded", _I),  # 1: norms bound its gradients, see Operation.inner_products
         ("lanes", _I),  # 1: what it writes stands in lanes
+        # See fastkb.nn.program.bands. Of what it writes in lanes: elements of a line and of a band, or 0;
+        # and how many rows behind it go along. The same of what its backward rule gives.
+        ("line", _I),
+        ("band", _I),
+        ("along", _I),
+        ("back_line", _I),
+        ("back_band", _I),
+        ("back_stride", _I),
+        ("along_back", _I),
         ("inputs", _I),  # width of the first value that it reads
         ("outputs", _I),
         ("activation", _I),  # code: place in fastkb.scalar.activations.ACTIVATIONS
@@ -199,6 +209,7 @@ def make_program(
     end = values[0].stride
     parameters = transposed = room = shared = buffers = 0
     first: dict[str, int] = {}  # row of each layer's parameters
+    readers = Counter(number for row in rows for number in row.reads)
     for layer, row, accumulate in zip(layers, rows, _accumulated(rows), strict=True):
         read = [values[number] for number in row.reads]
         layer["code"] = operations.index(row.operation)
@@ -228,10 +239,14 @@ def make_program(
                 parameters += size.weights + size.biases
                 transposed += size.transposed
             room = max(room, row.operation.storage.room(layer, sizes))
-        layer["target"] = layer["kept"] = end
         layer["target_stride"] = stride
-        values.append(_Value(end, row.outputs, stride, trained))
-        end += stride
+        given = _taken_over(row, rows, readers)
+        if given:
+            layer["target"] = layer["kept"] = values[given].place
+        else:
+            layer["target"] = layer["kept"] = end
+            end += stride
+        values.append(_Value(int(layer["target"]), row.outputs, stride, trained))
         if not row.from_output and row.operation.hands_on:
             layer["kept"] = read[0].place  # what it adds up is there
         elif not row.from_output:
@@ -253,6 +268,7 @@ def make_program(
             known = layers[first[row.layer]] if places is None else places.rows[row.layer]
             for field in ("weights", "biases", "biases_end", "buffers"):
                 layer[field] = known[field]
+    _set_bands(rows, layers, sizes.width * np.dtype(dtype).itemsize)
     blocks, again = _blocks(rows, layers, sizes)
     longest = [
         block["end"] - block["begin"] + block["bias_end"] - block["bias_begin"] for block in again
@@ -278,6 +294,42 @@ def make_program(
         sizes,
         np.dtype(dtype),
     )
+
+
+# Bytes of a band of one value, at most, if one line is not more.
+_BAND = 2**16
+
+
+def _set_bands(rows: Sequence[Row], layers: np.ndarray, vector: int) -> None:
+    """Which rows go along with which, band by band; a vector has so many bytes."""
+    for k, (layer, row) in enumerate(zip(layers, rows, strict=True)):
+        if row.lanes and len(row.shape) == 3:
+            layer["line"] = row.shape[0] * row.shape[2]
+        if not row.operation.bands or row.reads[0] == 0:
+            continue
+        by_elements = row.operation.bands == ELEMENTS
+        given = layer if by_elements else layers[row.reads[0] - 1]
+        layer["back_line"], layer["back_stride"] = given["line"], given["target_stride"]
+        for name, line in (("band", layer["line"]), ("back_band", given["line"])):
+            layer[name] = line * max(1, _BAND // max(1, int(line) * vector))
+        above = layers[k - 1]
+        if by_elements and layer["band"] and _agree(layer, above, "line", "target_stride"):
+            above["along"] = 1 if above["band"] else 0
+    for k in range(len(rows) - 2, -1, -1):
+        if layers[k]["along"]:
+            layers[k]["along"] += layers[k + 1]["along"]
+    for k in range(1, len(rows)):
+        layer, below = layers[k], layers[k - 1]
+        goes_along = rows[k - 1].operation.bands == ELEMENTS and not below["across"]
+        agrees = (below["line"], below["target_stride"]) == (
+            layer["back_line"], layer["back_stride"],
+        )  # fmt: skip
+        if layer["back_band"] and goes_along and agrees:
+            layer["along_back"] = 1 + below["along_back"]
+
+
+def _agree(one: np.ndarray, other: np.ndarray, *names: str) -> bool:
+    return all(one[name] == other[name] for name in names)
 
 
 def _blocks(
@@ -312,6 +364,20 @@ def take_tensor(program: Program, index: int, name: str, buffer: np.ndarray) -> 
     row = program.made_of[index]
     shape, storage = row.shapes[name], row.operation.storage
     return storage.take(program.layers[index], name, buffer, shape, program.blocking)
+
+
+def _taken_over(row: Row, rows: Sequence[Row], readers: Mapping[int, int]) -> int:
+    """The value in whose place a row's own value stands, as nobody else reads it; 0: none.
+
+    A sum has the derivative 1 by each of its terms: the term's deltas are those of the sum. Rows whose
+    rules take bands do not look at what they gave when they go back, unless a function does.
+    """
+    if row.operation.takes_over and row.lanes and row.from_output:
+        for number, factor in zip(row.reads, row.numbers, strict=True):
+            alone = number > 0 and readers[number] == 1 and factor == 1.0
+            if alone and rows[number - 1].operation.bands and rows[number - 1].activation == 0:
+                return number
+    return 0
 
 
 def _accumulated(rows: Sequence[Row]) -> list[int]:

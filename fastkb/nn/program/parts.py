@@ -6,7 +6,8 @@ Rows that need all observations of a batch at once cut the program into parts: s
 from __future__ import annotations
 
 from fastkb.nn.ops.losses import Answers, losses_and_deltas
-from fastkb.nn.program.passes import Sizes, Span, differentiate
+from fastkb.nn.program.bands import run_backward, run_forward
+from fastkb.nn.program.passes import WHOLE, Range, Sizes, Span
 from fastkb.nn.program.step import (
     BY_WEIGHTS,
     FORWARD_ONLY,
@@ -14,8 +15,6 @@ from fastkb.nn.program.step import (
     SHARE,
     gather,
     reach_of,
-    run_backward,
-    run_forward,
 )
 from fastkb.runtime import inline
 
@@ -96,7 +95,8 @@ def observe(rules, run, member, outputs, control, task, now):
     if steps.penalty == BY_WEIGHTS:
         chosen = scratch.picked[:count]
     units = (count + now.unit - 1) // now.unit
-    span = Span(units * task // tasks * now.unit, units * (task + 1) // tasks * now.unit)
+    begin, end = units * task // tasks * now.unit, units * (task + 1) // tasks * now.unit
+    span = Span(begin, end, 0, WHOLE)
     part, across = control[PART], run.rows.across
     cuts = len(across) if run.hyper.code != LOSS_ONLY else 0
     if part <= cuts:
@@ -106,12 +106,8 @@ def observe(rules, run, member, outputs, control, task, now):
             stride = layers[0].source_stride
             mine = chosen[span.begin : min(span.stop, count)]
             gather(data.inputs, mine, scratch.values[span.begin * stride :], stride)
-        run_forward(rules, layers, Span(begin, end), parameters, scratch.values, span, now)
-        if part < cuts:
-            row = layers[across[part]]
-            rules.reduce(row.code, row, scratch.values, scratch.deltas, span, now)
-            return
-        if steps.loss < 0:
+        run_forward(rules, layers, Range(begin, end), parameters, scratch, span, now)
+        if part < cuts or steps.loss < 0:
             return
         answers = Answers(data.targets, data.labels, data.weights[member], chosen)
         losses_and_deltas(steps.loss, outputs, answers, scratch.current[SHARE], span, scratch)
@@ -120,12 +116,7 @@ def observe(rules, run, member, outputs, control, task, now):
     # Back to the row before which all observations are needed again, or to the first one.
     top = len(layers) if part == cuts else across[2 * cuts - part] + 1
     bottom = across[2 * cuts - 1 - part] + 1 if part < 2 * cuts else 0
-    run_backward(rules, layers, Span(bottom, top), parameters, scratch, span, now)
-    if part < 2 * cuts:
-        row = layers[bottom - 1]
-        if row.differentiated:
-            differentiate(row, scratch.values, scratch.deltas, span, now)
-            rules.reduce_back(row.code, row, scratch.values, scratch.deltas, span, now)
+    run_backward(rules, layers, Range(bottom, top), parameters, scratch, span, now)
     if is_large(parameters, now):
         before, after = reach_of(layers, scratch.values, scratch.deltas, span, now)
         scratch.reach[2 * task], scratch.reach[2 * task + 1] = before, after

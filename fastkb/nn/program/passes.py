@@ -24,11 +24,37 @@ class Sizes(NamedTuple):
     step: int = 0  # updates of the member before this batch
 
 
-class Span(NamedTuple):
-    """Some observations of a batch: whole units, of which the last may reach beyond the batch."""
+class Range(NamedTuple):
+    """Whole numbers from `begin` to `stop`, which is not among them."""
 
     begin: int
     stop: int
+
+
+# An end beyond all elements of a value.
+WHOLE = 2**62
+
+
+class Span(NamedTuple):
+    """Some observations of a batch: whole units, of which the last may reach beyond the batch.
+
+    A *band* is a part of what each of them has in lanes: some elements of one vector of observations. See
+    :mod:`fastkb.nn.program.bands`.
+    """
+
+    begin: int
+    stop: int
+    first: int = 0  # of the elements
+    last: int = WHOLE  # one past the last of them
+
+
+@inline(references=False)
+def reach(stride, span, sizes):
+    """Where a span's elements stand in a value: the first, and one past the last."""
+    begin = span.begin * stride
+    if span.first == 0 and span.last >= stride:
+        return begin, span.stop * stride
+    return begin + span.first * sizes.width, begin + span.last * sizes.width
 
 
 @inline(references=False)
@@ -36,7 +62,7 @@ def activate_row(row, values, span, sizes):
     """A row's function, of what its rule has left at `kept`."""
     kept, target = row.kept * sizes.capacity, row.target * sizes.capacity
     stride = row.target_stride
-    begin, end = span.begin * stride, span.stop * stride
+    begin, end = reach(stride, span, sizes)
     if row.apart:
         copy(values[target + begin : target + end], values[kept + begin : kept + end])
     if row.activation != 0:
@@ -104,8 +130,10 @@ def clear_beyond(row, buffer, place, stride, span, sizes):
 def differentiate(row, values, deltas, span, sizes):
     """Turn derivatives with respect to a layer's outputs into those before its activation."""
     if row.activation != 0:
-        stride = row.target_stride
-        at = row.target * sizes.capacity + span.begin * stride
-        end = row.target * sizes.capacity + span.stop * stride
-        of = (row.target if row.from_output else row.kept) * sizes.capacity + span.begin * stride
-        times_derivative(row.activation, deltas[at:end], values[of : of + end - at], row.parameter)
+        begin, end = reach(row.target_stride, span, sizes)
+        target = row.target * sizes.capacity
+        of = (row.target if row.from_output else row.kept) * sizes.capacity
+        times_derivative(
+            row.activation, deltas[target + begin : target + end], values[of + begin : of + end],
+            row.parameter,
+        )  # fmt: skip

@@ -23,7 +23,7 @@ from fastkb.nn.optim.updates import (
     squared_norm,
 )
 from fastkb.nn.program.layout import BLOCK, LAYER, Program, Rows
-from fastkb.nn.program.passes import Sizes, activate_row, add, clear, copy, differentiate
+from fastkb.nn.program.passes import Sizes, add, clear, copy
 from fastkb.runtime import inline
 from fastkb.runtime.memory import zeros
 
@@ -193,31 +193,6 @@ def gather(inputs, chosen, values, stride):
     """The batch's rows, behind each other as the first layer reads them."""
     for i in range(len(chosen)):
         copy(values[i * stride : i * stride + inputs.shape[1]], inputs[chosen[i]])
-
-
-@inline(references=False)
-def run_forward(rules, layers, part, parameters, values, span, sizes):
-    """Some rows' values of some observations."""
-    for k in range(part.begin, part.stop):
-        rules.forward(layers[k].code, layers[k], parameters, values, span, sizes)
-        activate_row(layers[k], values, span, sizes)
-
-
-@inline(references=False)
-def run_backward(rules, layers, part, parameters, scratch, span, sizes):
-    """The deltas of what some rows read, for some observations, from the last row to the first.
-
-    Of a row that needs all observations at once the derivative of its function was taken before.
-    """
-    for back in range(part.stop - part.begin):
-        row = layers[part.stop - 1 - back]
-        if row.differentiated and not row.across:
-            differentiate(row, scratch.values, scratch.deltas, span, sizes)
-        if row.wanted:
-            rules.backward(
-                row.code, row, parameters, scratch.transposed, scratch.values, scratch.deltas, span,
-                sizes,
-            )  # fmt: skip
 
 
 @inline(references=False)

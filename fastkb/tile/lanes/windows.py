@@ -129,7 +129,7 @@ def together(rest):
 
 
 @inline(references=False)
-def convolve(weights, source, target, vertical, horizontal, span):
+def convolve(weights, source, target, vertical, horizontal, span, lines):
     """Sums over windows of `source`, for the channels of `target` and some observations.
 
     Parameters
@@ -139,6 +139,8 @@ def convolve(weights, source, target, vertical, horizontal, span):
     vertical, horizontal : Axis
     span : Span
         Observations: a whole number of vectors.
+    lines : Range
+        Rows of the target.
     """
     width = simd.width(source.data)
     begin, end = inner(horizontal, source.columns, target.columns)
@@ -149,7 +151,7 @@ def convolve(weights, source, target, vertical, horizontal, span):
     panel = vertical.kernel * horizontal.kernel * source.used * h
     row = source.columns * source.channels * width
     for group in range(span.begin // width, span.stop // width):
-        for y in range(target.rows):
+        for y in range(lines.begin, lines.stop):
             down = taps_of(vertical, y, source.rows)
             from_row = (group * source.rows + down.place) * row + source.start
             to_row = (group * target.rows + y) * target.columns * target.channels * width

@@ -1,53 +1,42 @@
-"""The chain of a table of operations: each row runs the rule that its code names."""
+"""What a layer says of itself where its class says nothing more."""
 
-from typing import NamedTuple
-
-import numpy as np
 import pytest
 
-from fastkb.nn.ops.operation import Operation, nothing, rules_of
-from fastkb.runtime import jit
+from fastkb import nn
+from fastkb.nn.ops.activation import ELEMENTWISE
+from fastkb.nn.ops.operation import CLASSES, Layer, Node, shown
 
 
-class Row(NamedTuple):
-    code: int
-
-
-def _first(row, parameters, values, span, sizes):
-    values[0] += 1.0
-
-
-def _second(row, parameters, values, span, sizes):
-    values[1] += 10.0
-
-
-def _second_backward(row, parameters, transposed, values, deltas, span, sizes):
-    deltas[0] += 100.0
-
-
-RULES = rules_of(
-    [
-        Operation("first", _first, nothing, nothing, nothing),
-        Operation("second", _second, _second_backward, nothing, nothing),
-    ]
-)
-forward, backward, gradients_of, turn = RULES[:4]
-
-
-@jit(cache=False, references=False)
-def _run(row, values, deltas):
-    forward(row.code, row, values, values, 0, 0)
-    backward(row.code, row, values, values, values, deltas, 0, 0)
-    gradients_of(row.code, row, 0, values, values, deltas, values, values, 0)
-    turn(row.code, row, 0, values, values, 0)
+class Narrow(Layer):
+    described = False
+    operation = ELEMENTWISE
+    widths = 3, 2
 
 
 @pytest.mark.parametrize(
-    ("code", "values", "delta"),
-    [(0, [1.0, 0.0], 0.0), (1, [0.0, 10.0], 100.0), (7, [0.0, 0.0], 0.0)],
+    ("shape", "words"), [((5,), "(5,)"), ((3, None, 4), "(3, ?, 4)"), ((None,), "(?,)")]
 )
-def test_a_row_runs_the_rules_of_its_code(code, values, delta):
-    found, deltas = np.zeros(2), np.zeros(1)
-    _run(Row(code), found, deltas)
-    assert found.tolist() == values
-    assert deltas.tolist() == [delta]
+def test_shapes_in_words(shape, words):
+    assert shown(shape) == words
+
+
+def test_a_layer_of_rows_takes_its_width():
+    layer = Narrow()
+    assert layer.shape_of((3,)) == layer.shape_of(None) == layer.shape_of((None,)) == (2,)
+    assert (layer.takes, layer.smallest) == ((3,), (3,))
+    with pytest.raises(ValueError, match="takes 3 inputs, and gets 4"):
+        layer.shape_of((4,))
+    with pytest.raises(ValueError, match=r"images \(3, 4, 4\): put Flatten\(\) between"):
+        layer.shape_of((3, 4, 4))
+
+
+def test_a_layer_is_one_row_of_its_operation():
+    (row,) = Narrow().rows(7, (3,), 9)
+    assert (row.operation, row.reads, row.outputs, row.shapes) == (ELEMENTWISE, (7,), 2, {})
+    node = Narrow().record(Node(None, (), (3,)), "a")
+    assert (node.shape, node.name) == ((2,), "a")
+
+
+def test_classes_are_known_by_name_if_files_can_describe_them():
+    assert CLASSES["Linear"] is nn.Linear
+    assert not any(found is Narrow for found in CLASSES.values())

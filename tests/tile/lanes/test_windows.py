@@ -30,7 +30,7 @@ from tests.tile.lanes.arrays import from_lanes, from_panels, to_lanes, to_panels
 
 @jit(cache=False, references=False)
 def _convolve(weights, source, target, vertical, horizontal, n):
-    convolve(weights, source, target, vertical, horizontal, Span(0, n))
+    convolve(weights, source, target, vertical, horizontal, Span(0, n), Span(0, target.rows))
 
 
 @jit(cache=False, references=False)

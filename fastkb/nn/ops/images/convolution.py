@@ -42,9 +42,9 @@ from fastkb.nn.ops.images.taps import (
     TURNED_HEIGHT,
     Taps,
 )
-from fastkb.nn.ops.operation import LANES, Layer, Operation, Row, Shape
+from fastkb.nn.ops.operation import LANES, WINDOWS, Layer, Operation, Row, Shape
 from fastkb.nn.ops.storage import BIAS, WEIGHT
-from fastkb.nn.program.passes import Span
+from fastkb.nn.program.passes import Range
 from fastkb.runtime import inline
 from fastkb.tile.lanes.window_kernel import FROM_BASE, FROM_THERE, FROM_ZERO
 from fastkb.tile.lanes.windows import Axis, Image, Weights, convolve, correlate
@@ -298,6 +298,13 @@ def _elements(outputs, inputs, height, row):
     return (outputs + height - 1) // height * height * inputs * taps
 
 
+@inline(references=False)
+def _lines(image, span):
+    """Those of a band."""
+    line = image.columns * image.channels
+    return Range(span.first // line, min(span.last // line, image.rows))
+
+
 def forward(row, parameters, values, span, sizes):
     """The windows' sums."""
     vertical, horizontal = _axes(row)
@@ -308,7 +315,7 @@ def forward(row, parameters, values, span, sizes):
         start = row.weights + group * _elements(target.used, source.used, height, row)
         first = FROM_BASE if row.has_biases else FROM_ZERO
         weights = Weights(parameters, start, height, first, row.biases + group * target.used)
-        convolve(weights, source, target, vertical, horizontal, span)
+        convolve(weights, source, target, vertical, horizontal, span, _lines(target, span))
 
 
 def backward(row, parameters, transposed, values, deltas, span, sizes):
@@ -321,7 +328,10 @@ def backward(row, parameters, transposed, values, deltas, span, sizes):
         start = row.transposed + group * _elements(source.used, target.used, height, row)
         first = FROM_THERE if row.accumulate & 1 else FROM_ZERO
         weights = Weights(transposed, start, height, first, 0)
-        convolve(weights, target, source, _reversed(vertical), _reversed(horizontal), span)
+        convolve(
+            weights, target, source, _reversed(vertical), _reversed(horizontal), span,
+            _lines(source, span),
+        )  # fmt: skip
 
 
 def gradients_of(row, block, gradients, values, deltas, ones, room, sizes):
@@ -336,8 +346,8 @@ def gradients_of(row, block, gradients, values, deltas, ones, room, sizes):
         deltas, target.start + panel * height * width, target.rows, target.columns, target.channels, used
     )  # fmt: skip
     vertical, horizontal = _axes(row)
-    span = Span(0, (sizes.observations + width - 1) // width * width)
-    taps = Span(block.input, block.input_stop)
+    span = Range(0, (sizes.observations + width - 1) // width * width)
+    taps = Range(block.input, block.input_stop)
     correlate(room, height, mine, source, vertical, horizontal, span, taps)
     for k in range(0, block.end - block.begin, height):
         for i in range(height):
@@ -381,5 +391,5 @@ def turn(row, block, parameters, transposed, sizes):
 
 CONVOLUTION = Operation(
     "convolution", forward, backward, gradients_of, turn, Taps(), inner_products=True, reads=LANES,
-    writes=LANES,
+    writes=LANES, bands=WINDOWS,
 )  # fmt: skip

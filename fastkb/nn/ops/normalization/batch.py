@@ -10,7 +10,7 @@ import numpy as np
 
 from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.nn.ops.images.sizes import image_shape
-from fastkb.nn.ops.normalization.batch_rules import BATCH_NORM, BATCH_NORM_BY_RUNNING, SHARED
+from fastkb.nn.ops.normalization.batch_rules import BATCH_NORM, BATCH_NORM_BY_RUNNING, KEPT, SHARED
 from fastkb.nn.ops.operation import Layer, Row, Shape, shown
 from fastkb.nn.ops.storage import BIAS, WEIGHT
 
@@ -71,7 +71,7 @@ class _BatchNorm(Layer):
                 numbers=(self.eps, momentum),
                 window=(self.num_features, size // self.num_features),
                 buffers=self.buffers(),
-                kept=2 * self.num_features,
+                kept=KEPT * self.num_features,
                 shared=SHARED * self.num_features,
                 work=size,
             )

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 
-from fastkb.nn.ops.operation import LANES, Across, Operation, nothing
+from fastkb.nn.ops.operation import ELEMENTS, LANES, Across, Operation, nothing
 from fastkb.nn.optim.updates import scale
-from fastkb.nn.program.passes import Span, clear
+from fastkb.nn.program.passes import WHOLE, Span, clear
 from fastkb.runtime import inline
 from fastkb.tile.lanes.loops import (
     denormalize_channels,
@@ -35,6 +35,8 @@ EPS, MOMENTUM = 0, 1
     CENTER, SCALE, SHIFT, TOTAL, PRODUCT, UNBIASED, INVERSE, BY_WEIGHT, BY_BIAS
 ) = range(9)  # fmt: skip
 SHARED = 9
+# Vectors of each channel at `row.extra`: means and squares of the observations, and those of a band.
+KEPT = 4
 
 
 @inline(references=False)
@@ -44,17 +46,46 @@ def _shared(row, sizes, what):
 
 def reduce(row, values, deltas, span, sizes):
     """Lane by lane: the mean over positions, and the sum of squared distances to it."""
-    channels, positions = row.window[CHANNELS], row.window[POSITIONS]
+    channels = row.window[CHANNELS]
+    before, positions = _positions(row, span)
     size = channels * sizes.width
     for begin in range(span.begin, span.stop, sizes.width):
-        x = row.source * sizes.capacity + begin * row.source_stride
-        at = row.extra * sizes.capacity + begin * 2 * channels
+        x = row.source * sizes.capacity + begin * row.source_stride + before * size
+        all_bands = row.extra * sizes.capacity + begin * KEPT * channels
+        at = all_bands + (2 * size if before > 0 else 0)
         clear(values[at : at + 2 * size])
         sum_channels(values, (x,), values, (x,), values, (0,), values, (at,), (positions, channels))
         scale(values[at : at + size], 1.0 / positions)
         square_channels(
             values, (x,), values, (x,), values, (0,), values, (at, at + size), (positions, channels)
         )
+        if before > 0:
+            _merge(
+                values[all_bands : all_bands + size], values[all_bands + size : all_bands + 2 * size],
+                values[at : at + size], values[at + size : at + 2 * size], before, positions,
+            )  # fmt: skip
+
+
+@inline(references=False)
+def _merge(means, squares, more_means, more_squares, count, more):
+    """Means and sums of squared distances of two sets of numbers: the first's become those of both.
+
+    Chan, Golub, LeVeque (1983), The American Statistician 37(3).
+    """
+    share = means.dtype.type(more / (count + more))
+    weight = means.dtype.type(count * (more / (count + more)))
+    for k in range(len(means)):
+        distance = more_means[k] - means[k]
+        means[k] += share * distance
+        squares[k] += more_squares[k] + weight * distance * distance
+
+
+@inline(references=False)
+def _positions(row, span):
+    """Of a band: positions before it, and its own."""
+    channels = row.window[CHANNELS]
+    first = span.first // channels
+    return first, min(span.last // channels, row.window[POSITIONS]) - first
 
 
 def combine(row, parameters, values, deltas, sizes):
@@ -65,10 +96,10 @@ def combine(row, parameters, values, deltas, sizes):
     for c in range(channels):
         mean, squares = 0.0, 0.0
         for n in range(sizes.observations):
-            mean += values[first + (n // width * 2 * channels + c) * width + n % width]
+            mean += values[first + (n // width * KEPT * channels + c) * width + n % width]
         mean /= sizes.observations
         for n in range(sizes.observations):
-            at = first + (n // width * 2 * channels + c) * width + n % width
+            at = first + (n // width * KEPT * channels + c) * width + n % width
             distance = values[at] - mean
             squares += values[at + channels * width] + positions * distance * distance
         inverse = 1.0 / math.sqrt(squares / count + row.numbers[EPS])
@@ -102,9 +133,9 @@ def by_running(row, parameters, values, span, sizes):
 def _by_running(row, parameters, values, span, sizes):
     # Each thread has its own, where the statistics of its observations would be.
     channels = row.window[CHANNELS]
-    center = row.extra * sizes.capacity + span.begin * 2 * channels
+    center = row.extra * sizes.capacity + span.begin * KEPT * channels
     statistics = center, center + channels, center + 2 * channels
-    for c in range(channels):
+    for c in range(channels if span.first == 0 else 0):
         weight = parameters[row.weights + c] if row.has_weights else 1.0
         inverse = 1.0 / math.sqrt(parameters[row.buffers + channels + c] + row.numbers[EPS])
         values[center + c] = parameters[row.buffers + c]
@@ -117,13 +148,14 @@ def _by_running(row, parameters, values, span, sizes):
 @inline(references=False)
 def _normalize(row, statistics, values, span, sizes):
     """(x - center) · scale + shift, channel by channel."""
+    channels = row.window[CHANNELS]
+    before, positions = _positions(row, span)
     for begin in range(span.begin, span.stop, sizes.width):
-        x = row.source * sizes.capacity + begin * row.source_stride
-        y = row.kept * sizes.capacity + begin * row.target_stride
+        at = begin * row.target_stride + before * channels * sizes.width
+        x, y = row.source * sizes.capacity + at, row.kept * sizes.capacity + at
         normalize_channels(
-            values, (x,), values, (x,), values, statistics, values, (y,),
-            (row.window[POSITIONS], row.window[CHANNELS]),
-        )  # fmt: skip
+            values, (x,), values, (x,), values, statistics, values, (y,), (positions, channels)
+        )
 
 
 def reduce_back(row, values, deltas, span, sizes):
@@ -133,13 +165,15 @@ def reduce_back(row, values, deltas, span, sizes):
 
 @inline(references=False)
 def _reduce_back(row, center, values, deltas, span, sizes):
-    channels, positions = row.window[CHANNELS], row.window[POSITIONS]
+    channels = row.window[CHANNELS]
+    before, positions = _positions(row, span)
     size = channels * sizes.width
     for begin in range(span.begin, span.stop, sizes.width):
-        x = row.source * sizes.capacity + begin * row.source_stride
-        d = row.target * sizes.capacity + begin * row.target_stride
-        at = row.extra * sizes.capacity + begin * 2 * channels
-        clear(deltas[at : at + 2 * size])
+        first = begin * row.target_stride + before * size
+        x, d = row.source * sizes.capacity + first, row.target * sizes.capacity + first
+        at = row.extra * sizes.capacity + begin * KEPT * channels
+        if before == 0:
+            clear(deltas[at : at + 2 * size])
         multiply_channels(
             deltas, (d,), values, (x,), values, (center,), deltas, (at, at + size),
             (positions, channels),
@@ -153,7 +187,7 @@ def _sums_back(row, c, deltas, sizes):
     first = row.extra * sizes.capacity
     total, product = 0.0, 0.0
     for n in range(sizes.observations):
-        at = first + (n // width * 2 * channels + c) * width + n % width
+        at = first + (n // width * KEPT * channels + c) * width + n % width
         total += deltas[at]
         product += deltas[at + channels * width]
     return total, product
@@ -173,12 +207,13 @@ def combine_back(row, parameters, values, deltas, sizes):
 
 def backward(row, parameters, transposed, values, deltas, span, sizes):
     """The deltas of what it takes."""
-    channels, positions, width = row.window[CHANNELS], row.window[POSITIONS], sizes.width
+    channels, width = row.window[CHANNELS], sizes.width
+    before, positions = _positions(row, span)
     center, scale = _shared(row, sizes, CENTER), _shared(row, sizes, SCALE)
     total, product = _shared(row, sizes, TOTAL), _shared(row, sizes, PRODUCT)
     for begin in range(span.begin, span.stop, width):
-        x = row.source * sizes.capacity + begin * row.source_stride
-        d = row.target * sizes.capacity + begin * row.target_stride
+        first = begin * row.target_stride + before * channels * width
+        x, d = row.source * sizes.capacity + first, row.target * sizes.capacity + first
         if row.accumulate & 1:
             denormalize_more_channels(
                 deltas, (d, x), values, (x,), values, (center, scale, total, product), deltas, (x,),
@@ -220,17 +255,19 @@ def settle(row, parameters, values, sizes):
 
 BATCH_NORM = Operation(
     "batch normalisation", forward, backward, gradients_of, nothing, reads=LANES, writes=LANES,
+    bands=ELEMENTS,
     across=Across(reduce, combine, reduce_back, combine_back, settle),
 )  # fmt: skip
 
 
 def backward_running(row, parameters, transposed, values, deltas, span, sizes):
     """The deltas of what it takes, where the running statistics serve: scaled alone."""
-    channels, positions, width = row.window[CHANNELS], row.window[POSITIONS], sizes.width
-    by = row.extra * sizes.capacity + span.begin * 2 * channels + channels
+    channels, width = row.window[CHANNELS], sizes.width
+    before, positions = _positions(row, span)
+    by = row.extra * sizes.capacity + span.begin * KEPT * channels + channels
     for begin in range(span.begin, span.stop, width):
-        x = row.source * sizes.capacity + begin * row.source_stride
-        d = row.target * sizes.capacity + begin * row.target_stride
+        first = begin * row.target_stride + before * channels * width
+        x, d = row.source * sizes.capacity + first, row.target * sizes.capacity + first
         for k in range(positions * channels):
             factor = values[by + k % channels]
             for lane in range(width):
@@ -245,7 +282,7 @@ def gradients_by_running(row, block, gradients, values, deltas, ones, room, size
     channels = row.window[CHANNELS]
     center = row.extra * sizes.capacity  # as the first of the observations' spans has left it
     units = (sizes.observations + sizes.width - 1) // sizes.width
-    _reduce_back(row, center, values, deltas, Span(0, units * sizes.width), sizes)
+    _reduce_back(row, center, values, deltas, Span(0, units * sizes.width, 0, WHOLE), sizes)
     for c in range(channels):
         total, product = _sums_back(row, c, deltas, sizes)
         gradients[block.begin + c] = product * values[center + 3 * channels + c]
@@ -254,5 +291,5 @@ def gradients_by_running(row, block, gradients, values, deltas, ones, room, size
 
 BATCH_NORM_BY_RUNNING = Operation(
     "batch normalisation by running statistics", by_running, backward_running, gradients_by_running,
-    nothing, reads=LANES, writes=LANES,
+    nothing, reads=LANES, writes=LANES, bands=ELEMENTS,
 )  # fmt: skip

@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastkb.nn.ops.operation import ANY, Join, Operation, Row, nothing, shown
+from fastkb.nn.ops.operation import ANY, ELEMENTS, Join, Operation, Row, nothing, shown
 from fastkb.nn.ops.tensors.shapes import check_axes, runs, together
-from fastkb.nn.program.passes import add, clear, clear_beyond, copy
+from fastkb.nn.program.passes import add, clear, clear_beyond, copy, reach
 from fastkb.runtime import inline
 
 
@@ -134,7 +134,7 @@ def blocks(shape: tuple[int, ...], axis: int) -> tuple[int, int, int, int]:
 
 def forward(row, parameters, values, span, sizes):
     """The sum."""
-    begin, end = span.begin * row.target_stride, span.stop * row.target_stride
+    begin, end = reach(row.target_stride, span, sizes)
     source, other = row.source * sizes.capacity, row.other * sizes.capacity
     target = row.kept * sizes.capacity
     _combine(
@@ -154,13 +154,13 @@ def _combine(target, one, other, numbers):
 
 def backward(row, parameters, transposed, values, deltas, span, sizes):
     """The sum's deltas times the factors."""
-    begin, end = span.begin * row.target_stride, span.stop * row.target_stride
+    begin, end = reach(row.target_stride, span, sizes)
     target = row.target * sizes.capacity
     theirs = deltas[target + begin : target + end]
     for j in range(2):
         place = (row.source if j == 0 else row.other) * sizes.capacity
         into = deltas[place + begin : place + end]
-        if row.wanted >> j & 1:
+        if row.wanted >> j & 1 and place != target:  # else the sum has taken the term's place
             if row.accumulate >> j & 1:
                 _add_multiple(into, theirs, row.numbers[j])
             else:
@@ -181,7 +181,10 @@ def _add_multiple(target, source, factor):
         target[k] += factor * source[k]
 
 
-ADD = Operation("add", forward, backward, nothing, nothing, reads=ANY, writes=ANY)
+ADD = Operation(
+    "add", forward, backward, nothing, nothing, reads=ANY, writes=ANY, bands=ELEMENTS,
+    takes_over=True,
+)  # fmt: skip
 
 
 # --- products -----------------------------------------------------------------------------------
