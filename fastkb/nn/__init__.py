@@ -13,7 +13,8 @@ Optimisers: :class:`SGD`, :class:`Adagrad`, :class:`RMSprop`, :class:`Adam`, :cl
 `recording/`      :class:`Module`, :class:`Tensor`: what Python code computes, recorded
 `functional.py`   functions of tensors
 `ensemble.py`     :class:`Ensemble` and :func:`bootstrap_fit`
-`loading.py`      :func:`load`; `files.py` has the formats, `description.py` their text
+`loading.py`      :func:`load`, :func:`save`; `files.py` has what is saved of networks,
+                  `description.py` its text, `containers.py` the formats
 `earlier.py`      what version 0.1.0 pickled
 `utils.py`        derivatives that are too long, before a step
 `checks.py`       layers, losses, and how networks are trained; `observations.py`: their data
@@ -30,7 +31,7 @@ Begin with `network.py`, then `program/engine.py`.
 from fastkb.nn import utils
 from fastkb.nn.base import Network
 from fastkb.nn.ensemble import Ensemble, bootstrap_fit
-from fastkb.nn.loading import load
+from fastkb.nn.loading import load, save
 from fastkb.nn.network import Sequential
 from fastkb.nn.ops.layers import (
     ELU,
@@ -73,6 +74,7 @@ from fastkb.nn.recording.criteria import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    HuberLoss,
     L1Loss,
     MSELoss,
     NLLLoss,
@@ -106,6 +108,7 @@ __all__ = [
     "Embedding",
     "Ensemble",
     "Flatten",
+    "HuberLoss",
     "Identity",
     "InverseScaling",
     "L1Loss",
@@ -138,5 +141,6 @@ __all__ = [
     "bootstrap_fit",
     "load",
     "no_grad",
+    "save",
     "utils",
 ]

@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastkb.checks.choices import check_choice
 from fastkb.checks.requests import check_rng
 from fastkb.checks.scalars import check_number, check_progress, check_whole
-from fastkb.nn.checks import (
-    LOSSES,
-    check_trainable,
-    check_training,
-)
+from fastkb.nn.checks import check_trainable, check_training
 from fastkb.nn.observations import (
     Observations,
     check_batches,
     check_inputs,
     check_observations,
     check_validation,
+    loss_of,
 )
 from fastkb.nn.optim.optimizers import SGD, find_optimizer
 from fastkb.nn.program.engine import Engine
@@ -118,10 +114,11 @@ class Network(Stored):
         X: Any,
         y: Any,
         *,
-        loss: str = "squared_error",
+        loss: Any = "squared_error",
         sample_weight: Any = None,
         l2: float = 0.0,
         seed: int = 0,
+        scale: float | None = None,
     ) -> tuple[float, dict[str, np.ndarray]]:
         r"""The loss of all observations and its gradients, by backpropagation.
 
@@ -133,14 +130,19 @@ class Network(Stored):
         y : array_like
             Targets of shape (n, out_features), or (n,) for one output; for ``"cross_entropy"`` labels
             from 0 to out_features - 1 of shape (n,).
-        loss : {"squared_error", "half_squared_error", "binary_cross_entropy", "cross_entropy"}
-            The mean over observations, and for all but the last over outputs, of (f - y)², half of that,
-            or the negative logarithm of the likelihood, of which f are the logits.
+        loss : str or criterion, default "squared_error"
+            "squared_error", "half_squared_error", "binary_cross_entropy" or "cross_entropy": the mean
+            over observations, and for all but the last over outputs, of (f - y)², half of that, or the
+            negative logarithm of the likelihood, of which f are the logits. Or an object such as
+            :class:`SmoothL1Loss` or :class:`CrossEntropyLoss`, with all its options, whose `reduction` is
+            "mean".
         sample_weight : array_like of shape (n,), optional
         l2 : float, default 0.0
             Penalty of the weights; intercepts have none.
         seed : int, default 0
             Of the masks of :class:`Dropout`.
+        scale : float, optional
+            What images of bytes are multiplied by, such as 1 / 255; they become float32 then.
 
         Returns
         -------
@@ -153,13 +155,13 @@ class Network(Stored):
         TypeError, ValueError
             For data that do not fit the network or the loss.
         """
-        check_choice("loss", loss, LOSSES)
+        named = loss_of(loss, y)
         l2 = check_number("l2", l2, 0.0)
         seed = check_whole("seed", seed, 0, 2**63 - 1)
         check_trainable(self._graph)
-        data = check_observations(X, y, sample_weight, self._graph, loss, self._dtype)
+        data = check_observations(X, y, sample_weight, self._graph, loss, self._dtype, scale)
         engine, state, _ = self._ready_for(data.inputs)
-        value, gradients = engine.loss_and_gradients(state.parameters[0], data, loss, l2, seed)
+        value, gradients = engine.loss_and_gradients(state.parameters[0], data, named, l2, seed)
         return value, engine.take(gradients)
 
     def fit(
@@ -185,13 +187,10 @@ class Network(Stored):
 
         Parameters
         ----------
-        X, y, sample_weight, l2
+        X, y, loss, sample_weight, l2
             As for :meth:`loss_and_gradients`. Without y, X is an iterable of pairs (X, y), each of which
             is the observations of a step, in the order in which they come: for data that no memory holds,
             or that change from epoch to epoch. An iterator, which ends once, serves one epoch.
-        loss : str or loss
-            As for :meth:`loss_and_gradients`, or :class:`MSELoss`, :class:`BCEWithLogitsLoss` or
-            :class:`CrossEntropyLoss`, this also with weights of classes and `ignore_index`.
         optimizer : optimizer or str, default SGD(lr=0.01)
             One of :mod:`fastkb.nn`'s, or its name. Called again with an equal one, its state and its
             schedule go on; with another, they begin anew.
@@ -245,10 +244,10 @@ class Network(Stored):
                 raise ValueError("sample_weight is for arrays X and y, and y is None")
             batches = Batches(X, preparation, settings.epochs)
             data: Observations | Batches = batches
-            first, name = batches.first, batches.loss
+            first, named = batches.first, batches.loss
             settings = settings._replace(batch_size=len(first.inputs))
         else:
-            name = preparation.name(y)
+            named = preparation.named(y)
             data = first = preparation.observations(X, y, sample_weight)
             settings = settings.for_rows(len(first.inputs))
             check_batches(self._graph, first.inputs, settings.batch_size)
@@ -257,7 +256,7 @@ class Network(Stored):
             self._key = key_from_rng(rng)
         engine, state, key = self._ready_for(first.inputs)
         pace = Pace(engine.work(settings.batch_size))
-        job = Fit(engine, chosen, name, l2, *settings, progress, pace)
+        job = Fit(engine, chosen, named, l2, *settings, progress, pace)
         self._version += 1
         self._state = fit(self, job, data, validation, state, self._progress, key)
         return self

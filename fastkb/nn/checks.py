@@ -13,6 +13,7 @@ from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_flag, check_number, check_whole
 from fastkb.checks.values import real_values
 from fastkb.nn.ops.graph import Network, input_shape, leaves, output_shape
+from fastkb.nn.ops.losses import OF_CLASSES, OF_TWO
 from fastkb.nn.ops.operation import Layer
 
 LOSSES = ("squared_error", "binary_cross_entropy", "cross_entropy", "half_squared_error")
@@ -115,6 +116,7 @@ class FitParams(NamedTuple):
     l2: Any = 0.0
     shuffle: Any = True
     sample_weight: Any = None
+    scale: Any = None
 
 
 def check_fit_params(fit_params: Mapping[str, Any] | None) -> FitParams:
@@ -147,24 +149,25 @@ def check_network_scheme(scheme: Any, loss: str, sample_weight: Any) -> None:
 
 def check_network_labels(y: np.ndarray, loss: str, outputs: int) -> None:
     """Targets that are right or wrong, for the out-of-bag error."""
-    if loss == "binary_cross_entropy" and (
-        outputs > 1 or y.ndim > 1 or not np.isin(y, (0, 1)).all()
-    ):
+    if loss in OF_TWO and (outputs > 1 or y.ndim > 1 or not np.isin(y, (0, 1)).all()):
         raise ValueError(
             "out_of_bag=True with binary_cross_entropy needs one output, and y of shape (n,) of 0 and 1, "
             f"got {outputs} outputs and y of shape {y.shape}"
+        )
+    if loss in OF_CLASSES and y.ndim > 1:
+        raise ValueError(
+            f"out_of_bag=True with cross_entropy needs labels of shape (n,), got y of shape {y.shape}"
         )
 
 
 def check_fit(
     layers: Network, params: FitParams, patience: Any = None, callbacks: Any = ()
-) -> tuple[str, float, Settings]:
-    """The loss, the penalty and the settings of a training, all but its optimiser and its data."""
-    loss = check_choice("loss", params.loss, LOSSES)
+) -> tuple[float, Settings]:
+    """The penalty and the settings of a training, all but its loss, its optimiser and its data."""
     l2 = check_number("l2", params.l2, 0.0)
     check_trainable(layers)
     settings = check_training(params.epochs, params.batch_size, params.shuffle, patience, callbacks)
-    return loss, l2, settings
+    return l2, settings
 
 
 def check_trainable(layers: Network) -> None:

@@ -15,6 +15,7 @@ from fastkb.nn.checks import FitParams, check_member
 from fastkb.nn.earlier import tensors_of
 from fastkb.nn.network import Sequential
 from fastkb.nn.observations import check_inputs
+from fastkb.nn.ops.losses import OF_CLASSES
 from fastkb.nn.program.store import Store
 from fastkb.nn.training.members import Members
 from fastkb.random.streams import key_from_rng
@@ -39,6 +40,7 @@ class Ensemble:
     parameters : ndarray of shape (n_resamples, n_parameters)
         One row for each member.
     loss : str
+        Its name in compiled code.
     history : ndarray of shape (epochs, n_resamples)
         The members' mean losses in each epoch.
     seconds : float
@@ -95,35 +97,39 @@ class Ensemble:
         """One member's parameters, as :meth:`Sequential.state_dict` gives them."""
         return self._store.take(self._parameters[check_member(member, len(self))])
 
-    def forward(self, X: Any) -> np.ndarray:
+    def forward(self, X: Any, *, scale: float | None = None) -> np.ndarray:
         """Every member's outputs.
 
         Parameters
         ----------
         X : array_like of shape (n, in_features)
+        scale : float, optional
+            What images of bytes are multiplied by.
 
         Returns
         -------
         ndarray of shape (n_resamples, n, out_features)
         """
-        inputs = check_inputs(X, self.network._graph, self._store.dtype)
+        inputs = check_inputs(X, self.network._graph, self._store.dtype, scale=scale)
         engine, _, _ = self.network._ready_for(inputs)
         outputs = [engine.forward(member, inputs) for member in self._parameters]
         return np.reshape(outputs, (len(self), len(inputs), *engine.output_shape))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, *, scale: float | None = None) -> np.ndarray:
         """The mean of the members' responses: probabilities, where the loss is a cross-entropy.
 
         Parameters
         ----------
         X : array_like of shape (n, in_features)
+        scale : float, optional
+            What images of bytes are multiplied by.
 
         Returns
         -------
         ndarray of shape (n, out_features)
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            return respond(self.forward(X), self.loss).mean(axis=0)
+            return respond(self.forward(X, scale=scale), self.loss).mean(axis=0)
 
     def band(self, X_eval: Any, *, confidence_level: float = 0.9) -> Any:
         """Pointwise confidence band of the response.
@@ -160,12 +166,14 @@ def _put_by_name(store: Store, named: dict[str, np.ndarray], parameters: np.ndar
 
 
 def respond(outputs: np.ndarray, loss: str) -> np.ndarray:
-    """Probabilities from the logits of a cross-entropy; other outputs as they are."""
+    """Probabilities from what a cross-entropy is of; other outputs as they are."""
     from scipy.special import expit, softmax
 
-    if loss == "binary_cross_entropy":
+    if loss in ("binary_cross_entropy", "weighted_binary_cross_entropy"):
         return expit(outputs)
-    if loss != "cross_entropy":
+    if loss == "log_cross_entropy":
+        return np.exp(outputs)
+    if loss not in OF_CLASSES:
         return outputs
     with np.errstate(over="ignore", invalid="ignore"):  # of logits that are as large as can be
         return softmax(outputs, axis=-1)
@@ -174,14 +182,14 @@ def respond(outputs: np.ndarray, loss: str) -> np.ndarray:
 def curves(outputs: np.ndarray, loss: str) -> np.ndarray:
     """What a band is of: the responses, without the last axis where one column says all."""
     responses = respond(outputs, loss)
-    one = responses.shape[-1] == 1 or (loss == "cross_entropy" and responses.shape[-1] == 2)
+    one = responses.shape[-1] == 1 or (loss in OF_CLASSES and responses.shape[-1] == 2)
     return responses[..., -1] if one else responses
 
 
 def classes(network: Sequential, loss: str) -> np.ndarray | None:
     """The labels that outputs stand for, if there are labels and their number is known."""
     outputs = network.out_features
-    return np.arange(outputs) if loss == "cross_entropy" and outputs is not None else None
+    return np.arange(outputs) if loss in OF_CLASSES and outputs is not None else None
 
 
 def bootstrap_fit(
@@ -200,6 +208,7 @@ def bootstrap_fit(
     rng: Any = None,
     executor: Any = None,
     progress: ProgressLike = False,
+    scale: float | None = None,
 ) -> Ensemble:
     r"""Train many networks, each on a bootstrap resample, with first weights and orders of its own.
 
@@ -210,7 +219,7 @@ def bootstrap_fit(
     ----------
     network : Sequential
         The architecture; it is not changed.
-    X, y, loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight
+    X, y, loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight, scale
         As for :meth:`Sequential.fit`; the weights are multiplied by the counts.
     n_resamples : int, default 100
         Members.
@@ -264,7 +273,7 @@ def bootstrap_fit(
     check_executor(executor)
     n_resamples = check_n_resamples(n_resamples)
     key = key_from_rng(check_rng(rng))
-    params = FitParams(loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight)
+    params = FitParams(loss, optimizer, epochs, batch_size, l2, shuffle, sample_weight, scale)
     members = Members(network, X, y, params, key)
     start = time.perf_counter()
     # Allocated before any training, since the members may not fit into the memory.

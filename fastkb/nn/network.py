@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -133,11 +133,12 @@ class Sequential(Listed):
             X = module(X)
         return X
 
-    def _described(self) -> Sequence[Any]:
-        return self.layers
+    def _described(self) -> Layers:
+        composite = any(isinstance(layer, Composite) for layer in self.layers)
+        return Composite(self) if composite else self.layers
 
     def _restore(self, saved: Saved) -> None:
         if "layers" not in vars(self):
             super().__init__()
-            self.layers = tuple(saved.layers)
+            self.layers = tuple(cast("Sequence[Any]", saved.layers))
         super()._restore(saved)

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.checks.choices import check_choice
 from fastkb.checks.numbers import check_unmasked
 from fastkb.checks.scalars import check_number
 from fastkb.checks.values import check_dense, real_array, real_values
+from fastkb.nn.checks import LOSSES
 from fastkb.nn.ops.graph import (
     Network,
     check_batch,
@@ -19,13 +21,15 @@ from fastkb.nn.ops.graph import (
     leaves,
     output_shape,
 )
+from fastkb.nn.ops.losses import OF_LABELS, OF_TWO, WITH_WEIGHTS, NamedLoss
 
 
 class Observations(NamedTuple):
     """Checked data of a network, C-contiguous and of its element type."""
 
     inputs: np.ndarray  # shape: (n, inputs)
-    targets: np.ndarray  # shape: (n, outputs), or (0, outputs) where labels serve
+    # shape: (n, outputs), twice as many columns for losses WITH_WEIGHTS; (0, outputs) where labels serve
+    targets: np.ndarray
     labels: np.ndarray  # shape: (n,), int64, or (0,)
     weights: np.ndarray  # shape: (n,), or (0,): all one
 
@@ -114,16 +118,25 @@ def _is_clean(X: Any, dtype: np.dtype, axes: int) -> bool:
         return X.size > 0 and X.flags.c_contiguous and bool(np.isfinite(X.sum()))
 
 
+def loss_of(loss: Any, y: Any) -> NamedLoss:
+    """A loss as compiled code knows it; criteria such as CrossEntropyLoss say what they are."""
+    of_criterion = getattr(loss, "known", None)
+    if of_criterion is None or isinstance(loss, type):
+        return NamedLoss(check_choice("loss", loss, LOSSES))
+    found: NamedLoss = of_criterion(y)
+    return found
+
+
 class Told(NamedTuple):
     """What a loss is told of observations."""
 
-    loss: Any
     y: Any
     sample_weight: Any
+    outputs: int  # of the network
 
-    def known(self) -> Told:
-        """The same of a loss that compiled code has by a name; criteria such as CrossEntropyLoss are."""
-        told = getattr(self.loss, "told", None)
+    def by(self, loss: Any) -> Told:
+        """The same as compiled code is told it."""
+        told = getattr(loss, "told", None)
         return self if told is None else told(self)
 
 
@@ -132,7 +145,7 @@ def check_observations(
     y: Any,
     sample_weight: Any,
     layers: Network,
-    loss: str,
+    loss: Any,
     dtype: np.dtype | None,
     scale: float | None = None,
 ) -> Observations:
@@ -144,19 +157,26 @@ def check_observations(
     sample_weight : array_like or None
     layers : sequence of Layer, or Layer
         Of the network.
-    loss : str
+    loss : str or criterion
     dtype : numpy.dtype or None
         As for :func:`check_inputs`.
     scale : float, optional
         Likewise.
     """
+    named = loss_of(loss, y).name
     inputs = check_inputs(X, layers, dtype, scale=scale)
-    n, outputs = len(inputs), math.prod(known_shape(layers, inputs.shape[1:]))
-    targets, labels = check_answers(y, (n, outputs), loss, inputs.dtype)
+    n, outputs = len(inputs), outputs_for(layers, inputs)
+    told = Told(y, sample_weight, outputs).by(loss)
+    targets, labels = check_answers(told.y, (n, outputs), named, inputs.dtype)
     weights = np.zeros(0, inputs.dtype)
-    if sample_weight is not None:
-        weights = check_weights(sample_weight, n, inputs.dtype)
+    if told.sample_weight is not None:
+        weights = check_weights(told.sample_weight, n, inputs.dtype)
     return Observations(inputs, targets, labels, weights)
+
+
+def outputs_for(layers: Network, inputs: np.ndarray) -> int:
+    """How many outputs a network has for each of these inputs."""
+    return math.prod(known_shape(layers, inputs.shape[1:]))
 
 
 def check_answers(
@@ -166,14 +186,16 @@ def check_answers(
     n, outputs = shape
     labels = np.zeros(0, np.int64)
     targets = np.zeros((0, outputs), dtype)
-    if loss == "cross_entropy":
+    if loss in OF_LABELS:
         labels = _check_labels(y, n, outputs)
     else:
-        targets = _check_targets(y, n, outputs, dtype)
-        if loss == "binary_cross_entropy" and ((targets < 0) | (targets > 1)).any():
+        columns = 2 * outputs if loss in WITH_WEIGHTS else outputs
+        targets = _check_targets(y, n, columns, dtype)
+        answers = targets[:, :outputs]
+        if loss in OF_TWO and ((answers < 0) | (answers > 1)).any():
             raise ValueError(
                 "y must be from 0 to 1 for binary_cross_entropy, got values from "
-                f"{targets.min():g} to {targets.max():g}"
+                f"{answers.min():g} to {answers.max():g}"
             )
     return targets, labels
 
@@ -202,7 +224,8 @@ def _check_labels(y: Any, n: int, outputs: int) -> np.ndarray:
     return np.ascontiguousarray(labels, np.int64)
 
 
-def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
+def columns_of(y: Any, outputs: int, dtype: np.dtype) -> np.ndarray:
+    """Targets with a column for each output."""
     targets = real_array("y", y, dtype)
     if targets.ndim == 1 and outputs == 1:
         targets = targets[:, None]
@@ -211,6 +234,11 @@ def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
             f"y must have shape (n, {outputs}), as the network has {outputs} outputs, got "
             f"{targets.shape}"
         )
+    return targets
+
+
+def _check_targets(y: Any, n: int, outputs: int, dtype: np.dtype) -> np.ndarray:
+    targets = columns_of(y, outputs, dtype)
     _check_length("y", len(targets), n)
     if not np.isfinite(targets).all():
         raise ValueError(f"y has NaN or infinity, or numbers that are too large for {dtype}")
@@ -240,8 +268,7 @@ def check_validation(
         raise TypeError(f"validation_data must be a pair (X, y), got {validation_data!r}")
     X, y = validation_data
     try:
-        told = Told(loss, y, None).known()
-        return check_observations(X, told.y, None, layers, told.loss, dtype, scale)
+        return check_observations(X, y, None, layers, loss, dtype, scale)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from fastkb.checks.requests import check_rng
 from fastkb.nn.checks import as_parameter, check_dtype, check_state
-from fastkb.nn.files import Saved, parameter_shapes, put_arrays, take_arrays, write
+from fastkb.nn.files import Saved, parameter_shapes, put_arrays, read, take_arrays, write
 from fastkb.nn.ops.graph import Network as Layers
 from fastkb.nn.ops.graph import input_shape
 from fastkb.nn.ops.normalization.batch import BATCHES
@@ -25,8 +25,9 @@ from fastkb.random.streams import key_from_rng
 class Stored:
     """Base of networks: their parameters, and how far they are trained."""
 
-    # How often the parameters were changed, and what those to come begin with, if there were some before.
-    _version = 0
+    # How often the parameters were changed, and how often it was called; what parameters to come begin
+    # with, if there were some before.
+    _version = _calls = 0
     _carried: Mapping[str, np.ndarray] = {}
 
     def _begin(self, rng: Any, dtype: Any) -> None:
@@ -115,7 +116,10 @@ class Stored:
         self._version += 1
 
     def save(self, path: Any) -> None:
-        """Write the network to a file, from which :func:`fastkb.nn.load` makes one that trains on.
+        """Write the network to a file, from which it trains on.
+
+        :func:`fastkb.nn.load` makes a :class:`Sequential` of such a file. A network whose forward is
+        Python is made by its class, and :meth:`load` takes the file into it.
 
         Parameters
         ----------
@@ -132,8 +136,9 @@ class Stored:
 
         Notes
         -----
-        The file holds what :meth:`fit` resumes from, but for its arguments and data. Names with a slash
-        are those of the optimiser's state. So PyTorch takes parameters of a ``.safetensors`` file by ::
+        The file holds what :meth:`fit` resumes from, but for its arguments and data. An optimiser of a
+        loop is not in it: :func:`fastkb.nn.save` writes state dicts of both. Names with a slash are
+        those of the state of fit's optimiser. So PyTorch takes parameters of a ``.safetensors`` by ::
 
             module.load_state_dict({k: v for k, v in load_file(path).items() if "/" not in k})
 
@@ -150,21 +155,71 @@ class Stored:
         """
         write(path, self._saved(self._described()))
 
-    def _saved(self, layers: Sequence[Any] = ()) -> Saved:
+    def load(self, path: Any) -> None:
+        """Take over what :meth:`save` wrote: the same outputs, trained on to the same bits.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Of a network with the same names and shapes of parameters. The file need not be trusted:
+            nothing in it is executed.
+
+        Raises
+        ------
+        ValueError
+            If parameters are missing, unknown or of other shapes, if the file is damaged, or of another
+            kind. Nothing is changed then.
+        OSError, ImportError
+            If it cannot be read, or safetensors is missing.
+
+        Notes
+        -----
+        The network's element type is the file's afterwards, and so are its seeds and its history.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from fastkb import nn
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.fc = nn.Linear(3, 1)
+        ...
+        ...     def forward(self, x):
+        ...         return self.fc(x).tanh()
+        >>> X = np.linspace(-1.0, 1.0, 30).reshape(10, 3)
+        >>> net, other = Net(), Net()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.fit(X, X[:, 0], epochs=2).save(os.path.join(folder, "net.npz"))
+        ...     other.load(os.path.join(folder, "net.npz"))
+        >>> bool((net.predict(X) == other.predict(X)).all()), net.history == other.history
+        (True, True)
+        """
+        saved = read(path, self._graph)
+        version = self._version
+        self._forget()
+        self._carried = {}
+        self._restore(saved)
+        self._version, self._calls = version + 1, saved.calls
+
+    def _forget(self) -> None:
+        """Give up the parameters, and what depends on them."""
+
+    def _saved(self, layers: Layers = ()) -> Saved:
         """A copy of all that there is, in no buffer of this machine."""
         arrays = {}
         if self._store is not None and self._state is not None:
             arrays = take_arrays(self._store, self._state, self._progress.optimizer)
         history = {name: copy(values) for name, values in self.history.items()}
         progress = replace(self._progress, losses=list(self._progress.losses))
-        return Saved(layers, self._dtype, self._first, self._key, history, progress, arrays)
-
-    def _described(self) -> Sequence[Any]:
-        """The layers, for a file."""
-        raise TypeError(
-            f"the forward of {type(self).__name__} is Python, which no file describes: pickle it, or "
-            "save its state_dict(), as by numpy.savez(path, **net.state_dict())"
+        return Saved(
+            layers, self._dtype, self._first, self._key, history, progress, arrays, self._calls
         )
+
+    def _described(self) -> Layers:
+        """The layers, for a file: those that describe themselves one by one."""
+        return self._graph
 
     def _restore(self, saved: Saved) -> None:
         self._dtype = saved.dtype

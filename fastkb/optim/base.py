@@ -67,8 +67,8 @@ class Optimizer:
     True
     """
 
-    #: torch's names of the two states, of which the first may be the momentum's and missing.
-    _names: ClassVar[tuple[str | None, str | None]] = (None, None)
+    #: torch's names of the three states. The first may be the momentum's, and this and the third missing.
+    _names: ClassVar[tuple[str | None, str | None, str | None]] = (None, None, None)
     #: Whether steps are counted in what is saved.
     _counted = True
     #: Whether the rule tells tensors apart.
@@ -211,10 +211,10 @@ class Optimizer:
             if l2 != 0.0 or factor != 1.0 or hyper.code == LAMB:
                 # The rule changes them, and they are the user's.
                 copied = trained.copied_gradients() if copied is None else copied
-            first, second = trained.moments(self._uses_first(own), self._names[1] is not None)
+            used = self._uses_first(own), self._names[1] is not None, self._uses_third(own)
             update_spans(
                 parameters, Spans(run.ends, l2, factor), gradients if copied is None else copied,
-                first, second, hyper,
+                trained.moments(used), hyper,
             )  # fmt: skip
             run.steps = self._after(own, steps)
             if steps == 0 and len(runs) > 1:
@@ -235,6 +235,10 @@ class Optimizer:
     def _uses_first(self, values: SimpleNamespace) -> bool:
         """Whether there is a first state."""
         return self._names[0] is not None
+
+    def _uses_third(self, values: SimpleNamespace) -> bool:
+        """Whether there is a third state."""
+        return False
 
     def _after(self, values: SimpleNamespace, steps: int) -> int:
         """The number of steps after another one, as far as the rule cares."""
@@ -261,8 +265,11 @@ class Optimizer:
             "param_groups": the groups, with places of parameters in "params".
         """
         state, groups, begin = {}, [], 0
+        thirds = [self._uses_third(SimpleNamespace(**group)) for group in self.param_groups]
         for place, (trained, parameter) in enumerate(self._places()):
             steps, arrays = trained.kept(parameter._name)
+            if not thirds[trained.groups[parameter._name]]:
+                arrays = *arrays[:2], None
             entry: dict[str, Any] = {"step": steps} if self._counted else {}
             for name, array in zip(self._names, arrays, strict=True):
                 if name is not None and array is not None:
@@ -291,7 +298,12 @@ class Optimizer:
         """
         sizes = [len(group["params"]) for group in self.param_groups]
         places = self._places()
-        wanted = Entry(self._names, self._counted, [parameter.shape for _, parameter in places])
+        wanted = Entry(
+            self._names,
+            self._counted,
+            [parameter.shape for _, parameter in places],
+            lambda group: self._uses_third(SimpleNamespace(**group)),
+        )
         groups, kept = read_state(state_dict, wanted, sizes, tuple(self.defaults))
         for trained in self._trained:
             trained.check_whole()

@@ -25,6 +25,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "initial_accumulator_value": _at_least_zero,
     "alpha": check_kept,
     "maximize": check_flag,
+    "amsgrad": check_flag,
+    "centered": check_flag,
 }
 
 

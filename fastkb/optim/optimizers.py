@@ -7,11 +7,11 @@ Adam, Adagrad and RMSprop is added to the derivatives, that of AdamW and LAMB sh
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from fastkb.nn.optim.updates import Hyper, Rule
 from fastkb.optim.base import Optimizer
-from fastkb.optim.saving import MOMENTUM
+from fastkb.optim.saving import CENTRE, MOMENTUM
 
 
 class SGD(Optimizer):
@@ -44,7 +44,7 @@ class SGD(Optimizer):
     0.9
     """
 
-    _names = (MOMENTUM, None)
+    _names = (MOMENTUM, None, None)
     _counted = False
 
     def __init__(
@@ -97,6 +97,8 @@ class Adam(Optimizer):
         ε, at least 0.
     weight_decay : float, default 0
         λ, at least 0: λ·θ is added to g.
+    amsgrad : bool, default False
+        Whether the largest v so far serves in place of v.
     maximize : bool, default False
         Whether steps go up.
 
@@ -108,12 +110,14 @@ class Adam(Optimizer):
     (0.9, 0.999)
     """
 
-    _names = ("exp_avg", "exp_avg_sq")
+    _names: ClassVar[tuple[str | None, str | None, str | None]] = (
+        "exp_avg", "exp_avg_sq", "max_exp_avg_sq",
+    )  # fmt: skip
     _rule = Rule.ADAM
 
     def __init__(
         self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0, *, maximize: bool = False,
+        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
             params,
@@ -122,6 +126,7 @@ class Adam(Optimizer):
                 "betas": betas,
                 "eps": eps,
                 "weight_decay": weight_decay,
+                "amsgrad": amsgrad,
                 "maximize": maximize,
             },
         )
@@ -129,10 +134,15 @@ class Adam(Optimizer):
     def _hyper(self, values: SimpleNamespace, step: int) -> Hyper:
         beta1, beta2 = values.betas
         decay = values.weight_decay if self._decoupled else 0.0
+        rule = Rule.AMSGRAD if self._uses_third(values) else self._rule
         return Hyper(
-            int(self._rule), values.lr, 0.0, 0, beta1, beta2, values.eps, decay,
+            int(rule), values.lr, 0.0, 0, beta1, beta2, values.eps, decay,
             1.0 - beta1**step, 1.0 - beta2**step,
         )  # fmt: skip
+
+    def _uses_third(self, values: SimpleNamespace) -> bool:
+        # LAMB has none, nor have pickles from before there was one.
+        return getattr(values, "amsgrad", False)
 
 
 class AdamW(Adam):
@@ -140,7 +150,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    params, lr, betas, eps, maximize
+    params, lr, betas, eps, amsgrad, maximize
         As for :class:`Adam`.
     weight_decay : float, default 1e-2
         λ, at least 0, of all parameters of a group.
@@ -160,9 +170,10 @@ class AdamW(Adam):
 
     def __init__(
         self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 1e-2, *, maximize: bool = False,
+        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False, *,
+        maximize: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, maximize=maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
 
 class LAMB(AdamW):
@@ -188,6 +199,7 @@ class LAMB(AdamW):
     1e-06
     """
 
+    _names = ("exp_avg", "exp_avg_sq", None)
     _rule = Rule.LAMB
     _apart = True
 
@@ -195,7 +207,17 @@ class LAMB(AdamW):
         self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-6, weight_decay: float = 0.01, *, maximize: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(params, lr, betas, eps, weight_decay, maximize=maximize)
+        Optimizer.__init__(
+            self,
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+            },
+        )
 
 
 class Adagrad(Optimizer):
@@ -228,7 +250,7 @@ class Adagrad(Optimizer):
     0.01
     """
 
-    _names = (None, "sum")
+    _names = (None, "sum", None)
 
     def __init__(
         self, params: Any, lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,
@@ -270,6 +292,8 @@ class RMSprop(Optimizer):
         λ, at least 0: λ·θ is added to g.
     momentum : float, default 0
         μ, at least 0.
+    centered : bool, default False
+        Whether v is that of g around its running mean: v − a², with a ← α·a + (1 − α)·g.
     maximize : bool, default False
         Whether steps go up.
 
@@ -281,11 +305,12 @@ class RMSprop(Optimizer):
     0.99
     """
 
-    _names = (MOMENTUM, "square_avg")
+    _names = (MOMENTUM, "square_avg", CENTRE)
 
     def __init__(
         self, params: Any, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
-        weight_decay: float = 0, momentum: float = 0, *, maximize: bool = False,
+        weight_decay: float = 0, momentum: float = 0, centered: bool = False, *,
+        maximize: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
             params,
@@ -294,15 +319,18 @@ class RMSprop(Optimizer):
                 "momentum": momentum,
                 "alpha": alpha,
                 "eps": eps,
+                "centered": centered,
                 "weight_decay": weight_decay,
                 "maximize": maximize,
             },
         )
 
     def _hyper(self, values: SimpleNamespace, step: int) -> Hyper:
-        return Hyper(
-            int(Rule.RMSPROP), values.lr, values.momentum, beta2=values.alpha, eps=values.eps
-        )
+        rule = Rule.CENTERED if self._uses_third(values) else Rule.RMSPROP
+        return Hyper(int(rule), values.lr, values.momentum, beta2=values.alpha, eps=values.eps)
 
     def _uses_first(self, values: SimpleNamespace) -> bool:
         return values.momentum != 0.0
+
+    def _uses_third(self, values: SimpleNamespace) -> bool:
+        return getattr(values, "centered", False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +14,17 @@ from fastkb.optim.trained import Kept
 
 #: torch's name of a state that there is only with momentum.
 MOMENTUM = "momentum_buffer"
+#: torch's name of a state that is no square.
+CENTRE = "grad_avg"
 
 
 class Entry(NamedTuple):
     """What an optimiser keeps of its tensors."""
 
-    names: tuple[str | None, str | None]  # of the two states
+    names: tuple[str | None, str | None, str | None]  # of the three states
     counted: bool  # whether there is "step"
     shapes: Sequence[tuple[int, ...]]  # of the tensors
+    uses_third: Callable[[Mapping[str, Any]], bool]  # of a group's numbers
 
 
 def read_state(
@@ -51,7 +54,7 @@ def read_state(
         raise ValueError(
             f"state_dict must have {len(sizes)} parameter groups, as the optimiser, got {len(saved)}"
         )
-    groups, keys = [], []
+    groups, keys, thirds = [], [], []
     for place, (group, size) in enumerate(zip(saved, sizes, strict=True)):
         known = group.get("params") if isinstance(group, Mapping) else None
         if not isinstance(known, Sequence) or len(known) != size:
@@ -61,6 +64,7 @@ def read_state(
             )
         groups.append(_numbers(group, place, numbers))
         keys += list(known)
+        thirds += [wanted.uses_third(groups[-1])] * size
     if len(set(keys)) < len(keys):
         raise ValueError(f"places of parameters in state_dict must be all different, got {keys}")
     places = {key: place for place, key in enumerate(keys)}
@@ -68,7 +72,7 @@ def read_state(
     for key, entry in state_dict["state"].items():
         if key not in places:
             raise ValueError(f"state_dict has a state of parameter {key!r}, which is in no group")
-        kept[places[key]] = _kept(key, entry, wanted, wanted.shapes[places[key]])
+        kept[places[key]] = _kept(key, entry, wanted, places[key], thirds[places[key]])
     return groups, kept
 
 
@@ -80,13 +84,13 @@ def _numbers(group: Mapping[str, Any], place: int, numbers: Sequence[str]) -> di
     return {**copy.deepcopy(rest), **check_values({name: group[name] for name in numbers})}
 
 
-def _kept(key: Any, entry: Any, wanted: Entry, shape: tuple[int, ...]) -> Kept:
-    called = f"the state of parameter {key!r} in state_dict"
+def _kept(key: Any, entry: Any, wanted: Entry, place: int, third: bool) -> Kept:
+    called, shape = f"the state of parameter {key!r} in state_dict", wanted.shapes[place]
     if not isinstance(entry, Mapping):
         raise TypeError(f"{called} must be a dict, got {type(entry).__name__}")
     # torch writes None for a momentum that there is not.
     found = {name: value for name, value in entry.items() if value is not None}
-    names = [name for name in wanted.names if name is not None]
+    names = [name for name in wanted.names[: 3 if third else 2] if name is not None]
     unknown = sorted(set(found) - {*names, *(["step"] if wanted.counted else [])}, key=str)
     if unknown:
         raise ValueError(f"{called} has {unknown[0]!r}, which this optimiser has no use for")
@@ -98,7 +102,7 @@ def _kept(key: Any, entry: Any, wanted: Entry, shape: tuple[int, ...]) -> Kept:
                 f"'step' of {called} must be a whole number, got {found.get('step')!r}"
             )
         steps = counted
-    first, second = (
+    first, second, last = (
         None if name not in found else _array(f"{name!r} of {called}", found[name], shape)
         for name in wanted.names
     )
@@ -106,11 +110,13 @@ def _kept(key: Any, entry: Any, wanted: Entry, shape: tuple[int, ...]) -> Kept:
     if missing and steps:
         raise ValueError(f"{called} must have {missing[0]!r}")
     # A square may have overflowed where its root did not.
-    if (second is not None and not (second >= 0).all()) or (
-        first is not None and not np.isfinite(first).all()
+    squares = [second] if wanted.names[2] == CENTRE else [second, last]
+    others = [first, last] if wanted.names[2] == CENTRE else [first]
+    if not all(each is None or (each >= 0).all() for each in squares) or not all(
+        each is None or np.isfinite(each).all() for each in others
     ):
         raise ValueError(f"{called} must be finite numbers, and squares not below 0")
-    return Kept(steps, (first, second))
+    return Kept(steps, (first, second, last))
 
 
 def _array(called: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:

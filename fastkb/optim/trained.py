@@ -33,7 +33,7 @@ class Kept(NamedTuple):
     """An optimiser's state of one tensor."""
 
     steps: int
-    moments: tuple[np.ndarray | None, np.ndarray | None]
+    moments: tuple[np.ndarray | None, ...]
 
 
 class Trained:
@@ -163,12 +163,12 @@ class Trained:
         np.copyto(self._work, gradients)
         return self._work
 
-    def moments(self, first: bool, second: bool) -> list[np.ndarray]:
-        """The two states in flat buffers, of which one that is not used yet may have no element."""
-        for place, used in enumerate((first, second)):
-            if used and not len(self._moments[place]):
+    def moments(self, used: tuple[bool, bool, bool]) -> tuple[np.ndarray, ...]:
+        """The three states in flat buffers, of which one that is not used yet may have no element."""
+        for place, wanted in enumerate(used):
+            if wanted and not len(self._moments[place]):
                 self._moments[place] = self._blank(place)
-        return self._moments
+        return tuple(self._moments)
 
     # --- derivatives ----------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Trained:
     def _move(self, store: Store) -> None:
         """Go on with a network that has been put together anew; its tensors are known by their names."""
         before, self._store = self._store, store
-        moments, self._moments = self._moments, [np.zeros(0, store.dtype)] * 2
+        moments, self._moments = self._moments, [np.zeros(0, store.dtype)] * 3
         shapes = store.shapes()
         self._there = frozenset(n for n, shape in self._shapes.items() if shapes.get(n) == shape)
         self._steps = {name: n for name, n in self._steps.items() if name in self._there}
@@ -215,10 +215,10 @@ class Trained:
         self._settle()
         steps = self._steps.get(name, 0)
         if self._store is None or not steps:
-            return Kept(0, (None, None))
+            return Kept(0, (None, None, None))
         store = self._store
-        first, second = (store.take_one(name, a) if len(a) else None for a in self._moments)
-        return Kept(steps, (first, second))
+        found = (store.take_one(name, a) if len(a) else None for a in self._moments)
+        return Kept(steps, tuple(found))
 
     def restore(self, kept: Mapping[str, Kept]) -> None:
         """Have the state of tensors by their names; of others there is none."""
@@ -234,5 +234,5 @@ class Trained:
         for name in self._steps:
             for place, array in enumerate(kept[name].moments):
                 if array is not None:
-                    self.moments(place == 0, place == 1)
+                    self.moments((place == 0, place == 1, place == 2))
                     store.put(name, array, self._moments[place])

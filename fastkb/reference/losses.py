@@ -44,6 +44,34 @@ def smooth_l1_loss(z, y, beta=1.0):
     return _mean(losses, np.where(near, (z - y) / beta, np.sign(z - y)))
 
 
+def huber_loss(z, y, delta=1.0):
+    """The mean of (z - y)² / 2 where |z - y| < delta, else delta (|z - y| - delta / 2); Huber's."""
+    if delta <= 0:
+        raise ValueError(f"delta is above 0, not {delta}")
+    value, derivatives = smooth_l1_loss(z, y, delta)
+    return delta * value, delta * derivatives
+
+
+def binary_cross_entropy(p, y, weight=None):
+    """The mean of -weight (y log p + (1 - y) log(1 - p)), of probabilities p.
+
+    Logarithms are -100 at least, and the derivatives weight (p - y) / (p (1 - p)) have denominators of
+    1e-12 at least, as PyTorch's.
+
+    Parameters
+    ----------
+    p, y : arrays of one shape
+        From 0 to 1.
+    weight : array that broadcasts against p, or None for 1
+    """
+    p, y = _outputs_and_targets(p, y)
+    weight = np.asarray(1 if weight is None else weight, p.dtype)
+    with np.errstate(divide="ignore"):  # of probabilities that are 0
+        right, wrong = np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)
+    slopes = (p - y) / np.maximum(p * (1 - p), 1e-12)
+    return _mean(-weight * (y * right + (1 - y) * wrong), weight * slopes)
+
+
 def binary_cross_entropy_with_logits(z, y, weight=None, pos_weight=None):
     """The mean of -weight (pos_weight y log σ(z) + (1 - y) log(1 - σ(z))), σ the sigmoid function.
 

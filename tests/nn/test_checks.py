@@ -473,21 +473,23 @@ def test_parameters_of_fits():
     assert defaults._asdict() == {name: parameters[name].default for name in defaults._fields}
     assert validation.check_fit_params({"l2": 3, "epochs": 4}) == defaults._replace(l2=3, epochs=4)
     with pytest.raises(
-        ValueError, match=r"^fit_params has the unknown 'epoch': a network's are loss, .* sample_weight; "
+        ValueError, match=r"^fit_params has the unknown 'epoch': a network's are loss, .* scale; "
         r"did you mean 'epochs'\?$",
     ):  # fmt: skip
         validation.check_fit_params({"epoch": 3})
-    with pytest.raises(ValueError, match=r"unknown 3: a network's are loss, .*sample_weight$"):
+    with pytest.raises(
+        ValueError, match=r"unknown 3: a network's are loss, .*sample_weight, scale$"
+    ):
         validation.check_fit_params({3: 3})
 
 
 def test_fits():
     layers = network().layers
     params = validation.FitParams(l2=1, epochs=np.int64(3), shuffle=np.True_)
-    loss, l2, settings = validation.check_fit(layers, params, 4, print)
-    assert (loss, l2) == ("squared_error", 1.0)
+    l2, settings = validation.check_fit(layers, params, 4, print)
+    assert l2 == 1.0
     assert settings == (3, 32, True, 4, (print,))
-    for wrong in ({"loss": "mse"}, {"l2": -1.0}, {"epochs": 0}, {"batch_size": 0}):
+    for wrong in ({"l2": -1.0}, {"epochs": 0}, {"batch_size": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             validation.check_fit(layers, params._replace(**wrong))
     with pytest.raises(ValueError, match="has no derivative"):

@@ -469,3 +469,29 @@ def test_a_member_that_diverges_on_an_executor_is_named():
     options = {"n_resamples": 3, "epochs": 30, "rng": 4, "optimizer": nn.SGD(lr=1e3)}
     with ThreadPoolExecutor(1) as pool, pytest.raises(FloatingPointError, match="the loss"):
         nn.bootstrap_fit(net, 100 * x, x[:, 0], executor=pool, **options)
+
+
+def test_images_of_bytes_have_a_scale():
+    rng = np.random.default_rng(0)
+    images, y = rng.integers(0, 256, (20, 1, 5, 5)).astype(np.uint8), rng.integers(0, 2, 20)
+    layers = nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 2)
+    net = nn.Sequential(*layers, rng=0)
+    floats = images * np.float32(1 / 255)
+    options = {"loss": "cross_entropy", "epochs": 2, "n_resamples": 2, "rng": 0}
+    ensemble = nn.bootstrap_fit(net, images, y, scale=1 / 255, **options)
+    other = nn.bootstrap_fit(net, floats, y, **options)
+    np.testing.assert_array_equal(ensemble.history, other.history)
+    np.testing.assert_array_equal(ensemble.forward(images, scale=1 / 255), other.forward(floats))
+    np.testing.assert_array_equal(ensemble.predict(images, scale=1 / 255), other.predict(floats))
+    kwargs = {"loss": "cross_entropy", "scale": 1 / 255}
+    value, gradients = nn.Sequential(*layers, rng=0).loss_and_gradients(images, y, **kwargs)
+    expected, plain = nn.Sequential(*layers, rng=0).loss_and_gradients(
+        floats, y, loss="cross_entropy"
+    )
+    assert value == expected
+    for name, array in gradients.items():
+        np.testing.assert_array_equal(array, plain[name])
+    with pytest.raises(ValueError, match="whose scale is not said"):
+        ensemble.forward(images)
+    with pytest.raises(ValueError, match="scale must be"):
+        nn.bootstrap_fit(net, images, y, scale=0.0, **options)

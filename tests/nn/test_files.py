@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fastkb import nn
-from fastkb.nn import files as module
+from fastkb.nn.containers import CONTAINERS
 
 FORMATS = [".npz", ".safetensors"]
 each_format = pytest.mark.parametrize("suffix", FORMATS)
@@ -408,18 +408,116 @@ def test_without_safetensors(tmp_path, monkeypatch):
     through(tmp_path, ".npz", network())
 
 
+# --- networks whose forward is Python ------------------------------------------------------------
+
+
+class Net(nn.Module):
+    """Convolution, batch normalisation, dropout, and a part that is a network itself."""
+
+    def __init__(self, width=6, **options):
+        super().__init__(**options)
+        self.conv, self.norm = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3)
+        self.drop = nn.Dropout(0.3)
+        self.rest = nn.Sequential(nn.Linear(27, width), nn.Tanh(), nn.Linear(width, 2))
+
+    def forward(self, x):
+        return self.rest(self.drop(self.norm(self.conv(x)).relu().flatten(1)))
+
+
+def images(dtype=np.float64):
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(30, 1, 5, 5)).astype(dtype), rng.normal(size=(30, 2)).astype(dtype)
+
+
+@each_format
+@each_dtype
+@pytest.mark.parametrize("optimizer", [nn.SGD(0.05, 0.9), nn.Adam(0.01)], ids=repr)
+def test_modules_go_on_to_the_same_bits(assert_same, tmp_path, optimizer, dtype, suffix):
+    X, y = images(dtype)
+    kwargs = {"optimizer": optimizer, "batch_size": 8}
+    net, other = Net(rng=0), Net(rng=5)
+    net.fit(X, y, epochs=2, **kwargs).save(tmp_path / f"net{suffix}")
+    other(X).numpy()  # it has parameters and programs of its own
+    other.load(tmp_path / f"net{suffix}")
+    assert_same(other, net)
+    np.testing.assert_array_equal(other.predict(X), net.predict(X))
+    other.fit(X, y, epochs=2, **kwargs)
+    assert_same(other, net.fit(X, y, epochs=2, **kwargs))
+    assert_same(other, Net(rng=0).fit(X, y, epochs=4, **kwargs))
+
+
+def test_modules_without_parameters_and_of_sequences(assert_same, tmp_path):
+    path = tmp_path / "net.npz"
+    Net(rng=7).save(path)
+    other = Net()
+    other.load(path)
+    assert_same(other, Net(rng=7))
+    mixed = nn.Sequential(Net(), nn.Linear(2, 1), rng=0)
+    mixed.fit(images()[0], images()[1][:, :1], epochs=1).save(path)
+    again = nn.Sequential(Net(), nn.Linear(2, 1))
+    again.load(path)
+    assert_same(again, mixed)
+    # A network of layers alone is taken by both ways.
+    net = network().fit(*data(), epochs=1)
+    net.save(path)
+    taken = network(rng=4)
+    taken.load(path)
+    assert_same(taken, net)
+    assert_same(nn.load(path), net)
+
+
+def test_loops_meet_the_same_masks(tmp_path):
+    X, _ = images()
+    net, other = Net(rng=0), Net()
+    for _ in range(3):
+        net(X).numpy()
+    net.save(tmp_path / "net.npz")
+    other.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(net(X).numpy(), other(X).numpy())
+
+
+class Other(Net):
+    def __init__(self):
+        super().__init__()
+        self.more = nn.Linear(2, 2)
+
+
+@each_format
+def test_modules_that_do_not_fit_are_not_changed(assert_same, tmp_path, suffix):
+    X, y = images()
+    path = tmp_path / f"net{suffix}"
+    Net(rng=0).fit(X, y, epochs=1).save(path)
+    message = r"array 'rest\.0\.weight' must have shape \(4, 27\), got \(6, 27\)"
+    smaller = Net(width=4, rng=1).fit(X, y, epochs=1)
+    before = smaller.state_dict(), smaller.history
+    with pytest.raises(ValueError, match=f"path '.*' cannot be loaded: {message}"):
+        smaller.load(path)
+    for name, array in smaller.state_dict().items():
+        np.testing.assert_array_equal(array, before[0][name])
+    assert smaller.history == before[1]
+    with pytest.raises(ValueError, match=r"arrays are missing: 'more\.weight', 'more\.bias'"):
+        Other().load(path)
+    Other().fit(X, y, epochs=1).save(path)
+    with pytest.raises(ValueError, match=r"unknown arrays: .*'more\.weight'"):
+        Net().load(path)
+    with pytest.raises(ValueError, match=r"whose forward is Python.*call its load\(path\)"):
+        nn.load(path)
+    with pytest.raises(ValueError, match="is a part of another network"):
+        smaller.rest.load(path)
+
+
 # --- what cannot be loaded ----------------------------------------------------------------------
 
 
 def read(path):
     """The text of a file, as objects, and its arrays."""
-    with module._CONTAINERS[path.suffix].open(str(path)) as content:
+    with CONTAINERS[path.suffix].open(str(path)) as content:
         return json.loads(content.text), content.arrays()
 
 
 def rewrite(path, about, arrays):
     with open(path, "wb") as file:
-        module._CONTAINERS[path.suffix].fill(json.dumps(about), arrays)(file)
+        CONTAINERS[path.suffix].fill(json.dumps(about), arrays)(file)
 
 
 @pytest.fixture
@@ -470,11 +568,11 @@ def spoil(value):
 WRONG = {
     "version": (change("version", to=2), "it has version 2 of the format, and this .* reads version 1"),
     "no version": (drop("version"), "it has version None of the format"),
-    "format": (change("format", to="fastkb checkpoint 1"), "Sequential.save has not written it"),
+    "format": (change("format", to="fastkb checkpoint 1"), "the save of a network has not written it"),
     "entry missing": (drop("steps"), "the description must have the entries format, .*steps"),
     "entry more": (change("code", to="import os"), "the description must have the entries .*code"),
     "no layers": (change("layers", to=[]), "a network needs a layer with parameters, .* got 0 without"),
-    "layers": (change("layers", to={}), "'layers' of the description must be of type list, got {}"),
+    "layers": (change("layers", to={}), "'layers' of the description must be of type list or null"),
     "layer": (change("layers", 1, "name", to="Tahn"), "layer 1 must be one of .*; did you mean 'Tanh'"),
     "layers apart": (
         change("layers", 0, "arguments", "out_features", to=8),

@@ -41,6 +41,12 @@ OPTIONS = {
     "Adam, up": ("Adam", {"lr": 0.01, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
     "AdamW": ("AdamW", {"lr": 0.02, "eps": 1e-3}),
     "AdamW, up": ("AdamW", {"lr": 0.01, "eps": 1e-3, "weight_decay": 0.3, "maximize": True}),
+    "AMSGrad": ("Adam", {"lr": 0.02, "eps": 1e-3, "betas": (0.8, 0.5), "amsgrad": True}),
+    "AMSGrad, decay, up": (
+        "Adam",
+        {"lr": 0.01, "eps": 1e-3, "weight_decay": 0.1, "amsgrad": True, "maximize": True},
+    ),
+    "AdamW, AMSGrad": ("AdamW", {"lr": 0.02, "eps": 1e-3, "betas": (0.8, 0.5), "amsgrad": True}),
     "Adagrad": ("Adagrad", {"lr": 0.05, "eps": 1e-3}),
     "Adagrad, decays": (
         "Adagrad",
@@ -55,6 +61,11 @@ OPTIONS = {
     "Adagrad, up": ("Adagrad", {"lr": 0.01, "eps": 1e-3, "maximize": True}),
     "RMSprop": ("RMSprop", {"lr": 0.01, "eps": 1e-3}),
     "RMSprop, decay": ("RMSprop", {"lr": 0.01, "eps": 1e-3, "alpha": 0.9, "weight_decay": 0.1}),
+    "RMSprop, centred": ("RMSprop", {"lr": 0.01, "eps": 1e-2, "alpha": 0.8, "centered": True}),
+    "RMSprop, centred, momentum": (
+        "RMSprop",
+        {"lr": 0.003, "eps": 1e-2, "momentum": 0.9, "centered": True, "weight_decay": 0.1},
+    ),
     "RMSprop, momentum": ("RMSprop", {"lr": 0.003, "eps": 1e-3, "momentum": 0.9}),
     "RMSprop, momentum, up": (
         "RMSprop",
@@ -173,6 +184,8 @@ def test_groups_have_what_torch_writes(name):
         ("Adagrad", {"lr_decay": -1}, "lr_decay must be"),
         ("Adagrad", {"initial_accumulator_value": -1}, "initial_accumulator_value must be"),
         ("RMSprop", {"alpha": 1.0}, "alpha must be"),
+        ("RMSprop", {"centered": 1}, "centered must be True or False"),
+        ("Adam", {"amsgrad": None}, "amsgrad must be True or False"),
         ("LAMB", {"maximize": None}, "maximize must be True or False"),
     ],
 )

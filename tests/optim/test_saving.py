@@ -232,3 +232,32 @@ def test_a_network_without_parameters_gets_those_of_the_type():
         train(net, optimizer, 1, dtype)
         optim.RMSprop(other.parameters()).load_state_dict(optimizer.state_dict())
         assert other.dtype == dtype
+
+
+def test_a_third_state_is_that_of_groups_that_use_it():
+    def groups(net):
+        first, second, *others = net.parameters()
+        return [{"params": [first, second], "amsgrad": True}, {"params": others}]
+
+    net, other = Dense(rng=0), Dense(rng=1)
+    optimizer = optim.Adam(groups(net), lr=0.1)
+    train(net, optimizer, 3)
+    state = optimizer.state_dict()
+    assert ["max_exp_avg_sq" in state["state"][k] for k in range(4)] == [True, True, False, False]
+    again = optim.Adam(groups(other))
+    again.load_state_dict(state)
+    other.load_state_dict(net.state_dict())
+    train(net, optimizer, 3)
+    train(other, again, 3)
+    assert same(net, other)
+    del state["state"][0]["max_exp_avg_sq"]
+    with pytest.raises(ValueError, match="must have 'max_exp_avg_sq'"):
+        again.load_state_dict(state)
+    centred = optim.RMSprop(net.parameters(), centered=True)
+    train(net, centred, 1)
+    state = centred.state_dict()
+    assert (state["state"][0]["grad_avg"] < 0).any()  # no square
+    centred.load_state_dict(state)
+    state["state"][0]["grad_avg"][:] = np.nan
+    with pytest.raises(ValueError, match="must be finite numbers"):
+        centred.load_state_dict(state)

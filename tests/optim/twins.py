@@ -12,6 +12,8 @@ ALL = [
     ("SGD", {}),
     ("Adam", {"weight_decay": 0.1}),
     ("AdamW", {}),
+    ("Adam", {"amsgrad": True}),
+    ("RMSprop", {"centered": True, "momentum": 0.5}),
     ("Adagrad", {"lr_decay": 0.1, "initial_accumulator_value": 0.2}),
     ("RMSprop", {"momentum": 0.5}),
     ("LAMB", {}),

@@ -54,6 +54,9 @@ REGRESSION = {
     "smooth_l1_loss of a small beta": {"beta": 0.25},
     "smooth_l1_loss of a large beta": {"beta": 3.0},
     "smooth_l1_loss of no beta": {"beta": 0.0},
+    "huber_loss": {},
+    "huber_loss of a small delta": {"delta": 0.25},
+    "huber_loss of a large delta": {"delta": 3.0},
 }
 each_regression = pytest.mark.parametrize("name", REGRESSION)
 shapes = st.lists(st.integers(1, 4), max_size=3).map(tuple)
@@ -107,17 +110,51 @@ def test_regression_losses_by_hand():
     np.testing.assert_array_equal(derivatives, [0, 0.125, -0.0625, -0.25])
     value, derivatives = losses.smooth_l1_loss(z, y)
     assert value == (0 + 0.5 + 0.125 + 3.5) / 4
+    value, derivatives = losses.huber_loss(z, y, delta=2.0)
+    assert value == (0 + 0.5 + 0.125 + 6) / 4
+    np.testing.assert_array_equal(derivatives, [0, 0.25, -0.125, -0.5])
 
 
 def test_beta_is_not_negative():
     with pytest.raises(ValueError, match="beta"):
         losses.smooth_l1_loss(np.ones(2), np.ones(2), beta=-1.0)
+    with pytest.raises(ValueError, match="delta"):
+        losses.huber_loss(np.ones(2), np.ones(2), delta=0.0)
 
 
 # --- two classes --------------------------------------------------------------------------------
 
 # Of the shape of z, of its last axis, or one number for all.
 WEIGHTS = {"none": None, "all": (4, 3), "last": (3,), "one": ()}
+
+
+@pytest.mark.parametrize("shape", WEIGHTS.values(), ids=WEIGHTS)
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_losses_of_probabilities_against_finite_differences(shape, seed):
+    rng = np.random.default_rng(seed)
+    p, y = rng.uniform(0.05, 0.95, (4, 3)), rng.uniform(size=(4, 3))
+    weight = None if shape is None else rng.uniform(size=shape)
+    gradient = losses.binary_cross_entropy(p, y, weight)[1]
+    check_gradient(lambda v: losses.binary_cross_entropy(v, y, weight)[0], p, gradient)
+
+
+@pytest.mark.parametrize("shape", WEIGHTS.values(), ids=WEIGHTS)
+def test_losses_of_probabilities_against_torch(torch, shape):
+    """At the ends, too, where logarithms and denominators have bounds."""
+    rng = np.random.default_rng(0)
+    p = rng.uniform(size=(4, 3))
+    p[0], p[1, 0], p[1, 1] = (0.0, 1.0, 1e-40), 1e-13, 1 - 1e-13
+    for y in (np.zeros((4, 3)), np.ones((4, 3)), rng.uniform(size=(4, 3))):
+        weight = None if shape is None else rng.uniform(size=shape)
+        tensor = torch.tensor(p, requires_grad=True)
+        of_torch = None if weight is None else torch.tensor(weight)
+        theirs = torch.nn.functional.binary_cross_entropy(tensor, torch.tensor(y), of_torch)
+        value, derivatives = losses.binary_cross_entropy(p, y, weight)
+        theirs.backward()
+        assert value == pytest.approx(theirs.item(), rel=1e-14)
+        # torch's bound of the denominator is 1e-12 in float32, 4e-9 of it away.
+        np.testing.assert_allclose(derivatives, tensor.grad.numpy(), rtol=1e-8)
 
 
 def binary_case(weight, pos_weight, seed):

@@ -17,6 +17,7 @@ from fastkb.nn.checks import (
     check_network_scheme,
 )
 from fastkb.nn.observations import check_inputs
+from fastkb.nn.ops.losses import OF_CLASSES, OF_TWO
 from fastkb.resample.response_schemes import ResponseScheme
 from fastkb.storage.checkpoint import Checkpoint
 
@@ -51,7 +52,7 @@ def band_of_network(
     responses = isinstance(options.scheme, ResponseScheme)
     if responses:
         check_network_scheme(options.scheme, loss, params.sample_weight)
-    points = check_inputs(data.X_eval, network._graph, engine.dtype, "X_eval")
+    points = check_inputs(data.X_eval, network._graph, engine.dtype, "X_eval", params.scale)
     y = np.asarray(data.y)
     draws = make_draws(options.scheme, y, members.stream)
     out_of_bag = ""
@@ -108,8 +109,11 @@ def _in_place_of(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 
 def _answers(outputs: np.ndarray, y: np.ndarray, loss: str) -> np.ndarray:
     """Labels of the kind of `y`, or values."""
-    if loss == "cross_entropy":
+    if loss in OF_CLASSES:
         return outputs.argmax(axis=1)
-    if loss == "binary_cross_entropy":
-        return (outputs[:, 0] > 0.0).astype(y.dtype)
+    if loss in OF_TWO:
+        least = (
+            0.5 if loss == "plain_binary_cross_entropy" else 0.0
+        )  # of probabilities, or of logits
+        return (outputs[:, 0] > least).astype(y.dtype)
     return outputs

@@ -11,6 +11,8 @@ RMSPROP      v ← β₂·v + (1 − β₂)·g²,  θ ← θ − lr·g / (√v +
 ADAM         m ← β₁·m + (1 − β₁)·g,  v as RMSPROP,  θ ← θ − (lr/ĉ₁)·m / (√v/√ĉ₂ + ε)
 ADAMW        θ ← (1 − lr·λ)·θ before, the rest as ADAM
 LAMB         d ← (m/ĉ₁) / (√v/√ĉ₂ + ε) + λ·θ,  θ ← θ − lr·(‖θ‖/‖d‖)·d, over the whole tensor
+AMSGRAD      as ADAM with decayed weights, of the largest v so far, w ← max(w, v), in place of v
+CENTERED     a ← β₂·a + (1 − β₂)·g,  the rest as RMSPROP, of v − a² in place of v
 ===========  ====================================================================================
 
 All slices are contiguous, of one element type (float32 or float64) and of one length, they do not
@@ -24,7 +26,8 @@ Polyak (1964), USSR Computational Mathematics and Mathematical Physics 4(5) (mom
 Martens, Dahl, Hinton (2013), ICML (Nesterov's). Duchi, Hazan, Singer (2011), JMLR 12 (Adagrad). Tieleman,
 Hinton (2012), Neural networks for machine learning, Coursera, lecture 6.5 (RMSprop). Kingma, Ba (2015),
 ICLR, algorithm 1 (Adam). Loshchilov, Hutter (2019), ICLR, algorithm 2 (AdamW). You et al. (2020), ICLR,
-algorithm 2 (LAMB).
+algorithm 2 (LAMB). Reddi, Kale, Kumar (2018), ICLR, algorithm 2 (AMSGrad). Graves (2013),
+arXiv:1308.0850, equations 38 to 41 (the centred RMSprop).
 """
 
 from __future__ import annotations
@@ -47,6 +50,9 @@ class Rule(IntEnum):
     ADAM = 3
     ADAMW = 4
     LAMB = 5
+    # With a third state, w or a, of `update_with_third`.
+    AMSGRAD = 6
+    CENTERED = 7
 
 
 class Hyper(NamedTuple):
@@ -69,6 +75,7 @@ class Hyper(NamedTuple):
 _SMALLEST = 1.2e-38
 
 SGD, ADAGRAD, RMSPROP = int(Rule.SGD), int(Rule.ADAGRAD), int(Rule.RMSPROP)
+AMSGRAD = int(Rule.AMSGRAD)
 LAMB = int(Rule.LAMB)  # Adam and AdamW share the remaining loop; the weight decay of Adam is 0
 
 
@@ -257,3 +264,52 @@ def update(values, gradient, first, second, decayed, hyper):
         _lamb(values, gradient, first, second, decayed, hyper)
     else:
         _adam(values, gradient, first, second, decayed, hyper)
+
+
+@inline(references=False)
+def _amsgrad(values, gradient, moments, decayed, hyper):
+    first, second, largest = moments
+    T = values.dtype.type
+    kept1, new1 = T(hyper.beta1), T(1.0 - hyper.beta1)
+    kept2, new2 = T(hyper.beta2), T(1.0 - hyper.beta2)
+    step, eps = T(hyper.lr / hyper.correction1), T(max(hyper.eps, _SMALLEST))
+    unbias = T(1.0 / math.sqrt(hyper.correction2))
+    shrink = T(1.0 - hyper.lr * hyper.weight_decay) if decayed else T(1.0)
+    for k in range(len(values)):
+        g, most = gradient[k], largest[k]
+        mean = kept1 * first[k] + new1 * g
+        square = kept2 * second[k] + new2 * (g * g)
+        most = square if square > most else most
+        first[k] = mean
+        second[k] = square
+        largest[k] = most
+        values[k] = shrink * values[k] - step * mean / (unbias * math.sqrt(most) + eps)
+
+
+@inline(references=False)
+def _centered(values, gradient, moments, hyper):
+    first, second, centre = moments
+    T = values.dtype.type
+    lr, momentum, eps = T(hyper.lr), T(hyper.momentum), T(max(hyper.eps, _SMALLEST))
+    kept, new, zero = T(hyper.beta2), T(1.0 - hyper.beta2), T(0.0)
+    for k in range(len(values)):
+        g = gradient[k]
+        mean = kept * centre[k] + new * g
+        square = kept * second[k] + new * (g * g)
+        spread = square - mean * mean
+        change = g / (math.sqrt(zero if spread < zero else spread) + eps)
+        if len(first) > 0:
+            change += momentum * first[k]
+            first[k] = change
+        centre[k] = mean
+        second[k] = square
+        values[k] -= lr * change
+
+
+@inline(references=False)
+def update_with_third(values, gradient, moments, decayed, hyper):
+    """:func:`update` by a rule of three states, of which CENTERED has no first without momentum."""
+    if hyper.code == AMSGRAD:
+        _amsgrad(values, gradient, moments, decayed, hyper)
+    else:
+        _centered(values, gradient, moments, hyper)

@@ -12,7 +12,7 @@ import numpy as np
 from fastkb.nn.observations import Observations
 from fastkb.nn.ops.graph import Network, in_order, input_shape, recorded
 from fastkb.nn.ops.layers import rows_of, whole_shape
-from fastkb.nn.ops.losses import Loss
+from fastkb.nn.ops.losses import NamedLoss, named
 from fastkb.nn.ops.operation import Node, Row
 from fastkb.nn.optim.updates import Hyper
 from fastkb.nn.program.interpreter import interpreter
@@ -191,7 +191,7 @@ class Engine(Store):
         self,
         parameters: np.ndarray,
         observations: Observations,
-        loss: str,
+        loss: str | NamedLoss,
         l2: float,
         seed: int = 0,
     ) -> tuple[float, np.ndarray]:
@@ -199,8 +199,8 @@ class Engine(Store):
 
         As in the first step of a training whose masks have this seed.
         """
-        n = len(observations.inputs)
-        steps = Steps(loss_code(loss), l2, BY_NOTHING, 0.0, 0.0, n)
+        n, told = len(observations.inputs), named(loss)
+        steps = Steps(told.code, l2, BY_NOTHING, 0.0, 0.0, n, number=told.number)
         unused = np.zeros((1, 0), self.dtype)
         state = State(parameters[None, :], unused, unused)
         hyper = Hyper(GRADIENTS_ONLY, 0.0)
@@ -217,13 +217,15 @@ class Engine(Store):
         self,
         parameters: np.ndarray,
         observations: Observations,
-        loss: str | None,
+        loss: NamedLoss | None,
         code: int,
         draw: Draw,
     ) -> Passed:
         """All observations at once, as they are in training; see :class:`Passed`."""
         n = len(observations.inputs)
-        steps = Steps(-1 if loss is None else loss_code(loss), 0.0, BY_NOTHING, 0.0, 0.0, n)
+        steps = Steps(-1, 0.0, BY_NOTHING, 0.0, 0.0, n)
+        if loss is not None:
+            steps = steps._replace(loss=loss.code, number=loss.number)
         unused = np.zeros((1, 0), self.dtype)
         losses = np.zeros((1, 1))
         sizes = self._sizes(n)
@@ -246,11 +248,13 @@ class Engine(Store):
                 by_inputs.copy() if wanted else by_inputs[:0],
             )  # fmt: skip
 
-    def loss(self, parameters: np.ndarray, observations: Observations, loss: str) -> float:
+    def loss(
+        self, parameters: np.ndarray, observations: Observations, loss: str | NamedLoss
+    ) -> float:
         """The loss of observations without weights, some at a time."""
         n = len(observations.inputs)
-        batch = min(n, self._evaluated)
-        steps = Steps(loss_code(loss), 0.0, BY_NOTHING, 0.0, 0.0, batch)
+        batch, told = min(n, self._evaluated), named(loss)
+        steps = Steps(told.code, 0.0, BY_NOTHING, 0.0, 0.0, batch, number=told.number)
         unused = np.zeros((1, 0), self.dtype)
         losses = np.zeros((1, -(-n // batch)))
         sizes = self._sizes(batch)
@@ -390,6 +394,6 @@ def data_of(observations: Observations, members: int) -> Data:
     return Data(inputs, targets, labels, weights)
 
 
-def loss_code(loss: str) -> int:
+def loss_code(loss: str | NamedLoss) -> int:
     """The compiled code's number of a loss."""
-    return int(Loss[loss.upper()])
+    return named(loss).code

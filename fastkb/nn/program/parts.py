@@ -109,7 +109,7 @@ def observe(rules, run, member, outputs, control, task, now):
         run_forward(rules, layers, Range(begin, end), parameters, scratch, span, now)
         if part < cuts or steps.loss < 0:
             return
-        answers = Answers(data.targets, data.labels, data.weights[member], chosen)
+        answers = Answers(data.targets, data.labels, data.weights[member], chosen, steps.number)
         losses_and_deltas(steps.loss, outputs, answers, scratch.current[SHARE], span, scratch)
         if run.hyper.code == LOSS_ONLY or run.hyper.code == FORWARD_ONLY:
             return

@@ -183,7 +183,7 @@ def _open_step(run, member, outputs, control, parts):
             penalty = steps.l2 / whole
         control[COUNT], control[PART] = count, 0
         current[PENALTY] = penalty
-        answers = Answers(run.data.targets, run.data.labels, weights, chosen)
+        answers = Answers(run.data.targets, run.data.labels, weights, chosen, steps.number)
         current[SHARE] = share_of_one(steps.loss, outputs, answers)
         kind, tasks = OBSERVATIONS, _pieces(count, parts, run.sizes)
     _open(control, kind, tasks, parts == 0)

@@ -45,7 +45,7 @@ class Data(NamedTuple):
     """Observations. Of `targets` and `labels` one may be empty, as the loss does not need it."""
 
     inputs: np.ndarray  # shape: (n, inputs)
-    targets: np.ndarray  # shape: (n, outputs)
+    targets: np.ndarray  # shape: (n, outputs), or as the loss has them
     labels: np.ndarray  # shape: (n,), int64
     weights: np.ndarray  # shape: (members, n), or (members, 0): all one
 
@@ -88,6 +88,7 @@ class Steps(NamedTuple):
     clip_value: float  # 0: none
     batch: int  # observations of a step; the last step of an epoch may have fewer
     epoch: int = 0  # observations of an epoch, where there are several; 0: all are of one
+    number: float = 0.0  # of the loss
 
 
 class Each(NamedTuple):
@@ -141,7 +142,7 @@ def types_of(T: types.Float) -> dict[str, types.Type]:
         ),
         "data": types.NamedTuple((read, read, types.Array(whole, 1, "C"), matrix), Data),
         "order": types.Array(whole, 2, "C"),
-        "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole), Steps),
+        "steps": types.NamedTuple((whole, real, whole, real, real, whole, whole, real), Steps),
         "hyper": types.NamedTuple((whole, real, real, whole, *[real] * 6, whole), Hyper),
         "each": types.NamedTuple(
             (types.Array(real, 1, "C"), *[types.Array(types.int64, 1, "C")] * 3), Each

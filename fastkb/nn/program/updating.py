@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numba.core import types
 
-from fastkb.nn.optim.updates import Rule, scale, squared_norm, update
+from fastkb.nn.optim.updates import Rule, scale, squared_norm, update, update_with_third
 from fastkb.nn.program.step import types_of
 from fastkb.runtime import inline, jit
 
-LAMB = int(Rule.LAMB)
+LAMB, AMSGRAD = int(Rule.LAMB), int(Rule.AMSGRAD)
 
 
 @inline(references=False)
@@ -82,25 +82,31 @@ class Spans(NamedTuple):
 def _of_spans(T):
     flat, real = types.Array(T, 1, "C"), types.float64
     spans = types.NamedTuple((types.Array(types.intp, 2, "C"), real, real), Spans)
-    return flat, spans, flat, flat, flat, types_of(T)["hyper"]
+    return flat, spans, flat, types.UniTuple(flat, 3), types_of(T)["hyper"]
 
 
 @jit(references=False, signature=_of_spans)
-def update_spans(parameters, spans, gradients, first, second, hyper):
+def update_spans(parameters, spans, gradients, moments, hyper):
     """The optimiser's step of some parts of the parameters, of which all shrink with a weight decay.
 
-    The gradients are changed where `l2` is not 0 or `factor` not 1, and by LAMB.
+    The gradients are changed where `l2` is not 0 or `factor` not 1, and by LAMB. The states are three, of
+    which the last is that of AMSGRAD and CENTERED.
 
-    # shapes: (parameters,), and the state (0,) where it is unused
+    # shapes: (parameters,), and the states (0,) where they are unused
     """
-    moments = first, second
+    first, second, third = moments
     l2, factor = gradients.dtype.type(spans.l2), gradients.dtype.type(spans.factor)
     for k in range(len(spans.ends)):
         begin, end = spans.ends[k, 0], spans.ends[k, 1]
         if spans.l2 != 0.0 or spans.factor != 1.0:
             for j in range(begin, end):
                 gradients[j] = factor * (gradients[j] + l2 * parameters[j])
-        update_run(begin, end, True, parameters, gradients, moments, hyper)
+        if hyper.code >= AMSGRAD:
+            some = min(begin, len(first)), min(end, len(first))
+            own = first[some[0] : some[1]], second[begin:end], third[begin:end]
+            update_with_third(parameters[begin:end], gradients[begin:end], own, True, hyper)
+        else:
+            update_run(begin, end, True, parameters, gradients, (first, second), hyper)
 
 
 def _of_ends(T):

@@ -9,6 +9,7 @@
 `operators.py`    what a tensor can be asked to give
 `losses.py`       a loss, as a number
 `loss_functions.py`  losses under their names; `criteria.py`: as objects
+`targets.py`      what compiled code is told of labels, weights and label smoothing
 ================ ================================================================================
 
 Begin with `tensor.py`, then `module.py`.

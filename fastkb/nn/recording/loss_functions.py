@@ -10,9 +10,11 @@ from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import check_number, check_whole
 from fastkb.nn.observations import Observations, check_answers
 from fastkb.nn.ops.layers import LogSoftmax, Softplus
-from fastkb.nn.recording.losses import Loss, mean_of
+from fastkb.nn.ops.losses import OF_CLASSES, WITH_WEIGHTS, NamedLoss
+from fastkb.nn.recording.losses import Loss, mean_of, of_probabilities
 from fastkb.nn.recording.operators import function, layer_of
 from fastkb.nn.recording.run import element_of
+from fastkb.nn.recording.targets import by_class, counted, shared, smoothed, weighted
 from fastkb.nn.recording.tensor import Tensor, as_tensor
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -41,15 +43,14 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
         For shapes that differ, and numbers that are not finite.
     """
     value = as_tensor(input)
-    if check_choice("reduction", reduction, REDUCTIONS) == "none" or _is_trained(target):
+    if _as_expression(target, reduction):
         return _reduced((value - _beside(value, target)).square(), reduction)
-    return _known(value, target, "squared_error", reduction)
+    return _known(value, target, NamedLoss("squared_error"), reduction)
 
 
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     r"""The absolute error \|input - target\|; arguments as those of :func:`mse_loss`."""
-    value = as_tensor(input)
-    return _reduced((value - _beside(value, target)).abs(), reduction)
+    return smooth_l1_loss(input, target, reduction=reduction, beta=0.0)
 
 
 def smooth_l1_loss(
@@ -67,8 +68,29 @@ def smooth_l1_loss(
         At least 0.
     """
     value, beta = as_tensor(input), check_number("beta", beta, 0.0)
-    distance = value - _beside(value, target)
-    return _reduced(distance._record(function("smooth_l1", beta)), reduction)
+    answer = _beside(value, target)
+    if _as_expression(target, reduction):
+        return _reduced((value - answer)._record(function("smooth_l1", beta)), reduction)
+    return _known(value, target, NamedLoss("smooth_l1", beta), reduction)
+
+
+def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    r"""Half the squared error where it is small, and a multiple of the absolute error elsewhere.
+
+    d² / 2 where \|d\| < delta, else delta (\|d\| - delta / 2), of d = input - target.
+
+    Parameters
+    ----------
+    input, target, reduction
+        As for :func:`mse_loss`.
+    delta : float, default 1.0
+        Above 0.
+    """
+    value, delta = as_tensor(input), check_number("delta", delta, 0.0, open_below=True)
+    answer = _beside(value, target)
+    if _as_expression(target, reduction):
+        return _reduced((value - answer)._record(function("smooth_l1", delta)) * delta, reduction)
+    return _known(value, target, NamedLoss("huber", delta), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -86,17 +108,19 @@ def binary_cross_entropy_with_logits(
         Weights of targets of 1, for each output.
     """
     value = as_tensor(input)
-    plain = weight is None and pos_weight is None and not _is_trained(target)
-    if check_choice("reduction", reduction, REDUCTIONS) != "none" and plain:
-        return _known(value, target, "binary_cross_entropy", reduction)
-    answer = _beside(value, target)
-    if pos_weight is None:
-        found = value._record(layer_of(Softplus)) - value * answer
-    else:
-        # (1 - y) x + (1 + (p - 1) y) log(1 + e⁻ˣ)
-        more = answer * (np.asarray(pos_weight, float) - 1.0) + 1.0
-        found = (1.0 - answer) * value + more * (-value)._record(layer_of(Softplus))
-    return _reduced(found if weight is None else found * np.asarray(weight, float), reduction)
+    if _as_expression(target, reduction):
+        answer = _beside(value, target)
+        if pos_weight is None:
+            found = value._record(layer_of(Softplus)) - value * answer
+        else:
+            # (1 - y) x + (1 + (p - 1) y) log(1 + e⁻ˣ)
+            more = answer * (np.asarray(pos_weight, float) - 1.0) + 1.0
+            found = (1.0 - answer) * value + more * (-value)._record(layer_of(Softplus))
+        return _reduced(found if weight is None else found * np.asarray(weight, float), reduction)
+    if weight is None and pos_weight is None:
+        return _known(value, target, NamedLoss("binary_cross_entropy"), reduction)
+    wide = _named(weighted, _beside(value, target).numpy(), weight, pos_weight)
+    return _known(value, wide, NamedLoss("weighted_binary_cross_entropy"), reduction)
 
 
 def binary_cross_entropy(
@@ -104,14 +128,17 @@ def binary_cross_entropy(
 ) -> Tensor:
     """The negative log-likelihood of targets from 0 to 1, from probabilities.
 
-    Logarithms are -100 at least, as PyTorch has them. Arguments as those of
-    :func:`binary_cross_entropy_with_logits`, which is the better choice where there are logits.
+    Logarithms are -100 at least, and the products p (1 - p) by which derivatives are divided 1e-12, as
+    PyTorch has them. Arguments as those of :func:`binary_cross_entropy_with_logits`, which is the better
+    choice where there are logits.
     """
     value = as_tensor(input)
     answer = _beside(value, target)
-    right, wrong = value.log().clamp(-100.0), (1.0 - value).log().clamp(-100.0)
-    found = -(answer * right + (1.0 - answer) * wrong)
-    return _reduced(found if weight is None else found * np.asarray(weight, float), reduction)
+    if _as_expression(target, reduction):
+        found = of_probabilities(value, answer)
+        return _reduced(found if weight is None else found * np.asarray(weight, float), reduction)
+    wide = _named(weighted, answer.numpy(), weight)
+    return _known(value, wide, NamedLoss("plain_binary_cross_entropy"), reduction)
 
 
 def cross_entropy(
@@ -148,19 +175,27 @@ def cross_entropy(
     smoothing = check_number("label_smoothing", label_smoothing, 0.0, 1.0)
     answer = np.asarray(target.numpy() if isinstance(target, Tensor) else target)
     labels = answer.dtype.kind in "iub"
-    simple = value.ndim == 2 and labels and smoothing == 0.0
-    if simple and check_choice("reduction", reduction, REDUCTIONS) != "none":
-        counts, answer = _counts(answer, weight, ignore_index, value.shape, element_of(value))
-        return _known(value, answer, "cross_entropy", reduction, counts)
-    logarithms = value._record(layer_of(LogSoftmax, 1))
-    if labels:
-        return _negative(logarithms, answer, weight, ignore_index, reduction, smoothing)
-    if answer.shape != value.shape or not np.isfinite(answer).all():
+    reduction = check_choice("reduction", reduction, REDUCTIONS)
+    whole = check_whole("ignore_index", ignore_index, -(2**62))
+    if not labels and (answer.shape != value.shape or not np.isfinite(answer).all()):
         raise ValueError(
             f"target must be probabilities of shape {value.shape}, got {answer.dtype} of {answer.shape}"
         )
+    if reduction != "none" and value.ndim == 2 and (not labels or answer.shape == (value._n,)):
+        counts = None
+        if not labels:
+            answer = shared(answer, weight, smoothing)
+        elif smoothing > 0.0:
+            by_class(weight, value.shape)
+            answer, counts = _named(smoothed, answer, value.shape[1], weight, whole, smoothing)
+        else:
+            return _of_labels(value, answer, weight, whole, "cross_entropy", reduction)
+        return _known(value, answer, NamedLoss("soft_cross_entropy"), reduction, counts)
+    logarithms = value._record(layer_of(LogSoftmax, 1))
+    if labels:
+        return _negative(logarithms, answer, weight, ignore_index, reduction, smoothing)
     answer = (1.0 - smoothing) * answer + smoothing / value.shape[1]
-    shares = answer * _by_class(weight, value.shape)
+    shares = answer * by_class(weight, value.shape)
     return _shared(logarithms, shares, np.prod(value.shape) / value.shape[1], reduction)
 
 
@@ -176,15 +211,23 @@ def nll_loss(
 
     Arguments as those of :func:`cross_entropy`.
     """
+    value = as_tensor(input)
     answer = np.asarray(target.numpy() if isinstance(target, Tensor) else target)
-    return _negative(as_tensor(input), answer, weight, ignore_index, reduction, 0.0)
+    labels = answer.dtype.kind in "iub" and answer.shape == (value._n,)
+    simple = labels and value.ndim == 2 and value.shape[1] > 1
+    if simple and check_choice("reduction", reduction, REDUCTIONS) != "none":
+        whole = check_whole("ignore_index", ignore_index, -(2**62))
+        return _of_labels(value, answer, weight, whole, "log_cross_entropy", reduction)
+    return _negative(value, answer, weight, ignore_index, reduction, 0.0)
 
 
 # --- what they share ----------------------------------------------------------------------------
 
 
-def _is_trained(target: Any) -> bool:
-    return isinstance(target, Tensor) and target.requires_grad
+def _as_expression(target: Any, reduction: str) -> bool:
+    """Whether a loss is an expression of tensors, as it is a tensor or has derivatives by its target."""
+    trained = isinstance(target, Tensor) and target.requires_grad
+    return check_choice("reduction", reduction, REDUCTIONS) == "none" or trained
 
 
 def _beside(value: Tensor, target: Any) -> Tensor:
@@ -202,67 +245,48 @@ def _reduced(value: Tensor, reduction: str) -> Tensor:
 
 
 def _known(
-    value: Tensor, target: Any, kind: str, reduction: str, counts: np.ndarray | None = None
+    value: Tensor, target: Any, loss: NamedLoss, reduction: str, counts: np.ndarray | None = None
 ) -> Loss:
     """A loss that compiled code knows."""
     dtype = element_of(value)
     flat = value.flatten(1)
     answer = target.numpy() if isinstance(target, Tensor) else target
-    if kind != "cross_entropy" and value.ndim > 2:
+    one_each = loss.name not in OF_CLASSES
+    if one_each and loss.name not in WITH_WEIGHTS and value.ndim > 2:
         if np.shape(answer) != value.shape:
             raise ValueError(
                 f"target must have the input's shape {value.shape}, got {np.shape(answer)}"
             )
         answer = np.reshape(answer, flat.shape)
-    try:
-        targets, labels = check_answers(answer, (flat.shape[0], flat.shape[1]), kind, dtype)
-    except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace("y ", "target ", 1)) from None
+    shape = flat.shape[0], flat.shape[1]
+    targets, labels = _named(check_answers, answer, shape, loss.name, dtype)
     # Copies: they are read when the loss is, and the caller's may be others by then.
     targets, labels = targets.copy(), labels.copy()
-    weights = np.zeros(0, dtype) if counts is None else counts
+    weights = np.zeros(0, dtype) if counts is None else counts.astype(dtype)
+    if counts is not None and not weights.any():
+        raise ValueError(_NOTHING)
     factor = 1.0
     if reduction == "sum":
-        whole = flat.shape[0] if counts is None else float(counts.sum())
-        factor = whole * (1 if kind == "cross_entropy" else flat.shape[1])
-    return Loss(flat, kind, Observations(_NONE, targets, labels, weights), factor)
+        whole = flat.shape[0] if counts is None else float(weights.sum())
+        factor = whole * (flat.shape[1] if one_each else 1)
+    return Loss(flat, loss, Observations(_NONE, targets, labels, weights), factor)
 
 
-def _by_class(weight: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Weights of the classes, to be multiplied by arrays of a shape."""
-    classes = shape[1]
-    found = np.ones(classes) if weight is None else np.asarray(weight, float)
-    if found.shape != (classes,) or not np.isfinite(found).all() or (found < 0).any():
-        raise ValueError(f"weight must be {classes} numbers, finite and at least 0, got {weight!r}")
-    return found.reshape(-1, *[1] * (len(shape) - 2))
+def _named(check: Any, *arguments: Any) -> Any:
+    """What a check of y gives; here it is the target."""
+    try:
+        return check(*arguments)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("y ", "target ", 1)) from None
 
 
-def by_label(labels: np.ndarray, weight: Any) -> np.ndarray:
-    """The weights of labels, of as many classes as there are weights; None: all are 1."""
-    if weight is None:
-        return np.ones(labels.shape)
-    found = _by_class(weight, (len(labels), len(np.atleast_1d(weight))))
-    if labels.dtype.kind not in "iub" or labels.min() < 0 or labels.max() >= len(found):
-        raise ValueError(
-            f"y must be labels from 0 to {len(found) - 1}, as there are weights of {len(found)} classes"
-        )
-    return found[labels]
-
-
-def _counts(
-    labels: np.ndarray, weight: Any, ignore_index: int, shape: tuple[int, ...], dtype: np.dtype
-) -> tuple[np.ndarray | None, np.ndarray]:
-    """The weight of each observation, if any is not 1, and labels without those that do not count."""
-    ignored = labels == check_whole("ignore_index", ignore_index, -(2**62))
-    if weight is None and not ignored.any():
-        return None, labels
-    labels = np.where(ignored, 0, labels)
-    if labels.ndim != 1 or labels.min() < 0 or labels.max() >= shape[1]:
-        return None, labels  # refused by others
-    counts = np.where(ignored, 0.0, _by_class(weight, shape)[labels]).astype(dtype)
-    if not counts.any():
-        raise ValueError(_NOTHING)
-    return counts, labels
+def _of_labels(
+    value: Tensor, labels: np.ndarray, weight: Any, ignore_index: int, name: str, reduction: str
+) -> Loss:
+    """A loss of labels that compiled code knows."""
+    by_class(weight, value.shape)
+    labels, counts = _named(counted, labels, weight, ignore_index)
+    return _known(value, labels, NamedLoss(name), reduction, counts)
 
 
 def _negative(
@@ -283,13 +307,13 @@ def _negative(
             f"target must be labels from 0 to {shape[1] - 1}, got labels from {places.min()} to "
             f"{places.max()}"
         )
-    by_class = _by_class(weight, shape)
+    each = by_class(weight, shape)
     chosen = np.expand_dims(places, 1) == np.arange(shape[1]).reshape(-1, *[1] * (len(shape) - 2))
-    chosen = chosen * by_class * ~np.expand_dims(ignored, 1)
+    chosen = chosen * each * ~np.expand_dims(ignored, 1)
     whole = float(chosen.sum())
     if reduction == "mean" and whole == 0.0:
         raise ValueError(_NOTHING)
-    spread = by_class * ~np.expand_dims(ignored, 1) / shape[1]
+    spread = each * ~np.expand_dims(ignored, 1) / shape[1]
     return _shared(logarithms, (1.0 - smoothing) * chosen + smoothing * spread, whole, reduction)
 
 

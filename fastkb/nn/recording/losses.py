@@ -12,6 +12,8 @@ import numpy as np
 
 from fastkb.nn.observations import Observations
 from fastkb.nn.ops.layers import LogSoftmax, Softplus
+from fastkb.nn.ops.losses import OF_CLASSES, OF_LABELS, WITH_WEIGHTS, NamedLoss
+from fastkb.nn.recording.operators import function
 from fastkb.nn.recording.run import differentiate, element_of, loss_of
 from fastkb.nn.recording.tensor import Tensor, uses
 
@@ -21,6 +23,7 @@ _NO_TENSOR = (
     "of its item()"
 )
 _SOFTPLUS, _LOG_SOFTMAX = Softplus(), LogSoftmax()
+_RIGHT, _WRONG = function("log_probability"), function("log_of_rest")
 
 
 class Loss(Tensor):
@@ -34,7 +37,7 @@ class Loss(Tensor):
     def __init__(
         self,
         value: Tensor,
-        kind: str,
+        kind: NamedLoss,
         answers: Observations,
         factor: float = 1.0,
         offset: float = 0.0,
@@ -154,18 +157,41 @@ class Loss(Tensor):
     def _column(self) -> Tensor:
         """One number for each observation, whose mean is the loss but for its offset."""
         value = self._of_value.flatten(1)
-        targets = self._answers.targets
-        if self._kind == "squared_error":
+        name, targets, width = self._kind.name, self._answers.targets, value.shape[1]
+        if name == "squared_error":
             value = (value - targets).square()
-        elif self._kind == "binary_cross_entropy":
+        elif name in ("smooth_l1", "huber"):
+            value = (value - targets)._record(function("smooth_l1", self._kind.number))
+            value = value * self._kind.number if name == "huber" else value
+        elif name == "binary_cross_entropy":
             value = value._record(_SOFTPLUS) - value * targets
-        elif self._kind == "cross_entropy":
-            labels, weights = self._answers.labels, self._answers.weights
-            chosen = np.zeros(value.shape, weights.dtype)
-            share = np.ones(value._n) if len(weights) == 0 else value._n * weights / weights.sum()
-            chosen[np.arange(value._n), labels] = -share * value.shape[1]
-            value = value._record(_LOG_SOFTMAX) * chosen
+        elif name in WITH_WEIGHTS:
+            answers, weights = targets[:, :width], targets[:, width:]
+            if name == "plain_binary_cross_entropy":
+                value = of_probabilities(value, answers)
+            else:
+                value = value._record(_SOFTPLUS) - value * answers
+            value = value * weights
+        elif name in OF_CLASSES:
+            value = value if name == "log_cross_entropy" else value._record(_LOG_SOFTMAX)
+            value = value * self._shares(width)
         return value.mean(1, keepdim=True) * self._factor
+
+    def _shares(self, classes: int) -> np.ndarray:
+        """What logarithms of probabilities are multiplied by, before their mean is taken."""
+        _, targets, labels, weights = self._answers
+        n = self._of_value._n
+        if self._kind.name in OF_LABELS:
+            targets = (labels[:, None] == np.arange(classes)).astype(weights.dtype)
+        share = np.ones(n) if len(weights) == 0 else n * weights / weights.sum()
+        return (-classes * share[:, None] * targets).astype(weights.dtype)
+
+
+def of_probabilities(value: Tensor, answers: Any) -> Tensor:
+    """The negative logarithm of the likelihood of answers from 0 to 1, of each probability."""
+    right, wrong = value._record(_RIGHT), value._record(_WRONG)
+    found: Tensor = -(answers * right + (1.0 - answers) * wrong)
+    return found
 
 
 def _number(what: str, value: Any) -> float:
@@ -178,7 +204,7 @@ def mean_of(value: Tensor, factor: float) -> Loss:
     """The mean of all numbers of a tensor, times a factor."""
     dtype = element_of(value)
     none = Observations(_NONE, np.zeros((0, 0), dtype), np.zeros(0, np.int64), np.zeros(0, dtype))
-    return Loss(value.flatten(1), "mean", none, factor)
+    return Loss(value.flatten(1), NamedLoss("mean"), none, factor)
 
 
 uses["mean_of"] = mean_of

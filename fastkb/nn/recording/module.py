@@ -69,7 +69,6 @@ class Module(Network, Part):
     """
 
     _modules: dict[str, Any]
-    _calls = 0
 
     def __init__(self, *, rng: Any = None, dtype: Any = None) -> None:
         vars(self).update(_modules={}, training=True)

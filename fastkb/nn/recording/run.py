@@ -15,6 +15,7 @@ import numpy as np
 
 from fastkb.nn.observations import Observations
 from fastkb.nn.ops.graph import in_order
+from fastkb.nn.ops.losses import NamedLoss
 from fastkb.nn.ops.operation import Node
 from fastkb.nn.program.engine import Draw, Engine, Passed
 from fastkb.nn.program.step import FORWARD_ONLY, RECORDED
@@ -215,7 +216,9 @@ def evaluate(value: Tensor) -> np.ndarray:
     return outputs.reshape(value.shape)
 
 
-def _run(value: Tensor, ready: Ready, data: Observations, loss: str | None, code: int) -> Passed:
+def _run(
+    value: Tensor, ready: Ready, data: Observations, loss: NamedLoss | None, code: int
+) -> Passed:
     """Run a program; running statistics follow once, however often the same tensors are asked for."""
     engine, parameters = ready.found.engine, ready.parameters
     counted = []
@@ -255,7 +258,7 @@ def check_batch_of(node: Node, observations: int) -> None:
             raise ValueError(f"layer {node.name}, {node.layer!r}, {error}") from None
 
 
-def loss_of(value: Tensor, loss: str, answers: Observations) -> float:
+def loss_of(value: Tensor, loss: NamedLoss, answers: Observations) -> float:
     """The mean loss of a tensor."""
     ready = _prepare(value)
     data = answers._replace(inputs=ready.inputs)
@@ -265,7 +268,7 @@ def loss_of(value: Tensor, loss: str, answers: Observations) -> float:
     return passed.loss
 
 
-def differentiate(value: Tensor, loss: str, answers: Observations, factor: float) -> float:
+def differentiate(value: Tensor, loss: NamedLoss, answers: Observations, factor: float) -> float:
     """The mean loss of a tensor. Its derivatives, times a factor, are added to those that there are.
 
     Raises

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkb.checks.choices import check_choice
-from fastkb.nn.checks import LOSSES
-from fastkb.nn.observations import Observations, Told, check_batches, check_observations
+from fastkb.nn.observations import Observations, check_batches, check_observations, loss_of
 from fastkb.nn.ops.graph import Network
+from fastkb.nn.ops.losses import NamedLoss
 
 
 class Preparation(NamedTuple):
@@ -32,15 +31,15 @@ class Preparation(NamedTuple):
     dtype: np.dtype | None
     scale: float | None
 
-    def name(self, y: Any) -> str:
-        """The loss by its name."""
-        return check_choice("loss", Told(self.loss, y, None).known().loss, LOSSES)
+    def named(self, y: Any) -> NamedLoss:
+        """The loss as compiled code knows it."""
+        return loss_of(self.loss, y)
 
     def observations(self, X: Any, y: Any, sample_weight: Any = None) -> Observations:
         """Checked observations."""
-        loss, y, sample_weight = Told(self.loss, y, sample_weight).known()
-        check_choice("loss", loss, LOSSES)
-        return check_observations(X, y, sample_weight, self.layers, loss, self.dtype, self.scale)
+        return check_observations(
+            X, y, sample_weight, self.layers, self.loss, self.dtype, self.scale
+        )
 
 
 class Batches:
@@ -57,8 +56,7 @@ class Batches:
     ----------
     first : Observations
         Of the first batch.
-    loss : str
-        By its name.
+    loss : NamedLoss
 
     Raises
     ------
@@ -84,7 +82,7 @@ class Batches:
             raise ValueError("X has no batch")
         self._again = batches if iterator is not batches else chain([head], iterator)
         _, y = _pair(head, 0)
-        self.loss = preparation.name(y)
+        self.loss = preparation.named(y)
         self._preparation = preparation
         self.first = self._observations(head, 0)
         self._preparation = preparation._replace(dtype=self.first.inputs.dtype)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastkb.nn.observations import Observations
+from fastkb.nn.ops.losses import NamedLoss, named
 from fastkb.nn.optim.optimizers import Optimizer
-from fastkb.nn.program.engine import Engine, batch_sizes, each_of, loss_code
+from fastkb.nn.program.engine import Engine, batch_sizes, each_of
 from fastkb.nn.program.step import BY_NOTHING, State, Steps
 from fastkb.nn.training.batches import Batches
 from fastkb.nn.training.masks import mask_seeds
@@ -27,7 +28,7 @@ class Fit(NamedTuple):
 
     engine: Engine
     optimizer: Optimizer
-    loss: str
+    loss: str | NamedLoss
     l2: float
     epochs: int
     batch_size: int
@@ -194,7 +195,7 @@ def train_epochs(
         first, and with the parameters that members have by then.
     """
     members, epochs, n = order.shape
-    optimizer, batch = job.optimizer, job.batch_size
+    optimizer, batch, loss = job.optimizer, job.batch_size, named(job.loss)
     sizes = batch_sizes(n, batch)
     found, begin = [], 0
     flat = order.reshape(members, epochs * n)
@@ -202,13 +203,14 @@ def train_epochs(
         together = epochs * n if epochs > 1 else job.pace.steps(members) * batch
         some = np.ascontiguousarray(flat[:, begin : begin + together])
         steps = Steps(
-            loss_code(job.loss),
+            loss.code,
             job.l2,
             job.penalty,
             optimizer.clip_norm or 0.0,
             optimizer.clip_value or 0.0,
             batch,
             min(n, some.shape[1]),
+            loss.number,
         )
         hyper = optimizer.hyper(rate, counter.steps + 1)
         each = each_of(members, rate, counter.steps, job.seeds)
@@ -243,7 +245,8 @@ def _check_last_step(
     job: Fit, data: Observations, state: State, chosen: np.ndarray, place: int
 ) -> None:
     """Whether the loss is still finite, of observations `chosen` for each member."""
-    steps = Steps(loss_code(job.loss), job.l2, job.penalty, 0.0, 0.0, chosen.shape[1])
+    loss, count = named(job.loss), chosen.shape[1]
+    steps = Steps(loss.code, job.l2, job.penalty, 0.0, 0.0, count, number=loss.number)
     losses = job.engine.losses(state.parameters, data, chosen, steps)
     for member in np.flatnonzero(~np.isfinite(losses)).tolist()[:1]:
         raise Diverged(float(losses[member]), member, place)

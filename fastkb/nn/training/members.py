@@ -16,6 +16,8 @@ from fastkb.nn.observations import (
     check_batches,
     check_observations,
     check_weights,
+    loss_of,
+    outputs_for,
 )
 from fastkb.nn.optim.optimizers import find_optimizer
 from fastkb.nn.program.engine import Engine
@@ -96,18 +98,20 @@ class Members:
     ) -> None:
         check_network(network)
         network._check_frozen()
-        told = Told(params.loss, y, params.sample_weight).known()
-        params, y = params._replace(loss=told.loss, sample_weight=told.sample_weight), told.y
-        self.loss, l2, settings = check_fit(network._graph, params)
+        named = loss_of(params.loss, y)
+        #: By its name.
+        self.loss = named.name
+        l2, settings = check_fit(network._graph, params)
         optimizer = find_optimizer("sgd" if params.optimizer is None else params.optimizer)
         self.data = check_observations(
-            X, y, params.sample_weight, network._graph, self.loss, network.dtype
+            X, y, params.sample_weight, network._graph, params.loss, network.dtype, params.scale
         )
         # Multiplied by counts before they are rounded.
         self._weights: np.ndarray | None = None
-        if params.sample_weight is not None:
-            n = len(self.data.inputs)
-            self._weights = check_weights(params.sample_weight, n, np.dtype(np.float64))
+        if len(self.data.weights):
+            n, outputs = len(self.data.inputs), outputs_for(network._graph, self.data.inputs)
+            told = Told(y, params.sample_weight, outputs).by(params.loss)
+            self._weights = check_weights(told.sample_weight, n, np.dtype(np.float64))
         settings = settings.for_rows(len(self.data.inputs))
         check_batches(network._graph, self.data.inputs, settings.batch_size)
         self.key = key
@@ -115,7 +119,7 @@ class Members:
         self.engine = Engine(network._graph, self.data.inputs.dtype, self.data.inputs.shape[1:])
         self._first_parameters = FirstParameters(self.engine, network._graph)
         pace = Pace(self.engine.work(settings.batch_size))
-        self._job = Fit(self.engine, optimizer, self.loss, l2, *settings, False, pace)
+        self._job = Fit(self.engine, optimizer, named, l2, *settings, False, pace)
         #: The learning rate of each epoch, which are those of the network on all data.
         self.rates: list[float] = []
 

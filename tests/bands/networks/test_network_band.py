@@ -332,3 +332,26 @@ def test_the_band_covers_a_smooth_function(scheme):
     assert np.mean((band.low <= truth) & (truth <= band.high)) >= 0.7
     # Some 10 parameters' worth of curve from 300 observations: 2 · 1.645 · 0.3 · √(10 / 300) = 0.18.
     assert 0.06 < (band.high - band.low).mean() < 0.5
+
+
+def test_criteria_and_bytes_with_a_scale():
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 256, (30, 3)).astype(np.uint8), rng.integers(0, 2, 30)
+    floats = X * np.float32(1 / 255)
+    criterion = nn.CrossEntropyLoss([1.0, 2.0], label_smoothing=0.1)
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    told = {"loss": criterion, "epochs": 2}
+    options = {"n_resamples": 3, "rng": 0, "out_of_bag": True}
+    band = bootstrap_band(net, X, y, X[:5], fit_params={**told, "scale": 1 / 255}, **options)
+    other = bootstrap_band(net, floats, y, floats[:5], fit_params=told, **options)
+    np.testing.assert_array_equal(band.distribution, other.distribution)
+    assert ((band.distribution >= 0) & (band.distribution <= 1)).all()
+    assert band.prediction_error == other.prediction_error
+    values = floats.sum(1)
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    told = {"loss": nn.HuberLoss(delta=0.5), "epochs": 2}
+    scheme = schemes.Residual()
+    band = bootstrap_band(
+        net, floats, values, floats[:5], n_resamples=3, rng=0, fit_params=told, scheme=scheme
+    )
+    assert band.distribution.shape == (3, 5)

@@ -7,9 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastkb.nn.ops.losses import Answers, Loss, Outputs, losses_and_deltas, share_of_one
+from fastkb.nn.ops.losses import (
+    OF_CLASSES,
+    OF_LABELS,
+    OF_TWO,
+    WITH_WEIGHTS,
+    Answers,
+    Loss,
+    NamedLoss,
+    Outputs,
+    losses_and_deltas,
+    named,
+    share_of_one,
+)
 from fastkb.nn.program.passes import Span
-from fastkb.reference import networks
+from fastkb.reference import losses as references
+from fastkb.reference import networks, normalization
 from fastkb.runtime import jit
 from tests.nn.program.chains import Link, chain
 
@@ -34,7 +47,7 @@ def _loss_and_deltas(code, outputs, values, deltas, answers, spans, losses):
         losses_and_deltas(code, outputs, answers, share, Span(begin, stop), scratch)
 
 
-def ours(loss, z, y, weights=None, chosen=None):
+def ours(loss, z, y, weights=None, chosen=None, number=0.0):
     """Loss and deltas of the rows of z, which are those of the chosen observations of y and weights."""
     n, k = z.shape
     dtype = z.dtype
@@ -50,12 +63,13 @@ def ours(loss, z, y, weights=None, chosen=None):
     padding = start + np.arange(n)[:, None] * stride + np.arange(k, padded)
     values[padding] = 0
     before = values.copy()
-    labelled = loss == "cross_entropy"
+    labelled = loss in OF_LABELS
     answers = Answers(
         np.zeros((0, k), dtype) if labelled else y.astype(dtype),
         y if labelled else np.zeros(0, np.int64),
         np.zeros(0, dtype) if weights is None else weights.astype(dtype),
         np.arange(n) if chosen is None else chosen,
+        number,
     )
     losses = np.full(CAPACITY, np.nan)
     spans = np.array([[0, n // 2], [n // 2, CAPACITY]])  # the second beyond the batch
@@ -71,7 +85,7 @@ def ours(loss, z, y, weights=None, chosen=None):
     np.testing.assert_array_equal(values, before)
     beside = np.ones(len(deltas), bool)
     beside[places] = False
-    if labelled:
+    if loss == "cross_entropy":
         assert not deltas[padding].any()
         beside[padding] = False
     assert np.isnan(deltas[beside]).all()  # rows and columns beyond the batch are not touched
@@ -293,3 +307,143 @@ def test_no_second_compilation():
     for loss in networks.LOSSES:
         ours(loss, z, targets_of(loss, rng, 3, 2, "float64"), np.ones(3))
     assert len(_loss_and_deltas.signatures) == before
+
+
+# --- losses that are rarer: against the references, row by row -----------------------------------
+
+
+def soft_cross_entropy(z, y):
+    logarithms = normalization.log_softmax(z, 1)
+    return -float((y * logarithms).sum()), y.sum() * np.exp(logarithms) - y
+
+
+def of_probabilities(z, y):
+    half = z.shape[1]
+    return references.binary_cross_entropy(z, y[:, :half], y[:, half:])
+
+
+def of_logits(z, y):
+    half = z.shape[1]
+    return references.binary_cross_entropy_with_logits(z, y[:, :half], y[:, half:])
+
+
+# By names, and numbers that go with them.
+RARER = {
+    ("smooth_l1", 0.7): lambda z, y: references.smooth_l1_loss(z, y, 0.7),
+    ("smooth_l1", 0.0): references.l1_loss,
+    ("huber", 0.6): lambda z, y: references.huber_loss(z, y, 0.6),
+    ("soft_cross_entropy", 0.0): soft_cross_entropy,
+    ("log_cross_entropy", 0.0): references.nll_loss,
+    ("weighted_binary_cross_entropy", 0.0): of_logits,
+    ("plain_binary_cross_entropy", 0.0): of_probabilities,
+}
+each_rarer = pytest.mark.parametrize("loss", RARER, ids=str)
+
+
+def rarer_case(loss, rng, n, observations, k, dtype):
+    """Outputs of n observations, and targets of all."""
+    z = rng.normal(size=(n, k)).astype(dtype)
+    if loss in OF_LABELS:
+        return z, rng.integers(0, k, observations)
+    y = rng.normal(size=(observations, k))
+    if loss == "soft_cross_entropy":
+        y = np.abs(y)
+    elif loss in WITH_WEIGHTS:
+        y = np.concatenate([rng.uniform(size=y.shape), np.abs(y)], axis=1)
+    if loss == "plain_binary_cross_entropy":
+        z = rng.uniform(0.01, 0.99, (n, k)).astype(dtype)
+    return z, y.astype(dtype)
+
+
+def by_rows(reference, z, y, weights):
+    """The weighted mean of a loss of single rows, and its derivatives."""
+    share = np.ones(len(z)) if weights is None else weights.astype(float)
+    share = share / max(share.sum(), 1e-300)
+    rows = [reference(z[i : i + 1].astype(float), y[i : i + 1]) for i in range(len(z))]
+    return sum(s * row[0] for s, row in zip(share, rows, strict=True)), np.concatenate(
+        [s * row[1] for s, row in zip(share, rows, strict=True)]
+    )
+
+
+@each_rarer
+@settings(max_examples=60)
+@given(
+    n=st.sampled_from([1, 15, 16, 17, 33]),
+    k=st.sampled_from([1, 3, 7, 8, 16, 17]),
+    dtype=st.sampled_from(FLOATS),
+    weighted=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_the_references(loss, n, k, dtype, weighted, seed):
+    rng = np.random.default_rng(seed)
+    name, number = loss
+    z, y = rarer_case(name, rng, n, n + 5, k, dtype)
+    weights = rng.poisson(1.0, n + 5).astype(dtype) if weighted else None
+    chosen = rng.integers(0, n + 5, n)
+    got, deltas = ours(name, z, y, weights, chosen, number)
+    here = y[chosen] if name in OF_LABELS else y[chosen].astype(float)
+    own = None if weights is None else weights[chosen]
+    expected, gradient = by_rows(RARER[loss], z, here, own)
+    bound = 32 * (k + 8) * np.finfo(dtype).eps
+    assert abs(got - expected) <= bound * max(1.0, abs(expected))
+    # A difference that is rounded may lie on the other side of a kink.
+    if name not in ("smooth_l1", "huber"):
+        steepest = 100.0 if name == "plain_binary_cross_entropy" else 1.0
+        assert (np.abs(deltas - gradient) <= bound * steepest).all()
+
+
+@each_dtype
+@each_rarer
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_an_output_that_is_no_number_makes_rarer_losses_none(loss, dtype, wrong):
+    name, number = loss
+    z, y = rarer_case(name, np.random.default_rng(0), 5, 5, 3, dtype)
+    if name in OF_LABELS:
+        y[3] = 1
+    elif name == "weighted_binary_cross_entropy":
+        y[3, 1] = float(wrong < 0)
+    z[3, 1] = wrong
+    got, _ = ours(name, z, y, number=number)
+    assert not np.isfinite(got)
+
+
+@each_dtype
+@pytest.mark.parametrize("number", [0.0, 0.5])
+def test_absolute_errors_at_and_around_their_kinks(dtype, number):
+    z = np.array([[0.0, -0.0, 1e-30, -1e-30, 0.5, -0.5, 0.25, 1e30]], dtype)
+    zero = np.zeros_like(z)
+    expected, gradient = references.smooth_l1_loss(z.astype(float), zero, number)
+    got, deltas = ours("smooth_l1", z, zero, number=number)
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(got, expected, rtol=4 * eps)
+    np.testing.assert_allclose(deltas, gradient, rtol=4 * eps)
+    assert deltas[0, 0] == deltas[0, 1] == 0.0
+
+
+@each_dtype
+def test_probabilities_at_their_ends(dtype):
+    z = np.array([[0.0, 1.0, 1e-40, 0.5, 1e-13]], dtype)
+    for answer in (0.0, 0.3, 1.0):
+        y = np.array([[answer] * 5 + [1.0] * 5], dtype)
+        expected, gradient = of_probabilities(z.astype(float), y.astype(float))
+        got, deltas = ours("plain_binary_cross_entropy", z, y)
+        np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == "float32" else 1e-14)
+        np.testing.assert_allclose(deltas, gradient, rtol=1e-5 if dtype == "float32" else 1e-14)
+
+
+@each_dtype
+def test_targets_with_extreme_logits(dtype):
+    pairs = np.array([(a, b) for a in EXTREMES for b in EXTREMES], dtype)[:CAPACITY]
+    shares = np.tile(np.array([0.3, 0.7], dtype), (len(pairs), 1))
+    got, deltas = ours("soft_cross_entropy", pairs, shares)
+    expected, gradient = by_rows(soft_cross_entropy, pairs, shares.astype(float), None)
+    np.testing.assert_allclose(got, expected, rtol=32 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(deltas, gradient, rtol=0, atol=4 * np.finfo(dtype).eps / len(pairs))
+
+
+def test_names_and_numbers():
+    assert named("huber") == NamedLoss("huber", 0.0)
+    assert named(NamedLoss("huber", 0.5)).code == Loss.HUBER
+    assert {*OF_CLASSES, *OF_TWO} == {
+        each.name.lower() for each in Loss if each.name.endswith("CROSS_ENTROPY")
+    }

@@ -26,7 +26,8 @@ def test_a_step_of_some_parts(name, l2, factor, dtype):
     rng = np.random.default_rng(0)
     values = rng.standard_normal(70).astype(dtype)
     expected = values.astype(np.float64)
-    state = [np.zeros(70 * used, dtype) for used in (optimizer.uses_first, optimizer.uses_second)]
+    uses = optimizer.uses_first, optimizer.uses_second, False
+    state = tuple(np.zeros(70 * used, dtype) for used in uses)
     rules = [type(RULES[name][1])(**vars_of(name)) for _ in SPANS]
     for step in range(1, 5):
         gradients = rng.standard_normal(70).astype(dtype)
@@ -36,7 +37,7 @@ def test_a_step_of_some_parts(name, l2, factor, dtype):
             expected[here] = rule.step(expected[here], changed, 0.05)
         before = gradients.copy()
         spans = Spans(np.array(SPANS), l2, factor)
-        update_spans(values, spans, gradients, *state, optimizer.hyper(0.05, step))
+        update_spans(values, spans, gradients, state, optimizer.hyper(0.05, step))
         if (l2, factor) == (0.0, 1.0):
             np.testing.assert_array_equal(gradients, before)
     np.testing.assert_allclose(
@@ -61,9 +62,9 @@ def test_each_part_is_a_tensor_for_lamb(dtype):
     values, gradients = rng.standard_normal((2, 40)).astype(dtype)
     found = []
     for ends in ([(0, 40)], [(0, 10), (10, 40)], [(0, 10)]):
-        theta, state = values.copy(), np.zeros((2, 40), dtype)
+        theta, state = values.copy(), tuple(np.zeros((3, 40), dtype))
         spans = Spans(np.array(ends), 0.0, 1.0)
-        update_spans(theta, spans, gradients.copy(), *state, lamb.hyper(0.05, 1))
+        update_spans(theta, spans, gradients.copy(), state, lamb.hyper(0.05, 1))
         found.append(theta)
     whole, parts, one = found
     np.testing.assert_array_equal(parts[:10], one[:10])

@@ -9,6 +9,7 @@ from fastkb import nn
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((9, 3))
 Y = RNG.standard_normal((9, 4))
+SHARES = RNG.uniform(size=(9, 4))
 LABELS = RNG.integers(0, 4, 9)
 
 
@@ -29,6 +30,15 @@ KINDS = {
     "labels": lambda y: F.cross_entropy(y, LABELS),
     "weighted": lambda y: F.cross_entropy(y, LABELS, weight=[1.0, 2.0, 0.5, 3.0]),
     "logits": lambda y: F.binary_cross_entropy_with_logits(y, (Y > 0) * 1.0),
+    "smooth": lambda y: F.smooth_l1_loss(y, Y, beta=0.5),
+    "absolute": lambda y: F.l1_loss(y, Y),
+    "huber": lambda y: F.huber_loss(y, Y, delta=0.5),
+    "smoothed": lambda y: F.cross_entropy(
+        y, LABELS, weight=[1.0, 2.0, 0.5, 3.0], label_smoothing=0.2
+    ),
+    "logarithms": lambda y: F.nll_loss(y, LABELS, weight=[1.0, 2.0, 0.5, 3.0]),
+    "positive": lambda y: F.binary_cross_entropy_with_logits(y, SHARES, pos_weight=3.0),
+    "probabilities": lambda y: F.binary_cross_entropy(y.sigmoid(), SHARES, weight=2.0),
     "mean": lambda y: y.square().mean(),
     "sum": lambda y: y.tanh().sum(),
 }

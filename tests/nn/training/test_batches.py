@@ -161,9 +161,8 @@ def test_classes_have_weights_and_some_labels_do_not_count():
 
 @pytest.mark.parametrize(
     "criterion",
-    [nn.L1Loss(), nn.MSELoss(reduction="sum"), nn.CrossEntropyLoss(label_smoothing=0.1),
-     nn.BCEWithLogitsLoss(pos_weight=[2.0, 2.0])],
-)  # fmt: skip
+    [nn.L1Loss(reduction="none"), nn.MSELoss(reduction="sum")],
+)
 def test_losses_that_fit_does_not_have(criterion):
     with pytest.raises(ValueError, match=r"fit has no compiled form of .*train by a loop"):
         network().fit(X, np.abs(Y), loss=criterion, epochs=1)

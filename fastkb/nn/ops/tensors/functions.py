@@ -227,6 +227,31 @@ def clamp_max_derivative(t, a, p):
     return type(t)(1) if t <= p else type(t)(0)
 
 
+def log_probability(t, p):
+    """log t, -100 at least, as PyTorch has it in the loss of probabilities."""
+    found, least = smooth.log(t), type(t)(-100)
+    return least if found < least else found
+
+
+def log_probability_derivative(t, a, p):
+    """1 / t = (1 - t) / (t (1 - t)), whose denominator is 1e-12 at least, likewise."""
+    rest = type(t)(1) - t
+    product, least = t * rest, type(t)(1e-12)
+    return rest / (least if product < least else product)
+
+
+def log_of_rest(t, p):
+    """log(1 - t), likewise."""
+    found, least = math.log1p(-t), type(t)(-100)
+    return least if found < least else found
+
+
+def log_of_rest_derivative(t, a, p):
+    """-1 / (1 - t) = -t / (t (1 - t)), likewise."""
+    product, least = t * (type(t)(1) - t), type(t)(1e-12)
+    return -t / (least if product < least else product)
+
+
 FUNCTIONS: tuple[Entry, ...] = (
     Entry("exp", exp, exp_derivative),
     Entry("log", log, log_derivative),
@@ -243,6 +268,8 @@ FUNCTIONS: tuple[Entry, ...] = (
     Entry("cos", cos, cos_derivative),
     Entry("clamp_min", clamp_min, clamp_min_derivative),
     Entry("clamp_max", clamp_max, clamp_max_derivative),
+    Entry("log_probability", log_probability, log_probability_derivative),
+    Entry("log_of_rest", log_of_rest, log_of_rest_derivative),
 )
 _CODES = {entry.name: code for code, entry in enumerate(FUNCTIONS)}
 _WHOLE = frozenset(range(64))

@@ -56,7 +56,10 @@ def data(positive, *shape):
 
 def test_every_function_is_tested():
     found = {case[0].name for case in CASES}
-    assert found | {"whole_power"} == {entry.name for entry in FUNCTIONS}
+    # The last two are functions of probabilities.
+    assert found | {"whole_power", "log_probability", "log_of_rest"} == {
+        entry.name for entry in FUNCTIONS
+    }
 
 
 @each_case
@@ -203,3 +206,29 @@ def test_whole_powers_are_multiplications():
 
     assert [name(p) for p in (0, 2.0, 63)] == ["whole_power"] * 3
     assert [name(p) for p in (-1.0, 0.5, 64.0)] == ["power"] * 3
+
+
+def test_logarithms_of_probabilities():
+    right, wrong = Function("log_probability"), Function("log_of_rest")
+    for n in (1, 15, 16, 17):
+        p = np.random.default_rng(n).uniform(0.05, 0.95, (n, 7))
+        check(lambda x: right.record(x, ""), p, np.log)
+        check(lambda x: wrong.record(x, ""), p, lambda x: np.log1p(-x))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithms_of_probabilities_at_the_ends(dtype):
+    eps = float(np.finfo(dtype).eps)
+    given = np.array([[0.0, 1e-40, 1e-13, 1.0, 1 - eps]], dtype)
+    small = float(given[0, 1])
+    bounds = [[1e-12, 1e-12, 1e-12, 1e-12, max(eps * (1 - eps), 1e-12)]]
+    expected = {
+        "log_probability": ([[-100, np.log(small), np.log(1e-13), 0, np.log1p(-eps)]], 1 - given),
+        "log_of_rest": ([[0, -small, np.log1p(-1e-13), -100, np.log(eps)]], -given),
+    }
+    for name, (values, slopes) in expected.items():
+        p = nn.Tensor(given, requires_grad=True)
+        found = p._record(Function(name))
+        np.testing.assert_allclose(found.numpy(), values, rtol=1e-6 if eps > 1e-9 else 4 * eps)
+        found.sum().backward()
+        np.testing.assert_allclose(p.grad, slopes / np.array(bounds), rtol=1e-6)
