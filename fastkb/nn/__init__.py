@@ -78,8 +78,9 @@ from fastkb.nn.recording.criteria import (
     NLLLoss,
     SmoothL1Loss,
 )
-from fastkb.nn.recording.member import Parameter
-from fastkb.nn.recording.module import Module, ModuleList
+from fastkb.nn.recording.lists import ModuleList, ParameterList
+from fastkb.nn.recording.module import Module
+from fastkb.nn.recording.parameter import Parameter
 from fastkb.nn.recording.tensor import Tensor, no_grad
 
 __all__ = [
@@ -121,6 +122,7 @@ __all__ = [
     "NLLLoss",
     "Network",
     "Parameter",
+    "ParameterList",
     "RMSprop",
     "ReLU",
     "ReduceOnPlateau",

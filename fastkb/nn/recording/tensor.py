@@ -43,7 +43,7 @@ _REFLECTED = {
     np.add: "__radd__", np.subtract: "__rsub__", np.multiply: "__rmul__", np.true_divide: "__rtruediv__",
 }  # fmt: skip
 
-#: What stands on this file, and serves it: by `run.py` and `losses.py`.
+#: What stands on this file, and serves it: by `run.py`, `losses.py` and `standing.py`.
 uses: dict[str, Callable[..., Any]] = {}
 
 
@@ -125,6 +125,7 @@ class Tensor(Operators):
 
     grad: np.ndarray | None
     _array: np.ndarray | None
+    _stands = False  # whether it is the same for all observations, and its axes count none
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         # A copy: it is read when numbers are asked for, and the caller's may be others by then.
@@ -265,7 +266,12 @@ class Tensor(Operators):
         return record(layer, self, *others)
 
     def _beside(self, other: Any) -> Tensor:
+        if hasattr(other, "_standing"):
+            other = other._standing()
         if isinstance(other, Tensor):
+            if other._stands:
+                found: Tensor = other._beside_of(self)  # type: ignore[attr-defined]
+                return found
             if other.ndim == 0:
                 raise TypeError("a loss is one number, and no operand of tensors: take its item()")
             return other
@@ -320,7 +326,10 @@ def checked(data: Any) -> np.ndarray:
 
 def as_tensor(value: Any) -> Tensor:
     """A tensor, or an array as one."""
-    return value if isinstance(value, Tensor) else Tensor(value)
+    if isinstance(value, Tensor):
+        return value
+    made: Tensor = value._standing() if hasattr(value, "_standing") else Tensor(value)
+    return made
 
 
 def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -> Tensor:
@@ -343,10 +352,11 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
     if _state.records:
         # What was computed under no_grad is numbers.
         values = tuple(value.detach() if value._is_apart() else value for value in values)
-    n, trained = values[0]._n, network is not None
+    n, trained, stands = values[0]._n, network is not None, True
     call = 0 if network is None else network._calls
     for value in values:
         trained |= value.requires_grad
+        stands &= value._stands
         if value._n != n:
             raise ValueError(f"tensors of {n} and of {value._n} observations do not go together")
         if value._network is not None:
@@ -355,6 +365,8 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
                     "tensors of two networks do not go together: make both attributes of one Module"
                 )
             network = value._network
+    if stands:
+        layer = uses["aligned"](layer)
     try:
         for value in values:
             if isinstance(value._node, Leaf):
@@ -370,4 +382,4 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
     made._call = max(call, *(value._call for value in values))
     versions = [value._version for value in values if value._network is not None]
     made._version = min(versions, default=made._version)
-    return made
+    return uses["stand"](made, values[0]) if stands else made
