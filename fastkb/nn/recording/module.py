@@ -94,7 +94,9 @@ class Module(Network, Holder):
             return self.forward(*values, **options)
         root = self._root()
         root._calls += 1
-        start = next((value for value in values if isinstance(value, Tensor)), None)
+        start = values[0] if values else None
+        if not isinstance(start, Tensor):
+            start = next((value for value in values if isinstance(value, Tensor)), None)
         context.places.append(Place(root, "", False, start))
         try:
             return self.forward(*values, **options)
@@ -195,6 +197,8 @@ class Module(Network, Holder):
         setattr(self, name, module)
 
     register_module = add_module
+    # Here as well, for the reference of what modules have.
+    register_buffer, register_parameter = Holder.register_buffer, Holder.register_parameter
 
     def _changed(self) -> None:
         """Before parts change: what there is of parameters goes on under its names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -100,7 +101,9 @@ class Parameter:
         part, kind = self._part, self._kind
         while "." in kind:
             place, _, kind = kind.partition(".")
-            part = part._children()[place]
+            part = part._children().get(place)
+            if part is None:  # within a layer that is made of others
+                return None
         return vars(part).get("_own", {}).get(kind)
 
     def __repr__(self) -> str:
@@ -292,10 +295,10 @@ def numbers_of(name: str, data: Any, *, whole: bool = False) -> np.ndarray:
 
 
 def _delegated(name: str) -> Callable[..., Any]:
+    @functools.wraps(getattr(Standing, name))
     def method(self: Parameter, *arguments: Any, **options: Any) -> Any:
         return getattr(self._standing(), name)(*arguments, **options)
 
-    method.__name__, method.__doc__ = name, getattr(Standing, name).__doc__
     return method
 
 

@@ -266,8 +266,6 @@ class Tensor(Operators):
         return record(layer, self, *others)
 
     def _beside(self, other: Any) -> Tensor:
-        if hasattr(other, "_standing"):
-            other = other._standing()
         if isinstance(other, Tensor):
             if other._stands:
                 found: Tensor = other._beside_of(self)  # type: ignore[attr-defined]
@@ -275,6 +273,8 @@ class Tensor(Operators):
             if other.ndim == 0:
                 raise TypeError("a loss is one number, and no operand of tensors: take its item()")
             return other
+        if hasattr(other, "_standing"):
+            return self._beside(other._standing())
         array = np.asarray(other)
         if array.ndim < self.ndim or array.shape[0] != self._n:
             array = np.broadcast_to(array, (self._n, *np.shape(array)[-(self.ndim - 1) :]))
@@ -352,11 +352,10 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
     if _state.records:
         # What was computed under no_grad is numbers.
         values = tuple(value.detach() if value._is_apart() else value for value in values)
-    n, trained, stands = values[0]._n, network is not None, True
+    n, trained = values[0]._n, network is not None
     call = 0 if network is None else network._calls
     for value in values:
         trained |= value.requires_grad
-        stands &= value._stands
         if value._n != n:
             raise ValueError(f"tensors of {n} and of {value._n} observations do not go together")
         if value._network is not None:
@@ -365,6 +364,7 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
                     "tensors of two networks do not go together: make both attributes of one Module"
                 )
             network = value._network
+    stands = values[0]._stands and all(value._stands for value in values)
     if stands:
         layer = uses["aligned"](layer)
     try:

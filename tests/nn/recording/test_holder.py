@@ -210,7 +210,7 @@ def test_errors():
                 register(name, None)
         with pytest.raises(TypeError, match=f"name of a {what} must be a text, got int"):
             register(3, None)
-    with pytest.raises(TypeError, match="param a must be an nn.Parameter or None, got ndarray"):
+    with pytest.raises(TypeError, match=r"param a must be an nn\.Parameter or None, got ndarray"):
         net.register_parameter("a", np.ones(3))
     with pytest.raises(ValueError, match="buffer a has NaN or infinity"):
         net.register_buffer("a", [np.inf])

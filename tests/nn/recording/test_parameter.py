@@ -251,6 +251,40 @@ def test_many_networks_begin_with_the_given_numbers():
     assert (np.ptp(scales, axis=0) > 0).any()
 
 
+def test_a_network_of_nothing_else_and_the_penalty_of_its_numbers():
+    class Line(nn.Module):
+        def __init__(self):
+            super().__init__(rng=0)
+            self.slope, self.height = nn.Parameter(np.zeros(1)), nn.Parameter(0.0)
+
+        def forward(self, x):
+            return x * self.slope + self.height
+
+    X = np.linspace(-1.0, 1.0, 40)[:, None]
+    net = Line().fit(X, 3.0 * X + 2.0, epochs=200, optimizer=nn.SGD(lr=0.1), rng=0)
+    assert net.slope.item() == pytest.approx(3.0)
+    assert net.height.item() == pytest.approx(2.0)
+    whole = [net.loss_and_gradients(X, X, l2=l2) for l2 in (0.0, 0.5)]
+    added = (0.5 / 2) * (net.slope.item() ** 2 + net.height.item() ** 2)
+    assert whole[1][0] - whole[0][0] == pytest.approx(added)
+    assert (whole[1][1]["height"] - whole[0][1]["height"]) == pytest.approx(0.5 * net.height.item())
+
+
+def test_parameters_of_layers_within_layers():
+    net = nn.Sequential(nn.Residual(nn.Linear(2, 2)), rng=0)
+    for name, parameter in net.named_parameters():
+        np.testing.assert_array_equal(parameter.data, net.state_dict()[name])
+
+
+def test_lengths_of_derivatives_are_cut_by_their_names():
+    X, y = rows()
+    net = Small(rng=0)
+    F.mse_loss(net(X), y).backward()
+    before = net.scale.grad
+    nn.utils.clip_grad_norm_([net.scale], 1e-3)
+    np.testing.assert_allclose(net.scale.grad, before * 1e-3 / np.linalg.norm(before), rtol=1e-3)
+
+
 def test_a_parameter_is_replaced_and_taken_away():
     X, _ = rows()
     net = Small(rng=0)
