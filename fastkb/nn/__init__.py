@@ -70,7 +70,8 @@ from fastkb.nn.optim.schedules import (
     Step,
     WarmUp,
 )
-from fastkb.nn.recording.criteria import (
+from fastkb.nn.recording.lists import ModuleList, ParameterList
+from fastkb.nn.recording.losses.criteria import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -80,8 +81,8 @@ from fastkb.nn.recording.criteria import (
     NLLLoss,
     SmoothL1Loss,
 )
-from fastkb.nn.recording.member import Parameter
-from fastkb.nn.recording.module import Module, ModuleList
+from fastkb.nn.recording.module import Module
+from fastkb.nn.recording.parameter import Parameter
 from fastkb.nn.recording.tensor import Tensor, no_grad
 
 __all__ = [
@@ -124,6 +125,7 @@ __all__ = [
     "NLLLoss",
     "Network",
     "Parameter",
+    "ParameterList",
     "RMSprop",
     "ReLU",
     "ReduceOnPlateau",

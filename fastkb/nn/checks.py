@@ -216,7 +216,7 @@ def check_state(
         ]
         raise ValueError(f"state_dict {' and '.join(parts)}: the network has {', '.join(expected)}")
     for name, array in given.items():
-        if array.dtype.kind not in "fiu":
+        if array.dtype.kind not in "fiub":
             raise ValueError(f"state_dict[{name!r}] must be numbers, got {array.dtype}")
         if array.shape != expected[name]:
             raise ValueError(

@@ -30,6 +30,7 @@ from fastkb.nn.containers import Content
 from fastkb.nn.description import OPTIMIZERS, describe, layer_classes, make
 from fastkb.nn.ops.graph import Network, leaves
 from fastkb.nn.ops.operation import Layer
+from fastkb.nn.ops.storage import named
 from fastkb.nn.program.step import State
 from fastkb.nn.program.store import Store
 from fastkb.nn.training.fitting import Progress
@@ -136,7 +137,7 @@ def _prefixes(optimizer: Any) -> list[str]:
 def parameter_shapes(layers: Network, *, buffers: bool) -> dict[str, tuple[int, ...]]:
     """The parameters of layers, and their buffers if they are wanted, by torch's names."""
     return {
-        f"{layer_name}.{name}": shape
+        named(layer_name, name): shape
         for layer_name, layer in leaves(layers)
         for name, shape in (layer.shapes() | (layer.buffers() if buffers else {})).items()
     }

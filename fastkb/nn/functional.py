@@ -31,7 +31,7 @@ from fastkb.nn.ops.layers import (
     Tanh,
 )
 from fastkb.nn.ops.tensors.joins import Concatenate
-from fastkb.nn.recording.loss_functions import (
+from fastkb.nn.recording.losses.functions import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -42,6 +42,8 @@ from fastkb.nn.recording.loss_functions import (
     smooth_l1_loss,
 )
 from fastkb.nn.recording.operators import axis_of, layer_of
+from fastkb.nn.recording.parameter import Parameter
+from fastkb.nn.recording.standing import Standing
 from fastkb.nn.recording.tensor import Tensor, as_tensor, record
 
 __all__ = [
@@ -170,12 +172,18 @@ _calls = itertools.count(1)
 
 def softmax(input: Any, dim: int = 1) -> Tensor:
     """Shares of the exponentials along an axis, as :class:`fastkb.nn.Softmax`."""
-    return _record(input, Softmax, dim)
+    return _record(input, Softmax, _axis_of(input, dim))
 
 
 def log_softmax(input: Any, dim: int = 1) -> Tensor:
     """Logarithms of :func:`softmax`, as :class:`fastkb.nn.LogSoftmax`."""
-    return _record(input, LogSoftmax, dim)
+    return _record(input, LogSoftmax, _axis_of(input, dim))
+
+
+def _axis_of(value: Any, dim: int) -> int:
+    """An axis of a tensor; of a parameter, no axis of which counts observations, one from the end."""
+    stands = isinstance(value, Parameter | Standing)
+    return axis_of(dim, value.ndim) - value.ndim if stands else dim
 
 
 def cat(tensors: Sequence[Any], dim: int = 1) -> Tensor:
@@ -191,9 +199,16 @@ def cat(tensors: Sequence[Any], dim: int = 1) -> Tensor:
         raise ValueError("tensors must hold one at least, got none")
     values = [as_tensor(each) for each in tensors]
     axis = axis_of(dim, values[0].ndim)
-    if axis == 0:
+    stand = [value._stands for value in values]
+    if any(stand) and not all(stand):
+        raise ValueError(
+            "tensors have observations, or are parameters and buffers alone: expand those, such as "
+            "self.token.expand(x.shape[0], -1, -1) of one of shape (1, 1, width)"
+        )
+    if axis == 0 and not any(stand):
         raise ValueError("dim must be 1 at least: the first axis counts observations")
+    axis -= not any(stand)
     found = values[0]
     for each in values[1:]:
-        found = record(layer_of(Concatenate, axis - 1), found, each)
+        found = record(layer_of(Concatenate, axis), found, each)
     return found

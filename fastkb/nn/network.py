@@ -11,7 +11,8 @@ from fastkb.nn.checks import check_layers
 from fastkb.nn.files import Saved
 from fastkb.nn.ops.graph import Network as Layers
 from fastkb.nn.ops.graph import input_shape, output_shape
-from fastkb.nn.recording.module import Composite, Listed, Module, as_layer
+from fastkb.nn.recording.lists import Listed
+from fastkb.nn.recording.module import Composite, Module, as_layer
 from fastkb.nn.recording.tensor import Tensor
 
 
@@ -54,6 +55,7 @@ class Sequential(Listed):
     """
 
     layers: tuple[Any, ...]
+    _holds = False
 
     def __init__(self, *layers: Any, rng: Any = None, dtype: Any = None) -> None:
         given = [as_layer(layer) for layer in layers]

@@ -86,6 +86,10 @@ class Stored:
             ``"0.weight"`` of shape (out_features, in_features) and ``"0.bias"`` of shape (out_features,)
             for a Linear layer at place 0, and so on.
         """
+        return self._tensors_now()
+
+    def _tensors_now(self) -> dict[str, np.ndarray]:
+        """All parameters and buffers."""
         store, state, _ = self._ready(np.dtype(np.float64))
         found = store.take(state.parameters[0])
         return {k: v.astype(np.int64) if k.endswith(BATCHES) else v for k, v in found.items()}
@@ -106,7 +110,7 @@ class Stored:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict must map names to arrays, got {type(state_dict).__name__}")
         arrays = {name: as_parameter(name, value) for name, value in state_dict.items()}
-        kinds = {v.dtype for k, v in arrays.items() if not str(k).endswith(BATCHES)}
+        kinds = {v.dtype for k, v in arrays.items() if self._tells_its_type(str(k))}
         dtype = self._dtype or np.dtype("f4" if kinds <= {np.dtype("f4")} else "f8")
         check_state(arrays, parameter_shapes(self._graph, buffers=True), dtype)
         self._carried = {}
@@ -114,6 +118,10 @@ class Stored:
         for name, array in arrays.items():
             store.put(name, array, state.parameters[0])
         self._version += 1
+
+    def _tells_its_type(self, name: str) -> bool:
+        """Whether a network without parameters takes the element type of what is loaded by this name."""
+        return not name.endswith(BATCHES)
 
     def save(self, path: Any) -> None:
         """Write the network to a file, from which it trains on.

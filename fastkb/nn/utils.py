@@ -20,7 +20,7 @@ import numpy as np
 
 from fastkb.checks.scalars import check_flag, check_number, unexpected
 from fastkb.nn.program.updating import square_of_spans
-from fastkb.nn.recording.member import Parameter
+from fastkb.nn.recording.parameter import Parameter
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 

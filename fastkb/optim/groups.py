@@ -8,7 +8,7 @@ from typing import Any
 
 from fastkb.checks.scalars import check_flag, check_number
 from fastkb.nn.optim.checks import check_betas, check_kept
-from fastkb.nn.recording.member import Parameter
+from fastkb.nn.recording.parameter import Parameter
 
 _at_least_zero = partial(check_number, minimum=0.0)
 

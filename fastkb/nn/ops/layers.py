@@ -40,6 +40,7 @@ from fastkb.nn.ops.residual import Residual
 from fastkb.nn.ops.rules import rules_of
 from fastkb.nn.ops.tensors.functions import FUNCTION
 from fastkb.nn.ops.tensors.joins import ADD, CONCATENATE, PRODUCT, QUOTIENT
+from fastkb.nn.ops.tensors.own import OWN_VALUE
 from fastkb.nn.ops.tensors.reshape import Columns
 from fastkb.nn.ops.tensors.softmax import SOFTMAX, LogSoftmax, Softmax
 from fastkb.nn.ops.tensors.strided import REDUCE, TAKE
@@ -92,7 +93,7 @@ IMAGE_OPERATIONS = (
 )  # fmt: skip
 OPERATIONS = (
     *IMAGE_OPERATIONS, BATCH_NORM_BY_RUNNING, LAYER_NORM, EMBEDDING, PRODUCT, QUOTIENT, CONCATENATE,
-    FUNCTION, TAKE, REDUCE, SOFTMAX, DROPOUT,
+    FUNCTION, TAKE, REDUCE, SOFTMAX, DROPOUT, OWN_VALUE,
 )  # fmt: skip
 DENSE_RULES, IMAGE_RULES, RULES = map(rules_of, (DENSE_OPERATIONS, IMAGE_OPERATIONS, OPERATIONS))
 

@@ -9,8 +9,7 @@ A rule is compiled into the interpreter. It gets a row of the program, which say
 a span, or of the parameters one block, so that threads can share a step.
 
 An operation of another package is one file too: a frozen dataclass derived from :class:`Layer`, with an
-:class:`Operation` of its own. An interpreter is then compiled for it, once in each process
-(:func:`fastkb.nn.program.interpreter.interpreter`).
+:class:`Operation` of its own. An interpreter is then compiled for it, once in each process.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ import numpy as np
 
 from fastkb.nn.ops.storage import Storage
 
-#: How a value stands in the buffers. In rows: one for each observation. In lanes: see
-#: :mod:`fastkb.tile.lanes.windows`. An operation that takes any writes what it reads.
+#: How a value stands in the buffers. In rows, one for each observation; in lanes, see
+#: :mod:`fastkb.tile.lanes.windows`; an operation that takes any writes what it reads.
 ROWS, LANES, ANY = "rows", "lanes", "any"
 
 #: How rules take bands.
@@ -99,8 +98,9 @@ class Operation(NamedTuple):
         What it does between observations of a batch.
     closed : bool
         Whether a function behind it is a row of its own, as the backward rule reads what it gives.
-    draws : bool
-        Whether it draws numbers in training.
+    draws, independent : bool
+        Whether it draws numbers in training; whether it gives the same whatever it reads, and its
+        backward rule is called where it has tensors.
     bands : {"", "elements", "windows"}
         Whether its rules take a band of what stands in lanes: of both what it reads and what it writes,
         element by element; or forward of what it writes and backward of what it reads. See
@@ -123,6 +123,7 @@ class Operation(NamedTuple):
     across: Across | None = None
     closed: bool = False
     draws: bool = False
+    independent: bool = False
     bands: str = ""
     takes_over: bool = False
 
@@ -142,7 +143,7 @@ class Row(NamedTuple):
     outputs : int
         Elements of what it writes, for each observation.
     shapes : mapping of str to tuple of int
-        Of its tensors, by the names WEIGHT and BIAS; those that it has.
+        Of its tensors, by the names WEIGHT and BIAS, or OWN; those that it has.
     numbers : tuple of float
         What its rules read as ``row.numbers``: eight at most.
     window : tuple of int
@@ -313,7 +314,7 @@ class Layer:
         """
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of its tensors, by the names WEIGHT and BIAS."""
+        """Of its tensors, by the names WEIGHT and BIAS, or OWN."""
         return {}
 
     def buffers(self) -> dict[str, tuple[int, ...]]:

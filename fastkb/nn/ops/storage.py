@@ -13,6 +13,28 @@ from fastkb.tile.blocking import NetworkBlocking
 #: Names of tensors, as PyTorch has them: weights, and intercepts, which a penalty spares.
 WEIGHT, BIAS = "weight", "bias"
 
+#: Name of a tensor that is a value of its own: its layer's name within the network is the tensor's, too.
+OWN = ""
+
+
+def named(layer: str, kind: str) -> str:
+    """A tensor's name within a network.
+
+    Parameters
+    ----------
+    layer : str
+        The layer's name.
+    kind : str
+        The tensor's name within the layer.
+
+    Examples
+    --------
+    >>> from fastkb.nn.ops.storage import OWN, WEIGHT, named
+    >>> named("body.fc", WEIGHT), named("body.scale", OWN)
+    ('body.fc.weight', 'body.scale')
+    """
+    return f"{layer}.{kind}" if layer and kind else layer or kind
+
 
 class Size(NamedTuple):
     """Elements that a row takes of the buffers."""
@@ -73,6 +95,6 @@ class Storage:
     @staticmethod
     def run(row: Any, name: str, buffer: np.ndarray) -> np.ndarray:
         """The part of a buffer where a tensor of this name stands: a view."""
-        ends = ("weights", "biases") if name == WEIGHT else ("biases", "biases_end")
+        ends = ("biases", "biases_end") if name == BIAS else ("weights", "biases")
         begin, end = (int(row[each]) for each in ends)
         return buffer[begin:end]

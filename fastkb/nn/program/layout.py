@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkb.nn.ops.operation import ELEMENTS, Operation, Row
-from fastkb.nn.ops.storage import BIAS, WEIGHT
+from fastkb.nn.ops.storage import BIAS, OWN, WEIGHT
 from fastkb.tile.blocking import NetworkBlocking, network_blocking
 
 _I = np.int64
@@ -36,7 +36,8 @@ LAYER = np.dtype(
     [
         ("code", _I),  # place of its operation in the interpreter's table
         # Bits, of the first value that it reads and of the second: whether something before it has
-        # parameters, so that the value's deltas are wanted; whether they are added to others.
+        # parameters, so that the value's deltas are wanted; whether they are added to others. A third
+        # bit: whether the backward rule is called for the row's own sake.
         ("wanted", _I),
         ("accumulate", _I),
         ("differentiated", _I),  # 1: it has parameters, or its deltas are wanted by a row that has
@@ -215,8 +216,11 @@ def make_program(
         layer["code"] = operations.index(row.operation)
         layer["wanted"] = sum(value.trained << j for j, value in enumerate(read))
         layer["accumulate"] = accumulate
-        layer["has_weights"], layer["has_biases"] = WEIGHT in row.shapes, BIAS in row.shapes
-        trained = bool(row.shapes) or any(value.trained for value in read)
+        layer["has_weights"] = WEIGHT in row.shapes or OWN in row.shapes
+        layer["has_biases"] = BIAS in row.shapes
+        independent = row.operation.independent
+        layer["wanted"] |= (independent and bool(row.shapes)) << 2
+        trained = bool(row.shapes) or (not independent and any(value.trained for value in read))
         layer["differentiated"], layer["bounded"] = trained, row.operation.inner_products
         layer["across"], layer["lanes"] = row.operation.across is not None, row.lanes
         layer["inputs"], layer["outputs"] = read[0].width, row.outputs

@@ -11,7 +11,7 @@ import numpy as np
 from fastkb.nn.ops.arrangement import arranged
 from fastkb.nn.ops.graph import Network, leaves
 from fastkb.nn.ops.operation import Layer
-from fastkb.nn.ops.storage import WEIGHT
+from fastkb.nn.ops.storage import BIAS, OWN, named
 from fastkb.nn.program.layout import Places, Program, make_program, put_tensor, take_tensor
 from fastkb.nn.program.step import State
 from fastkb.runtime.memory import require, zeros
@@ -99,8 +99,7 @@ class Store:
 
     def put(self, name: str, value: np.ndarray, buffer: np.ndarray) -> None:
         """Store a parameter or a buffer of a member under its name in :meth:`take`."""
-        layer, _, kind = name.rpartition(".")
-        program, row = self._tensors[layer]
+        program, row, kind = self._find(name)
         if kind in program.made_of[row].buffers:
             self._run(program, row, kind, buffer)[...] = np.ravel(value)
         else:
@@ -108,8 +107,7 @@ class Store:
 
     def take_one(self, name: str, buffer: np.ndarray) -> np.ndarray:
         """One of :meth:`take`."""
-        layer, _, kind = name.rpartition(".")
-        program, row = self._tensors[layer]
+        program, row, kind = self._find(name)
         made_of = program.made_of[row]
         if kind in made_of.buffers:
             return self._run(program, row, kind, buffer).reshape(made_of.buffers[kind]).copy()
@@ -117,17 +115,24 @@ class Store:
 
     def ends(self, name: str) -> tuple[int, int]:
         """Where a parameter begins and ends in the buffer, with its padding."""
-        layer, _, kind = name.rpartition(".")
-        program, row = self._tensors[layer]
+        program, row, kind = self._find(name)
         record = program.layers[row]
-        if kind == WEIGHT:
-            return int(record["weights"]), int(record["biases"])
-        return int(record["biases"]), int(record["biases_end"])
+        if kind == BIAS:
+            return int(record["biases"]), int(record["biases_end"])
+        return int(record["weights"]), int(record["biases"])
+
+    def _find(self, name: str) -> tuple[Program, int, str]:
+        """A program with a tensor's row, and the tensor's name within its layer."""
+        found, kind = self._tensors.get(name), OWN
+        if found is None:
+            layer, _, kind = name.rpartition(".")
+            found = self._tensors[layer]
+        return found.program, found.row, kind
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the parameters by their names, in the order in which they stand."""
         found = {
-            f"{layer}.{kind}": shape
+            named(layer, kind): shape
             for layer, (program, row) in self._tensors.items()
             for kind, shape in program.made_of[row].shapes.items()
         }
@@ -162,11 +167,11 @@ class Store:
         for layer, (program, row) in self._tensors.items():
             made_of = program.made_of[row]
             for kind in made_of.shapes:
-                found[f"{layer}.{kind}"] = take_tensor(program, row, kind, buffer)
+                found[named(layer, kind)] = take_tensor(program, row, kind, buffer)
             if len(buffer) == self.size:
                 for kind, shape in made_of.buffers.items():
                     run = self._run(program, row, kind, buffer)
-                    found[f"{layer}.{kind}"] = run.reshape(shape).copy()
+                    found[named(layer, kind)] = run.reshape(shape).copy()
         return found
 
     @staticmethod
@@ -187,4 +192,4 @@ class Store:
         rng = np.random.default_rng(np.random.SeedSequence(key.tolist(), spawn_key=(0, member)))
         for name, layer in self.leaves.items():
             for kind, tensor in layer.draw(rng).items():
-                self.put(f"{name}.{kind}", tensor, buffer)
+                self.put(named(name, kind), tensor, buffer)

@@ -5,11 +5,11 @@
 `run.py`          a recorded graph as a program: values, losses, gradients
 `module.py`       :class:`Module`: a network whose forward is Python
 `composite.py`    a module as a layer, for compiled programs
-`member.py`       a layer with its parameters, as an attribute of a module; :class:`Parameter`
+`holder.py`       its own parameters and buffers; `lists.py`: modules whose parts are numbered
+`member.py`       a layer with its parameters, as an attribute of a module
+`parameter.py`    :class:`Parameter`; `standing.py`: one as an operand, the same for all observations
 `operators.py`    what a tensor can be asked to give
-`losses.py`       a loss, as a number
-`loss_functions.py`  losses under their names; `criteria.py`: as objects
-`targets.py`      what compiled code is told of labels, weights and label smoothing
+`losses/`         losses: as numbers, under their names, and as objects
 ================ ================================================================================
 
 Begin with `tensor.py`, then `module.py`.

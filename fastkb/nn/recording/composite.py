@@ -8,8 +8,8 @@ import numpy as np
 
 from fastkb.nn.ops.graph import in_order
 from fastkb.nn.ops.operation import Layer, Node, Shape
-from fastkb.nn.recording.member import Place, context
 from fastkb.nn.recording.run import check_batch_of
+from fastkb.nn.recording.standing import Place, context
 from fastkb.nn.recording.tensor import Leaf, Tensor
 
 # Observations of a graph that is recorded for a program: none is seen, and there may be any number.
@@ -40,8 +40,10 @@ class Composite(Layer):
 
     @property
     def parts(self) -> dict[str, Layer]:
-        """The layers of its attributes."""
-        return {name: part._layer_of() for name, part in self.module._modules.items()}
+        """Its own parameters, its buffers, and the layers of its attributes."""
+        own = [each for each in self.module._own.items() if each[1] is not None]
+        own.sort(key=lambda each: not each[1].trained)
+        return {**dict(own), **{k: part._layer_of() for k, part in self.module._modules.items()}}
 
     @property
     def takes(self) -> Shape:
@@ -68,12 +70,13 @@ class Composite(Layer):
                     raise ValueError(f"layer {node.name}, {node.layer!r}, {error}") from None
 
     def record(self, value: Node, name: str) -> Node:
-        context.places.append(Place(self.module, name, True))
+        start = Tensor._of(value, _ANY, None, False)
+        context.places.append(Place(self.module, name, True, start))
         # What is done in training alone is recorded; elsewhere the program leaves it out.
         modes = [(part, part.training) for part in self.module.modules()]
         self.module.train()
         try:
-            given = self.module.forward(Tensor._of(value, _ANY, None, False))
+            given = self.module.forward(start)
         finally:
             context.places.pop()
             for part, mode in modes:
@@ -86,7 +89,8 @@ class Composite(Layer):
             if isinstance(node, Leaf):
                 raise ValueError(
                     f"forward of {type(self.module).__name__} takes an array of shape "
-                    f"{node.array.shape[1:]} beside x, of which fit and predict record none: call the "
-                    "network, and train it by backward() and step()"
+                    f"{node.array.shape[1:]} beside x, of which fit and predict record none: make it a "
+                    "buffer in __init__, self.register_buffer(name, array), and take self.name; or call "
+                    "the network, and train it by backward() and step()"
                 )
         return given._node

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from fastkb.nn.ops.graph import leaves
 from fastkb.nn.ops.operation import Layer, calls
-from fastkb.nn.ops.storage import BIAS
+from fastkb.nn.ops.storage import BIAS, named
+from fastkb.nn.recording.parameter import Parameter
+from fastkb.nn.recording.standing import context
 from fastkb.nn.recording.tensor import Tensor, as_tensor, record
-
-
-class Place(NamedTuple):
-    """Where recording takes place: names count from this module, under a prefix."""
-
-    module: Part
-    prefix: str
-    symbolic: bool  # whether the graph is recorded for a program, and not for these data
-
-
-class _Context(threading.local):
-    """Of each thread: the places of the calls that have begun, the innermost last."""
-
-    def __init__(self) -> None:
-        self.places: list[Place] = []
-
-
-context = _Context()
 
 
 class Part:
@@ -123,18 +106,17 @@ class Part:
     def _tensors(self, buffers: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Names within this, and shapes, of parameters or of buffers."""
         own = self._layer_of()
-        named = leaves(own) if own.parts else iter([("", own)])
-        for name, layer in named:
+        known = leaves(own) if own.parts else iter([("", own)])
+        for name, layer in known:
             for kind, shape in (layer.buffers() if buffers else layer.shapes()).items():
-                yield f"{name}.{kind}" if name else kind, shape
+                yield named(name, kind), shape
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """The parameters, with their names."""
         root = self._root()
         path = self._path(root)
         for name, shape in self._tensors(buffers=False):
-            whole = f"{path}.{name}" if path else name
-            yield f"{prefix}.{name}" if prefix else name, Parameter(root, whole, shape)
+            yield named(prefix, name), Parameter._of(root, named(path, name), shape)
 
     def parameters(self) -> Iterator[Parameter]:
         """The parameters: what an optimiser takes."""
@@ -143,9 +125,9 @@ class Part:
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
         """What is kept beside the parameters, such as running statistics, with names: copies."""
         root = self._root()
-        path, state = self._path(root), root.state_dict()
+        path, state = self._path(root), root._tensors_now()
         for name, _ in self._tensors(buffers=True):
-            yield f"{prefix}.{name}" if prefix else name, state[f"{path}.{name}" if path else name]
+            yield named(prefix, name), state[named(path, name)]
 
     def buffers(self) -> Iterator[np.ndarray]:
         """What is kept beside the parameters: copies."""
@@ -185,7 +167,7 @@ class Member(Part):
         layer = vars(self)["_layer"]
         if name in layer.shapes():
             root = self._root()
-            return Parameter(root, f"{self._path(root)}.{name}", layer.shapes()[name])
+            return Parameter._of(root, f"{self._path(root)}.{name}", layer.shapes()[name])
         if name in layer.buffers():
             root = self._root()
             return root.state_dict()[f"{self._path(root)}.{name}"]
@@ -216,7 +198,7 @@ class Member(Part):
 
     def __call__(self, x: Any) -> Tensor:
         if context.places:
-            module, prefix, symbolic = context.places[-1]
+            module, prefix, symbolic, _ = context.places[-1]
         else:
             module, prefix, symbolic = self._root(), "", False
         path = self._path(module)
@@ -244,109 +226,6 @@ def call_alone(layer: Layer, values: tuple[Any, ...]) -> Tensor:
 
 
 calls["alone"] = call_alone
-
-
-class Parameter:
-    """A parameter of a network: its numbers stand in the network, where compiled code has them.
-
-    A layer of a :class:`Module` has them as attributes, such as ``net.fc1.weight``.
-
-    Parameters
-    ----------
-    network : Network
-    name : str
-        As in the network's :meth:`Module.state_dict`.
-    shape : tuple of int
-
-    Attributes
-    ----------
-    shape : tuple of int
-    data : ndarray
-        A copy of its numbers; numbers that are assigned take their place.
-    grad : ndarray or None
-        Derivatives of losses whose ``backward`` was called, as they add up; None: there are none.
-    requires_grad : bool
-        Whether it is trained.
-
-    Examples
-    --------
-    >>> from fastkb import nn
-    >>> net = nn.Sequential(nn.Linear(3, 2), rng=0)
-    >>> net[0].weight.shape, [parameter.numel() for parameter in net.parameters()]
-    ((2, 3), [6, 2])
-    """
-
-    __slots__ = ("_name", "_network", "shape")
-
-    def __init__(self, network: Any, name: str, shape: tuple[int, ...]) -> None:
-        self._network, self._name, self.shape = network, name, shape
-
-    def __repr__(self) -> str:
-        return f"Parameter({self.numpy()!r})"
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Parameter):
-            return NotImplemented
-        return self._network is other._network and self._name == other._name
-
-    def __hash__(self) -> int:
-        return hash((id(self._network), self._name))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self.numpy() if dtype is None else self.numpy().astype(dtype)
-
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of one axis."""
-        return self.shape if dim is None else self.shape[dim]
-
-    def numel(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape))
-
-    def numpy(self) -> np.ndarray:
-        """A copy of its numbers."""
-        store, state, _ = self._network._ready(np.dtype(np.float64))
-        return store.take_one(self._name, state.parameters[0])
-
-    @property
-    def data(self) -> np.ndarray:
-        """A copy of its numbers."""
-        return self.numpy()
-
-    @data.setter
-    def data(self, values: Any) -> None:
-        array = np.asarray(values)
-        if (
-            array.shape != self.shape
-            or array.dtype.kind not in "fiu"
-            or not np.isfinite(array).all()
-        ):
-            raise ValueError(
-                f"data of {self._name} must be finite numbers of shape {self.shape}, got {array.dtype} "
-                f"of shape {array.shape}"
-            )
-        store, state, _ = self._network._ready(np.dtype(np.float64))
-        store.put(self._name, array, state.parameters[0])
-        self._network._version += 1
-
-    @property
-    def grad(self) -> np.ndarray | None:
-        """A copy of its derivatives; None: there are none."""
-        return self._network._gradients.take(self._name)
-
-    @grad.setter
-    def grad(self, values: Any) -> None:
-        self._network._gradients.put(self._name, self.shape, values)
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether it is trained."""
-        return self._name not in self._network._gradients.frozen
-
-    @requires_grad.setter
-    def requires_grad(self, requires_grad: bool) -> None:
-        frozen = self._network._gradients.frozen
-        (frozen.discard if requires_grad else frozen.add)(self._name)
 
 
 def bound(part: Any, parent: Any, place: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,15 @@ from fastkb.nn.ops.operation import Layer
 from fastkb.nn.program.step import State
 from fastkb.nn.program.store import Store
 from fastkb.nn.recording.composite import Composite
-from fastkb.nn.recording.member import Member, Part, Place, bound, context
+from fastkb.nn.recording.holder import Holder
+from fastkb.nn.recording.member import Member, Part, bound
+from fastkb.nn.recording.parameter import Parameter
 from fastkb.nn.recording.run import Compiled, Gradients
-from fastkb.nn.recording.tensor import as_tensor
+from fastkb.nn.recording.standing import Place, context
+from fastkb.nn.recording.tensor import Tensor, as_tensor
 
 
-class Module(Network, Part):
+class Module(Network, Holder):
     """A network whose forward is Python: derive a class from it, as from ``torch.nn.Module``.
 
     Layers and modules that are assigned to attributes are its parts, and their parameters its own. A call
@@ -71,7 +74,7 @@ class Module(Network, Part):
     _modules: dict[str, Any]
 
     def __init__(self, *, rng: Any = None, dtype: Any = None) -> None:
-        vars(self).update(_modules={}, training=True)
+        vars(self).update(_modules={}, _own={}, training=True)
         self._begin(rng, dtype)
         self._start_recording()
 
@@ -90,7 +93,10 @@ class Module(Network, Part):
             return self.forward(*values, **options)
         root = self._root()
         root._calls += 1
-        context.places.append(Place(root, "", False))
+        start = values[0] if values else None
+        if not isinstance(start, Tensor):
+            start = next((value for value in values if isinstance(value, Tensor)), None)
+        context.places.append(Place(root, "", False, start))
         try:
             return self.forward(*values, **options)
         finally:
@@ -99,13 +105,21 @@ class Module(Network, Part):
     # --- its parts ------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        modules = vars(self).get("_modules")
+        modules, own = vars(self).get("_modules"), vars(self).get("_own")
+        if isinstance(value, Parameter):
+            self._hold_parameter(name, value)
+            return
         if isinstance(value, Layer | Part):
             if modules is None:
                 raise AttributeError(
                     f"{type(self).__name__} must call super().__init__() before it sets {name}"
                 )
+            if own and name in own:
+                self._let_go(name)
             self._bind(name, value)
+            return
+        if own and name in own:
+            self._assign(name, value)
             return
         if modules is not None and name in modules:
             self._changed()
@@ -118,12 +132,16 @@ class Module(Network, Part):
         modules = vars(self).get("_modules", {})
         if name in modules:
             return modules[name]
+        if name in vars(self).get("_own", {}):
+            return self._of_own(name)
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
         if name in self._modules:
             self._changed()
             self._drop(name)
+        elif name in self._own:
+            self._let_go(name)
         else:
             super().__delattr__(name)
 
@@ -150,7 +168,7 @@ class Module(Network, Part):
 
         root._carried = {k: v for k, v in root._carried.items() if not is_its(k)}
         frozen = root._gradients.frozen
-        frozen.difference_update([each for each in frozen if is_its(each)])
+        frozen.difference_update({each for each in frozen if is_its(each)})
         vars(old)["_parent"], vars(old)["_orphan"] = None, True
 
     def _as_part(self, name: str, value: Any) -> Any:
@@ -178,6 +196,8 @@ class Module(Network, Part):
         setattr(self, name, module)
 
     register_module = add_module
+    # Here as well, for the reference of what modules have.
+    register_buffer, register_parameter = Holder.register_buffer, Holder.register_parameter
 
     def _changed(self) -> None:
         """Before parts change: what there is of parameters goes on under its names."""
@@ -226,7 +246,8 @@ class Module(Network, Part):
         code = [
             module.forward.__code__.co_code.hex() for module in self.modules() if _has_code(module)
         ]
-        return type(self).__qualname__, repr(self), *code
+        own = [(name, each.numbers.shape, each.numbers.tobytes()) for name, each in self._all_own()]
+        return type(self).__qualname__, repr(self), *code, *own
 
     def _check_frozen(self) -> None:
         if self._gradients.frozen:
@@ -244,7 +265,11 @@ class Module(Network, Part):
     def state_dict(self) -> dict[str, np.ndarray]:
         root = self._root()
         if root is self:
-            return super().state_dict()
+            found = super().state_dict()
+            for name, held in self._all_own():
+                if not held.persistent:
+                    del found[name]
+            return found
         start = self._path(root) + "."
         return {
             name.removeprefix(start): array
@@ -255,12 +280,47 @@ class Module(Network, Part):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         root = self._root()
         if root is self:
-            super().load_state_dict(state_dict)
+            self._load(state_dict)
         else:
             start = self._path(root) + "."
             root.load_state_dict(
                 {**root.state_dict(), **{start + name: each for name, each in state_dict.items()}}
             )
+
+    def _load(self, state_dict: Mapping[str, Any]) -> None:
+        buffers = {name: held for name, held in self._all_own() if not held.trained}
+        kept = {name: held.numbers for name, held in buffers.items() if not held.persistent}
+        if isinstance(state_dict, Mapping):
+            unknown = [name for name in kept if name in state_dict]
+            if unknown:
+                raise ValueError(
+                    f"state_dict has {', '.join(unknown)}, which is a buffer with persistent=False"
+                )
+            state_dict = {**state_dict, **kept}
+        super().load_state_dict(state_dict)
+        assert self._store is not None
+        assert self._state is not None
+        for name, held in buffers.items():
+            found = self._store.take_one(name, self._state.parameters[0])
+            if held.persistent:
+                held.numbers = found.astype(held.numbers.dtype)
+        self._engines.clear()  # forward may depend on them
+
+    def _tensors_now(self) -> dict[str, np.ndarray]:
+        found = super()._tensors_now()
+        for name, held in self._all_own():
+            if not held.trained and held.numbers.dtype.kind in "iub":
+                found[name] = held.numbers.copy()
+        return found
+
+    def _tells_its_type(self, name: str) -> bool:
+        buffers = (own for own, held in self._all_own() if not held.trained)
+        return super()._tells_its_type(name) and name not in buffers
+
+    def _numbers_changed(self) -> None:
+        """Buffers have other numbers, of which outputs that were recorded before are none."""
+        self._version += 1
+        self._engines.clear()  # forward may depend on them
 
     state_dict.__doc__ = Network.state_dict.__doc__
     load_state_dict.__doc__ = Network.load_state_dict.__doc__
@@ -304,7 +364,7 @@ class Module(Network, Part):
         return made
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(_modules={}, training=True)
+        vars(self).update(_modules={}, _own={}, training=True)
         vars(self).update({**state, "_state": None})
         for name, module in self._modules.items():
             bound(module, self, name)
@@ -321,53 +381,6 @@ def _has_code(part: Any) -> bool:
 def _is_data(value: Any) -> bool:
     """Whether a module is given a value as a tensor."""
     return isinstance(value, np.ndarray | list) or hasattr(value, "__array__")
-
-
-class Listed(Module):
-    """Base of modules whose parts are numbered."""
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
-
-    def __getitem__(self, place: Any) -> Any:
-        return list(self._modules.values())[place]
-
-
-class ModuleList(Listed):
-    """Modules and layers in a list; each is a part of what the list is assigned to.
-
-    Parameters
-    ----------
-    modules : iterable of Module or layer, default ()
-
-    Examples
-    --------
-    >>> from fastkb import nn
-    >>> layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
-    >>> len(layers), layers[-1]
-    (3, Linear(in_features=4, out_features=4, bias=True, initialization='torch'))
-    """
-
-    def __init__(self, modules: Iterable[Any] = ()) -> None:
-        super().__init__()
-        for module in modules:
-            self.append(module)
-
-    def append(self, module: Any) -> ModuleList:
-        """Add one at the end; returns itself."""
-        if not isinstance(module, Layer | Part):
-            raise TypeError(f"module must be a layer or a Module, got {module!r}")
-        self._bind(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Any]) -> ModuleList:
-        """Add several at the end; returns itself."""
-        for module in modules:
-            self.append(module)
-        return self
 
 
 def as_layer(part: Any) -> Any:

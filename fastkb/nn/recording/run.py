@@ -17,6 +17,7 @@ from fastkb.nn.observations import Observations
 from fastkb.nn.ops.graph import in_order
 from fastkb.nn.ops.losses import NamedLoss
 from fastkb.nn.ops.operation import Node
+from fastkb.nn.ops.storage import named
 from fastkb.nn.program.engine import Draw, Engine, Passed
 from fastkb.nn.program.step import FORWARD_ONLY, RECORDED
 from fastkb.nn.program.store import Store
@@ -129,7 +130,9 @@ def compiled(nodes: list[Node], network: Any, wanted: frozenset[int]) -> Compile
     if found is None:
         engine = Engine.of_graph(network._store, nodes[-1], inputs_trained=bool(wanted))
         rows = engine.program.made_of
-        names = frozenset(f"{row.layer}.{kind}" for row in rows if row.layer for kind in row.shapes)
+        names = frozenset(
+            named(row.layer, kind) for row in rows if row.layer for kind in row.shapes
+        )
         in_training = engine.draws or any(row.operation.across for row in rows)
         layers = [node.layer for node in nodes]
         programs[whole] = found = Compiled(engine, names, in_training, layers)
@@ -228,7 +231,7 @@ def _run(
         counted = [node for node in ready.nodes if node.layer and node.layer.buffers()]
     draw = _draw(value) if engine.draws else Draw()
     settled = [
-        (f"{node.name}.{kind}", engine.take_one(f"{node.name}.{kind}", parameters))
+        (named(node.name, kind), engine.take_one(named(node.name, kind), parameters))
         for node in counted
         if node.settled and node.layer is not None
         for kind in node.layer.buffers()

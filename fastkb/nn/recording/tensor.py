@@ -43,7 +43,7 @@ _REFLECTED = {
     np.add: "__radd__", np.subtract: "__rsub__", np.multiply: "__rmul__", np.true_divide: "__rtruediv__",
 }  # fmt: skip
 
-#: What stands on this file, and serves it: by `run.py` and `losses.py`.
+#: What stands on this file, and serves it: by `run.py`, `losses.py` and `standing.py`.
 uses: dict[str, Callable[..., Any]] = {}
 
 
@@ -125,6 +125,7 @@ class Tensor(Operators):
 
     grad: np.ndarray | None
     _array: np.ndarray | None
+    _stands = False  # whether it is the same for all observations, and its axes count none
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         # A copy: it is read when numbers are asked for, and the caller's may be others by then.
@@ -266,9 +267,14 @@ class Tensor(Operators):
 
     def _beside(self, other: Any) -> Tensor:
         if isinstance(other, Tensor):
+            if other._stands:
+                found: Tensor = other._beside_of(self)  # type: ignore[attr-defined]
+                return found
             if other.ndim == 0:
                 raise TypeError("a loss is one number, and no operand of tensors: take its item()")
             return other
+        if hasattr(other, "_standing"):
+            return self._beside(other._standing())
         array = np.asarray(other)
         if array.ndim < self.ndim or array.shape[0] != self._n:
             array = np.broadcast_to(array, (self._n, *np.shape(array)[-(self.ndim - 1) :]))
@@ -320,7 +326,10 @@ def checked(data: Any) -> np.ndarray:
 
 def as_tensor(value: Any) -> Tensor:
     """A tensor, or an array as one."""
-    return value if isinstance(value, Tensor) else Tensor(value)
+    if isinstance(value, Tensor):
+        return value
+    made: Tensor = value._standing() if hasattr(value, "_standing") else Tensor(value)
+    return made
 
 
 def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -> Tensor:
@@ -355,6 +364,9 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
                     "tensors of two networks do not go together: make both attributes of one Module"
                 )
             network = value._network
+    stands = values[0]._stands and all(value._stands for value in values)
+    if stands:
+        layer = uses["aligned"](layer)
     try:
         for value in values:
             if isinstance(value._node, Leaf):
@@ -370,4 +382,4 @@ def record(layer: Layer, *values: Tensor, name: str = "", network: Any = None) -
     made._call = max(call, *(value._call for value in values))
     versions = [value._version for value in values if value._network is not None]
     made._version = min(versions, default=made._version)
-    return made
+    return uses["stand"](made, values[0]) if stands else made

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
 from fastkb.nn.ops.graph import Network, leaves
+from fastkb.nn.ops.storage import named
 from fastkb.nn.program.store import Store
 
 # Of numpy.random.SeedSequence, which mixes words into a pool of four and then draws words from it.
@@ -111,17 +112,17 @@ class FirstParameters:
 
     def __init__(self, store: Store, layers: Network) -> None:
         self._store = store
-        named = dict(leaves(layers))
+        known = dict(leaves(layers))
         self._together = all(
-            layer.evenly_drawn for layer in named.values() if layer.shapes() or layer.buffers()
+            layer.evenly_drawn for layer in known.values() if layer.shapes() or layer.buffers()
         )
         if not self._together:
             return
         seen: Any = _Places()
         places = np.zeros(store.parameters, np.int64)
-        for name, layer in named.items():
+        for name, layer in known.items():
             for kind, tensor in layer.draw(seen).items():
-                store.put(f"{name}.{kind}", tensor, places)
+                store.put(named(name, kind), tensor, places)
         self._count = seen.count
         self._ranges = [
             (low, high, sum(count for _, count in same))

@@ -11,6 +11,7 @@ values are built of them.
 `reshape.py`       the same elements in another shape or order, or some of them
 `strided.py`       the rules of both: walks through a value by strides
 `softmax.py`       softmax and its logarithm
+`own.py`           parameters and buffers of a module's own
 `shapes.py`        layers whose shapes are known, checks of axes, runs of elements
 ================= ===============================================================================
 

@@ -71,7 +71,7 @@ def taking(read: int, size: int, outputs: int, window: tuple[int, ...]) -> Row:
 
 
 @inline(references=False)
-def _take(walked, at, beside, begin, row, factor, added):
+def take_into(walked, at, beside, begin, row, factor, added):
     """walked = factor · beside, or that added to it."""
     w = row.window
     length, step = w[_SIZES + 4], w[_STRIDES + 4]
@@ -117,7 +117,7 @@ def _add_run(into, beside, place, step, factor):
 
 
 @inline(references=False)
-def _reduce(beside, begin, walked, at, row):
+def add_into(beside, begin, walked, at, row):
     """beside += walked."""
     w = row.window
     length, step = w[_SIZES + 4], w[_STRIDES + 4]
@@ -159,7 +159,7 @@ def take(row, parameters, values, span, sizes):
     source, target = row.source * sizes.capacity, row.kept * sizes.capacity
     one = values.dtype.type(1.0)
     for r in range(span.begin, min(span.stop, sizes.observations)):
-        _take(
+        take_into(
             values, target + r * row.target_stride, values, source + r * row.source_stride, row, one,
             False,
         )  # fmt: skip
@@ -172,7 +172,7 @@ def take_backward(row, parameters, transposed, values, deltas, span, sizes):
         at = source + r * row.source_stride
         if not row.accumulate & 1:
             clear(deltas[at : at + row.source_stride])
-        _reduce(deltas, at, deltas, target + r * row.target_stride, row)
+        add_into(deltas, at, deltas, target + r * row.target_stride, row)
 
 
 def reduce(row, parameters, values, span, sizes):
@@ -181,7 +181,7 @@ def reduce(row, parameters, values, span, sizes):
     for r in range(span.begin, min(span.stop, sizes.observations)):
         at = target + r * row.target_stride
         clear(values[at : at + row.target_stride])
-        _reduce(values, at, values, source + r * row.source_stride, row)
+        add_into(values, at, values, source + r * row.source_stride, row)
         if row.numbers[0] != 1.0:
             scale(values[at : at + row.outputs], row.numbers[0])
 
@@ -194,7 +194,7 @@ def reduce_backward(row, parameters, transposed, values, deltas, span, sizes):
         at = source + r * row.source_stride
         if not row.accumulate & 1:
             clear(deltas[at : at + row.source_stride])
-        _take(deltas, at, deltas, target + r * row.target_stride, row, factor, True)
+        take_into(deltas, at, deltas, target + r * row.target_stride, row, factor, True)
 
 
 TAKE = Operation("take", take, take_backward, nothing, nothing)

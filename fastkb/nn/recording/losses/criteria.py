@@ -10,7 +10,7 @@ from fastkb.checks.choices import check_choice
 from fastkb.checks.scalars import check_number, check_whole
 from fastkb.nn.observations import Told, columns_of
 from fastkb.nn.ops.losses import NamedLoss
-from fastkb.nn.recording.loss_functions import (
+from fastkb.nn.recording.losses.functions import (
     REDUCTIONS,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -21,7 +21,7 @@ from fastkb.nn.recording.loss_functions import (
     nll_loss,
     smooth_l1_loss,
 )
-from fastkb.nn.recording.targets import counted, shared, smoothed, weighted
+from fastkb.nn.recording.losses.targets import counted, shared, smoothed, weighted
 from fastkb.nn.recording.tensor import Tensor
 
 

@@ -11,10 +11,10 @@ from fastkb.checks.scalars import check_number, check_whole
 from fastkb.nn.observations import Observations, check_answers
 from fastkb.nn.ops.layers import LogSoftmax, Softplus
 from fastkb.nn.ops.losses import OF_CLASSES, WITH_WEIGHTS, NamedLoss
-from fastkb.nn.recording.losses import Loss, mean_of, of_probabilities
+from fastkb.nn.recording.losses.expressions import Loss, mean_of, of_probabilities
+from fastkb.nn.recording.losses.targets import by_class, counted, shared, smoothed, weighted
 from fastkb.nn.recording.operators import function, layer_of
 from fastkb.nn.recording.run import element_of
-from fastkb.nn.recording.targets import by_class, counted, shared, smoothed, weighted
 from fastkb.nn.recording.tensor import Tensor, as_tensor
 
 REDUCTIONS = ("mean", "sum", "none")

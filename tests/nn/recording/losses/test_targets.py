@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastkb.nn.recording.targets import by_label, counted, shared, smoothed, weighted
+from fastkb.nn.recording.losses.targets import by_label, counted, shared, smoothed, weighted
 from fastkb.reference import losses
 
 LABELS = np.array([0, 2, -100, 1, 2])
