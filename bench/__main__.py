@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: ``report``, ``table``, ``accuracy``, ``list`` and ``stress``."""
+"""The command line of the benchmarks: ``report``, ``table``, ``accuracy``, ``gpu`` and so on."""
 
 from __future__ import annotations
 
@@ -40,6 +40,14 @@ def build_parser() -> argparse.ArgumentParser:
     accuracy.add_argument(
         "--save", action="store_true", help="write every accuracy to bench/results/"
     )
+    device = commands.add_parser("gpu", help="rows of a GPU, checked and timed")
+    device.add_argument("--minutes", type=float, default=6.0, help="at most (default: 6)")
+    device.add_argument(
+        "--save", action="store_true", help="keep rows in bench/results/ as they come"
+    )
+    device.add_argument(
+        "--predict", action="store_true", help="print predictions, and what is kept; needs no GPU"
+    )
     stress = commands.add_parser("stress", help="many processes at once on a cold cache")
     stress.add_argument("--processes", type=int, default=8, help="at once (default: 8)")
     stress.add_argument("--rounds", type=int, default=20, help="cold caches (default: 20)")
@@ -54,6 +62,15 @@ def main(arguments: list[str] | None = None) -> int:
         from bench.stress import stress
 
         return 1 if stress(**options) else 0
+    if command == "gpu":
+        from bench.gpu import gpu
+        from fastkb.runtime.cuda import CudaUnavailableError
+
+        try:
+            return gpu(**options)
+        except CudaUnavailableError as error:
+            print(f"python -m bench: {error}", file=sys.stderr)
+            return 2
     if command == "list":
         from bench.registry import works
 

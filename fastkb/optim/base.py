@@ -248,6 +248,8 @@ class Optimizer:
 
     def _places(self) -> list[tuple[Trained, Any]]:
         """The parameters in torch's order, each with what is trained of its network."""
+        for each in self._trained:
+            each.check_whole()
         parts = {id(each.network): each for each in self._trained}
         return [
             (parts[id(parameter._network)], parameter)
