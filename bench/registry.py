@@ -182,7 +182,6 @@ AnyWork = (
 SHOWN = (
     "rbf-n4000-d10",
     "rbf-n4000-d784",
-    "rbf-n4000-d10-float32",
     "laplacian-n4000-d10",
     "ridge-predict-n4000-d10",
     "band-n1000-d1",
@@ -191,15 +190,16 @@ SHOWN = (
     "ci-mean-n10000-percentile",
     "ci-median-n10000-percentile",
     "ci-mean-n10000-bca",
-    "ci-selected-n10000-percentile",
     "scheme-moving-mean-n2000",
-    "scheme-stationary-mean-n2000",
     "panel-moving-s10000",
     "step-sgd-8-32-1",
-    "step-sgd-10-64-64-1",
     "step-sgd-784-512-512-10",
     "step-sgd-8-32-1-128",
     "mlp-fit-float64",
+    "image-step-lenet-64",
+    "image-loop-lenet-64",
+    "image-step-resnet16x2-28-64",
+    "svm-fit-n10000-d20-C1",
 )
 
 # The band whose peak memory is reported.
