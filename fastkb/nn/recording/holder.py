@@ -87,10 +87,12 @@ class Holder(Part):
         """
         self._check_name("buffer", name)
         persistent = check_flag("persistent", persistent)
-        if tensor is None:
+        held = None if tensor is None else Held(_buffer_of(name, tensor), False, persistent)
+        if self._own.get(name) is not None:
+            self._let_go(name)
+        if held is None:
             self._own[name] = None
             return
-        held = Held(_buffer_of(name, tensor), False, persistent)
         self._changed()
         self._own[name] = held
 
@@ -107,6 +109,9 @@ class Holder(Part):
             raise TypeError(f"name of a {what} must be a text, got {_kind(name)}")
         if name == "" or "." in name:
             raise KeyError(f"name of a {what} must have letters and no dot, got {name!r}")
+        known = self._own.get(name)
+        if known is not None and not known.trained and what == "buffer":
+            return  # a buffer may be registered again
         if hasattr(type(self), name) or name in vars(self) or name in self._parts_and_own():
             raise KeyError(f"attribute {name!r} is there already")
 

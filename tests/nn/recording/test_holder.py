@@ -199,10 +199,23 @@ def test_arrays_in_forward_find_a_home():
         Beside().fit(X, y)
 
 
+def test_a_buffer_may_be_registered_again():
+    net = Centred(rng=0)
+    net.register_buffer("mean", np.full(3, 2.0))
+    assert net.state_dict()["mean"].tolist() == [2.0, 2.0, 2.0]
+    with pytest.raises(ValueError, match="buffer mean has NaN"):
+        net.register_buffer("mean", np.full(3, np.nan))
+    assert net.mean.tolist() == [2.0, 2.0, 2.0]
+    net.register_buffer("mean", np.zeros(3), persistent=False)
+    assert "mean" not in net.state_dict()
+    with pytest.raises(KeyError, match="is there already"):
+        net.register_parameter("mean", None)
+
+
 def test_errors():
     net = Centred(rng=0)
     for register, what in ((net.register_buffer, "buffer"), (net.register_parameter, "parameter")):
-        for name in ("mean", "fc", "training", "forward"):
+        for name in ("fc", "training", "forward"):
             with pytest.raises(KeyError, match="is there already"):
                 register(name, None)
         for name in ("", "a.b"):
