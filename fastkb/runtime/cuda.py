@@ -12,6 +12,7 @@ import importlib
 import math
 import warnings
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,9 @@ def simulated() -> bool:
 # --- compiling ------------------------------------------------------------------------------------
 
 
-def kernel(function: Callable, threads: int, blocks: int) -> Any:
+def kernel(
+    function: Callable, threads: int, blocks: int, using: tuple[ModuleType, ...] = ()
+) -> Any:
     """Compile a kernel when it is first launched. No fastmath: subnormals, divisions, NaN are kept.
 
     Parameters
@@ -109,11 +112,51 @@ def kernel(function: Callable, threads: int, blocks: int) -> Any:
         In a block, at most.
     blocks : int
         That a multiprocessor is to hold at once: limits the registers of a thread.
+    using : tuple of modules
+        Other modules whose device functions the kernel calls, if these ask ``cuda`` for anything.
     """
     if simulated():
-        return module().jit(function)
+        compiled = module().jit(function)
+        return _Simulated(compiled, using) if using else compiled
     # Without link-time optimisation the code that runs is the PTX that was checked.
     return module().jit(function, launch_bounds=(threads, blocks), lto=False)
+
+
+class _Simulated:
+    """A simulated kernel that calls device functions of other modules.
+
+    The simulator swaps ``cuda`` in the kernel's own module alone.
+    """
+
+    def __init__(self, compiled: Any, using: tuple[ModuleType, ...]) -> None:
+        self._compiled, self._using = compiled, using
+
+    def __getitem__(self, configuration: Any) -> Callable[..., None]:
+        configured = self._compiled[configuration]
+
+        def run(*arguments: Any) -> None:
+            before = [other.cuda for other in self._using]
+            try:
+                for other in self._using:
+                    other.cuda = _InKernel()  # type: ignore[attr-defined]
+                configured(*arguments)
+            finally:
+                for other, was in zip(self._using, before, strict=True):
+                    other.cuda = was  # type: ignore[attr-defined]
+
+        return run
+
+
+class _InKernel:
+    """``numba.cuda`` as the simulated kernel that runs sees it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_simulator()._get_kernel_context(), name)
+
+
+@functools.cache
+def _simulator() -> Any:
+    return importlib.import_module("numba.cuda.simulator.kernel")
 
 
 def device(function: Callable) -> Any:
