@@ -88,6 +88,9 @@ def of_matrices() -> Iterator[Entry]:
             yield entry(
                 f"combine {order}", kind, cuda_matrices._combine_kernel, (m, m, types.intp), 64
             )
+            yield entry(
+                f"constants {order}", kind, cuda_matrices._constants_kernel, (m, matrix(kind)), 64
+            )
 
 
 def of_reductions() -> Iterator[Entry]:

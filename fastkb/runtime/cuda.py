@@ -235,6 +235,36 @@ def _check_device_memory(size: int) -> None:
         )
 
 
+class Copies:
+    """Copies on the current device of matrices of the CPU that stay as they are: made once, and kept.
+
+    They are no part of what is pickled.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[Any, tuple[tuple[np.ndarray, ...], tuple[Any, ...]]] = {}
+
+    def of(self, dtype: Any, *arrays: np.ndarray) -> tuple[Any, ...]:
+        """The arrays on the device, as matrices of this type.
+
+        A vector becomes a matrix of one column. Other arrays than those of the last call are copied
+        anew.
+        """
+        cuda = load()
+        place = (0 if simulated() else cuda.get_current_device().id, np.dtype(dtype))
+        known = self._made.get(place)
+        if known is not None and all(a is b for a, b in zip(known[0], arrays, strict=True)):
+            return known[1]
+        matrices = [np.ascontiguousarray(a.reshape(len(a), -1), dtype) for a in arrays]
+        copies = tuple(cuda.to_device(matrix) for matrix in matrices)
+        cuda.synchronize()  # whatever stream reads them finds them there
+        self._made[place] = arrays, copies
+        return copies
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return Copies, ()
+
+
 _THREADS = 256  # of a block that looks for NaN
 _BLOCKS = 1024  # at most: several for each multiprocessor of the largest devices
 

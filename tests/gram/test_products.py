@@ -205,7 +205,11 @@ def on_device(*arrays):
 @pytest.mark.parametrize("metric", [*NAMES, *OBJECTS, *OTHERS[2:4]], ids=called)
 def test_kernels_on_a_gpu(metric, monkeypatch):
     from fastkb.tile import cuda as tile
+    from fastkb.tile import cuda_reduce
 
+    monkeypatch.setattr(cuda, "_THREADS", 8)
+    monkeypatch.setattr(cuda_reduce, "THREADS", 8)
+    cuda_reduce.rows_kernel.cache_clear()
     small = CudaBlocking(tile=16, side=4, kc=4, blocks=1)  # the simulator is slow
     monkeypatch.setattr(tile, "cuda_blocking", lambda dtype: small)
     monkeypatch.setattr(products, "_BLOCK", (3, 4))
@@ -221,6 +225,7 @@ def test_kernels_on_a_gpu(metric, monkeypatch):
     tolerance = 100 * np.finfo(dtype).eps
     size = (np.abs(K) @ np.abs(A)).max()
     np.testing.assert_allclose(found, K @ A.astype(float), rtol=tolerance, atol=tolerance * size)
+    cuda_reduce.rows_kernel.cache_clear()
 
 
 @pytest.mark.gpu
