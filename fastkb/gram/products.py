@@ -10,10 +10,12 @@ blocks there, which meet their coefficients one after another.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastkb.checks.device import check_device_matrices
 from fastkb.gram import engine, evaluate
 from fastkb.gram.checks import check_matrices
 from fastkb.gram.engine import Rows
@@ -132,7 +134,7 @@ def _rows_there(X: Any, coefficients: Any) -> Any:
     wanted, found = (np.dtype(cuda.interface(array)["typestr"]) for array in (X, coefficients))
     if wanted != found:
         raise ValueError(f"coefficients must have dtype {wanted}, that of X; got {found}")
-    return cuda.view(coefficients).T
+    return cuda.transposed(coefficients)
 
 
 def _multiplied(kernel: Kernel, X: Any, Y: Any, rows: Any, out: Any) -> Any:
@@ -148,3 +150,75 @@ def _multiplied(kernel: Kernel, X: Any, Y: Any, rows: Any, out: Any) -> Any:
             with_its_coefficients = Rows(K, rows[:, left : left + wide])
             engine.accumulate(find("linear"), (), 0, with_its_coefficients, Into(result, sink))
     return out
+
+
+class Function(NamedTuple):
+    """A fitted function f(x) = b + Σᵢ aᵢ K(x, xᵢ), with copies of its arrays on devices."""
+
+    product: Callable[[Any, Any, Any], Any]  # K(X, Y) times coefficients
+    arrays: tuple[Any, ...]  # of the CPU: rows and coefficients, or what `laid_out` makes them of
+    constants: Any  # b.  # shape: () or (targets,)
+    copies: cuda.Copies
+    laid_out: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of rows and coefficients."""
+        return np.result_type(*self.arrays)
+
+    def copied(self, dtype: Any) -> tuple[Any, Any]:
+        """Rows and coefficients on the device.  # shapes: (m, d), (m, targets)"""
+        rows, coefficients = self.copies.of(dtype, self.arrays, self.laid_out)
+        return rows, coefficients
+
+    def values(self, X: Any) -> Any:
+        """f of each row of an array on a GPU, there; its kernels are launched and not waited for.
+
+        Returns
+        -------
+        device array
+            Of X's kind.  # shape: (n, targets)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not a finite matrix of the function's type and number of columns, the function's
+            rows are sparse, or its kernel is not computed on a GPU.
+        CudaUnavailableError
+            If there is no device.
+        """
+        cuda.load()
+        check_dense(self.arrays[0])
+        check_device_matrices(X)
+        width = self.arrays[0].shape[1]
+        if X.shape[1] != width:
+            raise ValueError(f"X must have {width} columns, as in fit; got {X.shape[1]}")
+        dtype = np.dtype(cuda.interface(X)["typestr"])
+        if dtype != self.dtype:
+            raise ValueError(
+                f"X must have dtype {self.dtype} on a GPU, that of the fitted model; got {dtype}: "
+                "convert it"
+            )
+        rows, coefficients = self.copied(dtype)
+        constants = np.atleast_1d(np.asarray(self.constants, np.float64))
+        if not rows.shape[0]:
+            shape = X.shape[0], coefficients.shape[1]
+            return cuda.from_host(np.broadcast_to(constants, shape), X)
+        found = self.product(X, rows, coefficients)
+        if constants.any():
+            from fastkb.tile import cuda_matrices
+
+            cuda_matrices.add_constants(found, constants)
+        return found
+
+
+def check_dense(X: Any) -> None:
+    """Refuse sparse rows on a GPU.
+
+    Raises
+    ------
+    TypeError
+        Naming their type.
+    """
+    if not isinstance(X, np.ndarray):
+        raise TypeError(f"X must be dense for a GPU; got {type(X).__name__}: take X.toarray()")

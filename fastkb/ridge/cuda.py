@@ -1,20 +1,19 @@
-"""Kernel ridge regression on a GPU: predictions of fitted models, and fits whose Gram matrix has no room.
+"""Kernel ridge regression by way of a GPU: predictions, and fits whose Gram matrix has no room.
 
-Predictions are products of the kernel with the dual coefficients (:mod:`fastkb.gram.products`). Training
-rows and coefficients are copied to the device when they are first needed there, and kept until the model
-is fitted again. Arrays on a GPU give predictions there; NumPy arrays travel there some rows at a time.
+Predictions are products of the kernel with the dual coefficients (:mod:`fastkb.gram.products`, which also
+knows what becomes of arrays on a GPU). Arrays of the CPU travel there some rows at a time.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastkb.checks.device import check_device_matrices
 from fastkb.gram.algebra import Kernel
+from fastkb.gram.products import Function
 from fastkb.ridge import conjugate
 from fastkb.ridge.kernel_matrix import KernelChoice
 from fastkb.runtime import cuda as runtime
@@ -24,21 +23,6 @@ from fastkb.scalar.kernels import named
 
 # Bytes of rows and predictions that are on the device at a time; less where less is free.
 _BYTES = 256 * 2**20
-
-
-class Fitted(NamedTuple):
-    """A model: what it predicts by, and its copies on devices."""
-
-    choice: KernelChoice
-    rows: Any  # shape: (n_samples, n_features)
-    dual_coef: np.ndarray  # shape: (n_samples,) or (n_samples, n_targets)
-    intercept: Any  # shape: () or (n_targets,)
-    copies: runtime.Copies
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of rows and coefficients."""
-        return np.result_type(self.rows, self.dual_coef)
 
 
 def check_kernel_there(kernel: Any) -> None:
@@ -57,53 +41,10 @@ def check_kernel_there(kernel: Any) -> None:
         )
 
 
-def check_rows_there(X: Any) -> None:
-    """Refuse sparse rows.
-
-    Raises
-    ------
-    TypeError
-        Naming their type.
-    """
-    if not isinstance(X, np.ndarray):
-        raise TypeError(f"X must be dense for a GPU; got {type(X).__name__}: X.toarray() is")
-
-
-def predict(model: Fitted, X: Any) -> Any:
-    """f(x) for each row of an array on the GPU, there; the kernels are launched and not waited for.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X is not a finite matrix of the model's type and number of columns, or the kernel is not
-        computed on a GPU.
-    CudaUnavailableError
-        If there is no device.
-    """
-    runtime.load()
-    check_rows_there(model.rows)
-    check_device_matrices(X)
-    width = model.rows.shape[1]
-    if X.shape[1] != width:
-        raise ValueError(f"X must have {width} columns, as in fit; got {X.shape[1]}")
-    dtype = np.dtype(runtime.interface(X)["typestr"])
-    if dtype != model.dtype:
-        raise ValueError(
-            f"X must have dtype {model.dtype} on a GPU, that of the fitted model; got {dtype}: convert "
-            f"it, or fit the model to data of {dtype}"
-        )
-    rows, coefficients = model.copies.of(dtype, model.rows, model.dual_coef)
-    found = model.choice.product(X, rows, coefficients)
-    constants = np.atleast_1d(np.asarray(model.intercept, np.float64))
-    if constants.any():
-        from fastkb.tile import cuda_matrices
-
-        cuda_matrices.add_constants(found, constants)
-    return found.reshape(-1) if model.dual_coef.ndim == 1 else found
-
-
-def predict_moved(model: Fitted, X: np.ndarray) -> np.ndarray:
+def predict(model: Function, X: np.ndarray) -> np.ndarray:
     """f(x) for each row of an array of the CPU, computed on the device some rows at a time.
+
+    # shape: (n, targets)
 
     Raises
     ------
@@ -112,16 +53,16 @@ def predict_moved(model: Fitted, X: np.ndarray) -> np.ndarray:
     """
     device = runtime.load()
     dtype = np.result_type(X, model.dtype)
-    shape = (len(X), *model.dual_coef.shape[1:])
-    out = memory.empty(shape, dtype, "the predictions")
-    rows, coefficients = model.copies.of(dtype, model.rows, model.dual_coef)
-    a_row = dtype.itemsize * (X.shape[1] + coefficients.shape[1])
-    step = max(1, _bytes_at_once() // a_row)
+    rows, coefficients = model.copied(dtype)
+    targets = coefficients.shape[1]
+    out = memory.empty((len(X), targets), dtype, "the predictions")
+    step = max(1, _bytes_at_once() // (dtype.itemsize * (X.shape[1] + targets)))
     for start in range(0, len(X), step):
         some = np.ascontiguousarray(X[start : start + step], dtype)
-        found = model.choice.product(device.to_device(some), rows, coefficients)
-        out[start : start + step] = found.copy_to_host().reshape(len(some), *shape[1:])
-    return out + np.asarray(model.intercept).astype(dtype)
+        found = model.product(device.to_device(some), rows, coefficients)
+        out[start : start + step] = runtime.to_host(found)
+    out += np.asarray(model.constants).astype(dtype)
+    return out
 
 
 def _bytes_at_once() -> int:
@@ -157,7 +98,7 @@ def fit(
 
     def times(V: np.ndarray) -> np.ndarray:
         given = device.to_device(np.ascontiguousarray(V, X.dtype))
-        return choice.product(there, there, given).copy_to_host().astype(np.float64)
+        return runtime.to_host(choice.product(there, there, given)).astype(np.float64)
 
     tolerance = conjugate.TOLERANCE[X.dtype]
     found = conjugate.solve(

@@ -14,6 +14,7 @@ from fastkb.checks.scalars import check_flag
 from fastkb.checks.weights import check_sample_weight
 from fastkb.gram import engine
 from fastkb.gram.checks import check_kernel
+from fastkb.gram.products import Function, check_dense
 from fastkb.ridge.checks import check_alpha
 from fastkb.ridge.dual import solve_dual
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
@@ -124,31 +125,28 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if is_device_array(X):
-            from fastkb.ridge import cuda
-
-            return cuda.predict(self._fitted(), X)
+            found = self._function().values(X)
+            return found.reshape(-1) if self.dual_coef_.ndim == 1 else found
         check_kinds("X", X)
         with naming("X"):
             X = validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
         if self.device == "cuda":
             from fastkb.ridge import cuda
 
-            cuda.check_rows_there(X)
-            return cuda.predict_moved(self._fitted(), X)
+            check_dense(X)
+            return cuda.predict(self._function(), X).reshape(-1, *self.dual_coef_.shape[1:])
         return self._combined(X) + self.intercept_
 
-    def _fitted(self) -> Any:
-        """The model as :mod:`fastkb.ridge.cuda` takes it."""
-        from fastkb.ridge.cuda import Fitted
-
+    def _function(self) -> Function:
+        """The model as it is computed on a GPU."""
         if type(self)._get_kernel is not KernelModel._get_kernel:
             raise TypeError(
                 f"{type(self).__name__} has a kernel of its own, which is computed on the CPU alone"
             )
         if not hasattr(self, "_copies"):
             self._copies = Copies()
-        choice = self._kernel_choice()
-        return Fitted(choice, self.X_fit_, self.dual_coef_, self.intercept_, self._copies)
+        product, arrays = self._kernel_choice().product, (self.X_fit_, self.dual_coef_)
+        return Function(product, arrays, self.intercept_, self._copies)
 
     def _combined(self, X: Any) -> np.ndarray:
         """Σᵢ aᵢ K(x, xᵢ) for each row of checked points."""
@@ -342,7 +340,7 @@ class KernelRidge(KernelModel):
         weights = check_sample_weight(sample_weight, y.shape[0])
         self.n_iter_ = None
         if there:
-            cuda.check_rows_there(X)
+            check_dense(X)
             choice = self._kernel_choice()
             if choice.is_positive_semidefinite and cuda.has_no_room(len(X), y.dtype):
                 columns = y.reshape(len(y), -1)
