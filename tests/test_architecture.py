@@ -364,6 +364,7 @@ WITHOUT_TESTS = {
 # tests/ file or folder -> what it tests instead of one module
 ABOUT_THE_WHOLE = {
     "test_architecture.py": "this file",
+    "test_cuda_kernels.py": "all CUDA kernels, compiled: tests/cuda_kernels.py and .ci/cuda_check.py",
     "test_doctests.py": "the examples in all docstrings",
     "test_package.py": "fastkb/__init__.py",
     "test_readme.py": "README.md",

@@ -102,30 +102,48 @@ def accumulate(row: Row, parameters: Parameters, shift: int, rows: Rows, into: I
 
 
 def reduce(
-    row: Row, parameters: Parameters, shift: int, rows: Rows, coefficients: np.ndarray
-) -> np.ndarray:
+    row: Row,
+    parameters: Parameters,
+    shift: int,
+    rows: Rows,
+    coefficients: Any,
+    into: Into | None = None,
+) -> Any:
     """K(X, Y) times coefficients, without the matrix K; not of a product over columns.
 
     Parameters
     ----------
     row, parameters, shift, rows
         As for :func:`accumulate`, with both matrices.
-    coefficients : ndarray
-        Of the type of X.  # shape: (targets, m)
+    coefficients : ndarray or device array
+        Of the type of X, and where X is.  # shape: (targets, m)
+    into : Into, optional
+        An array of shape (n, targets), of X's kind: the product times the factor is stored there or
+        added to it. A new array where left out.
 
     Returns
     -------
-    ndarray
+    ndarray or device array
         The same for any number of threads; a row's does not depend on other rows of X.
         # shape: (n, targets)
     """
+    if is_device_array(rows.X):
+        return _reduced_on_device(row, parameters, shift, rows, coefficients, into)
     row, parameters, (X, Y, weights) = _prepared(row, parameters, shift, rows)
     numbers = Typed(_typed(row, parameters, X.dtype), weights, coefficients)
     assert Y is not None
     found = empty((len(X), len(coefficients)), X.dtype, "the product of a kernel and coefficients")
     steepness = row.steepness(*parameters) if row.form == Form.SQDIFF and row.steepness else None
     drive_reduction(row, X, Y, numbers, found, steepness)
-    return found
+    if into is None:
+        return found
+    with np.errstate(over="ignore", invalid="ignore"):
+        if into.factor != 1.0:
+            found *= min(into.factor, LIMITS[found.dtype].largest)
+        if into.sink == Sink.ADD:
+            found += into.out
+    into.out[...] = found
+    return into.out
 
 
 def diagonal(row: Row, parameters: Parameters, shift: int, rows: Rows) -> np.ndarray:
@@ -198,12 +216,38 @@ def _typed(row: Row, parameters: Parameters, dtype: np.dtype) -> tuple[float, ..
 
 def _on_device(row: Row, parameters: Parameters, shift: int, rows: Rows, into: Into) -> None:
     from fastkb.tile import cuda as driver
+
+    typed, (X, Y, weights), dtype = _prepared_on_device(row, parameters, shift, rows)
+    into = into._replace(factor=min(into.factor, LIMITS[dtype].largest))
+    driver.gram(row, typed, X, Y, into, weights)
+
+
+def _reduced_on_device(
+    row: Row,
+    parameters: Parameters,
+    shift: int,
+    rows: Rows,
+    coefficients: Any,
+    into: Into | None,
+) -> Any:
+    from fastkb.tile import cuda_reduce as driver
+
+    typed, (X, Y, weights), dtype = _prepared_on_device(row, parameters, shift, rows)
+    if into is None:
+        into = Into(cuda.empty_like(rows.X, (rows.X.shape[0], coefficients.shape[0])))
+    into = into._replace(factor=min(into.factor, LIMITS[dtype].largest))
+    return driver.reduce(row, typed, X, Y, coefficients, into, weights)
+
+
+def _prepared_on_device(
+    row: Row, parameters: Parameters, shift: int, rows: Rows
+) -> tuple[Parameters, _Prepared, np.dtype]:
+    """Parameters and matrices as the CUDA kernels take them, and the matrices' type."""
     from fastkb.tile import cuda_matrices
 
     X, Y, lengths = rows
     dtype = np.dtype(cuda.interface(X)["typestr"])
-    largest = LIMITS[dtype].largest
-    weights = None if lengths is None else (1.0 / lengths).clip(max=largest)
+    weights = None if lengths is None else (1.0 / lengths).clip(max=LIMITS[dtype].largest)
     if row.unit_rows or (weights is not None and row.form == Form.DOT):
         X, Y = (
             None if Z is None else cuda_matrices.prepared(Z, weights, row.unit_rows) for Z in (X, Y)
@@ -212,5 +256,4 @@ def _on_device(row: Row, parameters: Parameters, shift: int, rows: Rows, into: I
     if parameters:
         with np.errstate(over="ignore"):
             parameters = (float(np.ldexp(parameters[0], shift)), *parameters[1:])
-    into = into._replace(factor=min(into.factor, largest))
-    driver.gram(row, _typed(row, parameters, dtype), X, Y, into, weights)
+    return _typed(row, parameters, dtype), _Prepared(X, Y, weights), dtype

@@ -33,6 +33,23 @@ def fit(K, y, alpha, sample_weight=None, fit_intercept=False):
     return coefficients - np.multiply.outer(of_one, constant), constant
 
 
+def conjugate_gradients(K, y, alpha, iterations):
+    """The dual coefficients of one target after so many iterations on (K + α I) a = y, from a = 0.
+
+    After k of them a is the best of the span of y, A y, …, Aᵏ⁻¹ y in the norm of A = K + α I.
+    """
+    A = np.asarray(K, dtype=float) + alpha * np.eye(len(K))
+    a, left = np.zeros(len(A)), np.asarray(y, dtype=float).copy()
+    way = left.copy()
+    for _ in range(iterations):
+        step = left @ left / (way @ A @ way)
+        a = a + step * way
+        after = left - step * (A @ way)
+        way = after + (after @ after) / (left @ left) * way
+        left = after
+    return a
+
+
 def predictions(K_new, dual_coef, intercept=0.0):
     """f(x) = b + Σᵢ aᵢ K(x, xᵢ) for rows of `K_new`.  # shape: (m,) or (m, n_targets)"""
     return np.asarray(K_new) @ dual_coef + intercept

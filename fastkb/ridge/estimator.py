@@ -8,14 +8,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastkb.checks.choices import check_choice
 from fastkb.checks.numbers import check_kinds, check_targets, naming
 from fastkb.checks.scalars import check_flag
 from fastkb.checks.weights import check_sample_weight
 from fastkb.gram import engine
 from fastkb.gram.checks import check_kernel
+from fastkb.gram.products import Function, check_dense
 from fastkb.ridge.checks import check_alpha
 from fastkb.ridge.dual import solve_dual
 from fastkb.ridge.kernel_matrix import KernelChoice, to_dense
+from fastkb.runtime.cuda import Copies, is_device_array, load
 from fastkb.runtime.threads import limit_blas
 from fastkb.scalar.kernels import find
 
@@ -33,6 +36,7 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     kernel: Any
     fit_intercept: bool
+    device: str = "cpu"
     dual_coef_: np.ndarray
     intercept_: float | np.ndarray
     X_fit_: Any
@@ -52,6 +56,12 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _validate_data(self, X: Any, y: Any, minimum: int = 1) -> tuple[Any, np.ndarray]:
         """`X` and `y` checked, in float32 where both are and in float64 otherwise."""
+        for name, values in (("X", X), ("y", y)):
+            if is_device_array(values):
+                raise TypeError(
+                    f"{name} must be an array of the CPU for fit; got one on a GPU: copy it to the CPU "
+                    "(the fitted model predicts arrays on a GPU there)"
+                )
         check_kinds("X", X)
         y = check_targets(y)
         with naming("X", "y"):
@@ -85,11 +95,18 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 positive_semidefinite=choice.is_positive_semidefinite,
                 fit_intercept=self.fit_intercept,
             )
+        self._keep(X, y, coefficients, intercept)
+
+    def _keep(
+        self, X: Any, y: np.ndarray, coefficients: np.ndarray, intercept: np.ndarray | None
+    ) -> None:
         self.dual_coef_ = coefficients.reshape(y.shape)
         if intercept is None:
             self.intercept_ = 0.0
+        elif y.ndim == 1:
+            self.intercept_ = float(intercept[0])
         else:
-            self.intercept_ = float(intercept[0]) if y.ndim == 1 else intercept.astype(K.dtype)
+            self.intercept_ = intercept.astype(coefficients.dtype)
         self.X_fit_ = X
 
     def predict(self, X: Any) -> np.ndarray:
@@ -99,18 +116,37 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ----------
         X : array or sparse matrix of shape (n_points, n_features)
             Where to evaluate; for ``kernel="precomputed"`` the Gram matrix of these points with the
-            training points, of shape (n_points, n_samples).
+            training points, of shape (n_points, n_samples). An array on a GPU stays there.
 
         Returns
         -------
         y : ndarray of shape (n_points,) or (n_points, n_targets)
-            f(x) = b + Σᵢ aᵢ K(x, xᵢ) for each row.
+            f(x) = b + Σᵢ aᵢ K(x, xᵢ) for each row; an array of X's kind if X is on a GPU.
         """
         check_is_fitted(self)
+        if is_device_array(X):
+            found = self._function().values(X)
+            return found.reshape(-1) if self.dual_coef_.ndim == 1 else found
         check_kinds("X", X)
         with naming("X"):
             X = validate_data(self, X, accept_sparse=("csr", "csc"), reset=False)
+        if self.device == "cuda":
+            from fastkb.ridge import cuda
+
+            check_dense(X)
+            return cuda.predict(self._function(), X).reshape(-1, *self.dual_coef_.shape[1:])
         return self._combined(X) + self.intercept_
+
+    def _function(self) -> Function:
+        """The model as it is computed on a GPU."""
+        if type(self)._get_kernel is not KernelModel._get_kernel:
+            raise TypeError(
+                f"{type(self).__name__} has a kernel of its own, which is computed on the CPU alone"
+            )
+        if not hasattr(self, "_copies"):
+            self._copies = Copies()
+        product, arrays = self._kernel_choice().product, (self.X_fit_, self.dual_coef_)
+        return Function(product, arrays, self.intercept_, self._copies)
 
     def _combined(self, X: Any) -> np.ndarray:
         """Σᵢ aᵢ K(x, xᵢ) for each row of checked points."""
@@ -173,6 +209,11 @@ class KernelRidge(KernelModel):
         Keyword arguments for a callable kernel.
     fit_intercept : bool, default False
         Whether to fit a constant without a penalty. The peer has none.
+    device : {"cpu", "cuda"}, default "cpu"
+        With ``"cuda"`` predictions are computed on the GPU, some rows at a time, and come back as NumPy
+        arrays. `fit` uses the CPU; where the Gram matrix does not fit its memory, conjugate gradients on
+        the GPU. The kernel must be one of the package, the data dense. (A model predicts arrays that are
+        on a GPU there, whatever its device.)
 
     Attributes
     ----------
@@ -186,6 +227,8 @@ class KernelRidge(KernelModel):
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, where all are strings.
+    n_iter_ : int or None
+        Iterations of conjugate gradients; None where they were not used.
 
     See Also
     --------
@@ -200,6 +243,10 @@ class KernelRidge(KernelModel):
 
     Coefficients and predictions are the same to the last bit for any number of threads, those of BLAS
     included.
+
+    Conjugate gradients end when the residual of :math:`(K + \lambda W^{-1}) a = y`, scaled by the roots
+    of the weights, is :math:`10^{-10}` of y in float64 and :math:`10^{-5}` in float32, or after 1000
+    iterations: see :mod:`fastkb.ridge.conjugate`.
 
     References
     ----------
@@ -232,6 +279,7 @@ class KernelRidge(KernelModel):
         coef0: float = 1,
         kernel_params: dict | None = None,
         fit_intercept: bool = False,
+        device: str = "cpu",
     ) -> None:
         self.alpha = alpha
         self.kernel = kernel
@@ -240,6 +288,7 @@ class KernelRidge(KernelModel):
         self.coef0 = coef0
         self.kernel_params = kernel_params
         self.fit_intercept = fit_intercept
+        self.device = device
 
     def _kernel_choice(self) -> KernelChoice:
         return KernelChoice(self.kernel, self.gamma, self.degree, self.coef0, self.kernel_params)
@@ -267,16 +316,37 @@ class KernelRidge(KernelModel):
         ValueError, TypeError
             If a parameter or the data are not what is expected; among them an `alpha` of neither
             one value nor one for each target.
+        CudaUnavailableError
+            With ``device="cuda"``, if there is none.
 
         Warns
         -----
         scipy.linalg.LinAlgWarning
             If the system is singular to working precision; least squares solves it where Cholesky's
             method cannot, or would divide by what rounding errors left of zero.
+        sklearn.exceptions.ConvergenceWarning
+            If conjugate gradients end far from a solution.
         """
         check_kernel(self.kernel, self.gamma, self.degree, self.coef0, self.kernel_params)
         check_flag("fit_intercept", self.fit_intercept)
+        there = check_choice("device", self.device, ("cpu", "cuda")) == "cuda"
+        if there:
+            from fastkb.ridge import cuda
+
+            load()
+            cuda.check_kernel_there(self.kernel)
         X, y = self._validate_data(X, y)
         alpha = check_alpha(self.alpha, 1 if y.ndim == 1 else y.shape[1])
-        self._fit_dual(X, y, alpha, check_sample_weight(sample_weight, y.shape[0]))
+        weights = check_sample_weight(sample_weight, y.shape[0])
+        self.n_iter_ = None
+        if there:
+            check_dense(X)
+            choice = self._kernel_choice()
+            if choice.is_positive_semidefinite and cuda.has_no_room(len(X), y.dtype):
+                columns = y.reshape(len(y), -1)
+                found = cuda.fit(choice, X, columns, alpha, weights, self.fit_intercept)
+                self._keep(X, y, found.dual_coef.astype(y.dtype), found.intercept)
+                self.n_iter_ = found.iterations
+                return self
+        self._fit_dual(X, y, alpha, weights)
         return self

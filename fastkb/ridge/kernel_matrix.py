@@ -10,6 +10,7 @@ from scipy.linalg import get_lapack_funcs
 from fastkb.gram import pairwise
 from fastkb.gram.checks import is_kernel_object
 from fastkb.gram.products import product
+from fastkb.runtime.cuda import is_device_array
 from fastkb.runtime.memory import require
 from fastkb.scalar.kernels import ELSEWHERE, named
 
@@ -53,22 +54,22 @@ class KernelChoice(NamedTuple):
             parameters = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0}
         return pairwise.pairwise_kernels(X, Y, metric=self.kernel, filter_params=True, **parameters)
 
-    def product(self, X: Any, Y: Any, coefficients: np.ndarray) -> np.ndarray | None:
+    def product(self, X: Any, Y: Any, coefficients: Any) -> Any:
         """The Gram matrix times coefficients, without the matrix; None where that is not possible.
 
         Parameters
         ----------
-        X, Y : array or sparse matrix
+        X, Y : array or sparse matrix, or device arrays
             # shapes: (n, d), (m, d)
-        coefficients : ndarray
+        coefficients : ndarray, or device array
             # shape: (m, n_targets)
 
         Returns
         -------
-        ndarray or None
+        ndarray, device array or None
             # shape: (n, n_targets)
         """
-        if not (isinstance(X, np.ndarray) and isinstance(Y, np.ndarray)):
+        if not is_device_array(X) and not (isinstance(X, np.ndarray) and isinstance(Y, np.ndarray)):
             return None
         given = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0}
         return product(self.kernel, X, Y, coefficients, given)

@@ -12,6 +12,7 @@ import importlib
 import math
 import warnings
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,9 @@ def simulated() -> bool:
 # --- compiling ------------------------------------------------------------------------------------
 
 
-def kernel(function: Callable, threads: int, blocks: int) -> Any:
+def kernel(
+    function: Callable, threads: int, blocks: int, using: tuple[ModuleType, ...] = ()
+) -> Any:
     """Compile a kernel when it is first launched. No fastmath: subnormals, divisions, NaN are kept.
 
     Parameters
@@ -109,11 +112,51 @@ def kernel(function: Callable, threads: int, blocks: int) -> Any:
         In a block, at most.
     blocks : int
         That a multiprocessor is to hold at once: limits the registers of a thread.
+    using : tuple of modules
+        Other modules whose device functions the kernel calls, if these ask ``cuda`` for anything.
     """
     if simulated():
-        return module().jit(function)
+        compiled = module().jit(function)
+        return _Simulated(compiled, using) if using else compiled
     # Without link-time optimisation the code that runs is the PTX that was checked.
     return module().jit(function, launch_bounds=(threads, blocks), lto=False)
+
+
+class _Simulated:
+    """A simulated kernel that calls device functions of other modules.
+
+    The simulator swaps ``cuda`` in the kernel's own module alone.
+    """
+
+    def __init__(self, compiled: Any, using: tuple[ModuleType, ...]) -> None:
+        self._compiled, self._using = compiled, using
+
+    def __getitem__(self, configuration: Any) -> Callable[..., None]:
+        configured = self._compiled[configuration]
+
+        def run(*arguments: Any) -> None:
+            before = [other.cuda for other in self._using]
+            try:
+                for other in self._using:
+                    other.cuda = _InKernel()  # type: ignore[attr-defined]
+                configured(*arguments)
+            finally:
+                for other, was in zip(self._using, before, strict=True):
+                    other.cuda = was  # type: ignore[attr-defined]
+
+        return run
+
+
+class _InKernel:
+    """``numba.cuda`` as the simulated kernel that runs sees it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_simulator()._get_kernel_context(), name)
+
+
+@functools.cache
+def _simulator() -> Any:
+    return importlib.import_module("numba.cuda.simulator.kernel")
 
 
 def device(function: Callable) -> Any:
@@ -167,6 +210,29 @@ def view(array: Any) -> Any:
     return array if hasattr(array, "__cuda_ndarray__") else load().as_cuda_array(array)
 
 
+def transposed(array: Any) -> Any:
+    """The transpose of a device matrix, without a copy, as :func:`view` gives it.
+
+    (Numba's own attribute ``T`` copies, on a stream of its own.)
+    """
+    values = view(array)
+    return values.T if simulated() else load().as_cuda_array(_Transposed(values))
+
+
+class _Transposed:
+    def __init__(self, values: Any) -> None:
+        described = interface(values)
+        shape = described["shape"]
+        size = np.dtype(described["typestr"]).itemsize
+        down, across = described.get("strides") or (shape[1] * size, size)
+        self._values = values  # which own the memory
+        self.__cuda_array_interface__ = {
+            **described,
+            "shape": shape[::-1],
+            "strides": (across, down),
+        }
+
+
 def empty_like(array: Any, shape: tuple[int, ...]) -> Any:
     """An uninitialised device array of this shape, of the kind and element type of `array`.
 
@@ -192,6 +258,58 @@ def _check_device_memory(size: int) -> None:
         )
 
 
+def to_host(array: Any) -> np.ndarray:
+    """A copy in the CPU's memory, complete when it returns; an array of NumPy's as it is."""
+    if not is_device_array(array):
+        return np.asarray(array)
+    values = view(array)
+    found = values.copy_to_host(stream=values.stream)
+    if values.stream:  # a copy on a stream of its own returns before it is done
+        values.stream.synchronize()
+    return found
+
+
+def from_host(values: np.ndarray, like: Any) -> Any:
+    """A copy on the device, of the kind and type of `like`."""
+    found = empty_like(like, values.shape)
+    there = view(found)
+    there.copy_to_device(np.ascontiguousarray(values, there.dtype))
+    return found
+
+
+class Copies:
+    """Copies on the current device of matrices of the CPU that stay as they are: made once, and kept.
+
+    They are no part of what is pickled.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[Any, tuple[tuple[np.ndarray, ...], tuple[Any, ...]]] = {}
+
+    def of(
+        self, dtype: Any, arrays: tuple[np.ndarray, ...], laid_out: Callable | None = None
+    ) -> tuple[Any, ...]:
+        """The arrays on the device, as matrices of this type.
+
+        A vector becomes a matrix of one column. Other arrays than those of the last call are copied
+        anew. With `laid_out` its results for the arrays are copied.
+        """
+        cuda = load()
+        place = (0 if simulated() else cuda.get_current_device().id, np.dtype(dtype))
+        known = self._made.get(place)
+        if known is not None and all(a is b for a, b in zip(known[0], arrays, strict=True)):
+            return known[1]
+        given = arrays if laid_out is None else laid_out(*arrays)
+        matrices = [np.ascontiguousarray(a if a.ndim == 2 else a[:, None], dtype) for a in given]
+        copies = tuple(cuda.to_device(matrix) for matrix in matrices)
+        cuda.synchronize()  # whatever stream reads them finds them there
+        self._made[place] = arrays, copies
+        return copies
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return Copies, ()
+
+
 _THREADS = 256  # of a block that looks for NaN
 _BLOCKS = 1024  # at most: several for each multiprocessor of the largest devices
 
@@ -205,7 +323,7 @@ def all_finite(array: Any) -> bool:
     blocks = max(1, min(_BLOCKS, rows * columns // _THREADS))
     launch(_finder(), blocks, _THREADS, values.stream, values, rows, columns, found)
     answer = found.copy_to_host(stream=values.stream)
-    if values.stream:  # a copy on a stream of its own returns before it is done
+    if values.stream:
         values.stream.synchronize()
     return not answer[0]
 

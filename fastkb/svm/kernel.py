@@ -15,6 +15,7 @@ from scipy import sparse
 from fastkb.checks.numbers import check_kinds
 from fastkb.gram import engine, evaluate, pairwise, products
 from fastkb.gram.checks import is_kernel_object
+from fastkb.runtime.cuda import is_device_array
 from fastkb.runtime.memory import empty
 from fastkb.runtime.threads import limit_blas
 from fastkb.scalar.kernels import Form, named
@@ -84,8 +85,13 @@ class KernelFunction(NamedTuple):
         out[...] = K
         return out
 
-    def product(self, X: Any, Y: Any, coefficients: np.ndarray) -> np.ndarray:
-        """K(X, Y) times coefficients.  # shapes: (n, d), (m, d), (m, k) -> (n, k)"""
+    def product(self, X: Any, Y: Any, coefficients: Any) -> Any:
+        """K(X, Y) times coefficients; on a GPU if they are there.
+
+        # shapes: (n, d), (m, d), (m, k) -> (n, k)
+        """
+        if is_device_array(X):
+            return products.product(self.kernel, X, Y, coefficients, self._parameters)
         X, Y = dense_if_small(X), dense_if_small(Y)
         if isinstance(X, np.ndarray) != isinstance(Y, np.ndarray):
             X, Y = sparse.csr_matrix(X), sparse.csr_matrix(Y)

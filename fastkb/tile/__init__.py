@@ -26,7 +26,8 @@ module             what it holds
 :mod:`.cpu`        the driver: tiles over threads, edges, mirrors
 :mod:`.sinks`      what becomes of a tile: stored, mirrored, added, multiplied
 :mod:`.cuda`       its twin for CUDA: `.cuda_layout` says where everything lies, `.cuda_epilogue`
-                   is the twin of epilogue and sinks, `.cuda_matrices` work on whole matrices
+                   is the twin of epilogue and sinks, `.cuda_matrices` work on whole matrices,
+                   `.cuda_reduce` is the twin of the sink "reduce"
 :mod:`.lanes`      values of which a vector holds one element of several observations: images
 =================  =============================================================================
 

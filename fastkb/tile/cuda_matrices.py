@@ -1,4 +1,4 @@
-"""Work on whole device matrices beside the Gram matrix: rows prepared for it, and two results combined.
+"""Work on whole device matrices beside the Gram matrix: rows prepared for it, results combined and moved.
 
 One thread has a row of the data, or elements of a result in turns: little work beside the Gram matrix.
 """
@@ -94,3 +94,23 @@ def _combine_kernel() -> Any:
                 out[i, j] *= values[i, j]
 
     return runtime.kernel(combined, _THREADS, 1)
+
+
+def add_constants(out: Any, constants: np.ndarray) -> None:
+    """Add to each column of `out` a constant of its own, or the only one.  # shape: (columns,) or (1,)"""
+    here = runtime.view(out)
+    row = np.broadcast_to(constants.astype(here.dtype), (here.shape[1],))
+    there = runtime.load().to_device(np.ascontiguousarray(row)[None, :], stream=here.stream)
+    blocks = -(-here.shape[0] // _THREADS)
+    runtime.launch(_constants_kernel(), blocks, _THREADS, here.stream, here, there)
+
+
+@functools.cache
+def _constants_kernel() -> Any:
+    def add_row(out, constants):
+        i = cuda.grid(1)
+        if i < out.shape[0]:
+            for k in range(out.shape[1]):
+                out[i, k] += constants[0, k]
+
+    return runtime.kernel(add_row, _THREADS, 1)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import fastkb
 from fastkb import kernels
-from fastkb.gram import drive
+from fastkb.gram import drive, products
 from fastkb.gram.products import product
+from fastkb.runtime import cuda
 from fastkb.runtime.threads import n_threads
-from fastkb.tile.blocking import TILES_REDUCED, blocking
+from fastkb.tile.blocking import TILES_REDUCED, CudaBlocking, blocking
 
 FLOATS = ("float32", "float64")
 each_dtype = pytest.mark.parametrize("dtype", FLOATS)
@@ -27,6 +28,8 @@ OBJECTS = (
     kernels.RBF() + 0.5 * kernels.Linear() + kernels.Laplacian(),
     (kernels.RBF() + kernels.Matern()).scaled([1.0, 2.0, 3.0]),
 )
+HAS_DEVICE = cuda.state() == "simulated" or cuda.state().startswith("available")
+needs_device = pytest.mark.skipif(not HAS_DEVICE, reason="no CUDA device, and not the simulator")
 edges = st.sampled_from([1, 2, TILE - 1, TILE, TILE + 1, 2 * TILE + 5])
 
 
@@ -188,3 +191,60 @@ def test_an_estimator_with_a_matrix_of_its_own():
     model = Doubled(kernel="rbf").fit(Y, A)
     expected = 2.0 * fastkb.rbf_kernel(X, Y) @ model.dual_coef_
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-12)
+
+
+# --- on a GPU, or in the simulator: tests/tile/test_cuda.py starts these there ---------------------
+
+
+def on_device(*arrays):
+    return [cuda.load().to_device(array) for array in arrays]
+
+
+@pytest.mark.gpu
+@needs_device
+@pytest.mark.parametrize("metric", [*NAMES, *OBJECTS, *OTHERS[2:4]], ids=called)
+def test_kernels_on_a_gpu(metric, monkeypatch):
+    from fastkb.tile import cuda as tile
+    from fastkb.tile import cuda_reduce
+
+    monkeypatch.setattr(cuda, "_THREADS", 8)
+    monkeypatch.setattr(cuda_reduce, "THREADS", 8)
+    cuda_reduce.rows_kernel.cache_clear()
+    small = CudaBlocking(tile=16, side=4, kc=4, blocks=1)  # the simulator is slow
+    monkeypatch.setattr(tile, "cuda_blocking", lambda dtype: small)
+    monkeypatch.setattr(products, "_BLOCK", (3, 4))
+    dtype = np.float32 if metric in NAMES else np.float64
+    X, Y, A = draw(5, 6, 2, dtype)
+    given = {"gamma": None, "degree": 3, "coef0": 1}
+    arrays = on_device(X, Y, A)
+    found = product(metric, *arrays, given)
+    assert type(found) is type(arrays[0])
+    found = found.copy_to_host()
+    assert found.dtype == dtype
+    K = fastkb.pairwise_kernels(X.astype(float), Y.astype(float), metric=metric)
+    tolerance = 100 * np.finfo(dtype).eps
+    size = (np.abs(K) @ np.abs(A)).max()
+    np.testing.assert_allclose(found, K @ A.astype(float), rtol=tolerance, atol=tolerance * size)
+    cuda_reduce.rows_kernel.cache_clear()
+
+
+@pytest.mark.gpu
+@needs_device
+def test_what_has_no_product_on_a_gpu():
+    X, Y, A = on_device(*draw(5, 4, 1, "float64"))
+    for metric in ("chi2", "precomputed", dots):
+        with pytest.raises(TypeError, match=r"kernel must be one that fastkb computes.*on a GPU"):
+            product(metric, X, Y, A, {})
+    with pytest.raises(TypeError, match=r"X must be an array of the CPU for Own"):
+        product(OTHERS[0], X, Y, A, {})
+    with pytest.raises(
+        TypeError, match="coefficients must be on the GPU too, as X is; got ndarray"
+    ):
+        product("rbf", X, Y, np.ones((4, 1)), {})
+    single = on_device(np.ones((4, 1), np.float32))[0]
+    with pytest.raises(
+        ValueError, match="coefficients must have dtype float64, that of X; got float"
+    ):
+        product("rbf", X, Y, single, {})
+    with pytest.raises(ValueError, match="gamma"):
+        product("rbf", X, Y, A, {"gamma": -1.0})

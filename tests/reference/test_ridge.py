@@ -139,3 +139,11 @@ def test_the_restricted_likelihood_is_a_normal_density_of_contrasts(problem, fit
     assert ridge.restricted_likelihood(
         larger, np.append(y, 9.0), 0.3, with_nothing, fit_intercept
     ) == pytest.approx(criterion(K, 0.3), abs=1e-12)
+
+
+def test_conjugate_gradients_end_at_the_solution(problem):
+    K, y, _ = problem
+    exact = ridge.dual_coefficients(K, y, 5.0)
+    np.testing.assert_allclose(ridge.conjugate_gradients(K, y, 5.0, 7), exact, rtol=1e-6)
+    # One step by hand: K = 2, y = 3, α = 1.
+    assert ridge.conjugate_gradients([[2.0]], [3.0], 1.0, 1) == pytest.approx([1.0])

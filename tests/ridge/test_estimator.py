@@ -457,7 +457,7 @@ def test_an_intercept_is_asked_for_by_true(value):
 # --- manners ------------------------------------------------------------------------------------
 
 
-def test_the_signature_is_the_peers_with_an_intercept_behind_it():
+def test_the_signature_is_the_peers_with_an_intercept_and_a_device_behind_it():
     import inspect
 
     ours = inspect.signature(KernelRidge.__init__).parameters
@@ -465,9 +465,10 @@ def test_the_signature_is_the_peers_with_an_intercept_behind_it():
     assert [(p.name, p.default, p.kind) for p in ours.values()] == [
         *((p.name, p.default, p.kind) for p in theirs.values()),
         ("fit_intercept", False, inspect.Parameter.KEYWORD_ONLY),
+        ("device", "cpu", inspect.Parameter.KEYWORD_ONLY),
     ]
     peers = sklearn.kernel_ridge.KernelRidge().get_params()
-    assert KernelRidge().get_params() == {**peers, "fit_intercept": False}
+    assert KernelRidge().get_params() == {**peers, "fit_intercept": False, "device": "cpu"}
 
 
 def test_pickles_and_clones():

@@ -1,10 +1,12 @@
 """The shim around numba.cuda. tests/tile/test_cuda.py starts those marked gpu in the simulator."""
 
 import importlib
+import pickle
 import subprocess
 import sys
 import warnings
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -172,3 +174,82 @@ def test_numbas_arrays_are_passed_on_as_they_are():
     made = cuda.empty_like(array, (4, 5))
     assert type(made) is type(array)
     assert (made.shape, made.dtype) == ((4, 5), np.float64)
+
+
+@pytest.mark.gpu
+@needs_device
+def test_a_transpose_is_a_view():
+    values = np.arange(6.0).reshape(2, 3)
+    array = cuda.load().to_device(values)
+    found = cuda.transposed(array)
+    assert cuda.interface(found)["data"][0] == cuda.interface(array)["data"][0]
+    assert tuple(found.shape) == (3, 2)
+
+
+@pytest.mark.parametrize("strides", [None, (48, 16)])
+def test_a_transpose_has_the_strides_the_other_way_round(strides, monkeypatch):
+    class Array:
+        __cuda_ndarray__ = True
+        __cuda_array_interface__: ClassVar = {
+            "shape": (2, 3), "strides": strides, "typestr": "<f8", "data": (64, False), "stream": 7,
+        }  # fmt: skip
+
+    monkeypatch.setattr(cuda, "simulated", lambda: False)
+    monkeypatch.setattr(cuda, "load", lambda: SimpleNamespace(as_cuda_array=lambda array: array))
+    array = Array()
+    found = cuda.transposed(array)
+    assert found._values is array
+    assert found.__cuda_array_interface__ == {
+        **Array.__cuda_array_interface__,
+        "shape": (3, 2),
+        "strides": (8, 24) if strides is None else (16, 48),
+    }
+
+
+@pytest.mark.gpu
+@needs_device
+def test_arrays_travel_between_host_and_device():
+    values = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    there = cuda.from_host(values.astype(float), cuda.load().to_device(values[:1]))
+    assert cuda.is_device_array(there)
+    assert there.dtype == np.float32
+    np.testing.assert_array_equal(cuda.to_host(there), values)
+    assert cuda.to_host(values) is values
+
+
+@pytest.mark.gpu
+@needs_device
+def test_copies_are_made_once_for_the_same_arrays_and_type():
+    copies, a, b = cuda.Copies(), np.arange(3.0), np.ones((3, 2))
+    first = copies.of(np.float64, (a, b))
+    assert [array.shape for array in first] == [(3, 1), (3, 2)]
+    assert copies.of(np.float64, (a, b)) is first
+    single = copies.of(np.float32, (a, b))
+    assert [array.dtype for array in single] == [np.float32] * 2
+    assert copies.of(np.float64, (a, b)) is first
+    assert copies.of(np.float64, (a.copy(), b)) is not first
+    turned = cuda.Copies().of(np.float64, (b,), lambda array: (array, array.T))
+    assert [array.shape for array in turned] == [(3, 2), (2, 3)]
+    assert pickle.loads(pickle.dumps(copies))._made == {}
+
+
+def test_simulated_kernels_see_the_functions_of_other_modules(monkeypatch):
+    other = ModuleType("other")
+    other.cuda = "before"
+    seen = []
+
+    class Compiled:
+        def __getitem__(self, configuration):
+            def run(*arguments):
+                seen.append((configuration, arguments, other.cuda.threadIdx))
+                raise KeyError
+
+            return run
+
+    context = SimpleNamespace(threadIdx="here")
+    simulator = SimpleNamespace(_get_kernel_context=lambda: context)
+    monkeypatch.setattr(cuda, "_simulator", lambda: simulator)
+    with pytest.raises(KeyError):
+        cuda._Simulated(Compiled(), (other,))[1, 2](3)
+    assert seen == [((1, 2), (3,), "here")]
+    assert other.cuda == "before"

@@ -14,11 +14,14 @@ from fastkb.runtime import cuda as runtime
 @pytest.fixture
 def fresh_kernels():
     """Kernels made in this test are its own."""
-    from fastkb.tile import cuda as tile
+    from fastkb.tile import cuda, cuda_reduce
 
-    tile.gram_kernel.cache_clear()
+    made = (cuda.gram_kernel, cuda_reduce.rows_kernel, cuda_reduce.tiles_kernel)
+    for kernel in made:
+        kernel.cache_clear()
     yield
-    tile.gram_kernel.cache_clear()
+    for kernel in made:
+        kernel.cache_clear()
 
 
 class Watched:
@@ -59,17 +62,21 @@ def watch(monkeypatch, fresh_kernels):
     from numba.cuda.simulator import kernel as simulator
 
     from fastkb.tile import cuda as tile
+    from fastkb.tile import cuda_reduce
 
     blocks, lock, left_out = {}, threading.Lock(), []
     wait = simulator.BlockThread.syncthreads
 
-    def make_shared(plan, kind):
+    def make_shared_of(length, kind):
         def shared():
             where = threading.current_thread().blockIdx.x
             with lock:
-                return blocks.setdefault(where, Watched(plan.memory, kind))
+                return blocks.setdefault(where, Watched(length, kind))
 
         return shared
+
+    def make_shared(plan, kind):
+        return make_shared_of(plan.memory, kind)
 
     def syncthreads(thread):
         thread.calls += 1
@@ -81,6 +88,7 @@ def watch(monkeypatch, fresh_kernels):
     monkeypatch.setattr(simulator.BlockThread, "calls", 0, raising=False)
     monkeypatch.setattr(simulator.BlockThread, "syncthreads", syncthreads)
     monkeypatch.setattr(tile, "_make_shared", make_shared)
+    monkeypatch.setattr(cuda_reduce, "_make_shared", make_shared_of)
 
     def run(compute, without=None):
         left_out[:] = [without]

@@ -53,6 +53,17 @@ def test_results_are_combined(kind):
         np.testing.assert_array_equal(out.copy_to_host(), expected)
 
 
+@pytest.mark.gpu
+@needs_device
+@each_type
+def test_constants_are_added_to_columns(kind):
+    a = np.random.default_rng(0).normal(size=(5, 3)).astype(kind)
+    for constants in (np.array([1.0, 2.0, -3.0]), np.array([0.5])):
+        out = on_device(a)
+        cuda_matrices.add_constants(out, constants)
+        np.testing.assert_array_equal(out.copy_to_host(), a + constants.astype(kind))
+
+
 @each_type
 def test_compiles_for_hopper(kind, compile_for_hopper):
     from numba import types

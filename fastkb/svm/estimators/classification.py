@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fastkb.checks.numbers import naming
+from fastkb.runtime.cuda import from_host, is_device_array, to_host
 from fastkb.svm import checks
 from fastkb.svm.estimators import one_vs_one
 from fastkb.svm.estimators.machine import Machine, Solution, Task, as_sparse
@@ -188,6 +189,33 @@ class Classifier(ClassifierMixin, Machine):
             found[:, column] = parts[i][:, j - 1] + parts[j][:, i]
         return found + self._intercept_
 
+    @property
+    def _sign(self) -> float:
+        """Of two classes the decision function is positive for the second."""
+        return -1.0 if len(self.classes_) == 2 else 1.0
+
+    def _pairs_there(self, X: Any) -> Any:
+        """:meth:`_pair_values` of points on a GPU times `_sign`, all by one product."""
+        check_is_fitted(self)
+        return self._values_there(X, self._sign * self._intercept_, self._as_pairs)
+
+    def _as_pairs(self, vectors: np.ndarray, dual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A column of coefficients for each problem, of all support vectors."""
+        columns = np.zeros((len(vectors), len(self._intercept_)))
+        for k, ((first, i), (second, j)) in enumerate(one_vs_one.terms(self._n_support)):
+            columns[first, k] = self._sign * dual[i, first]
+            columns[second, k] = self._sign * dual[j, second]
+        return vectors, columns
+
+    def _decided_there(self, X: Any) -> Any:
+        """:meth:`decision_function` of points on a GPU. Votes are counted on the CPU."""
+        values = self._pairs_there(X)
+        if len(self.classes_) == 2:
+            return values.reshape(-1)
+        if self.decision_function_shape == "ovo":
+            return values
+        return from_host(one_vs_one.one_vs_rest(to_host(values), len(self.classes_)), X)
+
     def decision_function(self, X: Any) -> np.ndarray:
         """Values of the fitted functions.
 
@@ -195,7 +223,7 @@ class Classifier(ClassifierMixin, Machine):
         ----------
         X : array or sparse matrix of shape (n_points, n_features)
             Where to evaluate; for ``kernel="precomputed"`` the Gram matrix of these points with the
-            training rows, of shape (n_points, n_samples).
+            training rows, of shape (n_points, n_samples). An array on a GPU stays there (float64).
 
         Returns
         -------
@@ -204,6 +232,8 @@ class Classifier(ClassifierMixin, Machine):
             ``decision_function_shape="ovr"``, and a value between them; with ``"ovo"`` the value of each
             pair, positive for its first class.
         """
+        if is_device_array(X):
+            return self._decided_there(X)
         values = self._pair_values(X)
         if len(self.classes_) == 2:
             return -values[:, 0]
@@ -230,8 +260,12 @@ class Classifier(ClassifierMixin, Machine):
         if self.break_ties and self.decision_function_shape == "ovo":
             raise ValueError("break_ties must be False when decision_function_shape is 'ovo'")
         if self.break_ties and len(self.classes_) > 2:
-            return self.classes_[np.argmax(self.decision_function(X), axis=1)]
-        count = one_vs_one.votes(self._pair_values(X), len(self.classes_))
+            return self.classes_[np.argmax(to_host(self.decision_function(X)), axis=1)]
+        if is_device_array(X):
+            values = self._sign * to_host(self._pairs_there(X))
+        else:
+            values = self._pair_values(X)
+        count = one_vs_one.votes(values, len(self.classes_))
         return self.classes_[np.argmax(count, axis=1)]
 
     def _weights(self) -> Any:

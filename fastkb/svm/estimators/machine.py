@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from sklearn.utils.validation import (
 )
 
 from fastkb.checks.numbers import check_kinds, naming
+from fastkb.gram.products import Function
+from fastkb.runtime.cuda import Copies
 from fastkb.svm import checks
 from fastkb.svm.kernel import KernelFunction, OfMatrix, OfRows, Source, called
 from fastkb.svm.problem import Problem
@@ -323,6 +326,25 @@ class Machine(BaseEstimator):
         if self._is_given:
             return OfMatrix.times(X, self.support_[some], columns)
         return self._function.product(X, self.support_vectors_[some], columns)
+
+    def _values_there(
+        self, X: Any, constants: Any, laid_out: Callable[..., tuple[np.ndarray, np.ndarray]]
+    ) -> Any:
+        """Σᵢ cᵢ K(x, xᵢ) and constants, of points on a GPU.  # shapes: (n, d) -> (n, k)
+
+        `laid_out` makes rows and columns of coefficients of the support vectors and `_dual_coef_`.
+        """
+        check_is_fitted(self)
+        if self._is_given:
+            raise TypeError(
+                f"X must be an array of the CPU for kernel={self.kernel!r}; got one on a GPU"
+            )
+        checks.check_untouched(self)
+        if not hasattr(self, "_copies"):
+            self._copies = Copies()
+        arrays = self.support_vectors_, self._dual_coef_
+        product = self._function.product
+        return Function(product, arrays, constants, self._copies, laid_out).values(X)
 
 
 def as_sparse(X: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import OutlierMixin
 
+from fastkb.runtime.cuda import from_host, is_device_array, to_host
 from fastkb.svm.estimators.single import SingleMachine
 from fastkb.svm.problem import Problem, density, filled
 
@@ -124,6 +125,9 @@ shape_fit_, n_features_in_, feature_names_in_
         -------
         ndarray of shape (n_points,)
         """
+        if is_device_array(X):
+            values = to_host(self.decision_function(X)) + self.offset_
+            return from_host(values, X)
         return self.decision_function(X) + self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
@@ -138,4 +142,4 @@ shape_fit_, n_features_in_, feature_names_in_
         -------
         ndarray of shape (n_points,)
         """
-        return np.where(self.decision_function(X) > 0.0, 1, -1).astype(np.intp)
+        return np.where(to_host(self.decision_function(X)) > 0.0, 1, -1).astype(np.intp)

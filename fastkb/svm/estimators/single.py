@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
 
 from fastkb.checks.numbers import check_targets, naming
+from fastkb.runtime.cuda import is_device_array
 from fastkb.svm import checks
 from fastkb.svm.estimators.machine import Machine, Solution
 from fastkb.svm.problem import Problem, feasible
@@ -70,6 +71,12 @@ class SingleMachine(Machine):
         found[:, rows] = beta.reshape(len(found), -1)
         return found
 
-    def _function_values(self, X: Any) -> np.ndarray:
+    def _function_values(self, X: Any) -> Any:
+        if is_device_array(X):
+            return self._values_there(X, self._intercept_, _in_columns).reshape(-1)
         X = self._points(X)
         return self._values(X, slice(None), self._coefficients())[:, 0] + self._intercept_
+
+
+def _in_columns(vectors: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return vectors, coefficients.T

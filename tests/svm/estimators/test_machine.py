@@ -17,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastkb
 from fastkb import SVC, SVR, NuSVC, NuSVR, OneClassSVM, kernels
+from fastkb.runtime import cuda
 from fastkb.runtime.threads import use_threads
 from fastkb.svm.estimators import machine as module
 from fastkb.svm.smo import solver
@@ -889,3 +890,90 @@ def test_extreme_numbers_give_no_warnings(name, scale, kernel):
             assert "not finite" in str(error)  # noqa: PT017
         else:
             model.predict(X)
+
+
+# --- on a GPU, or in the simulator: tests/tile/test_cuda.py starts these there ---------------------
+
+HAS_DEVICE = cuda.state() == "simulated" or cuda.state().startswith("available")
+needs_device = pytest.mark.skipif(not HAS_DEVICE, reason="no CUDA device, and not the simulator")
+
+
+@pytest.fixture
+def few_threads(monkeypatch):
+    """Blocks of few threads: the simulator is slow."""
+    from fastkb.tile import cuda_matrices, cuda_reduce
+
+    for where, name in ((cuda, "_THREADS"), (cuda_matrices, "_THREADS"), (cuda_reduce, "THREADS")):
+        monkeypatch.setattr(where, name, 8)
+    cuda_reduce.rows_kernel.cache_clear()
+    yield
+    cuda_reduce.rows_kernel.cache_clear()
+
+
+def training_and_points():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(30, 3)), rng.normal(size=(7, 3))
+
+
+@pytest.mark.gpu
+@needs_device
+@each_machine
+def test_values_on_a_gpu_are_those_of_the_cpu(name, few_threads):
+    X, points = training_and_points()
+    kernel = kernels.Matern(1.5) if name == "NuSVR" else "rbf"
+    y = None if name == "OneClassSVM" else X[:, 0] if "SVR" in name else (X[:, 0] > 0).astype(int)
+    model = ours(name, kernel=kernel).fit(X, y)
+    there = cuda.load().to_device(points)
+    values = "predict" if "SVR" in name else "decision_function"
+    found, expected = getattr(model, values)(there), getattr(model, values)(points)
+    assert type(found) is type(there)
+    np.testing.assert_allclose(cuda.to_host(found), expected, rtol=1e-11, atol=1e-12)
+    if "SVR" not in name:
+        np.testing.assert_array_equal(model.predict(there), model.predict(points))
+    if name == "OneClassSVM":
+        scores = cuda.to_host(model.score_samples(there))
+        np.testing.assert_allclose(scores, model.score_samples(points), rtol=1e-11, atol=1e-12)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(cuda.to_host(getattr(again, values)(there)), cuda.to_host(found))
+
+
+@pytest.mark.gpu
+@needs_device
+@pytest.mark.parametrize("shape", ["ovr", "ovo"])
+def test_several_classes_on_a_gpu(shape, few_threads):
+    X, points = training_and_points()
+    y = np.array(["a", "b", "c"])[np.digitize(X[:, 0], [-0.5, 0.5])]
+    ties = shape == "ovr"
+    model = SVC(decision_function_shape=shape, break_ties=ties).fit(X, y)
+    there = cuda.load().to_device(points)
+    found = model.decision_function(there)
+    assert type(found) is type(there)
+    expected = model.decision_function(points)
+    np.testing.assert_allclose(cuda.to_host(found), expected, rtol=1e-11, atol=1e-12)
+    np.testing.assert_array_equal(model.predict(there), model.predict(points))
+
+
+@pytest.mark.gpu
+@needs_device
+def test_a_machine_without_support_vectors_is_a_constant_on_a_gpu(few_threads):
+    X, points = training_and_points()
+    model = SVR(epsilon=100.0).fit(X, X[:, 0])
+    assert not len(model.support_vectors_)
+    found = model.predict(cuda.load().to_device(points))
+    np.testing.assert_array_equal(cuda.to_host(found), model.predict(points))
+
+
+@pytest.mark.gpu
+@needs_device
+def test_what_is_not_computed_on_a_gpu(few_threads):
+    X, points = training_and_points()
+    there = cuda.load().to_device(points)
+    with pytest.raises(TypeError, match=r"X must be an array of the CPU for kernel='precomputed'"):
+        SVR(kernel="precomputed").fit(X @ X.T, X[:, 0]).predict(there)
+    with pytest.raises(TypeError, match="X must be dense for a GPU; got csr_matrix"):
+        SVR().fit(sp.csr_matrix(X), X[:, 0]).predict(there)
+    model = SVR().fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="X must have dtype float64 on a GPU"):
+        model.predict(cuda.load().to_device(points.astype(np.float32)))
+    with pytest.raises(NotFittedError):
+        SVC().decision_function(there)
