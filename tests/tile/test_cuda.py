@@ -326,8 +326,8 @@ def test_every_barrier_is_needed(kind, watch):
 @pytest.mark.slow
 def test_in_the_simulator():
     root = Path(__file__).parents[2]
-    files = [f"tests/{room}/test_cuda.py" for room in ("runtime", "scalar", "tile")]
-    files.append("tests/tile/test_cuda_matrices.py")
+    files = [f"tests/{room}/test_cuda.py" for room in ("random", "runtime", "scalar", "tile")]
+    files += ["tests/tile/test_cuda_matrices.py", "tests/random/test_cuda_rows.py"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", *files],
         cwd=root,
