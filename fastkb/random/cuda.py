@@ -4,6 +4,7 @@ A generator is seen as a sequence of 32-bit *numbers* that stand at *places* 0, 
 (its *unit*) made at a time::
 
     EVERY    1   no numbers: place k is the index k
+    GIVEN    8   no numbers: indices that were drawn on the CPU, eight of them in a row of a table
     PCG64    2   the halves of one 64-bit word, the low one first
     PHILOX   8   those of the four words of one counter (Philox4x64-10)
     OWN      4   the words of one counter (Philox4x32-10), of one replicate
@@ -54,9 +55,14 @@ class Source(IntEnum):
     PCG64 = 1
     PHILOX = 2
     OWN = 3
+    GIVEN = 4
 
 
-UNIT = {Source.EVERY: 1, Source.PCG64: 2, Source.PHILOX: 8, Source.OWN: 4}
+UNIT = {Source.EVERY: 1, Source.GIVEN: 8, Source.PCG64: 2, Source.PHILOX: 8, Source.OWN: 4}
+
+
+# Their numbers are indices already.
+_INDICES = (Source.EVERY, Source.GIVEN)
 
 
 class Stream(NamedTuple):
@@ -99,9 +105,16 @@ def every() -> Stream:
     return Stream(Source.EVERY, np.zeros((1, 4), np.uint64), 0, -1, 0)
 
 
+def given(indices: np.ndarray) -> Stream:
+    """Indices that are there already, of uint32, one after another."""
+    table = np.zeros((-(-indices.size // 8), 4), np.uint64)
+    table.view(np.uint32).ravel()[: indices.size] = indices.ravel()
+    return Stream(Source.GIVEN, table, 0, -1, 0)
+
+
 def numbers_of(stream: Stream, bound: int) -> Numbers:
     """How the stream's numbers become indices below `bound`, which is from 2 to 2**31 - 1."""
-    threshold = 0 if stream.source == Source.EVERY else 2**32 % bound
+    threshold = 0 if stream.source in _INDICES else 2**32 % bound
     return Numbers(bound, threshold, stream.kept_place, stream.kept)
 
 
@@ -168,6 +181,7 @@ def draws(source: Source) -> Draws:
         Source.PCG64: _pcg64,
         Source.PHILOX: _philox,
         Source.OWN: _own,
+        Source.GIVEN: _given,
     }[source]()
     return Draws(*(runtime.device(f) for f in (*made, _make_accept(source))))
 
@@ -183,7 +197,10 @@ def _make_accept(source: Source) -> Callable:
         product = u * word(how.bound)
         return product >> HALF, (product & LOW) >= word(how.threshold)
 
-    return every_one if source == Source.EVERY else accept
+    def accept_all(number, place, how):
+        return word(number), True
+
+    return {Source.EVERY: every_one, Source.GIVEN: accept_all}.get(source, accept)
 
 
 def _counted() -> tuple[Callable, Callable]:
@@ -204,6 +221,20 @@ def _every() -> tuple[Callable, ...]:
 
     def draw(table, replicate, cursor, hop, numbers):
         return cursor
+
+    return seek, stride, draw
+
+
+def _given() -> tuple[Callable, ...]:
+    LOW, HALF = word(2**32 - 1), word(32)
+    seek, stride = _counted()
+
+    def draw(table, replicate, cursor, hop, numbers):
+        for k in range(4):
+            both = word(table[index(cursor[0]), index(k)])
+            numbers[index(2 * k)] = np.uint32(both & LOW)
+            numbers[index(2 * k + 1)] = np.uint32(both >> HALF)
+        return cursor[0] + hop[0], cursor[1]
 
     return seek, stride, draw
 

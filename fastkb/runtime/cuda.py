@@ -61,6 +61,26 @@ def module() -> Any:
     return cuda
 
 
+def in_kernels() -> Any:
+    """What kernels and the functions that they call from other modules find as ``numba.cuda``.
+
+    The simulator swaps the name in the module of the kernel alone; this leads to the kernel that runs.
+    """
+    return _Running() if simulated() else module()
+
+
+class _Running:
+    """The simulator's ``numba.cuda`` of the kernel that runs."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_simulator()._get_kernel_context(), name)
+
+
+@functools.cache
+def _simulator() -> Any:
+    return importlib.import_module("numba.cuda.simulator.kernel")
+
+
 def state() -> str:
     """Whether CUDA can be used, in words."""
     reason = _why_not()
@@ -178,17 +198,18 @@ def empty_like(array: Any, shape: tuple[int, ...]) -> Any:
     if owner == "torch":
         return array.new_empty(shape)
     dtype = np.dtype(interface(array)["typestr"])
-    _check_device_memory(math.prod(shape) * dtype.itemsize)
+    check_memory(math.prod(shape) * dtype.itemsize, "the result")
     return load().device_array(shape, dtype)
 
 
-def _check_device_memory(size: int) -> None:
+def check_memory(size: int, what: str) -> None:
+    """Raise a MemoryError that names what needs so many bytes of the device if they are not free."""
     if simulated():
         return
     free = load().current_context().get_memory_info()[0]
     if size > free:
         raise MemoryError(
-            f"the result needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of GPU memory are free"
+            f"{what} needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of GPU memory are free"
         )
 
 

@@ -105,3 +105,12 @@ def test_every_index_once():
     found, good = places(device.every(), 9, 9)
     assert found.tolist() == list(range(9))
     assert good.all()
+
+
+@pytest.mark.gpu
+@needs_device
+def test_indices_that_are_there():
+    indices = np.random.default_rng(0).integers(0, 2**31, (3, 7), dtype=np.uint32)
+    found, good = places(device.given(indices), 2**31 - 1, 21)
+    assert found.tolist() == indices.ravel().tolist()
+    assert good.all()

@@ -328,6 +328,7 @@ def test_in_the_simulator():
     root = Path(__file__).parents[2]
     files = [f"tests/{room}/test_cuda.py" for room in ("random", "runtime", "scalar", "tile")]
     files += ["tests/tile/test_cuda_matrices.py", "tests/random/test_cuda_rows.py"]
+    files += ["tests/bootstrap/test_device.py", "tests/bootstrap/evaluate/cuda"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", *files],
         cwd=root,
