@@ -122,7 +122,7 @@ def bootstrap(
         ``"cuda"`` draws and evaluates the resamples on the current GPU; None: where the data are. They
         are the same resamples; order statistics of them are the same to the last bit, sums to rounding.
         One sample, the statistics ``np.mean``, ``np.sum``, ``np.std``, ``np.var``, ``np.median``,
-        ``np.min``, ``np.max``, ``np.ptp``, quantiles and percentiles; every `method` but
+        ``np.min``, ``np.max``, ``np.ptp``, quantiles, percentiles and trimmed means; every `method` but
         ``"studentized"``; without a scheme, or with ``MOutOfN``, ``MovingBlocks`` or ``CircularBlocks``.
         Everything else is an error that says so. Arrays on a GPU must be float32 or float64. Results are
         NumPy arrays.

@@ -6,6 +6,7 @@
 `rows.py`             how a block of threads goes through one row
 `sums.py`             means, sums, variances and standard deviations of rows
 `order.py`            order statistics and extremes of rows
+`trimmed.py`          trimmed means of rows
 `plan.py`             blocks of threads, and what a launch computes
 `checks.py`           what is served, and the error for everything else
 ==================== ============================================================================

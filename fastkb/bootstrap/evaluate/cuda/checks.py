@@ -11,19 +11,16 @@ import numpy as np
 
 from fastkb.bootstrap.checks import Request, Samples
 from fastkb.bootstrap.evaluate.cuda.plan import SCHEMES
-from fastkb.bootstrap.evaluate.statistics import Code, Statistic
+from fastkb.bootstrap.evaluate.statistics import Statistic
 from fastkb.runtime import cuda
 
 DEVICES = ("cpu", "cuda")
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 _SERVED = (
-    "mean, sum, std, var, median, min, max, ptp and numpy's quantile and percentile, of one sample"
+    "mean, sum, std, var, median, min, max, ptp, trimmed_mean, numpy's quantile and percentile and "
+    "scipy's trim_mean, of one sample"
 )
-_CODES = (
-    Code.MEAN, Code.SUM, Code.DEVIATION, Code.VARIANCE, Code.MEDIAN, Code.QUANTILE, Code.MINIMUM,
-    Code.MAXIMUM, Code.RANGE,
-)  # fmt: skip
 _OTHERWISE = "use device='cpu'"
 
 
@@ -91,7 +88,7 @@ def check_served(
     """
     if executor is not None:
         raise ValueError("device='cuda' and executor exclude each other: leave out one of the two")
-    if known is None or known.code not in _CODES or len(samples.arrays) != 1:
+    if known is None or known.n_samples != 1 or len(samples.arrays) != 1:
         name = known.name if known else getattr(statistic, "__name__", statistic)
         many = "" if len(samples.arrays) == 1 else f" of {len(samples.arrays)} samples"
         raise ValueError(

@@ -18,7 +18,8 @@ from fastkb.bootstrap.evaluate.cuda.resamples import (
     every_observation,
 )
 from fastkb.bootstrap.evaluate.cuda.sums import moment_kernel
-from fastkb.bootstrap.evaluate.jackknife import combine, virtual_index
+from fastkb.bootstrap.evaluate.cuda.trimmed import trimmed_kernel
+from fastkb.bootstrap.evaluate.jackknife import combine, trimmed, virtual_index
 from fastkb.bootstrap.evaluate.statistics import Code
 from fastkb.resample.scheme import Scheme
 from fastkb.runtime import cuda as runtime
@@ -64,11 +65,13 @@ class OnDevice:
         self._rows = rows_of(prepared, self._values.shape[1])
         self._sizes = sizes_for(self._rows.draws) if sizes is None else sizes
         self.largest_block = compiled.largest_block
-        orders = compiled.statistic.orders
-        read = ranks if orders else self._values
+        orders, ranked = compiled.statistic.orders, compiled.statistic.ranked
+        read = ranks if ranked else self._values
         order = np.zeros(1, np.uint32) if self._rows.order is None else self._rows.order
-        runtime.check_memory(read.nbytes + order.nbytes, "the data for device='cuda'")
+        size = read.nbytes + order.nbytes + (self._values.nbytes if ranked and not orders else 0)
+        runtime.check_memory(size, "the data for device='cuda'")
         self._read, self._order = device.to_device(read), device.to_device(order)
+        self._ordered = device.to_device(self._values) if ranked and not orders else None
         if orders:
             self.observed = compiled.observed
         else:
@@ -107,7 +110,9 @@ class OnDevice:
 
     def _evaluate(self, some: Resamples) -> np.ndarray:
         """The statistic of some rows.  # shape: (…, rows)"""
-        compute = self._order_statistics if self._compiled.statistic.orders else self._moments
+        compute = self._moments
+        if self._compiled.statistic.ranked:
+            compute = self._trimmed if self._ordered is not None else self._order_statistics
         return self._compiled.finish(compute(some), some.rows.size)
 
     def _shape(self, some: Resamples, window: tuple[int, int, int] = (0, 0, 0)) -> Shape:
@@ -120,7 +125,7 @@ class OnDevice:
     def _launch(self, kernel: Any, some: Resamples, shape: Shape, *rest: Any) -> None:
         blocks = len(some.begins) * shape.series
         begins = runtime.load().to_device(some.begins)
-        task = some.table, some.numbers, shape, begins, self._read, self._order
+        task = some.table, some.numbers, shape, begins, self._read
         runtime.launch(kernel, blocks, self._sizes.threads, 0, *task, *rest)
 
     def _moments(self, some: Resamples) -> np.ndarray:
@@ -131,12 +136,31 @@ class OnDevice:
         divisor = max(some.rows.size - statistic.parameter, 0.0)
         kernel = moment_kernel(some.stream.source, kind, self._sizes, some.rows.runs)
         divisors = kind(some.rows.size), kind(divisor or 1.0)
-        self._launch(kernel, some, self._shape(some), divisors, out)
+        self._launch(kernel, some, self._shape(some), self._order, divisors, out)
         found = out.copy_to_host()
         if divisor == 0 and statistic.code in (Code.VARIANCE, Code.DEVIATION):
             with np.errstate(divide="ignore", invalid="ignore"):
                 found = found / kind(0)
         return found
+
+    def _trimmed(self, some: Resamples) -> np.ndarray:
+        """# shape: (series, rows)"""
+        kind: Any = self._values.dtype.type
+        series, ranks = self._values.shape
+        size = some.rows.size
+        out = runtime.load().device_array((series, len(some.begins)), kind)
+        cut = trimmed(self._compiled.statistic, size)
+        targets = cut, size - 1 - cut
+        (low, width), (far_low, far_width) = (
+            window_of(target, size, ranks, self._sizes) for target in targets
+        )
+        width = max(width, far_width)
+        far_low = min(far_low, ranks - width)
+        shape = self._shape(some, (width, cut, min(low, ranks - width)))
+        shape = shape._replace(far_target=targets[1], far_low=far_low)
+        kernel = trimmed_kernel(some.stream.source, kind, self._sizes, some.rows.runs)
+        self._launch(kernel, some, shape, self._ordered, self._order, out)
+        return out.copy_to_host()
 
     def _order_statistics(self, some: Resamples) -> np.ndarray:
         """# shape: (series, rows)"""
@@ -152,7 +176,7 @@ class OnDevice:
             low, width = window_of(target, size, self._values.shape[1], self._sizes)
             kernel = rank_kernel(some.stream.source, self._sizes, some.rows.runs)
             shape = self._shape(some, (width, target, low))
-        self._launch(kernel, some, shape, out)
+        self._launch(kernel, some, shape, self._order, out)
         low_ranks, high_ranks = out.copy_to_host()
         lower, upper = (
             np.take_along_axis(self._values, each.astype(np.intp), axis=1)

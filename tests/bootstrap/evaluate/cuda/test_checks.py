@@ -4,7 +4,6 @@ import functools
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from fastkb import bootstrap, schemes
 from fastkb.bootstrap.evaluate.cuda import checks
@@ -16,9 +15,13 @@ X = np.arange(1.0, 20.0)
 @pytest.mark.parametrize(
     ("data", "statistic", "options", "words"),
     [
-        ((X,), "trimmed_mean", {}, "computes the statistics mean, .* got statistic trimmed_mean"),
-        ((X,), functools.partial(stats.trim_mean, proportiontocut=0.2), {}, r"trim_mean\(0.2\)"),
-        ((X, X), "pearson", {"paired": True}, "statistic pearson of 2 samples"),
+        ((X,), functools.partial(np.quantile, q=[0.2]), {}, "got statistic functools.partial"),
+        (
+            (X, X),
+            "pearson",
+            {"paired": True},
+            "the statistics mean, .* got statistic pearson of 2",
+        ),
         ((X, X), "mean_difference", {}, "statistic mean_difference of 2 samples"),
         ((X,), lambda x: x[0], {}, "got statistic <lambda>: use device='cpu'"),
         ((X,), np.mean, {"method": "studentized"}, "got method='studentized'"),
