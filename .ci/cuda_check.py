@@ -103,7 +103,7 @@ def problems(entry, found):
         said.append(f"{found.shared} bytes of shared memory, expected at most {entry.shared}")
     if found.spilled:
         said.append(f"spills {found.spilled} bytes")
-    if found.double and entry.kind == "float32":
+    if found.double and entry.kind != "float64":
         said.append("double precision in float32")
     return said
 

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from fastkb.bootstrap.evaluate.cuda import order as ranks
+from fastkb.bootstrap.evaluate.cuda import sums, trimmed
+from fastkb.random import cuda_rows
 from fastkb.runtime import cuda as runtime
 from fastkb.scalar.kernels import KERNELS, N_PARAMETERS, WEIGHTED, Form, epilogue_code, find
 from fastkb.tile import cuda as tile
@@ -23,7 +26,7 @@ class Entry(NamedTuple):
     """A kernel for one set of types."""
 
     name: str
-    kind: str  # "float32": no instruction of double precision may be in it
+    kind: str  # "float32" and "whole": no instruction of double precision may be in it
     make: Callable[[], Any]  # the kernel, as fastkb.runtime.cuda.kernel gives it
     signature: tuple
     registers: int  # of a thread, at most
@@ -154,8 +157,27 @@ def of_reductions() -> Iterator[Entry]:
             )
 
 
+def of_bootstrap() -> Iterator[Entry]:
+    """Resamples and their statistics; those that count have no element type."""
+    for module in (cuda_rows, sums, ranks, trimmed):
+        for name, kernel, signature in module.kernels():
+            kind = "float64" if "float64" in name else "float32" if "float32" in name else "whole"
+            yield Entry(
+                f"{module.__name__.rpartition('.')[2]}: {name}",
+                kind,
+                _made(kernel),
+                signature,
+                64,
+                49152,
+            )
+
+
+def _made(kernel: Any) -> Callable[[], Any]:
+    return lambda: kernel
+
+
 #: Functions that yield entries.
-SOURCES = [of_runtime, of_gram, of_matrices, of_reductions]
+SOURCES = [of_runtime, of_gram, of_matrices, of_reductions, of_bootstrap]
 
 
 def entries() -> list[Entry]:

@@ -7,6 +7,7 @@
 `panel_data.py`          many series, as arrays, lists, mappings or data frames
 `panel_result.py`        :class:`fastkb.PanelResult`
 `distribution.py`        from a statistic and resamples to a distribution and its interval
+`device.py`              the same with resamples of a GPU
 `shards.py`              the same in parts, on an executor of the user's
 `intervals.py`           percentile, basic, BCa, studentized and cheap intervals
 `nested.py`              standard errors of resamples, by resampling them again

@@ -15,7 +15,9 @@ from fastkb.bootstrap.checks import (
     check_samples,
     check_statistic,
 )
+from fastkb.bootstrap.device import resampled_on_device
 from fastkb.bootstrap.distribution import Estimate, resampled, warn_of_no_interval
+from fastkb.bootstrap.evaluate.cuda.checks import check_served, on_host
 from fastkb.bootstrap.evaluate.statistics import NAMED, recognise
 from fastkb.bootstrap.shards import resampled_on
 from fastkb.checks.requests import check_rng
@@ -52,6 +54,7 @@ def bootstrap(
     scheme: Any = None,
     standard_error: Any = None,
     executor: Any = None,
+    device: str | None = None,
     progress: ProgressLike = False,
 ) -> BootstrapResult:
     r"""Confidence interval of a statistic, from resamples of the data.
@@ -63,7 +66,8 @@ def bootstrap(
     Parameters
     ----------
     data : sequence of array_like
-        One sample or more, observations along `axis`; for a single sample x write ``(x,)``.
+        One sample or more, observations along `axis`; for a single sample x write ``(x,)``. Or of arrays
+        on a GPU, see `device`.
     statistic : callable or str
         Compiled, and recognised as these functions themselves: ``np.mean``, ``np.sum``, ``np.std``,
         ``np.var``, ``np.median``, ``np.min``, ``np.max``, ``np.ptp``, ``scipy.stats.pearsonr`` and
@@ -114,6 +118,14 @@ def bootstrap(
         observations for a function of yours, too. The data are brought to every worker once, and the
         result is that of one process to the last bit. `statistic` is pickled with cloudpickle. For
         processes on this machine, compiled statistics gain nothing: they run on all cores anyway.
+    device : {None, "cpu", "cuda"}, optional
+        ``"cuda"`` draws and evaluates the resamples on the current GPU; None: where the data are. They
+        are the same resamples; order statistics of them are the same to the last bit, sums to rounding.
+        One sample, the statistics ``np.mean``, ``np.sum``, ``np.std``, ``np.var``, ``np.median``,
+        ``np.min``, ``np.max``, ``np.ptp``, quantiles, percentiles and trimmed means; every `method` but
+        ``"studentized"``; without a scheme, or with ``MOutOfN``, ``MovingBlocks`` or ``CircularBlocks``.
+        Everything else is an error that says so. Arrays on a GPU must be float32 or float64. Results are
+        NumPy arrays.
     progress : bool or callable, default False
         True shows a bar on standard error. A function is called with what is counted, how many are
         done, and how many there will be.
@@ -128,6 +140,8 @@ def bootstrap(
     ------
     ValueError, TypeError
         Before any work, with the argument and what was expected.
+    CudaUnavailableError
+        With ``device="cuda"``, if there is no device that could be used.
     fastkb.ExecutorError
         If the executor breaks, for instance because a process of it was killed. What is finished is
         kept: ``error.go_on(executor)`` computes the rest.
@@ -167,6 +181,7 @@ def bootstrap(
         bootstrap_result,
     )
     request = check_request(asked, statistic)
+    data, on_device = on_host(data, device)
     samples = check_samples(data, axis, request.paired)
     check_memory(request, samples.arrays[0].shape[:-1], samples.arrays)
     check_combination(request, samples, scheme, standard_error, random_state is not _NOT_GIVEN)
@@ -176,10 +191,13 @@ def bootstrap(
     else:
         prepared = scheme.prepare(samples.arrays, request.paired, axis)
         generator = check_rng(None if rng is _NOT_GIVEN else rng)
+    if on_device:
+        check_served(statistic, known, samples, request, scheme, executor)
     estimate = Estimate(statistic, known, standard_error, request)
     count = partial(counted, progress, "resamples", request.n_resamples)
     if executor is not None:
         return resampled_on(executor, estimate, samples, prepared, generator, count)
-    result = resampled(estimate, samples, prepared, generator, count())
+    draw = resampled_on_device if on_device else resampled
+    result = draw(estimate, samples, prepared, generator, count())
     warn_of_no_interval(result.confidence_interval)
     return result

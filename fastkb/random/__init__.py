@@ -11,6 +11,8 @@ numbers are drawn here, by all threads.
 `orders.py`           random orders
 `numpy_indices.py`    the rows of indices of ``Generator.integers``
 `numpy_words.py`      the words behind them: PCG64 and Philox
+`cuda.py`             the same numbers, and those of `streams.py`, on a device
+`cuda_rows.py`        where rows of indices begin and end in NumPy's sequence, on a device
 `legacy.py`           the orders of ``RandomState.permutation``
 `wide.py`             integers of 128 bits
 ==================== ============================================================================

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,21 @@ from fastkb.runtime.threads import n_threads
 
 # Indices that are skipped at a time: they pass through the caches.
 _SKIPPED = 2**18
+
+
+class Origin(NamedTuple):
+    """Where a computed stream is, told so that its sequence can be drawn elsewhere.
+
+    The sequence is counted in 32-bit numbers, from one 64-bit word (PCG64) or one counter (Philox) before
+    the present one on.
+    """
+
+    name: str
+    # PCG64: the state (high, low) before that word, and the increment. Philox: that counter, and the key.
+    words: list[int]
+    begin: int  # the place of the next number
+    has_kept: bool  # whether that one is kept, and not part of the sequence
+    kept: int
 
 
 class IndexStream:
@@ -57,6 +72,14 @@ class IndexStream:
 
     def commit(self, rng: Any) -> None:
         """Leave the generator that the first stream was made of in this stream's state."""
+        raise NotImplementedError
+
+    def origin(self) -> Origin | None:
+        """Where the sequence begins; None if NumPy draws it."""
+        return None
+
+    def pass_over(self, numbers: int) -> None:
+        """Pass over 32-bit numbers that were drawn elsewhere, from :meth:`origin` on."""
         raise NotImplementedError
 
     def _draw(self, count: int, n: int) -> np.ndarray:
@@ -130,6 +153,13 @@ class _Computed(IndexStream):
             done += accepted
         return out
 
+    def pass_over(self, numbers: int) -> None:
+        if numbers and self._state["has_uint32"]:
+            self._state["has_uint32"] = 0
+            numbers -= 1
+        if numbers:
+            self._step(numbers)
+
     def _step(self, numbers: int) -> None:
         """Move on by that many 32-bit numbers, one at least.
 
@@ -152,6 +182,12 @@ class _Computed(IndexStream):
 
 
 class _PCG64(_Computed):
+    def origin(self) -> Origin:
+        inner, kept = self._state["state"], bool(self._state["has_uint32"])
+        state = pcg_advance(inner["state"], inner["inc"], 2**128 - 1)  # one word back
+        words = [*divmod(state, 2**64), *divmod(inner["inc"], 2**64)]
+        return Origin("PCG64", words, 2 - kept, kept, int(self._state["uinteger"]))
+
     def _fill(
         self, bound: np.uint64, threshold: np.uint64, out: np.ndarray, counts: np.ndarray
     ) -> None:
@@ -173,6 +209,13 @@ class _PCG64(_Computed):
 
 class _Philox(_Computed):
     """NumPy's counter is that of the four words in its buffer."""
+
+    def origin(self) -> Origin:
+        inner, kept = self._state["state"], bool(self._state["has_uint32"])
+        counter = _counter_after(inner["counter"], -1)
+        words = [int(word) for word in (*counter, *inner["key"], 0, 0)]
+        begin = 8 + 2 * int(self._state["buffer_pos"]) - kept
+        return Origin("Philox", words, begin, kept, int(self._state["uinteger"]))
 
     def _fill(
         self, bound: np.uint64, threshold: np.uint64, out: np.ndarray, counts: np.ndarray

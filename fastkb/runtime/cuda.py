@@ -12,7 +12,6 @@ import importlib
 import math
 import warnings
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -62,6 +61,26 @@ def module() -> Any:
     return cuda
 
 
+def in_kernels() -> Any:
+    """What kernels and the functions that they call from other modules find as ``numba.cuda``.
+
+    The simulator swaps the name in the module of the kernel alone; this leads to the kernel that runs.
+    """
+    return _Running() if simulated() else module()
+
+
+class _Running:
+    """The simulator's ``numba.cuda`` of the kernel that runs."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_simulator()._get_kernel_context(), name)
+
+
+@functools.cache
+def _simulator() -> Any:
+    return importlib.import_module("numba.cuda.simulator.kernel")
+
+
 def state() -> str:
     """Whether CUDA can be used, in words."""
     reason = _why_not()
@@ -99,9 +118,7 @@ def simulated() -> bool:
 # --- compiling ------------------------------------------------------------------------------------
 
 
-def kernel(
-    function: Callable, threads: int, blocks: int, using: tuple[ModuleType, ...] = ()
-) -> Any:
+def kernel(function: Callable, threads: int, blocks: int) -> Any:
     """Compile a kernel when it is first launched. No fastmath: subnormals, divisions, NaN are kept.
 
     Parameters
@@ -112,51 +129,11 @@ def kernel(
         In a block, at most.
     blocks : int
         That a multiprocessor is to hold at once: limits the registers of a thread.
-    using : tuple of modules
-        Other modules whose device functions the kernel calls, if these ask ``cuda`` for anything.
     """
     if simulated():
-        compiled = module().jit(function)
-        return _Simulated(compiled, using) if using else compiled
+        return module().jit(function)
     # Without link-time optimisation the code that runs is the PTX that was checked.
     return module().jit(function, launch_bounds=(threads, blocks), lto=False)
-
-
-class _Simulated:
-    """A simulated kernel that calls device functions of other modules.
-
-    The simulator swaps ``cuda`` in the kernel's own module alone.
-    """
-
-    def __init__(self, compiled: Any, using: tuple[ModuleType, ...]) -> None:
-        self._compiled, self._using = compiled, using
-
-    def __getitem__(self, configuration: Any) -> Callable[..., None]:
-        configured = self._compiled[configuration]
-
-        def run(*arguments: Any) -> None:
-            before = [other.cuda for other in self._using]
-            try:
-                for other in self._using:
-                    other.cuda = _InKernel()  # type: ignore[attr-defined]
-                configured(*arguments)
-            finally:
-                for other, was in zip(self._using, before, strict=True):
-                    other.cuda = was  # type: ignore[attr-defined]
-
-        return run
-
-
-class _InKernel:
-    """``numba.cuda`` as the simulated kernel that runs sees it."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(_simulator()._get_kernel_context(), name)
-
-
-@functools.cache
-def _simulator() -> Any:
-    return importlib.import_module("numba.cuda.simulator.kernel")
 
 
 def device(function: Callable) -> Any:
@@ -244,17 +221,18 @@ def empty_like(array: Any, shape: tuple[int, ...]) -> Any:
     if owner == "torch":
         return array.new_empty(shape)
     dtype = np.dtype(interface(array)["typestr"])
-    _check_device_memory(math.prod(shape) * dtype.itemsize)
+    check_memory(math.prod(shape) * dtype.itemsize, "the result")
     return load().device_array(shape, dtype)
 
 
-def _check_device_memory(size: int) -> None:
+def check_memory(size: int, what: str) -> None:
+    """Raise a MemoryError that names what needs so many bytes of the device if they are not free."""
     if simulated():
         return
     free = load().current_context().get_memory_info()[0]
     if size > free:
         raise MemoryError(
-            f"the result needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of GPU memory are free"
+            f"{what} needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB of GPU memory are free"
         )
 
 

@@ -51,7 +51,7 @@ from fastkb.tile.cuda_layout import LOAD_BYTES, Layout, layout
 from fastkb.tile.cuda_layout import place as tile_place
 from fastkb.tile.sinks import Into
 
-cuda = runtime.module()
+cuda = runtime.in_kernels()
 
 # Numba lets a negative index count from the end, and tests each signed one for it, in the innermost
 # loops too. An unsigned one is taken as it is. (Arithmetic stays signed: Numba's sum of an unsigned and a

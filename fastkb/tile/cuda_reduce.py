@@ -272,7 +272,7 @@ def tiles_kernel(form: Form, kind: type, sizes: CudaBlocking, targets: int) -> A
             cuda.syncthreads()
         finish(memory, partial, left // TILE * T, top, n)
 
-    return runtime.kernel(reduce_tiles, sizes.side**2, sizes.blocks, using=(tiles,))
+    return runtime.kernel(reduce_tiles, sizes.side**2, sizes.blocks)
 
 
 def shared_by_tiles(plan: Layout, targets: int) -> int:

@@ -274,3 +274,40 @@ def test_threads_do_not_matter(kind, n):
             np.testing.assert_array_equal(stream._draw(count, n), expected)
     finally:
         numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.Philox])
+@pytest.mark.parametrize("kept", [0, 1])
+@pytest.mark.parametrize("numbers", [0, 1, 2, 9])
+def test_numbers_that_were_drawn_elsewhere_are_passed_over(kind, kept, numbers):
+    rng = np.random.Generator(kind(5))
+    rng.random(3)
+    rng.integers(0, 2**32, kept, dtype=np.uint32)
+    stream = index_stream(rng)
+    origin = stream.origin()
+    assert (origin.name, origin.has_kept) == (kind.__name__, bool(kept))
+    # The sequence from a word or a counter before: its numbers are the halves of raw words.
+    twin = kind(0)
+    state = twin.state
+    if kind is np.random.PCG64:
+        high, low, inc_high, inc_low = origin.words
+        state["state"] = {"state": high << 64 | low, "inc": inc_high << 64 | inc_low}
+    else:
+        before = sum(word << 64 * k for k, word in enumerate(origin.words[:4])) - 1
+        counter = [before >> 64 * k & 2**64 - 1 for k in range(4)]
+        state["state"] = {"counter": np.array(counter, np.uint64), "key": origin.words[4:6]}
+    twin.state = state
+    halves = twin.random_raw(12).view(np.uint32)  # the low one first
+    passed = rng.integers(0, 2**32, numbers, dtype=np.uint32)
+    assert halves[origin.begin : origin.begin + numbers].tolist() == passed.tolist()
+    assert not kept or origin.kept == halves[origin.begin]
+    stream.pass_over(numbers)
+    ours = np.random.Generator(kind(0))
+    stream.commit(ours)
+    assert ours.integers(0, 2**32, 4, dtype=np.uint32).tolist() == (
+        rng.integers(0, 2**32, 4, dtype=np.uint32).tolist()
+    )
+
+
+def test_what_numpy_draws_has_no_origin():
+    assert index_stream(np.random.RandomState(0)).origin() is None

@@ -329,7 +329,7 @@ def test_in_the_simulator():
     files = [
         str(path)
         for path in sorted((root / "tests").rglob("test_*.py"))
-        if "@pytest.mark.gpu" in path.read_text(encoding="utf-8")
+        if "pytest.mark.gpu" in path.read_text(encoding="utf-8")
     ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu", *files],

@@ -12,6 +12,7 @@
 `weighted_statistic.py`    of weights instead of rows
 `response_statistic.py`    of new responses
 `jackknife.py`             the known statistics without each observation
+`cuda/`                    the known statistics of one sample on a GPU
 ========================= =======================================================================
 
 Begin with `evaluators.py`.

@@ -83,6 +83,14 @@ class Compiled:
             np.empty((0, 0), self._values[0].dtype), np.empty((0, 0), np.uint32)
         )
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first sample's values as they are evaluated, sorted if by rank, and their ranks.
+
+        # shapes: (series, n), (series, n) or (series, any) if unused
+        """
+        return self._values[0], self._ranks[0]
+
     @cached_property
     def observed(self) -> np.ndarray:
         """See the class; computed when it is asked for."""
