@@ -129,16 +129,17 @@ def row_ends(
     need = rows * each
     # Ten standard deviations more than on average; if that should not do, as many again.
     places = math.ceil((need + 10 * math.sqrt(need * share)) / (1 - share)) + 2 * unit
-    accepted = np.empty(0, np.int64)
+    accepted = np.empty(0, np.int32)
+    through = np.zeros(1, np.int64)
     device = runtime.load()
     stretch = Stretch(begin, begin // unit * unit, segment)
-    while accepted.sum() < need:
-        more = Stretch(begin, stretch.first + len(accepted) * segment, segment)
+    while through[-1] < need:
+        more = stretch._replace(first=stretch.first + len(accepted) * segment)
         counts = device.device_array(-(-places // segment), np.int32)
         blocks = -(-counts.size // _THREADS)
         runtime.launch(count_kernel(stream.source), blocks, _THREADS, 0, table, how, more, counts)
         accepted = np.concatenate([accepted, counts.copy_to_host()])
-    through = np.cumsum(accepted)
+        through = np.cumsum(accepted, dtype=np.int64)
     segments = np.searchsorted(through, wanted)
     inside = wanted - (through - accepted)[segments]
     ends = device.device_array(rows, np.int64)

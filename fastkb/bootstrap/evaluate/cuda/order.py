@@ -24,7 +24,6 @@ from fastkb.bootstrap.evaluate.cuda.rows import (
     THROUGH,
     UPPER,
     make_row,
-    make_rows,
 )
 from fastkb.random.cuda import Numbers, Source, index
 from fastkb.runtime import cuda as runtime
@@ -59,7 +58,7 @@ def make_select(source: Source, sizes: Sizes, runs: bool) -> Any:
                 above = min(above, np.int64(x))
         return below, above
 
-    row_of = make_row(make_rows(source, sizes, runs, runtime.device(fetch), runtime.device(take)))
+    row_of = make_row(source, sizes, runs, runtime.device(fetch), runtime.device(take))
 
     def add_up(counts, sums, width):
         """Counts of a thread's part of the window, and of all parts up to its own, in `sums`."""
@@ -183,7 +182,7 @@ def extreme_kernel(source: Source, sizes: Sizes, runs: bool = False) -> Any:
             return min(smallest, np.int64(x)), max(largest, np.int64(x))
         return smallest, largest
 
-    row_of = make_row(make_rows(source, sizes, runs, runtime.device(fetch), runtime.device(take)))
+    row_of = make_row(source, sizes, runs, runtime.device(fetch), runtime.device(take))
 
     def extremes(table, how, shape, begins, ranks, order, out):
         cells = cuda.shared.array(CELLS, np.int32)

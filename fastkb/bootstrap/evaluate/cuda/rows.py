@@ -87,14 +87,18 @@ def make_rows(source: Source, sizes: Sizes, runs: bool, fetch: Callable, take: C
     return runtime.device(rows)
 
 
-def make_row(rows: Any) -> Any:
-    """(stream, shape, row, begin, cells, context, carried): a whole row, its last run included."""
+def make_row(source: Source, sizes: Sizes, runs: bool, fetch: Callable, take: Callable) -> Any:
+    """(stream, shape, row, begin, cells, context, carried): a whole row, its last run included.
+
+    The arguments are those of :func:`make_rows`; it gives what the thread carries.
+    """
+    rows = make_rows(source, sizes, runs, fetch, take)
 
     def row_of(stream, shape, row, begin, cells, context, carried):
         replicate = shape.replicate + row
         stretch = replicate, begin, shape.draws, shape.length
         place, p, q = rows(stream, stretch, cells, context, carried)
-        if shape.last > 0:
+        if runs and shape.last > 0:
             _, p, q = rows(stream, (replicate, place, 1, shape.last), cells, context, (p, q))
         return p, q
 

@@ -26,7 +26,7 @@ from fastkb.runtime import cuda as runtime
 
 # Observations that one launch draws, for all series: some milliseconds, so that Ctrl-C answers, and long
 # against a launch. Memory grows with the rows of a launch, and not with what they draw.
-_AT_A_TIME = 2**29
+_AT_A_TIME = 2**30
 _MOST_ROWS = 2**22  # of a launch: 100 MB on the device, with what comes back of them
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fastkb.bootstrap.evaluate.cuda.plan import Shape, Sizes, all_sizes
-from fastkb.bootstrap.evaluate.cuda.rows import CELLS, REJECTED, make_row, make_rows
+from fastkb.bootstrap.evaluate.cuda.rows import CELLS, REJECTED, make_row
 from fastkb.bootstrap.evaluate.statistics import Code
 from fastkb.random.cuda import Numbers, Source, index
 from fastkb.runtime import cuda as runtime
@@ -94,8 +94,7 @@ def moment_kernel(source: Source, kind: type, sizes: Sizes, runs: bool = False) 
 
     fetch = runtime.device(fetch)
     values_of, squares_of = (
-        make_row(make_rows(source, sizes, runs, fetch, runtime.device(one)))
-        for one in (take, take_square)
+        make_row(source, sizes, runs, fetch, runtime.device(one)) for one in (take, take_square)
     )
 
     def moments(table, how, shape, begins, values, order, divisors, out):

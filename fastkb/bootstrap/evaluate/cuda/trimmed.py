@@ -17,7 +17,7 @@ import numpy as np
 
 from fastkb.bootstrap.evaluate.cuda.order import make_select
 from fastkb.bootstrap.evaluate.cuda.plan import Shape, Sizes, all_sizes
-from fastkb.bootstrap.evaluate.cuda.rows import CELLS, make_row, make_rows
+from fastkb.bootstrap.evaluate.cuda.rows import CELLS, make_row
 from fastkb.bootstrap.evaluate.cuda.sums import make_pairs
 from fastkb.random.cuda import Numbers, Source, index
 from fastkb.runtime import cuda as runtime
@@ -48,7 +48,7 @@ def trimmed_kernel(source: Source, kind: type, sizes: Sizes, runs: bool = False)
             p, q = add(deviation, p, q + rest)
         return p, q
 
-    row_of = make_row(make_rows(source, sizes, runs, runtime.device(fetch), runtime.device(take)))
+    row_of = make_row(source, sizes, runs, runtime.device(fetch), runtime.device(take))
 
     def trimmed(table, how, shape, begins, ranks, ordered, order, out):
         counts = cuda.shared.array(WINDOW, np.int32)
