@@ -193,9 +193,12 @@ def rows_kernel(form: Form, code: int, kind: type, columns: int, targets: int) -
             for r in range(EACH):
                 for c in range(T):
                     sums[r, c] = ZERO
-            for s in range(min(THREADS, end - first)):
+            # A while loop over places: a range of unknown length costs ten instructions each time.
+            place = 0
+            stop = min(THREADS, end - first) * STRIDE
+            while place < stop:
                 for k in range(D + T):
-                    y[k] = memory[index(s * STRIDE + k)]
+                    y[k] = memory[index(place + k)]
                 for r in range(EACH):
                     t = ZERO
                     for k in range(D):
@@ -203,6 +206,7 @@ def rows_kernel(form: Form, code: int, kind: type, columns: int, targets: int) -
                     value = function(t, *p[:N])
                     for c in range(T):
                         sums[r, c] += value * y[D + c]
+                place += STRIDE
             for r in range(EACH):
                 for c in range(T):
                     totals[r, c] += sums[r, c]
