@@ -137,7 +137,15 @@ def write_pages() -> int:
             ]
         ),
     )
-    print("written: README.md, docs/benchmarks.md")
+    write_gpu_table()
+    print("written: README.md, docs/benchmarks.md, docs/cuda.md")
+
+
+def write_gpu_table() -> None:
+    """Write what is predicted and what was measured of GPUs into docs/cuda.md."""
+    from bench import gpu
+
+    table.write_between_markers(ROOT / "docs" / "cuda.md", gpu.table(), "gpu")
     return 0
 
 

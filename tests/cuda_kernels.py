@@ -159,17 +159,13 @@ def of_reductions() -> Iterator[Entry]:
 
 def of_bootstrap() -> Iterator[Entry]:
     """Resamples and their statistics; those that count have no element type."""
-    for module in (cuda_rows, sums, ranks, trimmed):
+    for module, registers, shared in (
+        (cuda_rows, 96, 0), (sums, 128, 4128), (ranks, 96, 25632), (trimmed, 128, 29728),
+    ):  # fmt: skip
         for name, kernel, signature in module.kernels():
             kind = "float64" if "float64" in name else "float32" if "float32" in name else "whole"
-            yield Entry(
-                f"{module.__name__.rpartition('.')[2]}: {name}",
-                kind,
-                _made(kernel),
-                signature,
-                64,
-                49152,
-            )
+            name = f"{module.__name__.rpartition('.')[2]}: {name}"
+            yield Entry(name, kind, _made(kernel), signature, registers, shared)
 
 
 def _made(kernel: Any) -> Callable[[], Any]:

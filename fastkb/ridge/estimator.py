@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
@@ -37,6 +37,8 @@ class KernelModel(MultiOutputMixin, RegressorMixin, BaseEstimator):
     kernel: Any
     fit_intercept: bool
     device: str = "cpu"
+    # Parameters that files of earlier versions do not know, and what they were then.
+    _later_parameters: ClassVar[dict[str, str]] = {"device": "cpu"}
     dual_coef_: np.ndarray
     intercept_: float | np.ndarray
     X_fit_: Any

@@ -261,7 +261,13 @@ def _text(value: Any, inside: tuple[int, ...] = ()) -> str:
         return f"{_text(value.__func__, inside)} of {_text(value.__self__, inside)}"
     if hasattr(value, "get_params"):
         parameters = sorted(value.get_params(deep=False).items())
-        named = (f"{name}={_text(item, inside)}" for name, item in parameters)
+        # What a class learnt after files were written is named where it is not as it was before.
+        later = getattr(value, "_later_parameters", {})
+        named = (
+            f"{name}={_text(item, inside)}"
+            for name, item in parameters
+            if not (name in later and isinstance(item, str) and item == later[name])
+        )
         return f"{_text(type(value))}({', '.join(named)})"
     reduced = _reduced(value)
     if isinstance(reduced, str):

@@ -193,9 +193,12 @@ def rows_kernel(form: Form, code: int, kind: type, columns: int, targets: int) -
             for r in range(EACH):
                 for c in range(T):
                     sums[r, c] = ZERO
-            for s in range(min(THREADS, end - first)):
+            # A while loop over places: a range of unknown length costs ten instructions each time.
+            place = 0
+            stop = min(THREADS, end - first) * STRIDE
+            while place < stop:
                 for k in range(D + T):
-                    y[k] = memory[index(s * STRIDE + k)]
+                    y[k] = memory[index(place + k)]
                 for r in range(EACH):
                     t = ZERO
                     for k in range(D):
@@ -203,6 +206,7 @@ def rows_kernel(form: Form, code: int, kind: type, columns: int, targets: int) -
                     value = function(t, *p[:N])
                     for c in range(T):
                         sums[r, c] += value * y[D + c]
+                place += STRIDE
             for r in range(EACH):
                 for c in range(T):
                     totals[r, c] += sums[r, c]
@@ -294,25 +298,26 @@ def _make_sums(plan: Layout, kind: type, targets: int) -> tuple[Any, Any]:
     ZERO = kind(0)
 
     def add(memory, coefficients, target, left, strip):
-        sums = cuda.local.array(T, kind)
         values = cuda.local.array(VECTOR, kind)
         first = cuda.threadIdx.x % SPAN * STRIDE + cuda.threadIdx.x // SPAN * WIDE
         column = left + cuda.threadIdx.x // SPAN * WIDE
         targets, m = coefficients.shape
+        stop = min(WIDE, m - column)
+        # A target at a time: of all at once the coefficients would need the registers that other strips'
+        # values are still in. Beyond the last target it counts again, and is not written to the result.
         for c in range(T):
-            sums[c] = ZERO
-        for s in range(0, min(WIDE, m - column), VECTOR):
-            place = (first + s) & ALIGNED
-            for v in range(VECTOR):  # all of them first: one load
-                values[v] = memory[index(place + v)]
-            for v in range(VECTOR):
-                if column + s + v < m:  # beyond it a value may be infinite
-                    for c in range(T):
-                        if target + c < targets:
-                            there = coefficients[index(target + c), index(column + s + v)]
-                            sums[c] += values[v] * there
-        for c in range(T):
-            memory[index(SUMS + (strip * T + c) * ALL + cuda.threadIdx.x)] = sums[c]
+            row = min(target + c, targets - 1)
+            total = ZERO
+            s = 0
+            while s < stop:
+                place = (first + s) & ALIGNED
+                for v in range(VECTOR):  # all of them first: one load
+                    values[v] = memory[index(place + v)]
+                for v in range(VECTOR):
+                    if s + v < stop:  # beyond it a value may be infinite
+                        total += values[v] * coefficients[index(row), index(column + s + v)]
+                s += VECTOR
+            memory[index(SUMS + (strip * T + c) * ALL + cuda.threadIdx.x)] = total
 
     def finish(memory, partial, line, top, n):
         # All sums are there: a barrier follows the last of them.

@@ -249,3 +249,11 @@ def test_descriptions_are_the_same_in_every_process():
     ]
     assert outputs[0] == outputs[1]
     assert len(outputs[0].splitlines()) == 2
+
+
+def test_a_parameter_of_later_versions_counts_where_it_is_given():
+    import fastkb
+
+    plain = describe_estimator(fastkb.KernelRidge())
+    assert "device" not in plain
+    assert describe_estimator(fastkb.KernelRidge(device="cuda")) != plain

@@ -53,7 +53,7 @@ class Regressor(RegressorMixin, SingleMachine):
         ----------
         X : array or sparse matrix of shape (n_points, n_features)
             Where to evaluate; for ``kernel="precomputed"`` the Gram matrix of these points with the
-            training rows, of shape (n_points, n_samples).
+            training rows, of shape (n_points, n_samples). An array on a GPU stays there (float64).
 
         Returns
         -------
