@@ -304,8 +304,8 @@ def _make_sums(plan: Layout, kind: type, targets: int) -> tuple[Any, Any]:
         column = left + cuda.threadIdx.x // SPAN * WIDE
         targets, m = coefficients.shape
         stop = min(WIDE, m - column)
-        # A target at a time, in a loop that is not unrolled: all at once would need the registers that other
-        # strips' values are still in.
+        # A target at a time, in a loop that is not unrolled: all at once would need the registers that
+        # other strips' values are still in.
         c = 0
         count = min(T, targets - target)
         while c < count:
