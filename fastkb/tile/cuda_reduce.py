@@ -274,7 +274,8 @@ def tiles_kernel(form: Form, kind: type, sizes: CudaBlocking, targets: int) -> A
             cuda.syncthreads()
             add(memory, coefficients, task.target, left, strip)
             cuda.syncthreads()
-        finish(memory, partial, left // TILE * T, top, n)
+        count = min(T, coefficients.shape[0] - task.target)
+        finish(memory, partial, left // TILE * T, count, top, n)
 
     return runtime.kernel(reduce_tiles, sizes.side**2, sizes.blocks)
 
@@ -303,10 +304,11 @@ def _make_sums(plan: Layout, kind: type, targets: int) -> tuple[Any, Any]:
         column = left + cuda.threadIdx.x // SPAN * WIDE
         targets, m = coefficients.shape
         stop = min(WIDE, m - column)
-        # A target at a time: of all at once the coefficients would need the registers that other strips'
-        # values are still in. Beyond the last target it counts again, and is not written to the result.
-        for c in range(T):
-            row = min(target + c, targets - 1)
+        # A target at a time, in a loop that is not unrolled: all at once would need the registers that
+        # other strips' values are still in.
+        c = 0
+        count = min(T, targets - target)
+        while c < count:
             total = ZERO
             s = 0
             while s < stop:
@@ -315,17 +317,19 @@ def _make_sums(plan: Layout, kind: type, targets: int) -> tuple[Any, Any]:
                     values[v] = memory[index(place + v)]
                 for v in range(VECTOR):
                     if s + v < stop:  # beyond it a value may be infinite
-                        total += values[v] * coefficients[index(row), index(column + s + v)]
+                        there = coefficients[index(target + c), index(column + s + v)]
+                        total += values[v] * there
                 s += VECTOR
             memory[index(SUMS + (strip * T + c) * ALL + cuda.threadIdx.x)] = total
+            c += 1
 
-    def finish(memory, partial, line, top, n):
+    def finish(memory, partial, line, count, top, n):
         # All sums are there: a barrier follows the last of them.
         if cuda.threadIdx.x < SPAN:
             for i in range(STRIPS):
                 row = top + i * SPAN + cuda.threadIdx.x
                 if row < n:
-                    for c in range(T):
+                    for c in range(count):
                         place = SUMS + (i * T + c) * ALL + cuda.threadIdx.x
                         total = memory[index(place)]
                         for part in range(1, PARTS):
