@@ -5,7 +5,7 @@ import pickle
 import subprocess
 import sys
 import warnings
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -233,23 +233,14 @@ def test_copies_are_made_once_for_the_same_arrays_and_type():
     assert pickle.loads(pickle.dumps(copies))._made == {}
 
 
-def test_simulated_kernels_see_the_functions_of_other_modules(monkeypatch):
-    other = ModuleType("other")
-    other.cuda = "before"
-    seen = []
-
-    class Compiled:
-        def __getitem__(self, configuration):
-            def run(*arguments):
-                seen.append((configuration, arguments, other.cuda.threadIdx))
-                raise KeyError
-
-            return run
-
+def test_functions_of_other_modules_ask_the_kernel_that_runs(monkeypatch):
     context = SimpleNamespace(threadIdx="here")
     simulator = SimpleNamespace(_get_kernel_context=lambda: context)
     monkeypatch.setattr(cuda, "_simulator", lambda: simulator)
-    with pytest.raises(KeyError):
-        cuda._Simulated(Compiled(), (other,))[1, 2](3)
-    assert seen == [((1, 2), (3,), "here")]
-    assert other.cuda == "before"
+    monkeypatch.setattr(cuda, "simulated", lambda: True)
+    found = cuda.in_kernels()
+    assert found.threadIdx == "here"
+    context = SimpleNamespace(threadIdx="there")
+    assert found.threadIdx == "there"
+    monkeypatch.setattr(cuda, "simulated", lambda: False)
+    assert cuda.in_kernels() is cuda.module()
