@@ -41,6 +41,7 @@ def data(n=60, d=1, seed=0, n_eval=11):
 def refit(model, X, y, X_eval, weights):
     """scikit-learn's KernelRidge; plain NumPy where a constant is fitted, which that knows nothing of."""
     parameters = model.get_params()
+    assert parameters.pop("device", "cpu") == "cpu"
     if not parameters.pop("fit_intercept", False):
         peer = sklearn.kernel_ridge.KernelRidge(**parameters)
         used = weights > 0
