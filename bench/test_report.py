@@ -130,6 +130,8 @@ def test_a_report_keeps_its_figures_and_writes_the_pages(tmp_path, monkeypatch, 
     pages[1].parent.mkdir()
     for page in pages:
         page.write_text(f"{table.BEGIN}{table.END}", encoding="utf-8")
+    device = tmp_path / "docs" / "cuda.md"
+    device.write_text("\n".join(table.markers("gpu")), encoding="utf-8")
 
     assert report.report(report.Options(save=True, threads=1)) == 0
 
@@ -155,6 +157,7 @@ def test_a_report_keeps_its_figures_and_writes_the_pages(tmp_path, monkeypatch, 
     raw.with_name("processor-another.json").write_text(json.dumps(figures), encoding="utf-8")
     assert report.write_pages() == 0
     short, full = (page.read_text(encoding="utf-8") for page in pages)
+    assert "not measured" in device.read_text(encoding="utf-8")
     (line,) = (line for line in short.splitlines() if "linear, float64" in line)
     assert line.startswith("| Gram matrix: linear, float64, n = 60, d = 3 | **")
     assert " to " in line
